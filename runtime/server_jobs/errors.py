@@ -256,10 +256,10 @@ class ValueTooLargeError(DatabaseError):
 
 
 class SchemaMissingError(DatabaseError):
-    """The tables are missing, or older than this version."""
+    """The tables are missing, or older than this version. `command` creates them."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(f"{detail}; run `server-jobs migrate` against this database")
+    def __init__(self, detail: str, command: str = "server-jobs migrate") -> None:
+        super().__init__(f"{detail}; run `{command}` against this database")
 
 
 class PrivilegeMissingError(DatabaseError):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -14,9 +12,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
-from server_jobs import migrations
 from server_jobs.databases.sqlite.errors import advice_for
 from server_jobs.errors import DatabaseError, PrivilegeMissingError, ProjectError
+from server_jobs.migrations import configuration
 from server_jobs.migrations.differences import missing_parts
 from server_jobs.migrations.engine import enter_schema, migration_engine, sqlalchemy_url
 from server_jobs.migrations.environment import OnStep, Step
@@ -35,7 +33,6 @@ from .plain_sql import PlainRevision, is_turso, newest_revisions, plain_revision
 
 T = TypeVar("T")
 _INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
-_ENVIRONMENT = Path(migrations.__file__).parent / "script"
 
 
 @click.command()
@@ -138,17 +135,13 @@ def _readable_errors(workspace: Workspace) -> Iterator[None]:
 def alembic_config(workspace: Workspace, on_step: OnStep | None = None) -> Config:
     """Return our own Alembic configuration, with the project's revisions and the workspace's database only.
 
-    Reads no `alembic.ini`, `[tool.alembic]` or `env.py`, because they may belong to an application with its own
-    database. Raises `ProjectError` without a project or without generated revisions.
+    Raises `ProjectError` without a project or without generated revisions.
     """
     project = workspace.required_project()
     versions = project.root / project.output / "migrations/versions"
     if not versions.is_dir():
         raise ProjectError(f"there are no migrations yet, {versions} is missing; run `server-jobs generate` first")
-    config = Config(output_buffer=sys.stdout)
-    config.set_main_option("script_location", str(_ENVIRONMENT).replace("%", "%%"))
-    config.set_main_option("version_locations", str(versions).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
+    config = configuration.alembic_config(versions)
     config.attributes["server_jobs"] = {"url": workspace.url, "schema": workspace.schema, "on_step": on_step}
     return config
 

@@ -19,8 +19,9 @@ EXTRAS = re.compile(r"^server-jobs(\[[\w,]+\])?$")
 class Environments:
     """Environments in `folder`, created at first use."""
 
-    def __init__(self, folder: Path, wheel: str = WHEEL) -> None:
+    def __init__(self, folder: Path, wheel: str = WHEEL, python: str = PYTHON) -> None:
         self._folder = folder
+        self._python = python
         self._made: dict[str, Path] = {}
         self._wheel = Path(wheel) if wheel else _built_wheel(folder)
         # The locked versions, so that new releases of other packages do not fail these tests.
@@ -34,7 +35,7 @@ class Environments:
         """Return the folder of the programs in an environment after `pip install` with these arguments."""
         if install not in self._made:
             environment = self._folder / f"environment-{len(self._made)}"
-            _run(PYTHON, "-m", "venv", str(environment))
+            _run(self._python, "-m", "venv", str(environment))
             packages = [EXTRAS.sub(rf"{self._wheel}\1", package) for package in shlex.split(install)]
             pip = (
                 str(environment / "bin" / "python"),

@@ -19,8 +19,8 @@ def in_thread(call: Callable[[], object]) -> asyncio.Future[object]:
 
     A thread runs one function at a time, and another one afterwards, so that objects of a thread, such as a database
     connection, last longer than a call. The number of threads is not limited: a handler that never returns occupies
-    only its own slot. Daemon threads cannot prevent the process from ending. In a test without an event loop, the thread
-    of the test runs the function.
+    only its own slot. Daemon threads cannot prevent the process from ending. In a test without an event loop, the
+    thread of the test runs the function.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[object] = loop.create_future()
@@ -78,7 +78,7 @@ class _HandlerThread:
 
 
 _idle: list[_HandlerThread] = []
-"""The threads that wait for a function; the one that was used last is used next."""
+"""The threads that wait for a function. The next function gets the last of them."""
 
 
 def _thread() -> _HandlerThread:

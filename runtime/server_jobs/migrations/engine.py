@@ -50,6 +50,19 @@ def enter_schema(connection: Connection, schema: str | None) -> None:
         connection.execute(text(f"SET LOCAL search_path TO {quoted(connection, schema)}"))
 
 
+def current_search_path(connection: Connection) -> str | None:
+    """Return the search path, for `restore_search_path`; None if the database has none."""
+    if connection.dialect.name != "postgresql":
+        return None
+    return str(connection.scalar(text("SELECT current_setting('search_path')")))
+
+
+def restore_search_path(connection: Connection, path: str | None) -> None:
+    """Undo `enter_schema` before the transaction ends."""
+    if path is not None:
+        connection.execute(text("SELECT set_config('search_path', :path, true)"), {"path": path})
+
+
 def quoted(connection: Connection, name: str) -> str:
     """Return the name between quotes."""
     return connection.dialect.identifier_preparer.quote_identifier(name)

@@ -5,19 +5,33 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from alembic import context
-from alembic.runtime.migration import MigrationInfo
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from ..schema import is_ours, metadata
-from .engine import enter_schema, migration_engine, quoted, sqlalchemy_url
+from .configuration import alembic_config
+from .engine import (
+    current_search_path,
+    enter_schema,
+    migration_engine,
+    quoted,
+    restore_search_path,
+    sqlalchemy_url,
+)
 from .occupied import MigrationRefusedError, a_separate_place, check_tables
 from .recorded import VERSION_TABLE
 from .version_table import recorded
 
 # Any number works that no other program uses for an advisory lock.
 _MIGRATION_LOCK = 7_365_727_665
+
+_SKIPPED = "Skipped unsupported reflection of expression-based index"
+"""SQLAlchemy warns that it cannot compare the indexes on columns of views."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +53,7 @@ def run_migrations(url: str, *, schema: str | None = None, on_step: OnStep | Non
     revision. All revisions of a call run in one transaction: one that fails leaves nothing behind, and of two calls at
     the same time the second waits.
     """
-    # SQLAlchemy warns that it cannot compare the indexes on columns of views.
-    warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index")
+    warnings.filterwarnings("ignore", _SKIPPED)
     if context.is_offline_mode():
         _run_offline(url, schema)
     else:
@@ -71,22 +84,57 @@ def _run_offline(url: str, schema: str | None) -> None:
 def _run_online(url: str, schema: str | None, on_step: OnStep | None) -> None:
     engine = migration_engine(url)
     with engine.connect() as connection:
-        context.configure(
-            connection=connection,
-            target_metadata=metadata,
-            include_name=is_ours,
-            render_as_batch=engine.dialect.name == "sqlite",
-            transactional_ddl=True,
-            version_table=VERSION_TABLE,
-            on_version_apply=None if on_step is None else _callback(on_step),
-        )
+        _configure(connection, on_step)
         with context.begin_transaction():
-            if engine.dialect.name == "postgresql":
-                connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-                _create_schema(connection, schema)
-            enter_schema(connection, schema)
+            _enter(connection, schema)
             if not _runs_revisions() or _is_to_run(connection):
                 context.run_migrations()
+
+
+def _configure(connection: Connection, on_step: OnStep | None = None) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        include_name=is_ours,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transactional_ddl=True,
+        version_table=VERSION_TABLE,
+        on_version_apply=None if on_step is None else _callback(on_step),
+    )
+
+
+def _enter(connection: Connection, schema: str | None) -> None:
+    """Wait for other migrations of this database, and enter the schema."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        _create_schema(connection, schema)
+    enter_schema(connection, schema)
+
+
+def run_revision(connection: Connection, versions: Path, revision: str, *, schema: str | None, undo: bool) -> None:
+    """Run one revision inside the transaction of this connection, or `undo` it. Do nothing if that was done already.
+
+    `versions` is the folder of the revisions. The transaction continues with its own search path. Raises
+    `MigrationRefusedError`.
+    """
+    config = alembic_config(versions)
+    scripts = ScriptDirectory.from_config(config)
+
+    def steps(heads: tuple[str, ...], _context: MigrationContext) -> list[MigrationStep]:
+        done = {script.revision for script in scripts.iterate_revisions(heads, "base")}
+        if undo is not (revision in done):
+            return []
+        step = MigrationStep.downgrade_from_script if undo else MigrationStep.upgrade_from_script
+        return [step(scripts.revision_map, scripts.get_revision(revision))]
+
+    warnings.filterwarnings("ignore", _SKIPPED)
+    with EnvironmentContext(config, scripts, fn=steps, destination_rev=revision):
+        path = current_search_path(connection)
+        _configure(connection)
+        _enter(connection, schema)
+        if _is_to_run(connection):
+            context.run_migrations()
+        restore_search_path(connection, path)
 
 
 def _callback(on_step: OnStep) -> Callable[..., None]:

@@ -33,6 +33,7 @@ def with_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[
         workspace = Workspace(
             folder=meta[f"{_META}folder"], database=meta[f"{_META}database"], registry_place=meta[f"{_META}registry"]
         )
+        _ = workspace.uses_django  # now, because it configures logging
         return command(workspace, *args, **kwargs)
 
     for option in (_registry, _database, _folder):

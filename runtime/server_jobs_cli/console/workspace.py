@@ -31,6 +31,7 @@ from server_jobs.project_registry import import_folders, import_registry, regist
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.sql import SqlStore
 
+from . import django_settings
 from .failures import TERMINATED
 from .log import application_logging
 from .output import note, suggestion
@@ -48,11 +49,19 @@ class Workspace:
 
     @cached_property
     def project(self) -> Project | None:
-        """Return the project that contains the folder, or None. Raises `ProjectError` for invalid settings."""
+        """Return the project that contains the folder, or else the Django project, or None.
+
+        Raises `ProjectError` for invalid settings.
+        """
         try:
             return find_project(self.folder)
         except ProjectNotFoundError:
-            return None
+            return django_settings.project() if self.uses_django else None
+
+    @cached_property
+    def uses_django(self) -> bool:
+        """Whether the jobs belong to a Django project. Sets Django up. Raises `ProjectError` for invalid settings."""
+        return django_settings.set_up(self.folder)
 
     def required_project(self) -> Project:
         """Return the project. Raises `ProjectError` if there is none."""
@@ -62,8 +71,10 @@ class Workspace:
     def url(self) -> str:
         """Return the URL of the database. It may contain a password: print `shown_url` instead.
 
-        The default is a file in the project's folder, also if the command runs in a folder below.
+        The default is Django's database, or a file in the project's folder, also if the command runs in a folder below.
         """
+        if self.database is None and self.uses_django:
+            return django_settings.url()
         variable = self.project.database_url_env if self.project else DATABASE_URL
         url = database_url(self.database, variable=variable)
         if url == DEFAULT_URL and self.project is not None and self.project.root != Path.cwd():

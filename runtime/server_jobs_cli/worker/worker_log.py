@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from server_jobs.domain.clock import length
 from server_jobs.domain.record import Claim, Outcome
+from server_jobs.logs import is_printed
 
 from ..console.log import JsonFormatter, LineFormatter, LogWriter
 
@@ -177,9 +178,12 @@ class WorkerLog:
 def log_handler(*, as_json: bool, number: int | None = None) -> LogWriter:
     """Return a handler that writes lines for people to stderr, or JSON for programs to stdout.
 
-    Every line names the process if it is one of several: `worker[2]`, and in JSON a member `"worker": 2`.
+    Every line names the process if it is one of several: `worker[2]`, and in JSON a member `"worker": 2`. People do not
+    get lines twice: a record that a handler of the application prints has no other line.
     """
     handler = LogWriter(sys.stdout if as_json else sys.stderr)
+    if not as_json:
+        handler.addFilter(lambda record: not is_printed(record))
     handler.setFormatter(JsonFormatter(worker=number) if as_json else LineFormatter(worker=number))
     return handler
 

@@ -1,0 +1,168 @@
+"""Stored jobs in Django's admin: look at them, retry, cancel and delete them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from enum import StrEnum
+from typing import TypeVar, cast
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html_join
+
+from ..domain.record import JobRecord, JobStatus
+from ..inspection.job_document import shown_params
+from ..stores.sql import SqlStore
+from .backend import DjangoBackend
+from .models import StoredAttempt, StoredJob
+from .project import jobs_registry
+
+T = TypeVar("T")
+_SHOWN_CHARACTERS = 80
+
+
+class _Names(admin.SimpleListFilter):
+    """A filter with choices from the registry, because a look at all rows would be slow."""
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        del request, model_admin
+        return [(name, name) for name in sorted(set(self._choices()))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[StoredJob]) -> QuerySet[StoredJob]:
+        del request
+        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
+
+    def _choices(self) -> Iterator[str]:
+        raise NotImplementedError
+
+
+class JobFilter(_Names):
+    """Filter by job."""
+
+    title = parameter_name = "job_name"
+
+    def _choices(self) -> Iterator[str]:
+        yield from jobs_registry().get_names()
+
+
+class QueueFilter(_Names):
+    """Filter by queue."""
+
+    title = parameter_name = "queue"
+
+    def _choices(self) -> Iterator[str]:
+        registry = jobs_registry()
+        for name in registry.get_names():
+            if (job := registry.get(name)) is not None:
+                yield job.options.queue
+
+
+@admin.register(StoredJob)
+class StoredJobAdmin(admin.ModelAdmin):
+    """Jobs are read-only. The permission `change` allows to retry and cancel them, and `delete` to delete them.
+
+    The audit log of the jobs names the user of each change.
+    """
+
+    list_display = ("id", "job_name", "queue", "status", "attempts", "created_at", "completed_at", "short_error")
+    list_filter = ("status", JobFilter, QueueFilter, "created_at")
+    search_fields = ("id", "correlation_id")
+    search_help_text = "The id of a job, or a correlation id."
+    show_full_result_count = False
+    actions = ("retry", "cancel")
+    fields = (
+        *("id", "job_name", "status", "queue", "priority", "attempts", "progress", "progress_message"),
+        *("created_at", "scheduled_for", "completed_at", "correlation_id", "unique_key"),
+        *("shown_params", "result", "error", "failed_attempts"),
+    )
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody: code enqueues jobs."""
+        del request
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: StoredJob | None = None) -> bool:
+        """Nobody: a form would overwrite what a worker writes at the same time."""
+        del request, obj
+        return False
+
+    def has_view_permission(self, request: HttpRequest, obj: StoredJob | None = None) -> bool:
+        """Return whether the user may see jobs, or change them."""
+        return super().has_view_permission(request, obj) or self.has_operate_permission(request)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Return whether the user may retry and cancel jobs."""
+        return bool(super().has_change_permission(request))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[StoredJob], search_term: str
+    ) -> tuple[QuerySet[StoredJob], bool]:
+        """Find the job with this id, or the jobs with this correlation id, which may have spaces."""
+        del request
+        term = search_term.strip()
+        return queryset.filter(Q(pk=term) | Q(correlation_id=term)) if term else queryset, False
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: object = None) -> HttpResponse:
+        """Ask before the job is deleted. A running job stays."""
+        if StoredJob.objects.filter(pk=object_id, status=JobStatus.RUNNING).exists():
+            self.message_user(request, "A running job cannot be deleted. Cancel it first.", messages.ERROR)
+            return HttpResponseRedirect(
+                reverse("admin:server_jobs_storedjob_change", args=[object_id], current_app=self.admin_site.name)
+            )
+        return super().delete_view(request, object_id, extra_context)
+
+    @admin.action(description="Retry selected jobs", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[StoredJob]) -> None:
+        """Make failed and cancelled jobs pending again."""
+        self._change(request, queryset, lambda store, ids, by: store.retry_many(ids, by=by))
+
+    @admin.action(description="Cancel selected jobs", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[StoredJob]) -> None:
+        """Cancel pending jobs, and ask running ones to stop."""
+        self._change(request, queryset, lambda store, ids, by: store.cancel_many(ids, by=by))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[StoredJob]) -> None:
+        """Delete jobs with their attempts, except running ones."""
+        self._change(request, queryset, lambda store, ids, by: store.delete(ids, by=by))
+
+    def delete_model(self, request: HttpRequest, obj: StoredJob) -> None:
+        """Delete one job."""
+        self._change(request, StoredJob.objects.filter(pk=obj.pk), lambda store, ids, by: store.delete(ids, by=by))
+
+    @admin.display(description="attempts")
+    def attempts(self, job: StoredJob) -> str:
+        """Return the attempts that count, of all that are allowed."""
+        return f"{job.attempt_count} of {job.max_attempts}"
+
+    @admin.display(description="error")
+    def short_error(self, job: StoredJob) -> str:
+        """Return the start of the error."""
+        return (job.error or "")[:_SHOWN_CHARACTERS]
+
+    @admin.display(description="params")
+    def shown_params(self, job: StoredJob) -> str:
+        """Return the params without their redacted values."""
+        shown = shown_params(cast("JobRecord", job), jobs_registry())
+        return shown.text if shown.text is not None else f"hidden: {shown.reason}"
+
+    @admin.display(description="failed attempts")
+    def failed_attempts(self, job: StoredJob) -> str:
+        """Return the attempts that did not complete."""
+        attempts = StoredAttempt.objects.filter(job_id=job.id)
+        rows = ((one.attempt, one.outcome, one.ended_at, one.traceback or one.error or "") for one in attempts)
+        return str(format_html_join("", "<p>attempt {}: {} at {}</p><pre>{}</pre>", rows)) or "none"
+
+    def _change(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[StoredJob],
+        change: Callable[[SqlStore, Sequence[str], str], Coroutine[object, object, Sequence[StrEnum]]],
+    ) -> None:
+        backend, ids = DjangoBackend(jobs_registry()), list(queryset.values_list("pk", flat=True))
+        answers = backend.run_blocking(lambda: change(backend.store, ids, f"user:{request.user.get_username()}"))
+        found = Counter(answer.value for answer in answers)
+        text = ", ".join(f"{count} {answer.replace('_', ' ')}" for answer, count in sorted(found.items()))
+        self.message_user(request, f"Jobs: {text or 'none'}.", messages.SUCCESS)

@@ -1,0 +1,87 @@
+"""The backend of job classes in a Django project: everything goes through Django's own connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from asgiref.sync import async_to_sync
+from pydantic import BaseModel
+
+from ..definition import AnyDefinition
+from ..domain.record import Inserted, JobRecord, NewJob
+from ..hooks import Hooks
+from ..middleware import enqueuing
+from ..registry import JobRegistry
+from ..result import JobMetadata
+from ..stores.sql import SqlStore
+from .database import DjangoDatabase
+from .handlers_here import engine_here
+
+T = TypeVar("T")
+
+
+class DjangoBackend:
+    """A backend on Django's connection, for every thread and every event loop of the process.
+
+    Calls take part in the transaction of the caller, such as a `TestCase`. A blocking call runs in the thread
+    of the caller. A coroutine uses the connection that Django uses for the ORM in coroutines.
+    """
+
+    def __init__(self, registry: JobRegistry) -> None:
+        self._registry = registry
+        self._store: SqlStore | None = None
+
+    @property
+    def store(self) -> SqlStore:
+        """The stored jobs. Raises `InvalidOptionError` for a database that is not supported."""
+        if self._store is None:
+            self._store = SqlStore(DjangoDatabase(self._registry.database_schema))
+        return self._store
+
+    @property
+    def hooks(self) -> Hooks:
+        """The middleware and the lifespans of the registry."""
+        return self._registry.hooks
+
+    def run_blocking(self, call: Callable[[], Coroutine[object, object, T]]) -> T:
+        """Run the call for code without an event loop, with its statements in this thread."""
+
+        async def run() -> T:
+            return await call()
+
+        result: T = async_to_sync(run)()
+        return result
+
+    async def initialize(self) -> None:
+        """Do nothing: Django connects when needed."""
+
+    async def shutdown(self) -> None:
+        """Do nothing: Django closes its connections."""
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        """Store pending jobs. Workers see them after the commit."""
+        with enqueuing(self.hooks.middleware, jobs) as new:
+            return await self.store.insert(new)
+
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        """Make the completion jobs of ended batches due. Workers see them after the commit."""
+        return await self.store.end_batches(batch_ids)
+
+    async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
+        """Store a job as running, run it in the thread of the caller, and settle it."""
+        async with engine_here(self._registry, self.store) as backend:
+            return await backend.run_new(job, new, worker_timeout)
+
+    async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
+        """Claim a stored job, run it in the thread of the caller, and settle it. Raises `JobUnavailableError`."""
+        async with engine_here(self._registry, self.store) as backend:
+            return await backend.run_stored(job, job_id, worker_timeout)
+
+    async def run_unstored(
+        self, job: AnyDefinition, params: BaseModel, correlation_id: str | None
+    ) -> tuple[JobMetadata, BaseModel | None]:
+        """Run the job in the thread of the caller, and store nothing."""
+        async with engine_here(self._registry, self.store) as backend:
+            return await backend.run_unstored(job, params, correlation_id)

@@ -1,0 +1,164 @@
+"""Django's connection to the database of the jobs, as a database of the engine."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+from zoneinfo import ZoneInfo
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import Error, OperationalError, connections, router, transaction
+
+from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
+from ..domain.interfaces import POSTGRES_CHANNEL, Row, Statement, Value, Wake
+from ..domain.table_names import in_schema
+from ..errors import DatabaseBusyError, DatabaseError, InvalidOptionError, SchemaMissingError
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+    from psycopg import Connection, Cursor
+
+Call = tuple[Statement, Mapping[str, Value]]
+
+SUPPORTED = ("postgresql", "sqlite")
+_APART = 0.01
+_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
+_MISSING = re.compile(r"no such (table|column)|(relation|column) .* does not exist")
+_last_announced = 0.0
+
+
+def jobs_alias() -> str:
+    """Return the alias of the database of the jobs: `default`, unless `DATABASE_ROUTERS` say otherwise."""
+    from .models import StoredJob  # models can be imported once Django has loaded all apps
+
+    return str(router.db_for_write(StoredJob))
+
+
+def jobs_connection() -> BaseDatabaseWrapper:
+    """Return Django's connection of this thread to the database of the jobs."""
+    return connections[jobs_alias()]
+
+
+def atomic(alias: str) -> AbstractContextManager[None]:
+    """Return a transaction on the database with this alias, or a part of the transaction that is open."""
+    block: AbstractContextManager[None] = cast("Any", transaction).atomic(using=alias, savepoint=False)
+    return block
+
+
+class DjangoDatabase:
+    """The tables of the jobs through Django's own connection.
+
+    Each call runs in the thread of the caller, and inside its transaction if there is one. From a coroutine, it runs in
+    the thread in which Django runs the ORM for coroutines. `schema` is the PostgreSQL schema of the tables.
+    """
+
+    def __init__(self, schema: str | None = None) -> None:
+        self._schema = schema
+        self.name = jobs_connection().vendor
+        if self.name not in SUPPORTED:
+            raise InvalidOptionError(
+                f"jobs cannot be stored in the database {jobs_alias()!r}: {self.name} is not supported; use SQLite or "
+                "PostgreSQL, or let DATABASE_ROUTERS lead the app `server_jobs` to another database"
+            )
+        if self.name == "postgresql" and not is_psycopg3():
+            raise DatabaseError("jobs need version 3 of the driver psycopg; run pip install 'server-jobs[postgres]'")
+        self.now = POSTGRES_NOW if self.name == "postgresql" else f"(SELECT {SQLITE_NOW})"
+
+    async def open(self) -> None:
+        """Do nothing: Django connects when needed."""
+
+    async def close(self) -> None:
+        """Do nothing: Django closes its connections."""
+
+    async def run(self, *calls: Call, look: Call | None = None) -> Sequence[Sequence[Row]]:
+        """Like `Database.run`."""
+        rows: Sequence[Sequence[Row]] = await sync_to_async(self._run)(calls, look)
+        return rows
+
+    def watch(self, wake: Wake) -> Callable[[], None]:
+        """Do nothing: only workers watch, and they have connections of their own."""
+        del wake
+        return lambda: None
+
+    def announce(self) -> None:
+        """Do nothing: `run` announces what it writes."""
+
+    def _run(self, calls: Sequence[Call], look: Call | None) -> Sequence[Sequence[Row]]:
+        alias = jobs_alias()
+        try:
+            if look is not None and not self._rows(connections[alias], look):
+                return [() for _ in calls]
+            with atomic(alias) if len(calls) > 1 else nullcontext():
+                rows = [self._rows(connections[alias], call) for call in calls]
+        except Error as error:
+            raise _meaning(error, alias) from error
+        if self.name == "postgresql" and any(statement.writes for statement, _ in calls):
+            _announce(connections[alias])
+        return rows
+
+    def _rows(self, connection: BaseDatabaseWrapper, call: Call) -> list[Row]:
+        statement, parameters = call
+        sql = in_schema(statement.sql, self._schema if self.name == "postgresql" else None)
+        with connection.cursor() as cursor:
+            if self.name == "postgresql":
+                _keep_json_as_text(cursor.cursor)
+            cursor.execute(_for_django(sql), parameters)
+            if cursor.description is None:
+                return []
+            names = [column[0] for column in cursor.description]
+            return [dict(zip(names, map(_aware, row), strict=True)) for row in cursor.fetchall()]
+
+
+def is_psycopg3() -> bool:
+    """Whether Django uses version 3 of the driver of PostgreSQL."""
+    from django.db.backends.postgresql import psycopg_any  # needs a driver
+
+    return bool(psycopg_any.is_psycopg3)
+
+
+def _keep_json_as_text(cursor: Cursor) -> None:
+    from psycopg.types.string import TextLoader  # an extra
+
+    cursor.adapters.register_loader("json", TextLoader)
+
+
+@lru_cache(maxsize=256)
+def _for_django(sql: str) -> str:
+    """Return the statement with `%(name)s` instead of `:name`."""
+    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+def _aware(value: Value) -> Value:
+    """Return a time with its zone, which Django leaves out without `USE_TZ`."""
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return value.replace(tzinfo=ZoneInfo(settings.TIME_ZONE))
+    return value
+
+
+def _announce(connection: BaseDatabaseWrapper) -> None:
+    """Wake workers at the commit, with at most one NOTIFY in a few milliseconds. See `_announces` in `storing`.
+
+    It passes by Django's cursor, so that tests that count queries always count one for each enqueue.
+    """
+    global _last_announced  # noqa: PLW0603
+    if time.monotonic() - _last_announced < _APART or connection.needs_rollback:
+        return
+    _last_announced = time.monotonic()
+    driver = cast("Connection", connection.connection)
+    with suppress(Exception), driver.cursor() as cursor:  # a hint: the jobs are stored without it
+        cursor.execute(f"NOTIFY {POSTGRES_CHANNEL}")
+
+
+def _meaning(error: Error, alias: str) -> DatabaseError:
+    text = str(error).partition("\n")[0]
+    if _MISSING.search(text):
+        return SchemaMissingError(f"the database {alias!r} of Django: {text}", "python manage.py migrate")
+    if isinstance(error, OperationalError) and "locked" in text:
+        return DatabaseBusyError(f"the database {alias!r} of Django is locked by another process: {text}")
+    return DatabaseError(f"the database {alias!r} of Django refused a statement: {text}")

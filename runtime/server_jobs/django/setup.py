@@ -1,0 +1,18 @@
+"""The set-up function of the registry, and the start of Django in processes that it did not start itself."""
+
+from __future__ import annotations
+
+import django
+from django.apps import apps
+
+from ..registry import JobRegistry
+
+
+def set_up(registry: JobRegistry) -> None:
+    """Start Django, and add its middleware. Workers and handler processes call it before they import handlers."""
+    if not apps.ready:
+        django.setup()
+    from .backend import DjangoBackend  # models need Django to be set up
+    from .connections import DjangoConnections
+
+    registry.use(DjangoConnections(DjangoBackend(registry)))

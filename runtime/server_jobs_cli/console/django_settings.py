@@ -1,0 +1,61 @@
+"""A Django project whose settings have the app `server_jobs.django`: its database and its folder."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from server_jobs.errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError
+from server_jobs.project import Project
+
+_SETTINGS = "DJANGO_SETTINGS_MODULE"
+_APP = "server_jobs.django"
+
+
+def set_up(folder: Path) -> bool:
+    """Set Django up, with `folder` on the module path, and return whether the settings have the app.
+
+    Raises `ProjectError` if the settings or an app cannot be imported.
+    """
+    if not os.environ.get(_SETTINGS) or find_spec("django") is None:
+        return False
+    import django
+    from django.apps import apps
+    from django.conf import settings
+
+    if not apps.ready:
+        here = str(folder.absolute())
+        sys.path[:0] = [] if here in sys.path else [here]
+        try:
+            if not any(app.startswith(_APP) for app in settings.INSTALLED_APPS):
+                return False
+            django.setup()
+        except Exception as error:  # settings and apps may raise anything
+            name = os.environ[_SETTINGS]
+            raise ProjectError(
+                f"Django cannot be set up with {_SETTINGS}={name}: {type(error).__name__}: {error}; "
+                "run the command in the folder of manage.py, or correct or unset the variable"
+            ) from error
+    return bool(apps.is_installed(_APP))
+
+
+def project() -> Project | None:
+    """Return the project of the jobs, or None."""
+    from server_jobs.django.project import jobs_project
+
+    try:
+        return jobs_project()
+    except ProjectNotFoundError:
+        return None
+
+
+def url() -> str:
+    """Return the URL of Django's database. Raises `DatabaseError` if no other process can use it."""
+    from server_jobs.django import database_url
+
+    try:
+        return database_url()
+    except InvalidOptionError as error:
+        raise DatabaseError(str(error)) from error
