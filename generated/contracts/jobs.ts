@@ -215,6 +215,8 @@ export type Job<N extends JobName = JobName> = N extends JobName
       result: JobResults[N] | null;
       error: string | null;
       error_class: string | null;
+      /** The job is cancelled if it is still pending after this time. */
+      start_before: string | null;
       worker_id: string | null;
       worker_started_at: string | null;
       worker_expires_at: string | null;
@@ -223,6 +225,8 @@ export type Job<N extends JobName = JobName> = N extends JobName
       batch_id: string | null;
       unique_key: string | null;
       cancel_requested: boolean;
+      /** The job that took over its unique key while it ran. */
+      replaced_by: string | null;
     }
   : never;
 
@@ -253,11 +257,15 @@ export type EnqueueOptions = {
   scheduledFor?: Date;
   /** The delay until it becomes due, in whole seconds, by the clock of the database. */
   delaySeconds?: number;
+  /** Seconds after it becomes due in which an attempt may start. Later, the job is cancelled instead. */
+  expiresAfterSeconds?: number;
   /** -100 to 100, higher first. */
   priority?: number;
   maxAttempts?: number;
   /** Two unfinished jobs of this name never share it. At most 500 characters. */
   uniqueKey?: string;
+  /** What happens to an unfinished job with the same unique key: it stays, or this job takes its place. */
+  onConflict?: "keep" | "replace" | "reschedule";
   /** Carried to logs, and to the jobs that the handler enqueues. */
   correlationId?: string;
 };
@@ -318,9 +326,11 @@ export class JobsClient {
       params,
       delay: chosen.delaySeconds === undefined ? undefined : isoDuration(chosen.delaySeconds),
       scheduled_for: chosen.scheduledFor?.toISOString(),
+      expires_after: chosen.expiresAfterSeconds === undefined ? undefined : isoDuration(chosen.expiresAfterSeconds),
       priority: chosen.priority,
       max_attempts: chosen.maxAttempts,
       unique_key: chosen.uniqueKey,
+      on_conflict: chosen.onConflict,
       correlation_id: chosen.correlationId,
     };
     const answer = await this.#ask("POST", `/jobs/${name}`, textOf(body));
@@ -386,7 +396,7 @@ export type InsertableJob = "DailyDigest" | "ImportCsv" | "SendEmail";
 
 export type Dialect = "sqlite" | "postgresql";
 
-export type InsertOptions = EnqueueOptions & {
+export type InsertOptions = Omit<EnqueueOptions, "onConflict"> & {
   /** The same as `JOBS_KEY_SECRET` in Python. Needed if a job has a unique key or a limit on a redacted value. */
   keySecret?: string;
 };
@@ -430,6 +440,7 @@ export async function insertJob<N extends InsertableJob>(
     max_attempts: chosen.maxAttempts ?? facts.maxAttempts,
     scheduled_for: chosen.scheduledFor?.getTime() ?? null,
     delay: (chosen.delaySeconds ?? 0) * 1000,
+    expires_after: chosen.expiresAfterSeconds === undefined ? facts.expiresAfter : chosen.expiresAfterSeconds * 1000,
     unique_key: unique === null ? null : `${name}:${unique}`,
     correlation_id: chosen.correlationId ?? null,
     concurrency_key: facts.concurrencyBy && (await limitKeyOf(facts.concurrencyBy)),
@@ -458,6 +469,8 @@ type JobFacts = {
   readonly queue: string;
   readonly priority: number;
   readonly maxAttempts: number;
+  /** In milliseconds. */
+  readonly expiresAfter: number | null;
   readonly specVersion: number;
   readonly isInsertable: boolean;
   readonly uniqueBy: readonly KeyPart[] | null;
@@ -466,36 +479,37 @@ type JobFacts = {
 };
 
 const JOBS: { readonly [name: string]: JobFacts } = {
-  DailyDigest: { queue: "reports", priority: -10, maxAttempts: 3, specVersion: 1, isInsertable: true, uniqueBy: null, concurrencyBy: null, rateBy: null },
-  ImportCsv: { queue: "imports", priority: 0, maxAttempts: 3, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["source"], otherwise: null, isRedacted: false }, { path: ["table"], otherwise: null, isRedacted: false }], concurrencyBy: [], rateBy: [] },
-  SendEmail: { queue: "mail", priority: 10, maxAttempts: 5, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["to"], otherwise: null, isRedacted: false }, { path: ["subject"], otherwise: null, isRedacted: false }, { path: ["body"], otherwise: null, isRedacted: true }], concurrencyBy: [], rateBy: [] },
+  DailyDigest: { queue: "reports", priority: -10, maxAttempts: 3, expiresAfter: null, specVersion: 1, isInsertable: true, uniqueBy: null, concurrencyBy: null, rateBy: null },
+  ImportCsv: { queue: "imports", priority: 0, maxAttempts: 3, expiresAfter: null, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["source"], otherwise: null, isRedacted: false }, { path: ["table"], otherwise: null, isRedacted: false }], concurrencyBy: [], rateBy: [] },
+  SendEmail: { queue: "mail", priority: 10, maxAttempts: 5, expiresAfter: null, specVersion: 1, isInsertable: true, uniqueBy: [{ path: ["to"], otherwise: null, isRedacted: false }, { path: ["subject"], otherwise: null, isRedacted: false }, { path: ["body"], otherwise: null, isRedacted: true }], concurrencyBy: [], rateBy: [] },
 };
 
 const STATEMENTS: { readonly [D in Dialect]: { readonly sql: string; readonly order: readonly string[] } } = {
   sqlite: {
-    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, status, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?), 'pending', CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
+    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?), COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?) + ?, 'pending', CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
     ON CONFLICT DO NOTHING
 RETURNING id`,
-    order: ["id", "params", "unique_key", "concurrency_key", "rate_key", "job_name", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "headers", "batch_id", "scheduled_for", "delay"],
+    order: ["id", "params", "unique_key", "concurrency_key", "rate_key", "job_name", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "headers", "batch_id", "scheduled_for", "delay", "scheduled_for", "delay", "expires_after"],
   },
   postgresql: {
-    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, status, created_at, updated_at)
-SELECT CAST($1 AS text), CAST($2 AS text), CAST($3 AS text), CAST($4 AS text), CAST($5 AS text), CAST($6 AS text), CAST($7 AS text), CAST($8 AS integer), CAST($9 AS integer), CAST($10 AS integer), CAST($11 AS text), CAST($12 AS text), CAST($13 AS text), COALESCE(timestamptz 'epoch' + CAST($14 AS bigint) / 1000 * interval '1 second' + CAST($14 AS bigint) % 1000 * interval '1 millisecond', statement_timestamp() + CAST($15 AS bigint) * interval '1 millisecond'), 'pending', statement_timestamp(), statement_timestamp()
+    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
+SELECT CAST($1 AS text), CAST($2 AS text), CAST($3 AS text), CAST($4 AS text), CAST($5 AS text), CAST($6 AS text), CAST($7 AS text), CAST($8 AS integer), CAST($9 AS integer), CAST($10 AS integer), CAST($11 AS text), CAST($12 AS text), CAST($13 AS text), COALESCE(timestamptz 'epoch' + CAST($14 AS bigint) / 1000 * interval '1 second' + CAST($14 AS bigint) % 1000 * interval '1 millisecond', statement_timestamp() + CAST($15 AS bigint) * interval '1 millisecond'), COALESCE(timestamptz 'epoch' + CAST($14 AS bigint) / 1000 * interval '1 second' + CAST($14 AS bigint) % 1000 * interval '1 millisecond', statement_timestamp() + CAST($15 AS bigint) * interval '1 millisecond') + CAST($16 AS bigint) * interval '1 millisecond', 'pending', statement_timestamp(), statement_timestamp()
     ON CONFLICT DO NOTHING
 RETURNING id`,
-    order: ["id", "params", "unique_key", "concurrency_key", "rate_key", "job_name", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "headers", "batch_id", "scheduled_for", "delay"],
+    order: ["id", "params", "unique_key", "concurrency_key", "rate_key", "job_name", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "headers", "batch_id", "scheduled_for", "delay", "expires_after"],
   },
 };
 
 /** Return the options, or throw if one is invalid. */
 function checked(options: EnqueueOptions): EnqueueOptions {
-  const { scheduledFor, delaySeconds, priority, maxAttempts, uniqueKey, correlationId } = options;
+  const { scheduledFor, delaySeconds, expiresAfterSeconds, priority, maxAttempts, uniqueKey, correlationId } = options;
   if (scheduledFor !== undefined && delaySeconds !== undefined) {
     throw new RangeError("give either scheduledFor or delaySeconds, not both");
   }
   checkMoment(scheduledFor);
   checkRange("delaySeconds", delaySeconds, 0, 31536000000);
+  checkRange("expiresAfterSeconds", expiresAfterSeconds, 1, 31536000000);
   checkRange("priority", priority, -100, 100);
   checkRange("maxAttempts", maxAttempts, 1, 10000);
   for (const text of [uniqueKey, correlationId]) if (text !== undefined) checkText(text);

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
     from .contract.json_schema import JobSchemas
     from .contract.upcasts import EarlierVersion
     from .definition import Handler
-    from .domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
+    from .domain.options import (
+        ConcurrencyLimit,
+        JobOptions,
+        Misfire,
+        OnConflict,
+        RateLimit,
+        Retention,
+        RunIn,
+        Schedule,
+    )
     from .domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
     from .domain.record import Cancellation, JobCount, JobFilter, JobQuery, JobRecord, JobStatus, JobSummary, Outcome
     from .domain.retry import Backoff, RetryPolicy
@@ -135,7 +144,16 @@ _HOMES = {
     "logs": ("JobLogFilter",),
     "middleware": ("Enqueue", "Middleware", "RunningAttempt"),
     "contract.json_schema": ("JobSchemas",),
-    "domain.options": ("ConcurrencyLimit", "JobOptions", "Misfire", "RateLimit", "Retention", "RunIn", "Schedule"),
+    "domain.options": (
+        "ConcurrencyLimit",
+        "JobOptions",
+        "Misfire",
+        "OnConflict",
+        "RateLimit",
+        "Retention",
+        "RunIn",
+        "Schedule",
+    ),
     "domain.outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
     "domain.record": (
         "Cancellation",
@@ -225,6 +243,7 @@ __all__ = [
     "JobUnavailableError",
     "Middleware",
     "Misfire",
+    "OnConflict",
     "Outcome",
     "PrivilegeMissingError",
     "Problem",

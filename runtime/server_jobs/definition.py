@@ -28,11 +28,11 @@ from .contract.json_schema import JobSchemas, schemas_of_models
 from .contract.upcasts import AnyEarlierVersion, Versions
 from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
 from .domain.ids import new_job_id
-from .domain.options import JobOptions, Schedule
+from .domain.options import JobOptions, OnConflict, Schedule
 from .domain.outcomes import Cancel, Snooze
 from .domain.record import Claim, JobRecord, NewJob
 from .domain.search import IndexedColumn
-from .errors import JobNotBoundError, JobRetiredError
+from .errors import InvalidOptionError, JobNotBoundError, JobRetiredError
 from .hooks import Hooks
 from .result import JobMetadata, JobResult
 
@@ -143,9 +143,11 @@ class JobDefinition(Generic[P, R, D]):
             chosen.max_attempts,
             None if scheduled_for is None else in_utc(scheduled_for),
             options.get("delay") or timedelta(0),
+            chosen.expires_after,
             inherited_correlation_id(options.get("correlation_id")),
             None,
             batch_id,
+            OnConflict(chosen.on_conflict),
         )
         given_key = options.get("unique_key")
         for params in params_list:
@@ -163,10 +165,15 @@ class JobDefinition(Generic[P, R, D]):
         """Check the options of a call, and return the options of this job with them."""
         check_options(options)
         priority, max_attempts = options.get("priority"), options.get("max_attempts")
+        expires_after, on_conflict = options.get("expires_after"), options.get("on_conflict")
+        if on_conflict is not None and options.get("unique_key") is None and cls.options.unique_by is None:
+            raise InvalidOptionError("on_conflict needs a unique key: pass unique_key, or state `unique` in the spec")
         return replace(
             cls.options,
             priority=cls.options.priority if priority is None else priority,
             max_attempts=cls.options.max_attempts if max_attempts is None else max_attempts,
+            expires_after=cls.options.expires_after if expires_after is None else expires_after,
+            on_conflict=cls.options.on_conflict if on_conflict is None else cast("OnConflict", on_conflict),
         )
 
     @classmethod

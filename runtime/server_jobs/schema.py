@@ -122,6 +122,7 @@ jobs = Table(
     ),
     Column("max_attempts", Integer, nullable=False, server_default=text("3"), doc="Attempts in all."),
     Column("scheduled_for", Timestamp, doc="When the job is due. NULL: at once."),
+    Column("start_before", Timestamp, doc="The job is cancelled if it is still pending after this time. NULL: never."),
     Column("correlation_id", Text, doc="An id of the caller that jobs enqueued by the handler inherit."),
     Column("created_at", Timestamp, nullable=False, doc="When the job was enqueued."),
     Column("updated_at", Timestamp, nullable=False, doc="When the row changed last."),
@@ -145,7 +146,7 @@ jobs = Table(
     Column(
         "unique_key",
         Text,
-        doc="A hash of the values at `unique.by`, or the key that the caller gave. One unfinished job may have it.",
+        doc="A hash of the values at `unique.by`, or the key that the caller gave. One unfinished job owns it.",
     ),
     Column(
         "cancel_requested",
@@ -160,6 +161,7 @@ jobs = Table(
     Column("worker_id", Text, doc="The long-lived worker of the last claim; see `job_workers`."),
     Column("headers", Text, doc="A JSON object of texts that middleware stored, such as the trace of the caller."),
     Column("batch_id", Text, doc="The id of the batch. The completion job of the batch has it as its own id."),
+    Column("replaced_by", Text, doc="The job that took over the unique key while this job ran, which is not retried."),
     # These names are final: the naming convention of an application's MetaData must not change them.
     PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
     CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),
@@ -168,6 +170,7 @@ jobs = Table(
     CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=conv("jobs_lease_check")),
     CheckConstraint("attempt_count BETWEEN 0 AND max_attempts", name=conv("jobs_attempt_count_check")),
     CheckConstraint("progress BETWEEN 0 AND 100", name=conv("jobs_progress_check")),
+    CheckConstraint("replaced_by IS NULL OR status <> 'pending'", name=conv("jobs_replaced_by_check")),
     # Each job leaves dead rows behind. By PostgreSQL's default they stay until they are a fifth of the table, which
     # may hold millions of finished jobs. (A fillfactor would be in vain: every change of a job touches an index.)
     # SQLAlchemy 2.0 has no `postgresql_with`. It writes this text unchanged behind USING.
@@ -219,13 +222,12 @@ Index(
     sqlite_where=text("status = 'running'"),
     postgresql_where=text("status = 'running'"),
 )
-Index(
-    "jobs_unique_key",
-    jobs.c.unique_key,
-    unique=True,
-    sqlite_where=text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
-    postgresql_where=text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
-)
+_LIMITED_START = text("status = 'pending' AND start_before IS NOT NULL")
+Index("jobs_start_before", jobs.c.start_before, sqlite_where=_LIMITED_START, postgresql_where=_LIMITED_START)
+_OWNS_KEY = text("unique_key IS NOT NULL AND status IN ('pending', 'running') AND replaced_by IS NULL")
+Index("jobs_unique_key", jobs.c.unique_key, unique=True, sqlite_where=_OWNS_KEY, postgresql_where=_OWNS_KEY)
+_REPLACED = text("status = 'running' AND replaced_by IS NOT NULL")
+Index("jobs_replaced", jobs.c.unique_key, sqlite_where=_REPLACED, postgresql_where=_REPLACED)
 
 # The jobs of a batch by status, and pending completion jobs.
 _OF_BATCH = text("batch_id IS NOT NULL")

@@ -70,9 +70,11 @@ async def test_options_are_those_of_the_body() -> None:
     body = {
         "params": {"text": "hello"},
         "scheduled_for": "2031-05-01T10:00:00+02:00",
+        "expires_after": "PT10M",
         "priority": 7,
         "max_attempts": 4,
         "unique_key": "u",
+        "on_conflict": "replace",
         "correlation_id": "c",
     }
 
@@ -81,8 +83,18 @@ async def test_options_are_those_of_the_body() -> None:
     (record,) = await call.backend.store.list_jobs(JobQuery())
     assert record.id == reply.json()["id"]
     assert record.scheduled_for == datetime(2031, 5, 1, 8, tzinfo=UTC)
+    assert record.start_before == datetime(2031, 5, 1, 8, 10, tzinfo=UTC)
     assert (record.priority, record.max_attempts, record.correlation_id) == (7, 4, "c")
     assert record.unique_key == "Keep:u"
+
+    again = await call(
+        "POST", "/jobs/Keep", {"params": {"text": "new"}, "unique_key": "u", "on_conflict": "reschedule"}
+    )
+
+    assert (again.status_code, again.json()["id"], again.json()["created"]) == (200, record.id, False)
+    (record,) = await call.backend.store.list_jobs(JobQuery())
+    assert '"text":"new"' in record.params
+    assert (await call("GET", f"/jobs/{record.id}")).json()["replaced_by"] is None
 
 
 async def test_a_delay_is_a_duration() -> None:
@@ -145,6 +157,10 @@ async def test_invalid_params_are_refused_with_pointers_and_not_stored(body: obj
         {"priority": 500},
         {"max_attempts": 0},
         {"delay": "P99998W"},
+        {"expires_after": "PT0S"},
+        {"on_conflict": "drop", "unique_key": "u"},
+        {"on_conflict": "replace"},
+        {"expires_after": "P99998W"},
         {"delay": "P99999W"},
         {"delay": "PT5M", "scheduled_for": "2031-05-01T10:00:00Z"},
         {"unique_key": "a\x00b"},

@@ -26,6 +26,8 @@ from server_jobs import (
     JobResult,
     JobRetiredError,
     JobStatus,
+    JobUnavailableError,
+    OnConflict,
     RetryPolicy,
     Schedule,
     Worker,
@@ -34,6 +36,7 @@ from server_jobs import (
     define_job,
     tick,
 )
+from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.record import JobQuery, NewJob
 from server_jobs.engine.backend import Backend
 from server_jobs.handle import JobHandle
@@ -81,6 +84,82 @@ async def test_one_job_may_be_queued_otherwise() -> None:
     assert (await read(backend, await job.later(PARAMS, scheduled_for=due))).scheduled_for == due
 
 
+async def test_a_job_expires_as_its_options_or_its_call_say() -> None:
+    job = text_job(echo, options=JobOptions(expires_after=60 * SECOND))
+    backend = backend_on(None, job, clock=FakeClock(START))
+    handles = [await job.later(PARAMS, delay=SECOND), await job.later(PARAMS, expires_after=2 * SECOND)]
+    found = [(await read(backend, handle)).start_before for handle in handles]
+    assert found == [START + 61 * SECOND, START + 2 * SECOND]
+
+
+async def test_calls_in_quick_succession_become_one_run_with_the_last_params() -> None:
+    clock = FakeClock(START)
+    gate = Gate()
+    job = text_job(gate, options=JobOptions(unique_by=(), on_conflict=OnConflict.RESCHEDULE))
+    backend = backend_on(None, job, clock=clock)
+    first = await job.later({"text": "1"}, delay=SECOND)
+    clock.advance(SECOND / 2)
+
+    again = await job.later_many([{"text": "2"}, {"text": "3"}], delay=SECOND)
+
+    record = await read(backend, first)
+    assert [first, first] == again
+    assert [handle.created for handle in (first, *again)] == [True, False, False]
+    assert (record.params, record.scheduled_for) == ('{"text":"3"}', START + 1.5 * SECOND)
+    (kept,) = await job.later_many([{"text": "4"}], on_conflict="keep")
+    assert (kept, (await read(backend, first)).params) == (first, '{"text":"3"}')
+
+
+async def test_a_job_that_replaces_a_running_one_runs_after_it_with_its_own_result() -> None:
+    job = text_job(gate := Gate())
+    backend = backend_on(None, job)
+    options = EnqueueOptions(unique_key="k", on_conflict="replace")
+    first = await job.later({"text": "1"}, **options)
+    working = asyncio.create_task(Worker(backend, until_empty=True).run())
+    while not gate.contexts:
+        await asyncio.sleep(0)
+    second = await job.later({"text": "2"}, **options)
+    assert second.created
+    await turns()
+    assert len(gate.contexts) == 1
+
+    gate.opened.set()
+    await asyncio.wait_for(working, 5)
+
+    assert [(await handle.result()).data.text for handle in (first, second)] == ["1", "2"]
+
+
+async def test_a_caller_who_waits_for_an_expired_job_learns_why_it_never_ran() -> None:
+    clock = FakeClock(START)
+    gate = Gate()
+    job = text_job(gate)
+    backend = backend_on(None, job, clock=clock)
+    handle = await job.later(PARAMS, expires_after=SECOND)
+    clock.advance(2 * SECOND)
+    with pytest.raises(JobUnavailableError, match="expired: it had to start by 2026-01-01 00:00:01 UTC"):
+        await job.execute_from_database(handle)
+
+    await Worker(backend, until_empty=True).run()
+
+    result = await handle.result()
+    assert (result.metadata.status, result.ok) == (JobStatus.CANCELLED, False)
+    assert result.error == "expired: it had to start by 2026-01-01 00:00:01 UTC"
+    assert gate.contexts == []
+
+
+async def test_a_run_of_now_starts_at_once_and_its_retries_expire() -> None:
+    clock = FakeClock(START)
+    job = text_job(fail, options=JobOptions(expires_after=SECOND))
+    backend = backend_on(None, job, clock=clock)
+
+    result = await job.now(PARAMS)
+
+    assert (result.metadata.status, result.metadata.attempt_count) == (JobStatus.PENDING, 1)
+    clock.advance(timedelta(hours=1))
+    await Worker(backend, until_empty=True).run()
+    assert await status_of(backend, result.metadata.job_id or "") is JobStatus.CANCELLED
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -91,11 +170,18 @@ async def test_one_job_may_be_queued_otherwise() -> None:
         ({"delay": SECOND, "scheduled_for": START}, "give either scheduled_for or delay, not both"),
         ({"scheduled_for": START.replace(tzinfo=None)}, "2026-01-01T00:00:00 has none; add tzinfo, such as UTC"),
         ({"max_attempt": 2}, "there is no option 'max_attempt'; did you mean 'max_attempts'?"),
-        ({"colour": "red"}, "there is no option 'colour'; there are correlation_id, delay, max_attempts, priority,"),
+        (
+            {"colour": "red"},
+            "there is no option 'colour'; there are correlation_id, delay, expires_after, max_attempts,",
+        ),
         ({"priority": 1.5}, "priority must be a whole number between -100 and 100, not 1.5"),
         ({"priority": True}, "priority must be a whole number between -100 and 100, not True"),
         ({"max_attempts": "3"}, "max_attempts must be a whole number between 1 and 10000, not '3'"),
         ({"delay": 5}, "delay must be a timedelta, not 5"),
+        ({"expires_after": 5}, "expires_after must be a timedelta, not 5"),
+        ({"expires_after": 0 * SECOND}, "expires_after must be between 1 millisecond and 365000 days, not 0:00:00"),
+        ({"on_conflict": "drop", "unique_key": "k"}, "on_conflict must be one of OnConflict.KEEP, OnConflict.REPLACE,"),
+        ({"on_conflict": "replace"}, "on_conflict needs a unique key: pass unique_key, or state `unique` in the spec"),
         ({"delay": timedelta.max}, "delay must be at most 365000 days, and is 999999999 days, 23:59:59.999999"),
         ({"scheduled_for": "2020"}, "scheduled_for must be a datetime, not '2020'"),
         ({"scheduled_for": datetime.max.replace(tzinfo=WEST)}, "scheduled_for must be in the years 1 to 9999 of UTC"),

@@ -32,6 +32,7 @@ ALLOWED: Mapping[tuple[str, JobStatus | None], set[JobStatus]] = {
     ("renew", JobStatus.RUNNING): _RUNNING,
     ("settle", JobStatus.RUNNING): _ENDS | _PENDING,
     ("expire", JobStatus.RUNNING): {JobStatus.PENDING, JobStatus.FAILED, JobStatus.CANCELLED},
+    ("cancel_late", JobStatus.PENDING): {JobStatus.CANCELLED},
     ("cancel", JobStatus.PENDING): {JobStatus.CANCELLED},
     ("cancel", JobStatus.RUNNING): _RUNNING,
     ("retry", JobStatus.FAILED): _PENDING,
@@ -110,6 +111,9 @@ def _problems_of_move(call: Call, before: JobRecord, after: JobRecord) -> list[s
             return _problems_of_expiry(call, before, after)
         case "end_batches", _:
             return _expected("waiting", before.waits_for_batch, True) + _near("due", after.scheduled_for, call.now)
+        case "cancel_late", _:
+            is_late = before.start_before is not None and before.start_before < call.now
+            return [] if is_late else [f"it was cancelled as late, and may start until {before.start_before}"]
         case "retry", _:
             return _expected("attempt_count", after.attempt_count, 0)
         case _:
@@ -124,6 +128,8 @@ def _problems_of_claim(call: Call, request: ClaimRequest, before: JobRecord, aft
         problems.append(f"it was claimed from the queue {before.queue}")
     if call.method == "claim" and before.scheduled_for is not None and before.scheduled_for > call.now:
         problems.append(f"it was claimed before it was due at {before.scheduled_for}")
+    if before.start_before is not None and before.start_before < call.now:
+        problems.append(f"it was claimed late, and had to start by {before.start_before}")
     return problems + _near("worker_expires_at", after.worker_expires_at, call.now + request.lease)
 
 

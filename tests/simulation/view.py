@@ -33,6 +33,7 @@ from server_jobs.domain.record import (
     JobStatus,
     JobSummary,
     KnownJob,
+    LateJob,
     LeaseAnswer,
     NewJob,
     PendingWork,
@@ -112,6 +113,9 @@ class StoreView:
 
     async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
         return await self._ask("end_batches", batch_ids, lambda store: store.end_batches(batch_ids))
+
+    async def cancel_late(self) -> Sequence[LateJob]:
+        return await self._ask("cancel_late", None, lambda store: store.cancel_late())
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
         return await self._ask("cancel", job_id, lambda store: store.cancel(job_id, by=by))

@@ -25,6 +25,7 @@ from server_jobs.contract.job_keys import job_keys
 from server_jobs.domain.options import JobOptions
 from server_jobs.schema import metadata
 from server_jobs.stores.columns import GIVEN_TYPES
+from server_jobs.stores.rows import milliseconds
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
@@ -148,6 +149,7 @@ PARAMS = {
     ),
     "required": ["text", "kind"],
 }
+_DUE = ("scheduled_for", "delay")
 EVERYWHERE = ["/text", "/kind", "/count", "/words", "/flag", "/place/a~1b", "/place/c~0"]
 
 
@@ -155,6 +157,7 @@ EVERYWHERE = ["/text", "/kind", "/count", "/words", "/flag", "/place/a~1b", "/pl
     "x_job",
     [
         {"unique": {"by": EVERYWHERE}, "version": 3, "queue": "q", "priority": -3, "maxAttempts": 9},
+        {"expiresAfter": "PT0.25S"},
         {
             "unique": {"by": ["/text", "/count"]},
             "rate": {"limit": 1, "per": "PT1M", "by": ["/kind"]},
@@ -195,6 +198,7 @@ def test_a_row_from_typescript_has_the_keys_of_one_from_python(tmp_path: Path, x
             "max_attempts": options.max_attempts,
             "scheduled_for": None,
             "delay": 0,
+            "expires_after": None if options.expires_after is None else milliseconds(options.expires_after),
             "correlation_id": None,
         }
         assert {name: stored[name] for name in expected_values} == expected_values
@@ -202,7 +206,7 @@ def test_a_row_from_typescript_has_the_keys_of_one_from_python(tmp_path: Path, x
 
 def named(parameters: Sequence[Any]) -> dict[str, Any]:
     """Return the parameters of an insert by the names of their columns."""
-    return dict(zip((*GIVEN_TYPES, "scheduled_for", "delay"), parameters, strict=True))
+    return dict(zip((*GIVEN_TYPES, *_DUE, *_DUE, "expires_after"), parameters, strict=True))
 
 
 async def test_postgresql_runs_the_statement_and_stores_the_same_as_python(tmp_path: Path) -> None:
@@ -289,6 +293,7 @@ def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> li
         ({}, {"maxAttempts": 0}, "maxAttempts must be"),
         ({}, {"delaySeconds": 1.5}, "delaySeconds must be"),
         ({}, {"delaySeconds": -1}, "delaySeconds must be"),
+        ({}, {"expiresAfterSeconds": 0}, "expiresAfterSeconds must be"),
         ({}, {"uniqueKey": "\0"}, "NUL"),
         ({}, {"uniqueKey": "😀" * 501}, "the length of uniqueKey must be a whole number between 0 and 500, not 501"),
     ],

@@ -31,8 +31,10 @@ def job_facts(job: JobSpec) -> dict[str, JsonValue]:
     }
     if options.timeout is not None:
         facts["timeout"] = duration(options.timeout)
+    if options.expires_after is not None:
+        facts["expiresAfter"] = duration(options.expires_after)
     if options.unique_by is not None:
-        facts["unique"] = {"by": list(options.unique_by)}
+        facts["unique"] = {"by": list(options.unique_by), "onConflict": str(options.on_conflict)}
     if options.retired:
         facts["status"] = str(Status.RETIRED)
     facts |= _limits(options)

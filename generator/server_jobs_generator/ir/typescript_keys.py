@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 from server_jobs.contract.job_keys import is_redacted
 from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
+from server_jobs.domain.options import OnConflict
 
 from .spec import JobSpec
 
@@ -69,8 +70,10 @@ def is_insertable(job: JobSpec) -> bool:
 
 
 def keys_of(job: JobSpec) -> JobKeys:
-    """Return the keys of a job. Raises `UnequalKeyError` if TypeScript cannot compute one."""
+    """Return the keys of a job. Raises `UnequalKeyError` if TypeScript cannot compute one, or use it as Python does."""
     options = job.options
+    if options.on_conflict is not OnConflict.KEEP:
+        raise UnequalKeyError("the statement of an insert replaces no job")
     is_limited = options.concurrency is not None or options.rate is not None
     concurrency = () if options.concurrency is None else options.concurrency.by
     rate = () if options.rate is None else options.rate.by

@@ -158,6 +158,15 @@ def read_timeout(value: JsonValue) -> timedelta:
     return length
 
 
+def read_expiry(value: JsonValue) -> timedelta:
+    """Read a duration of at least a millisecond."""
+    length = read_duration(value)
+    if length < SHORTEST_PERIOD:
+        message = f"must be at least PT0.001S, not {shown(value)}; leave expiresAfter out for no bound"
+        raise OptionError(message, DURATION_INVALID)
+    return length
+
+
 def read_period(value: JsonValue) -> timedelta:
     """Read the period of a rate limit."""
     length = read_duration(value)

@@ -17,6 +17,7 @@ from server_jobs.domain.options import (
     ConcurrencyLimit,
     JobOptions,
     Misfire,
+    OnConflict,
     RateLimit,
     Retention,
     RunIn,
@@ -50,6 +51,7 @@ from .option_values import (
     read_choice,
     read_cron,
     read_duration,
+    read_expiry,
     read_flag,
     read_indexes,
     read_integer,
@@ -71,7 +73,7 @@ _AS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("retries", "maxRetries", "max_retries", "attempts", "tries"), "maxAttempts"),
     **dict.fromkeys(("cron", "schedule"), "schedules"),
     **dict.fromkeys(("backoff", "retryPolicy", "retryDelay"), "retry"),
-    **dict.fromkeys(("ttl", "expireIn"), "retention"),
+    **dict.fromkeys(("ttl", "expires", "expireIn", "maxAge", "deadline"), "expiresAfter"),
     **dict.fromkeys(("rateLimit", "throttle"), "rate"),
     **dict.fromkeys(("uniqueBy", "uniqueKey", "dedupe"), "unique"),
 }
@@ -128,6 +130,7 @@ class OptionsLint:
             self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
         ours = {name: member for name, member in members.items() if name in _FOR_THE_GENERATOR}
         rest = {name: member for name, member in members.items() if name not in ours}
+        rest |= rest.pop("unique", {})
         return SpecOptions(options=replace(JobOptions(), **rest), **ours)
 
     def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
@@ -165,12 +168,12 @@ class OptionsLint:
             return unsaid
         return replace(unsaid, **members)
 
-    def unique(self, pointer: Pointer, value: JsonValue) -> tuple[str, ...] | None:
+    def unique(self, pointer: Pointer, value: JsonValue) -> dict[str, object]:
         members = self._members(pointer, value, _UNIQUE)
         if isinstance(value, dict) and value.get("by", []) == []:
             message = 'must state "by": pointers into params, at least one; "" stands for all of them'
             raise OptionError(message, OPTION_MISSING)
-        return members.get("by")
+        return members
 
     def concurrency(self, pointer: Pointer, value: JsonValue) -> ConcurrencyLimit | None:
         members = self._members(pointer, value, CONCURRENCY)
@@ -294,9 +297,10 @@ OPTIONS: Mapping[str, _Reader] = {
     "priority": _plain("priority", read_integer(LOWEST_PRIORITY, HIGHEST_PRIORITY)),
     "maxAttempts": _plain("max_attempts", read_integer(1, 10_000)),
     "timeout": _plain("timeout", read_timeout),
+    "expiresAfter": _plain("expires_after", read_expiry),
     "runIn": _plain("run_in", read_choice(RunIn)),
     "retry": ("retry", OptionsLint.retry),
-    "unique": ("unique_by", OptionsLint.unique),
+    "unique": ("unique", OptionsLint.unique),
     "concurrency": ("concurrency", OptionsLint.concurrency),
     "rate": ("rate", OptionsLint.rate),
     "retention": ("retention", OptionsLint.retention),
@@ -318,7 +322,10 @@ RETRY: Mapping[str, _Reader] = {
     "max": _plain("maximum", read_duration),
     "jitter": _plain("jitter", read_share),
 }
-_UNIQUE: Mapping[str, _Reader] = {"by": ("by", OptionsLint.pointers)}
+_UNIQUE: Mapping[str, _Reader] = {
+    "by": ("unique_by", OptionsLint.pointers),
+    "onConflict": _plain("on_conflict", read_choice(OnConflict)),
+}
 CONCURRENCY: Mapping[str, _Reader] = {
     "limit": _plain("limit", read_integer(1, HIGHEST_LIMIT)),
     "by": ("by", OptionsLint.pointers),

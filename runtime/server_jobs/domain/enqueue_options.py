@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from ..errors import InvalidOptionError
+from .options import OnConflict
 from .outcomes import LONGEST_DELAY
 from .suggestions import closest
 from .text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY, check_text
@@ -19,6 +20,8 @@ class EnqueueOptions(TypedDict, total=False):
     """Time at which the job becomes due (aware). Default: now."""
     delay: timedelta | None
     """Time until the job becomes due, by the clock of the store. Excludes `scheduled_for`."""
+    expires_after: timedelta | None
+    """Time after the job becomes due in which an attempt may start. Later, the job is cancelled instead."""
     priority: int | None
     """-100 to 100. Higher numbers run first."""
     max_attempts: int | None
@@ -27,6 +30,8 @@ class EnqueueOptions(TypedDict, total=False):
     """Id for log lines, inherited by jobs that the handler enqueues. At most 200 characters."""
     unique_key: str | None
     """Key that at most one unfinished job of this name may have. At most 500 characters."""
+    on_conflict: OnConflict | Literal["keep", "replace", "reschedule"] | None
+    """What happens to an unfinished job with the same unique key; see `OnConflict`."""
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
@@ -42,7 +47,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
 def check_options(options: EnqueueOptions) -> None:
     """Raise `InvalidOptionError` for an unknown option, or a value that no store could keep.
 
-    `JobOptions` checks the numbers.
+    `JobOptions` checks the numbers, `expires_after` and `on_conflict`.
     """
     refuse_unknown(options)
     correlation_id, unique_key = options.get("correlation_id"), options.get("unique_key")
@@ -61,6 +66,7 @@ def check_options(options: EnqueueOptions) -> None:
         raise InvalidOptionError(f"delay must not be negative, and is {delay}")
     if delay is not None and delay > LONGEST_DELAY:
         raise InvalidOptionError(f"delay must be at most {LONGEST_DELAY.days} days, and is {delay}")
+    _check_type("expires_after", options.get("expires_after"), timedelta)
 
 
 def in_utc(scheduled_for: datetime) -> datetime:

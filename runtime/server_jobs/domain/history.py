@@ -76,13 +76,14 @@ class Blockers:
 
     `ahead` counts due jobs of its queue that are claimed first, up to `MOST_AHEAD`. `holders` are running jobs that use
     up its concurrency limit, or empty while the limit has room. `rate_free_at` is the time at which its rate allows the
-    next start, or None if it does now.
+    next start, or None if it does now. `replaced` is the running job that it follows, or None.
     """
 
     now: datetime
     ahead: int
     holders: tuple[str, ...]
     rate_free_at: datetime | None
+    replaced: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         JobStatus,
         JobSummary,
         KnownJob,
+        LateJob,
         LeaseAnswer,
         NewJob,
         PausedQueue,
@@ -61,8 +62,10 @@ class JobStore(Protocol):
         """Store pending jobs, all or none. Return one answer per job, in the given order.
 
         Skip a job whose id is stored already, so that a retry after a lost reply is safe. Skip a job if an unfinished
-        job has its unique key; the answer then has the id of that job. If that job finishes during the call, store the
-        new job after all, but without its batch, which may have ended.
+        job has its unique key; the answer then has the id of that job. A late job is cancelled and loses its key. If
+        the job with the key ends during the call, store the new job after all, but without its batch, which may have
+        ended.
+        `NewJob.on_conflict` chooses another behaviour; see `OnConflict`.
         """
         ...
 
@@ -71,7 +74,7 @@ class JobStore(Protocol):
         ...
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
-        """Claim up to `request.limit` due pending jobs, by priority, then by age.
+        """Claim up to `request.limit` due pending jobs, by priority, then by age. Late jobs are never claimed.
 
         Count the attempt and start the lease. Claim only names and versions of the request, and nothing from a paused
         queue. Jobs with and without limits share one order. Jobs blocked by a limit do not block the jobs behind them.
@@ -81,7 +84,7 @@ class JobStore(Protocol):
         ...
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
-        """Claim this pending job, due or not. Return None if it is not pending, or unknown to the request.
+        """Claim this pending job, due or not. Return None if it is not pending, late, or unknown to the request.
 
         Limits and paused queues do not apply. Like a run of `start`, it counts toward `concurrency` but not toward
         `rate`.
@@ -117,6 +120,9 @@ class JobStore(Protocol):
         A batch has ended once all of its stored jobs have finished. Each completion job becomes due once, also if jobs
         of its batch are retried later. Wakes workers.
         """
+
+    async def cancel_late(self) -> Sequence[LateJob]:
+        """Cancel up to `MOST_LATE` pending jobs that may not start any more, of any name."""
         ...
 
     async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
@@ -134,7 +140,7 @@ class JobStore(Protocol):
         ...
 
     async def retry(self, job_id: str, *, by: str = APPLICATION) -> None:
-        """Make a failed or cancelled job pending again, with all its attempts.
+        """Make a failed or cancelled job pending again, with all its attempts and without a latest time to start.
 
         Raises `JobNotFoundError`, `JobNotRetryableError`, or `DuplicateJobError` if its unique key is in use.
         """

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict, Unpack, assert_never
 
 from .history import AttemptRecord
+from .options import OnConflict
 from .record import (
     LEASE_EXPIRED,
     Cancelled,
@@ -45,15 +46,36 @@ _BLANK = vars(JobRecord(id="", job_name="", params="", status=JobStatus.PENDING,
 def enqueue(job: NewJob, now: datetime) -> JobRecord:
     """Return the record of a new, pending job."""
     given = job._asdict()
-    due = job.scheduled_for or now + given.pop("delay")
-    return record_of(_BLANK, **given | {"scheduled_for": due, "created_at": now, "updated_at": now})
+    delay, expires_after = given.pop("delay"), given.pop("expires_after")
+    due = job.scheduled_for or now + delay
+    start_before = None if expires_after is None else due + expires_after
+    times = {"scheduled_for": due, "start_before": start_before, "created_at": now, "updated_at": now}
+    return record_of(_BLANK, **given | times)
 
 
-def is_claimable(record: JobRecord, request: ClaimRequest) -> bool:
-    """Whether the job is pending, known to the request, and has an attempt left."""
+def replace(record: JobRecord, job: NewJob, now: datetime) -> JobRecord:
+    """Put a new job in the place of a pending one with the same unique key, as if the pending one were new."""
+    new = enqueue(job, now)
+    due, start_before = new.scheduled_for, new.start_before
+    if job.on_conflict is not OnConflict.RESCHEDULE:
+        due = record.scheduled_for
+        if job.expires_after is not None:
+            start_before = (due or record.created_at) + job.expires_after
+    kept = {name: getattr(record, name) for name in ("id", "job_name", "unique_key", "created_at")}
+    return record_of(vars(new), **kept, scheduled_for=due, start_before=start_before)
+
+
+def supersede(record: JobRecord, job: NewJob, now: datetime) -> JobRecord:
+    """Let a new job take over the unique key of a running one, which is not retried any more."""
+    return _changed(record, replaced_by=job.id, updated_at=now)
+
+
+def is_claimable(record: JobRecord, request: ClaimRequest, now: datetime) -> bool:
+    """Whether the job is pending, not late, known to the request, and has an attempt left."""
     return (
         record.status is JobStatus.PENDING
         and record.attempt_count < record.max_attempts
+        and not is_late(record, now)
         and any(record.job_name == job.name and record.spec_version == job.version for job in request.known)
         and (request.queues is None or record.queue in request.queues)
     )
@@ -62,6 +84,21 @@ def is_claimable(record: JobRecord, request: ClaimRequest) -> bool:
 def is_due(record: JobRecord, now: datetime) -> bool:
     """Whether the job is due."""
     return record.scheduled_for is None or record.scheduled_for <= now
+
+
+def is_late(record: JobRecord, now: datetime) -> bool:
+    """Whether the job is pending and no attempt may start any more. One may still start at `start_before`."""
+    return record.status is JobStatus.PENDING and record.start_before is not None and record.start_before < now
+
+
+def cancel_late(record: JobRecord, now: datetime) -> JobRecord:
+    """Cancel a late job."""
+    return _finish(_changed(record, error=expiry_reason(record), error_class=None), JobStatus.CANCELLED, now)
+
+
+def expiry_reason(record: JobRecord) -> str:
+    """Return the error of a late job. SQL writes the same text."""
+    return f"expired: it had to start by {record.start_before:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def may_wait(record: JobRecord) -> bool:
@@ -124,7 +161,9 @@ def settle(record: JobRecord, settlement: Settlement, now: datetime) -> JobRecor
             return _fail(failed, None if delay is None else now + delay, now)
         case Released(delay=delay):
             released = _changed(record, attempt_count=record.attempt_count - 1)
-            if record.cancel_requested:
+            if record.replaced_by is not None:
+                released = _changed(released, error=f"replaced by the job {record.replaced_by}", error_class=None)
+            if record.cancel_requested or record.replaced_by is not None:
                 return _finish(released, JobStatus.CANCELLED, now)
             return _wait(released, record.scheduled_for if delay is None else now + delay, now)
         case Cancelled(reason=reason):
@@ -203,12 +242,13 @@ def is_retryable(record: JobRecord) -> bool:
 
 
 def retry(record: JobRecord, now: datetime) -> JobRecord:
-    """Make the job pending, as if it were new."""
+    """Make the job pending, as if it were new. It may start at any time."""
     return _changed(
         record,
         status=JobStatus.PENDING,
         attempt_count=0,
         scheduled_for=record.scheduled_for if record.waits_for_batch else now,
+        start_before=None,
         progress=0,
         progress_message=None,
         error=None,
@@ -217,6 +257,7 @@ def retry(record: JobRecord, now: datetime) -> JobRecord:
         worker_started_at=None,
         worker_id=None,
         completed_at=None,
+        replaced_by=None,
         updated_at=now,
     )
 
@@ -269,6 +310,8 @@ def _fail(record: JobRecord, due: datetime | None, now: datetime) -> JobRecord:
         return _finish(record, JobStatus.CANCELLED, now)
     if due is None or record.attempt_count >= record.max_attempts:
         return _finish(record, JobStatus.FAILED, now)
+    if record.replaced_by is not None:
+        return _finish(record, JobStatus.CANCELLED, now)
     return _wait(record, due, now)
 
 
@@ -299,6 +342,7 @@ class _Changes(TypedDict, total=False):
     worker_id: str | None
     attempt_count: int
     scheduled_for: datetime | None
+    start_before: datetime | None
     worker_started_at: datetime | None
     worker_expires_at: datetime | None
     completed_at: datetime | None
@@ -309,6 +353,7 @@ class _Changes(TypedDict, total=False):
     spec_version: int
     concurrency_key: str | None
     rate_key: str | None
+    replaced_by: str | None
 
 
 def _changed(record: JobRecord, **changes: Unpack[_Changes]) -> JobRecord:

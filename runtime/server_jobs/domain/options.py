@@ -7,6 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from ..errors import InvalidOptionError
+from .outcomes import LONGEST_DELAY
 from .retry import RetryPolicy
 from .text_limits import LONGEST_NAME, check_text
 
@@ -25,6 +26,19 @@ class Misfire(StrEnum):
     SKIP = "skip"
     FIRE_ONCE = "fire_once"
     FIRE_ALL = "fire_all"
+
+
+class OnConflict(StrEnum):
+    """What an enqueue does if an unfinished job has its unique key: keep that job, or put the new one in its place.
+
+    `REPLACE`: a pending job gets the params and options of the call, and stays due when it was (throttle).
+    `RESCHEDULE`: it also becomes due when the call says (debounce). If the job is running, both store a new job, which
+    starts after the running one has ended. The running one is not retried.
+    """
+
+    KEEP = "keep"
+    REPLACE = "replace"
+    RESCHEDULE = "reschedule"
 
 
 class RunIn(StrEnum):
@@ -110,10 +124,12 @@ class Retention:
 class JobOptions:
     """Options of all jobs of one spec. `later()` may override some of them for one job.
 
-    `priority` is -100 to 100; higher numbers run first. `timeout` limits one attempt (None: no limit). `unique_by`
-    lists JSON pointers into the params: at most one unfinished job has the same values there. `concurrency` and `rate`
-    limit the claims of workers. `redact` lists pointers to values that tools hide. `run_in` PROCESS runs each handler
-    in its own process. A `retired` job cannot be enqueued; queued ones still run.
+    `priority` is -100 to 100; higher numbers run first. `timeout` limits one attempt (None: no limit). If no attempt
+    starts within `expires_after` after the due time, the job is cancelled (None: no limit). `unique_by` lists JSON
+    pointers into the params: at most one unfinished job has the same values there. `on_conflict` says what happens to
+    another one. `concurrency` and `rate` limit the claims of workers. `redact` lists pointers to values that tools
+    hide. `run_in` PROCESS runs each handler in its own process. A `retired` job cannot be enqueued; queued ones still
+    run.
     """
 
     version: int = 1
@@ -121,8 +137,10 @@ class JobOptions:
     priority: int = 0
     max_attempts: int = 3
     timeout: timedelta | None = None
+    expires_after: timedelta | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     unique_by: tuple[str, ...] | None = None
+    on_conflict: OnConflict = OnConflict.KEEP
     concurrency: ConcurrencyLimit | None = None
     rate: RateLimit | None = None
     retention: Retention = field(default_factory=Retention)
@@ -137,6 +155,13 @@ class JobOptions:
         check_range("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
         if self.timeout is not None and self.timeout <= timedelta(0):
             raise InvalidOptionError(f"timeout must be longer than zero, not {self.timeout}")
+        if self.expires_after is not None and not SHORTEST_PERIOD <= self.expires_after <= LONGEST_DELAY:
+            raise InvalidOptionError(
+                f"expires_after must be between 1 millisecond and {LONGEST_DELAY.days} days, not {self.expires_after}"
+            )
+        if self.on_conflict not in list(OnConflict):
+            values = ", ".join(f"OnConflict.{one.name}" for one in OnConflict)
+            raise InvalidOptionError(f"on_conflict must be one of {values}, not {self.on_conflict!r}")
         if self.run_in not in list(RunIn):
             raise InvalidOptionError(f"run_in must be RunIn.WORKER or RunIn.PROCESS, not {self.run_in!r}")
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InvalidOptionError
+from .options import OnConflict
 from .text_limits import check_text
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ one. It is stored together with the jobs, as a pending job.
 LEASE_EXPIRED = "LeaseExpired"
 """The `error_class` of an attempt whose lease expired."""
 LONGEST_PRUNE_STEP = 10_000
+MOST_LATE = 1000
+"""Jobs that one step of `cancel_late` cancels."""
 PRUNE_STEP = 1000
 
 
@@ -77,9 +80,10 @@ class Outcome(StrEnum):
 class NewJob(NamedTuple):
     """A job to store. `params` is validated JSON text.
 
-    The job is due at `scheduled_for`, or `delay` after the current time of the store if that is None. `job_keys` in
-    `contract` makes the keys; the keys of limits are None for a job without limits. `headers` is a JSON object of
-    texts. `batch_id` is the id of its batch; a completion job has the same `id`.
+    The job is due at `scheduled_for`, or `delay` after the current time of the store if that is None. No attempt starts
+    later than `expires_after` after the due time. `job_keys` in `contract` makes the keys; the keys of limits are None
+    for a job without limits. `on_conflict` decides over an unfinished job with the same unique key. `headers` is a JSON
+    object of texts. `batch_id` is the id of its batch; a completion job has the same `id`.
     """
 
     # A tuple: one call may make thousands of jobs, which differ in the first fields only.
@@ -96,9 +100,11 @@ class NewJob(NamedTuple):
     max_attempts: int = 3
     scheduled_for: datetime | None = None
     delay: timedelta = timedelta(0)
+    expires_after: timedelta | None = None
     correlation_id: str | None = None
     headers: str | None = None
     batch_id: str | None = None
+    on_conflict: OnConflict = OnConflict.KEEP
 
     @property
     def shared(self) -> tuple[object, ...]:
@@ -163,6 +169,7 @@ class JobRecord:
     attempt_count: int = 0
     max_attempts: int = 3
     scheduled_for: datetime | None = None
+    start_before: datetime | None = None
     worker_started_at: datetime | None = None
     worker_expires_at: datetime | None = None
     completed_at: datetime | None = None
@@ -176,6 +183,7 @@ class JobRecord:
     worker_id: str | None = None
     headers: str | None = None
     batch_id: str | None = None
+    replaced_by: str | None = None
 
     @property
     def is_completion(self) -> bool:
@@ -405,6 +413,13 @@ class Expired:
     status: JobStatus
 
 
+class LateJob(NamedTuple):
+    """A job that was cancelled, because no attempt may start any more."""
+
+    id: str
+    job_name: str
+
+
 class Cancellation(StrEnum):
     """The result of a request to cancel.
 
@@ -540,8 +555,8 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class PendingWork:
-    """Pending work: expired leases, due schedules, jobs to claim, the report of the tick that asks, and completion jobs
-    of ended batches.
+    """Pending work: expired leases, due schedules, jobs to claim, the report of the tick that asks, completion jobs of
+    ended batches, and late jobs.
     """
 
     has_expired: bool
@@ -549,6 +564,7 @@ class PendingWork:
     has_due_job: bool
     has_due_report: bool = False
     has_ended_batch: bool = False
+    has_late: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,11 @@ class State(StrEnum):
     """The status of a job, with the conditions that decide where a move leads."""
 
     PENDING = "pending"
+    LATE = "pending, late"
     RUNNING = "running"
     LAST_ATTEMPT = "running, last attempt"
     CANCEL_REQUESTED = "running, cancel requested"
+    REPLACED = "running, replaced"
     COMPLETED = "completed"
     FAILED = "failed"
     PARKED = "failed, parked"
@@ -29,6 +31,7 @@ class State(StrEnum):
 class Move(StrEnum):
     """Every change of state. `renew` is absent: it changes the lease, not the state."""
 
+    REPLACE = "replace"
     CLAIM = "claim"
     COMPLETE = "complete"
     FAIL = "fail"
@@ -38,6 +41,7 @@ class Move(StrEnum):
     SNOOZE = "snooze"
     CANCEL_BY_HANDLER = "cancel by handler"
     EXPIRE = "expire"
+    CANCEL_LATE = "cancel late"
     CANCEL = "cancel"
     RETRY = "retry"
     REPAIR = "repair"
@@ -45,37 +49,49 @@ class Move(StrEnum):
     PRUNE = "prune"
 
 
-def _running(attempts_left: State, last_attempt: State, cancel_requested: State) -> Mapping[State, State]:
+def _running(
+    attempts_left: State, last_attempt: State, cancel_requested: State, replaced: State
+) -> Mapping[State, State]:
     return {
         State.RUNNING: attempts_left,
         State.LAST_ATTEMPT: last_attempt,
         State.CANCEL_REQUESTED: cancel_requested,
+        State.REPLACED: replaced,
     }
 
 
 TRANSITIONS: Mapping[Move, Mapping[State, State]] = MappingProxyType(
     {
+        # Another job with the same unique key is enqueued, and not with `keep`.
+        Move.REPLACE: {
+            State.PENDING: State.PENDING,
+            State.LATE: State.CANCELLED,
+            State.RUNNING: State.REPLACED,
+        },
         Move.CLAIM: {State.PENDING: State.RUNNING},
         # The moves of a worker, under the token of its claim: they change nothing if the claim is stale.
-        Move.COMPLETE: _running(State.COMPLETED, State.COMPLETED, State.COMPLETED),
-        Move.FAIL: _running(State.PENDING, State.FAILED, State.CANCELLED),
-        Move.FAIL_FOR_GOOD: _running(State.FAILED, State.FAILED, State.CANCELLED),
-        Move.PARK: _running(State.PARKED, State.PARKED, State.CANCELLED),
-        Move.RELEASE: _running(State.PENDING, State.PENDING, State.CANCELLED),
-        Move.SNOOZE: _running(State.PENDING, State.PENDING, State.CANCELLED),
-        Move.CANCEL_BY_HANDLER: _running(State.CANCELLED, State.CANCELLED, State.CANCELLED),
+        Move.COMPLETE: _running(State.COMPLETED, State.COMPLETED, State.COMPLETED, State.COMPLETED),
+        Move.FAIL: _running(State.PENDING, State.FAILED, State.CANCELLED, State.CANCELLED),
+        Move.FAIL_FOR_GOOD: _running(State.FAILED, State.FAILED, State.CANCELLED, State.FAILED),
+        Move.PARK: _running(State.PARKED, State.PARKED, State.CANCELLED, State.PARKED),
+        Move.RELEASE: _running(State.PENDING, State.PENDING, State.CANCELLED, State.CANCELLED),
+        Move.SNOOZE: _running(State.PENDING, State.PENDING, State.CANCELLED, State.CANCELLED),
+        Move.CANCEL_BY_HANDLER: _running(State.CANCELLED, State.CANCELLED, State.CANCELLED, State.CANCELLED),
         # The moves of others.
-        Move.EXPIRE: _running(State.PENDING, State.FAILED, State.CANCELLED),
+        Move.EXPIRE: _running(State.PENDING, State.FAILED, State.CANCELLED, State.CANCELLED),
+        Move.CANCEL_LATE: {State.LATE: State.CANCELLED},
         Move.CANCEL: {
             State.PENDING: State.CANCELLED,
+            State.LATE: State.CANCELLED,
             State.RUNNING: State.CANCEL_REQUESTED,
             State.LAST_ATTEMPT: State.CANCEL_REQUESTED,
+            State.REPLACED: State.CANCEL_REQUESTED,
             State.PARKED: State.CANCELLED,
         },
         Move.RETRY: dict.fromkeys((State.FAILED, State.PARKED, State.CANCELLED), State.PENDING),
-        Move.REPAIR: dict.fromkeys((State.PENDING, State.PARKED), State.PENDING),
+        Move.REPAIR: dict.fromkeys((State.PENDING, State.LATE, State.PARKED), State.PENDING),
         Move.DELETE: dict.fromkeys(
-            (State.PENDING, State.COMPLETED, State.FAILED, State.PARKED, State.CANCELLED), State.DELETED
+            (State.PENDING, State.LATE, State.COMPLETED, State.FAILED, State.PARKED, State.CANCELLED), State.DELETED
         ),
         Move.PRUNE: dict.fromkeys((State.COMPLETED, State.FAILED, State.CANCELLED), State.DELETED),
     }

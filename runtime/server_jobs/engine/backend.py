@@ -19,6 +19,7 @@ from ..domain.clock import Clock, SystemClock
 from ..domain.interfaces import Database, Store
 from ..domain.options import check_duration, check_range
 from ..domain.record import (
+    MOST_LATE,
     Claim,
     ClaimRequest,
     Expired,
@@ -42,6 +43,7 @@ from ..result import JobMetadata
 from .attempt import Attempt, HandlerCall, Stop
 from .attempt_factory import AttemptFactory
 from .direct_run import run_unstored, unavailable_reason
+from .failure_log import log_late
 from .pruner import Pruner
 from .runner import Runner
 from .scheduler import Scheduler
@@ -302,6 +304,18 @@ class Backend:
         gone = {job.id for job in expired}
         self._unstarted = {token: one for token, one in self._unstarted.items() if one.claim.id not in gone}
         return expired
+
+    async def cancel_late(self) -> int:
+        """Cancel the jobs that may not start any more, in small steps, and return their number. Log each of them."""
+        await self.initialize()
+        count = 0
+        while self.allowance() != 0:
+            late = await self.store.cancel_late()
+            log_late(late)
+            count += len(late)
+            if len(late) < MOST_LATE:
+                break
+        return count
 
     def allowance(self) -> int | None:
         """How many more jobs a tick may run, schedules it may fire, or reads a stream may make; None: unlimited."""

@@ -11,6 +11,7 @@ from ..binding import JobBackend
 from ..contract.documents import WrittenResult, masking, read_result, write_result
 from ..contract.upcasts import Versions
 from ..definition import AnyDefinition
+from ..domain import lifecycle
 from ..domain.clock import Clock
 from ..domain.outcomes import Cancel, Snooze
 from ..domain.record import JobRecord, JobStatus
@@ -99,4 +100,6 @@ def unavailable_reason(versions: Versions, job_id: str, record: JobRecord | None
     if record.spec_version not in versions.readable:
         why = versions.unknown_reason(record.spec_version)
         return JobUnavailableError(job_id, f"it is of version {record.spec_version}; {why}")
+    if record.status is JobStatus.PENDING and record.start_before is not None:
+        return JobUnavailableError(job_id, lifecycle.expiry_reason(record))
     return JobUnavailableError(job_id, f"it is {record.status}, and only a pending job can be claimed")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from ..domain.clock import length
-from ..domain.record import UNREADABLE, Expired, Failed, JobStatus, Settlement
+from ..domain.record import UNREADABLE, Expired, Failed, JobStatus, LateJob, Settlement
 from ..domain.tracebacks import log_with_traceback
 from ..errors import InvalidDocumentError
 from .attempt import Attempt, describe, traceback_of
@@ -69,6 +69,13 @@ def log_failure(
         trace = traceback_of(cause)
         shown_trace = None if trace is None else attempt.without_secrets(trace)
         log_with_traceback(_logger, level, cause, shown_trace, "%s %s %s: %s", *arguments, extra=extra)
+
+
+def log_late(jobs: Iterable[LateJob]) -> None:
+    """Log each job that was cancelled because it could not start in time, as a WARNING."""
+    for job in jobs:
+        extra = {"event": "late", "job_id": job.id, "job_name": job.job_name, "status": JobStatus.CANCELLED}
+        _logger.warning("%s %s: expired before its start, now cancelled", job.job_name, job.id, extra=extra)
 
 
 def log_expired(jobs: Iterable[Expired]) -> None:

@@ -1,4 +1,6 @@
-"""Maintenance that every worker runs about once a second: expire leases, fire schedules, end batches, prune."""
+"""Maintenance that every worker runs about once a second: expire leases, cancel late jobs, fire schedules, end batches,
+prune.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ _FORGET_INTERVAL = timedelta(hours=1)
 _COUNT_INTERVAL = timedelta(seconds=5)
 _BATCH_PAUSE = 0.05
 _REST = 100  # multiple of the duration of a look at all batches
-_DUE, _BATCHES, _PRUNE = "due", "batches", "prune"
+_DUE, _BATCHES, _LATE, _PRUNE = "due", "batches", "late", "prune"
 
 
 class Maintenance:
@@ -46,13 +48,14 @@ class Maintenance:
             return
         self._began = now
         self._start(_DUE, self._expire, self._declare, self._schedule, self._end_batches)
-        # Pruning may take long, and must not delay leases and schedules.
+        # These may take long, and must not delay leases and schedules.
+        self._start(_LATE, self._cancel_late)
         self._start(_PRUNE, self._count, self._prune, self._forget)
 
     async def finish(self) -> None:
-        """Wait for the running chores that may make jobs due."""
-        if tasks := [self._rounds[name] for name in (_DUE, _BATCHES) if name in self._rounds]:
-            await asyncio.wait(tasks)
+        """Wait for the running chores that change pending jobs."""
+        if running := [task for name, task in self._rounds.items() if name != _PRUNE]:
+            await asyncio.wait(running)
 
     async def stop(self) -> None:
         """Cancel the running chores."""
@@ -92,6 +95,9 @@ class Maintenance:
         log_expired(expired)
         if expired:
             self._made_due()
+
+    async def _cancel_late(self) -> None:
+        await self._backend.cancel_late()
 
     async def _declare(self) -> None:
         now = self._backend.clock.monotonic()

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from ..definition import AnyDefinition
 from ..domain.ids import schedule_id, slot_job_id
 from ..domain.interfaces import Store
-from ..domain.options import Misfire
+from ..domain.options import Misfire, OnConflict
 from ..domain.record import Declaration, Firing, NewJob, ScheduleRecord
 from ..errors import DatabaseError, ServerJobsError
 from ..middleware import enqueuing
@@ -125,7 +125,7 @@ class Scheduler:
     def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
         job = self._registry.find(schedule.job_name).job
         new = job.new_job(json.loads(schedule.params), scheduled_for=slot)
-        return new._replace(id=slot_job_id(schedule.id, slot))
+        return new._replace(id=slot_job_id(schedule.id, slot), on_conflict=OnConflict.KEEP)
 
 
 def _declaration(job: AnyDefinition) -> Declaration:

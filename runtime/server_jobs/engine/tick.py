@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The result of one tick: expired leases, jobs made by schedules, and attempts that completed or failed."""
+    """The result of one tick: expired leases, jobs made by schedules, attempts that completed or failed, late jobs."""
 
     expired: int
     scheduled: int
@@ -32,13 +32,16 @@ class Tick:
     failed: int
     unfired: int = 0
     """Due schedules that could not fire, for example because of an unknown time zone; the log has the reason."""
+    late: int = 0
+    """Jobs that were cancelled, because they had to start earlier; see `expires_after`."""
 
 
 async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta | None = None) -> Tick:
-    """Expire leases, fire schedules, claim and run jobs until none is due, and prune. Reads the pending work first.
+    """Expire leases, cancel late jobs, fire schedules, claim and run jobs until none is due, and prune.
 
-    Reports itself among the workers, at most once in 5 minutes. All ticks with jobs of the same names are one worker,
-    which counts as dead after twice the time between its last two reports, and at the earliest after an hour.
+    Reads the pending work first. Reports itself among the workers, at most once in 5 minutes. All ticks with jobs of
+    the same names are one worker, which counts as dead after twice the time between its last two reports, and at the
+    earliest after an hour.
 
     Ends early after `limit` jobs. Once `budget` or the backend's allowance is used up, it claims no more jobs; the rest
     waits for the next tick. Started jobs are finished. If one step fails, the others still run; the tick logs each
@@ -60,10 +63,13 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
         await chores.do("report", backend.store.report_tick(report))
     expired: Sequence[Expired] = ()
     scheduled: Sequence[str] = ()
+    late = 0
     results: list[WorkerExecutionResult] = []
     if found.has_expired:
         expired = await chores.do("expire", backend.handle_expired_locks()) or ()
         log_expired(expired)
+    if found.has_late:
+        late = await chores.do("cancel late", backend.cancel_late()) or 0
     if found.has_due_schedule:
         scheduled = await chores.do("schedule", backend.scheduler.tick(allowance=backend.allowance)) or ()
     is_as_found = not expired and not scheduled and not chores.errors
@@ -80,7 +86,7 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     completed = sum(result.success for result in results)
     failed = sum(result.outcome.is_failure for result in results)
     unfired = len(backend.scheduler.unfired) if found.has_due_schedule else 0
-    return Tick(len(expired), len(scheduled), completed, failed, unfired)
+    return Tick(len(expired), len(scheduled), completed, failed, unfired, late)
 
 
 class _Chores:

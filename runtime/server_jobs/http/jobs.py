@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from ..contract.values import pointer_to
 from ..domain.enqueue_options import EnqueueOptions
 from ..domain.interfaces import JobReader, Store
-from ..domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
+from ..domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS, OnConflict
 from ..domain.record import (
     EVERY_JOB,
     Cancellation,
@@ -94,9 +94,22 @@ def _duration(value: object) -> object:
     return value
 
 
+def _period(value: object) -> object:
+    """Like `_duration`, and refuse zero."""
+    if not re.search("[1-9]", str(_duration(value))):
+        raise PydanticCustomError("time_delta_parsing", "Input should be an ISO 8601 duration longer than zero")
+    return value
+
+
 Delay = Annotated[
     timedelta, BeforeValidator(_duration), WithJsonSchema({"type": "string", "pattern": f"^({_DURATION.pattern})$"})
 ]
+Period = Annotated[
+    timedelta,
+    BeforeValidator(_period),
+    WithJsonSchema({"type": "string", "pattern": f"^(?=.*[1-9])({_DURATION.pattern})$"}),
+]
+Conflict = Annotated[OnConflict, WithJsonSchema({"enum": [str(one) for one in OnConflict]})]
 Priority = Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), BeforeValidator(_number)]
 Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), BeforeValidator(_number)]
 
@@ -118,9 +131,16 @@ class EnqueueBody(BaseModel):
     scheduled_for: AwareDatetime | None = Field(
         None, strict=True, description="Time at which the job is due, with a time zone."
     )
+    expires_after: Period | None = Field(
+        None, description="Time after the job is due in which an attempt may start. Later, the job is cancelled."
+    )
     priority: Priority | None = Field(None, description="Higher priorities are claimed first.")
     max_attempts: Attempts | None = Field(None, description="Attempts in all.")
     unique_key: UniqueKey | None = Field(None, description="Key that at most one unfinished job of this name may have.")
+    on_conflict: Conflict | None = Field(
+        None,
+        description="Whether an unfinished job with the same unique key stays, or this one takes its place.",
+    )
     correlation_id: CorrelationId | None = Field(
         None, description="Id for log lines, which jobs that the handler enqueues inherit."
     )
@@ -130,9 +150,11 @@ class EnqueueBody(BaseModel):
         return EnqueueOptions(
             delay=self.delay,
             scheduled_for=self.scheduled_for,
+            expires_after=self.expires_after,
             priority=self.priority,
             max_attempts=self.max_attempts,
             unique_key=self.unique_key,
+            on_conflict=self.on_conflict,
             correlation_id=self.correlation_id,
         )
 

@@ -81,6 +81,10 @@ _DETAILS: dict[str, Schema] = {
     "result": {"description": "The result, or null."},
     "error": _TEXT_OR_NULL,
     "error_class": {**_TEXT_OR_NULL, "description": "The name of the exception of the last failed attempt."},
+    "start_before": {
+        **_MOMENT_OR_NULL,
+        "description": "The job is cancelled if it is pending after this time, or null.",
+    },
     "worker_id": {**_TEXT_OR_NULL, "description": "The long-lived worker of the last claim."},
     "worker_started_at": _MOMENT_OR_NULL,
     "worker_expires_at": _MOMENT_OR_NULL,
@@ -88,6 +92,7 @@ _DETAILS: dict[str, Schema] = {
     "batch_id": {**_TEXT_OR_NULL, "description": "The batch of the job. A completion job has it as its own id."},
     "unique_key": _TEXT_OR_NULL,
     "cancel_requested": {"type": "boolean"},
+    "replaced_by": {**_TEXT_OR_NULL, "description": "The job that took over its unique key while it ran, or null."},
 }
 _BATCH: dict[str, Schema] = {
     "id": {**_TEXT, "description": "The id of the batch, and of its completion job."},

@@ -54,6 +54,7 @@ def job_document(record: JobRecord) -> dict[str, object]:
         "result": parsed(record.result),
         "error": record.error,
         "error_class": record.error_class,
+        "start_before": _text(record.start_before),
         "worker_id": record.worker_id,
         "worker_started_at": _text(record.worker_started_at),
         "worker_expires_at": _text(record.worker_expires_at),
@@ -61,6 +62,7 @@ def job_document(record: JobRecord) -> dict[str, object]:
         "batch_id": record.batch_id,
         "unique_key": record.unique_key,
         "cancel_requested": record.cancel_requested,
+        "replaced_by": record.replaced_by,
     }
 
 

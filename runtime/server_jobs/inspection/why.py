@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from ..domain import lifecycle
 from ..domain.clock import exact_length
 from ..domain.history import MOST_AHEAD, MOST_HOLDERS, Blockers, WorkerRecord
 from ..domain.interfaces import Store
@@ -22,12 +23,14 @@ class Cause(StrEnum):
     FINISHED = "finished"
     PARKED = "parked"
     RUNNING = "running"
+    LATE = "late"
     QUEUE_PAUSED = "queue paused"
     UPCASTER_MISSING = "upcaster missing"
     UNKNOWN_HERE = "unknown here"
     NO_WORKER = "no worker"
     BATCH = "batch"
     NOT_DUE = "not due"
+    REPLACED_RUNS = "replaced job runs"
     CONCURRENCY = "concurrency limit"
     RATE = "rate limit"
     BUSY = "workers busy"
@@ -67,6 +70,8 @@ async def why(store: Store, registry: JobRegistry, job_id: str) -> tuple[JobReco
     serving = [worker for worker in workers if worker.is_alive and _serves(worker, record.queue)]
     known = {(record.job_name, record.spec_version), *(one for worker in serving for one in worker.report.known)}
     blockers = await store.blockers(record, limits, sorted(known))
+    if lifecycle.is_late(record, blockers.now):
+        return record, [_late(record)]
     paused = await store.paused_queues()
     return record, list(_waiting(record, registry, limits, blockers, workers, paused))
 
@@ -108,6 +113,15 @@ def _batch(batch_id: str, counts: BatchCounts) -> Reason:
     )
 
 
+def _late(record: JobRecord) -> Reason:
+    return Reason(
+        cause=Cause.LATE,
+        text=lifecycle.expiry_reason(record),
+        advice=f"a worker or a tick cancels it; `server-jobs retry {record.id}` then runs it without the limit",
+        since=record.start_before,
+    )
+
+
 def _waiting(
     record: JobRecord,
     registry: JobRegistry,
@@ -122,6 +136,7 @@ def _waiting(
         *_own_code(record, registry),
         *_missing_workers(record, workers),
         *_times(record, blockers),
+        *_replaced(blockers),
         *_limits(limits, blockers),
         *_busy_workers(record, workers),
         *_jobs_ahead(blockers),
@@ -212,6 +227,15 @@ def _times(record: JobRecord, blockers: Blockers) -> Iterator[Reason]:
         text=failed if record.attempt_count else "it is not due yet",
         until=record.scheduled_for,
     )
+
+
+def _replaced(blockers: Blockers) -> Iterator[Reason]:
+    if blockers.replaced is not None:
+        yield Reason(
+            cause=Cause.REPLACED_RUNS,
+            text=f"it replaced {blockers.replaced}, which still runs, and starts afterwards",
+            jobs=(blockers.replaced,),
+        )
 
 
 def _limits(limits: KnownJob | None, blockers: Blockers) -> Iterator[Reason]:

@@ -32,15 +32,17 @@ from ..domain.record import JobRecord, JobSummary, NewJob
 JOB_COLUMNS = ", ".join(field.name for field in fields(JobRecord))
 SUMMARY_COLUMNS = ", ".join(field.name for field in fields(JobSummary) if field.name != "is_parked")
 
-_DUE = ("scheduled_for", "delay")
+_NOT_GIVEN = ("scheduled_for", "delay", "expires_after", "on_conflict")
 GIVEN_TYPES: Mapping[str, str] = {
-    name: "integer" if kind is int else "text" for name, kind in get_type_hints(NewJob).items() if name not in _DUE
+    name: "integer" if kind is int else "text"
+    for name, kind in get_type_hints(NewJob).items()
+    if name not in _NOT_GIVEN
 }
-"""The columns that the caller of an insert gives, except for the due time, and their types in SQL."""
+"""The columns that the caller of an insert gives, except for its times, and their types in SQL."""
 
-NEW_COLUMNS = ", ".join((*GIVEN_TYPES, "scheduled_for", "status", "created_at", "updated_at"))
+NEW_COLUMNS = ", ".join((*GIVEN_TYPES, "scheduled_for", "start_before", "status", "created_at", "updated_at"))
 
 
-def new_values(given: Callable[[str], str], *, due: str, status: str = "pending") -> str:
+def new_values(given: Callable[[str], str], *, due: str, expires_after: str, status: str = "pending") -> str:
     """Return the SQL of the values for `NEW_COLUMNS`. `given` returns the expression of a given column."""
-    return ", ".join((*map(given, GIVEN_TYPES), due, f"'{status}'", "{now}", "{now}"))
+    return ", ".join((*map(given, GIVEN_TYPES), due, f"{due} + {expires_after}", f"'{status}'", "{now}", "{now}"))

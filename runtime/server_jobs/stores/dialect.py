@@ -15,7 +15,8 @@ class Statements(Protocol):
 
     A statement is None if the dialect does not need it. `EXPIRE` is repeated while it changes `MOST_EXPIRED` jobs.
     `CLAIMED` reads the jobs of a claim, if the claim does not return them. `INSERT_MANY` is `INSERT` with a row per id.
-    `WAIT_LIMIT` is the part of inserts that limits the wait for another transaction.
+    `WAIT_LIMIT` is the part of inserts that limits the wait for another transaction, `AND_WAIT_LIMIT` the same part
+    after another condition.
 
     `SETTLE_ONE` stores an outcome that is too large for `SETTLE`. `RECORD_STARTS` follows a claim of jobs with rates.
     `CLAIM_NEXT` claims the jobs behind a given job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED`, `PRUNE_ATTEMPTS`
@@ -36,6 +37,7 @@ class Statements(Protocol):
     MOST_EXPIRED: int | None
     CLAIMED: str | None
     WAIT_LIMIT: str
+    AND_WAIT_LIMIT: str
     PACKED_INSERT: str | None
     PACKED_INSERTED: str | None
     PACKED_CLAIMED: str | None
@@ -47,6 +49,10 @@ class Statements(Protocol):
     INSERT_MANY: str
     INSERT_ONE: str
     KEY_OWNERS: str
+    REPLACED_JOBS: str
+    SUPERSEDE: str
+    REPLACE: str
+    REPLACE_ONE: str
     START: str
     CLAIM: str
     CLAIM_NEXT: str | None
@@ -62,6 +68,8 @@ class Statements(Protocol):
     END_BATCHES: str
     COUNT_BATCH: str
     BATCH_JOBS: str
+    CANCEL_LATE: str
+    CANCEL_LATE_OWNERS: str
     CANCEL: str
     RETRY: str
     REPAIR: str

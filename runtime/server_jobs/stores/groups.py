@@ -18,6 +18,12 @@ _INDEXES = {UNLIMITED: "jobs_unlimited_group", LIMITED: "jobs_limited_group"}
 _PAUSED = "SELECT name FROM paused_queues"
 _COLUMNS = "id, attempt_count, max_attempts, priority, scheduled_for, job_name"
 _UNTIMED, _TIMED = "jobs.scheduled_for IS NULL", "jobs.scheduled_for <= {now}"
+STARTABLE = """attempt_count < max_attempts AND (start_before IS NULL OR start_before >= {now})
+         AND (jobs.unique_key IS NULL OR NOT EXISTS (
+              SELECT 1 FROM jobs AS replaced INDEXED BY jobs_replaced
+               WHERE replaced.status = 'running' AND replaced.replaced_by IS NOT NULL
+                 AND replaced.unique_key = jobs.unique_key))"""
+"""Whether the state machine allows a claim of this pending job. It waits for a running job that it replaces."""
 
 
 def pending_groups(kind: str, names: str = "") -> str:
@@ -59,7 +65,7 @@ def _first(kind: str, column: str, known: str, condition: str) -> str:
 def _of_group(kind: str, condition: str) -> str:
     return f"""status = 'pending' AND {kind} AND jobs.job_name = of_group.job_name
          AND jobs.spec_version = of_group.spec_version AND jobs.queue = of_group.queue
-         AND jobs.priority = of_group.priority AND attempt_count < max_attempts AND {condition}"""
+         AND jobs.priority = of_group.priority AND {STARTABLE} AND {condition}"""
 
 
 def _due_of_only_group(kind: str, condition: str, limit: str) -> str:

@@ -29,8 +29,10 @@ from ..domain.history import (
     WorkerReport,
 )
 from ..domain.ids import new_batch, new_job_id, token_of
+from ..domain.options import OnConflict
 from ..domain.record import (
     EVERY_JOB,
+    MOST_LATE,
     PRUNE_STEP,
     Cancellation,
     Claim,
@@ -49,6 +51,7 @@ from ..domain.record import (
     JobStatus,
     JobSummary,
     KnownJob,
+    LateJob,
     LeaseAnswer,
     NewJob,
     Outcome,
@@ -102,8 +105,10 @@ class MemoryStore:
         self._records: dict[str, JobRecord] = {}
         self._queue: list[_Place] = []
         self._running: set[str] = set()
+        self._expiring: set[str] = set()
         self._unfinished_keys: dict[str, str] = {}
         self._batches: defaultdict[str, set[str]] = defaultdict(set)
+        self._replaced: dict[str, str] = {}
         self._schedules: dict[str, ScheduleRecord] = {}
         self._current_sets: dict[str, tuple[str, datetime]] = {}
         self._known_sets: dict[str, set[str]] = {}
@@ -134,16 +139,37 @@ class MemoryStore:
         """Like `insert` for one job, without `await`."""
         if job.id in self._records:
             return Inserted(job.id, created=False)
-        if job.unique_key is not None and job.unique_key in self._unfinished_keys:
-            return Inserted(self._unfinished_keys[job.unique_key], created=False)
-        self._put(lifecycle.enqueue(job, self._clock.now()))
+        if self._free(job):
+            job = job._replace(batch_id=None)  # as in a database, where the batch may have ended meanwhile
+        now = self._clock.now()
+        if job.unique_key is not None and (owner := self._unfinished_keys.get(job.unique_key)) is not None:
+            if job.on_conflict is OnConflict.KEEP:
+                return Inserted(owner, created=False)
+            record = self._records[owner]
+            if record.status is JobStatus.PENDING:
+                self._put(lifecycle.replace(record, job, now))
+                return Inserted(owner, created=False)
+            self._put(lifecycle.supersede(record, job, now))
+        self._put(lifecycle.enqueue(job, now))
         return Inserted(job.id, created=True)
+
+    def _free(self, job: NewJob) -> bool:
+        """Cancel a late job with the unique key of this job. Return whether there was one."""
+        owner = None if job.unique_key is None else self._unfinished_keys.get(job.unique_key)
+        if owner is None or not lifecycle.is_late(self._records[owner], self._clock.now()):
+            return False
+        self._put(lifecycle.cancel_late(self._records[owner], self._clock.now()))
+        return True
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         return [self.add(job) for job in jobs]
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
-        inserted = self.add(job._replace(scheduled_for=None, delay=timedelta(0)))
+        replaced = None if job.id in self._records else self._replaced.get(job.unique_key or "")
+        if replaced is not None:
+            raise DuplicateJobError(job.unique_key or "", replaced)
+        due_now = job._replace(scheduled_for=None, delay=timedelta(0), on_conflict=OnConflict.KEEP)
+        inserted = self.add(due_now)
         if not inserted.created:
             raise DuplicateJobError(job.unique_key or job.id, inserted.id)
         self._dequeue([self._records[job.id]])
@@ -157,7 +183,7 @@ class MemoryStore:
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         record = self._records.get(job_id)
-        if record is None or not lifecycle.is_claimable(record, request):
+        if record is None or not self._is_claimable(record, request, self._clock.now()):
             return None
         self._dequeue([record])
         return self._claim(record, new_batch(), request.lease, request.worker_id)
@@ -195,6 +221,14 @@ class MemoryStore:
                 if all(self._records[job_id].status.is_finished for job_id in jobs):
                     yield completion
 
+    async def cancel_late(self) -> Sequence[LateJob]:
+        now = self._clock.now()
+        expiring = map(self._records.__getitem__, sorted(self._expiring))
+        late = list(islice((record for record in expiring if lifecycle.is_late(record, now)), MOST_LATE))
+        for record in late:
+            self._put(lifecycle.cancel_late(record, now))
+        return [LateJob(record.id, record.job_name) for record in late]
+
     async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
         now = self._clock.now()
         expired = any(lifecycle.is_expired(self._records[job_id], now) for job_id in self._running)
@@ -209,6 +243,7 @@ class MemoryStore:
             bool(await self.count_due(request)),
             not is_reported,
             any(True for _ in self._ended_batches()),
+            any(lifecycle.is_late(self._records[job_id], now) for job_id in self._expiring),
         )
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
@@ -406,6 +441,8 @@ class MemoryStore:
         return DueSchedules(now, due)
 
     async def fire(self, firing: Firing) -> Sequence[bool]:
+        for _, job in firing.slots:
+            self._free(job)
         schedule = self._schedules.get(firing.schedule_id)
         if schedule is None or not schedule.enabled:
             return [False for _ in firing.slots]
@@ -534,7 +571,10 @@ class MemoryStore:
         free_at = None
         if job is not None and job.rate is not None and len(starts) >= job.rate.limit:
             free_at = starts[job.rate.limit - 1] + job.rate.per
-        return Blockers(now=now, ahead=min(ahead, MOST_AHEAD), holders=tuple(holders), rate_free_at=free_at)
+        replaced = self._replaced.get(record.unique_key or "")
+        return Blockers(
+            now=now, ahead=min(ahead, MOST_AHEAD), holders=tuple(holders), rate_free_at=free_at, replaced=replaced
+        )
 
     async def workers(self) -> Sequence[WorkerRecord]:
         running, now = Counter(self._records[job_id].worker_id for job_id in self._running), self._clock.now()
@@ -612,6 +652,7 @@ class MemoryStore:
             return Deletion.RUNNING
         if record.status is JobStatus.PENDING:
             self._dequeue([record])
+            self._expiring.discard(job_id)
             if record.unique_key is not None:
                 del self._unfinished_keys[record.unique_key]
         self._remove(job_id)
@@ -654,16 +695,19 @@ class MemoryStore:
             self._running.add(record.id)
         else:
             self._running.discard(record.id)
+        if record.status is JobStatus.PENDING and record.start_before is not None:
+            self._expiring.add(record.id)
+        else:
+            self._expiring.discard(record.id)
         if before is not None and before.status is JobStatus.PENDING and record.status is not JobStatus.RUNNING:
             self._dequeue([before])
         if record.status is JobStatus.PENDING:
             insort(self._queue, _place(record))
         if record.unique_key is not None:
-            if record.status.is_finished:
-                if self._unfinished_keys.get(record.unique_key) == record.id:
-                    del self._unfinished_keys[record.unique_key]
-            else:
-                self._unfinished_keys[record.unique_key] = record.id
+            owns_key = not record.status.is_finished and record.replaced_by is None
+            _note_owner(self._unfinished_keys, record, owns_key=owns_key)
+            is_replaced = record.status is JobStatus.RUNNING and record.replaced_by is not None
+            _note_owner(self._replaced, record, owns_key=is_replaced)
 
     def _dequeue(self, records: Sequence[JobRecord]) -> None:
         """Remove pending jobs, given in the order of the queue. Adjacent jobs take one step."""
@@ -694,11 +738,16 @@ class MemoryStore:
         return record
 
     def _waiting(self, request: ClaimRequest) -> Iterator[JobRecord]:
-        """Yield pending jobs of the request, the most urgent first, without paused queues."""
+        """Yield pending jobs of the request, the most urgent first, without late jobs and paused queues."""
+        now = self._clock.now()
         for _, _, job_id in self._queue:
             record = self._records[job_id]
-            if lifecycle.is_claimable(record, request) and record.queue not in self._paused:
+            if self._is_claimable(record, request, now) and record.queue not in self._paused:
                 yield record
+
+    def _is_claimable(self, record: JobRecord, request: ClaimRequest, now: datetime) -> bool:
+        """Whether the state machine allows a claim, and no running job that this one replaces is in the way."""
+        return lifecycle.is_claimable(record, request, now) and record.unique_key not in self._replaced
 
     def _choose(self, request: ClaimRequest) -> Iterator[JobRecord]:
         now = self._clock.now()
@@ -765,6 +814,15 @@ class MemoryStore:
         self._put(expired)
         self._attempts[record.id].append(lifecycle.attempt_expired(record, now))
         return Expired(expired.id, expired.job_name, expired.status)
+
+
+def _note_owner(owners: dict[str, str], record: JobRecord, *, owns_key: bool) -> None:
+    """Note whether the job is the owner of its unique key."""
+    key = record.unique_key or ""
+    if owns_key:
+        owners[key] = record.id
+    elif owners.get(key) == record.id:
+        del owners[key]
 
 
 def _place(record: JobRecord) -> _Place:

@@ -16,6 +16,12 @@ _URGENCY = "ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
 # A subquery, because the planner must not know the value: it would plan each claim again.
 _LIMIT = "(SELECT CAST({limit} AS integer))"
 UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
+# The few keys are read once, and only if a job with a key is reached. A search for each job would raise the estimate.
+STARTABLE = """attempt_count < max_attempts AND (start_before IS NULL OR start_before >= {now})
+         AND (jobs.unique_key IS NULL OR jobs.unique_key <> ALL(ARRAY(
+              SELECT replaced.unique_key FROM jobs AS replaced
+               WHERE replaced.status = 'running' AND replaced.replaced_by IS NOT NULL
+                 AND replaced.unique_key IS NOT NULL)))"""
 
 
 def pending_groups(kind: str, names: str = "") -> str:
@@ -76,7 +82,7 @@ def _some_of_group(kind: str, condition: str, limit: str, lock: str) -> str:
       SELECT jobs.ctid AS place, jobs.id, attempt_count, max_attempts, jobs.priority, jobs.scheduled_for FROM jobs
        WHERE status = 'pending' AND {kind} AND jobs.job_name = of_group.job_name
          AND jobs.spec_version = of_group.spec_version AND jobs.queue = of_group.queue
-         AND jobs.priority = of_group.priority AND attempt_count < max_attempts AND {condition}
+         AND jobs.priority = of_group.priority AND {STARTABLE} AND {condition}
        ORDER BY jobs.scheduled_for, jobs.id LIMIT (SELECT {limit}) {lock}) AS some_of_group"""
 
 

@@ -13,16 +13,17 @@ The moves of the state machine exist here again; the conformance suite compares 
 from __future__ import annotations
 
 from ..domain.history import ATTEMPTS_KEPT
-from ..domain.record import LEASE_EXPIRED, WAITS, Outcome
+from ..domain.record import LEASE_EXPIRED, MOST_LATE, WAITS, Outcome
 from . import schedule_sets
 from .columns import GIVEN_TYPES, JOB_COLUMNS, NEW_COLUMNS, new_values
 from .job_filters import matching
-from .postgres_groups import KNOWN_VALUES, UNLESS_LOCKED, any_due, awaited, due_of_group, first_due
+from .postgres_groups import KNOWN_VALUES, STARTABLE, UNLESS_LOCKED, any_due, awaited, due_of_group, first_due
 from .statements import (
     ASKED_TO_STOP,
     ATTEMPT_COLUMNS,
     ATTEMPTS,
     BATCH_JOBS,
+    CANCEL_LATE_ONES,
     CLAIM_COLUMNS,
     CLAIM_FIELDS,
     COUNT_BATCH,
@@ -33,10 +34,16 @@ from .statements import (
     HAS_EXPIRED,
     HELD_JOBS,
     HOLDERS,
+    INTO_PENDING,
+    IS_LATE,
+    IS_REPLACED,
+    KEEPS_KEY,
     KEY_IS_FREE,
     LIST_SCHEDULES,
     NEEDED,
+    NOT_COMPLETED,
     NOW,
+    OWNS_KEY,
     PARKED,
     PAUSE_QUEUE,
     PAUSED_QUEUES,
@@ -44,6 +51,8 @@ from .statements import (
     PREVIEWS,
     PRUNE_PLACE,
     PUT_BACK,
+    RELEASED_ERROR,
+    RELEASED_ERROR_CLASS,
     REMOVE_WORKER,
     REPLACED,
     RESUME_QUEUE,
@@ -52,6 +61,7 @@ from .statements import (
     SUMMARY,
     WORKERS,
     previewed,
+    replacing,
 )
 from .statistics import StatisticsDialect, enqueued_counts, failure_groups, queue_states
 
@@ -124,6 +134,7 @@ _MATCHES = f"{matching(value, _elements, _ago)}\n   AND (CAST(:parked AS integer
 _NOW = "{now}"
 _SCHEDULED = _moment("CAST(:scheduled_for AS bigint)")
 _DUE_AT = f"COALESCE({_SCHEDULED}, {{now}} + CAST(:delay AS bigint) * interval '1 millisecond')"
+_EXPIRES_AFTER = "CAST(:expires_after AS bigint) * interval '1 millisecond'"
 _OWN = {
     "id": "key",
     "params": "CASE WHEN has_keys THEN value->>0 ELSE value #>> '{}' END",
@@ -145,26 +156,29 @@ def _shared_or_own(column: str) -> str:
     return _OWN.get(column) or _parameter(column)
 
 
+_TIMES_IN_ROW = "scheduled_for bigint, delay bigint, expires_after bigint"
 _GIVEN_IN_ROW = ", ".join(f"{column} {kind}" for column, kind in GIVEN_TYPES.items())
-_NEW = f"json_to_recordset(CAST(:jobs AS json)) AS new ({_GIVEN_IN_ROW}, scheduled_for bigint, delay bigint)"
+_NEW = f"json_to_recordset(CAST(:jobs AS json)) AS new ({_GIVEN_IN_ROW}, {_TIMES_IN_ROW})"
 _DUE_IN_ROW = f"COALESCE({_moment('new.scheduled_for')}, {{now}} + new.delay * interval '1 millisecond')"
+_EXPIRES_AFTER_IN_ROW = "new.expires_after * interval '1 millisecond'"
 
 _NEW_JOBS = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_in_row, due=_DUE_IN_ROW)}
+SELECT {new_values(_in_row, due=_DUE_IN_ROW, expires_after=_EXPIRES_AFTER_IN_ROW)}
   FROM {_NEW}"""
 
 # The loser of a race for a unique key waits here for the end of the winner's transaction. The statement itself limits
 # the wait, because a pooler would lose a setting of the session. Keys are sorted, so that two batches do not deadlock.
 _BOUNDED = "(SELECT set_config('lock_timeout', '5s', true)) IS NOT NULL"
 WAIT_LIMIT = f"\n WHERE {_BOUNDED}"
+AND_WAIT_LIMIT = f" AND {_BOUNDED}"
 # An outcome waits briefly for a locked row, because other outcomes wait behind it.
 _SOON = "(SELECT set_config('lock_timeout', '250ms', true)) IS NOT NULL"
 
 # OFFSET keeps the planner from reading each job's keys four times.
 INSERT_MANY = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_shared_or_own, due=_DUE_AT)}
+SELECT {new_values(_shared_or_own, due=_DUE_AT, expires_after=_EXPIRES_AFTER)}
   FROM (SELECT key, value, json_typeof(value) = 'array' AS has_keys
           FROM json_each(CAST(:jobs AS json)) OFFSET 0) AS new{WAIT_LIMIT}
     ON CONFLICT DO NOTHING
@@ -176,31 +190,65 @@ PACKED_INSERTED: str | None = None
 
 INSERT_ONE = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_parameter, due=_DUE_AT)}{WAIT_LIMIT}
+SELECT {new_values(_parameter, due=_DUE_AT, expires_after=_EXPIRES_AFTER)}{WAIT_LIMIT}
     ON CONFLICT DO NOTHING
 RETURNING id
 """
 
-KEY_OWNERS = """
+_HAS_KEY = f"unique_key = ANY(ARRAY({_elements('unique_keys')})) AND unique_key IS NOT NULL"
+KEY_OWNERS = f"""
 SELECT unique_key, id FROM jobs
- WHERE unique_key = ANY(ARRAY(SELECT json_array_elements_text(CAST(:unique_keys AS json))))
-   AND unique_key IS NOT NULL AND status IN ('pending', 'running')
+ WHERE {_HAS_KEY} AND {KEEPS_KEY}
 UNION ALL
 SELECT NULL, id FROM jobs WHERE id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:ids AS json))))
 """
 
+REPLACED_JOBS = f"SELECT unique_key, id FROM jobs WHERE {_HAS_KEY} AND {IS_REPLACED}"
+
 START = f"""
 INSERT INTO jobs ({NEW_COLUMNS}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
-SELECT {new_values(_parameter, due=_NOW, status="running")}, 1,
+SELECT {new_values(_parameter, due=_NOW, expires_after=_EXPIRES_AFTER, status="running")}, 1,
        CAST(:batch AS text) || :id, {{now}}, {{now}} + {_LEASE}
- WHERE {_BOUNDED}
+ WHERE {_BOUNDED} AND NOT EXISTS (SELECT 1 FROM jobs WHERE unique_key = CAST(:unique_key AS text) AND {IS_REPLACED})
     ON CONFLICT DO NOTHING
 RETURNING {CLAIM_COLUMNS}
 """
 
+# --- replace ---------------------------------------------------------------------------------------------------------
+
+# A running job that settles meanwhile keeps its key. Rows are locked in the order of their ids, as everywhere.
+SUPERSEDE = f"""
+WITH keys AS MATERIALIZED (SELECT CAST(:keys AS jsonb) AS by_key),
+owner AS MATERIALIZED (
+  SELECT id, unique_key FROM jobs
+   WHERE unique_key = ANY(ARRAY(SELECT jsonb_object_keys(by_key) FROM keys)) AND unique_key IS NOT NULL
+     AND {OWNS_KEY} AND status <> 'pending'{AND_WAIT_LIMIT}
+   ORDER BY id FOR UPDATE)
+UPDATE jobs SET replaced_by = keys.by_key ->> jobs.unique_key, updated_at = {{now}}
+  FROM keys
+ WHERE jobs.id = ANY(ARRAY(SELECT id FROM owner))
+   AND NOT EXISTS (SELECT 1 FROM jobs AS stored WHERE stored.id = keys.by_key ->> jobs.unique_key)
+RETURNING jobs.id
+"""
+
+_OR_REPLACE = f"""ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND {OWNS_KEY} DO UPDATE
+   {INTO_PENDING.replace("{reschedules}", "CAST(:reschedules AS integer)")}""".replace(
+    "RETURNING id, unique_key", "RETURNING jobs.id, jobs.unique_key"
+)
+
+
+def _if_new(insert: str, job_id: str) -> str:
+    """Return an insert that skips jobs whose id is stored: one statement has one place for conflicts."""
+    stored = f"EXISTS (SELECT 1 FROM jobs AS stored WHERE stored.id = {job_id})"
+    return insert.replace(WAIT_LIMIT, f"\n WHERE NOT {stored}{AND_WAIT_LIMIT}")
+
+
+REPLACE = replacing(_if_new(INSERT_MANY, "new.key"), "RETURNING id\n", _OR_REPLACE)
+REPLACE_ONE = replacing(_if_new(INSERT_ONE, "CAST(:id AS text)"), "RETURNING id\n", _OR_REPLACE)
+
 # --- claim -----------------------------------------------------------------------------------------------------------
 
-_KNOWN = f"""status = 'pending' AND attempt_count < max_attempts
+_KNOWN = f"""status = 'pending' AND {STARTABLE}
    AND (job_name, spec_version) IN (SELECT value->>0, CAST(value->>1 AS integer) FROM {KNOWN_VALUES})
    AND (CAST(:queues AS json) IS NULL OR queue IN (SELECT json_array_elements_text(CAST(:queues AS json))))"""
 _DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
@@ -279,8 +327,9 @@ WITH unanswered AS MATERIALIZED (
      AND left(fencing_token, 32) = ANY(ARRAY(SELECT json_array_elements_text(CAST(:batches AS json))))
    FOR UPDATE SKIP LOCKED)
 UPDATE jobs
-   SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'pending' END,
-       completed_at = CASE WHEN cancel_requested THEN {now} END,
+   SET status = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN 'cancelled' ELSE 'pending' END,
+       error = COALESCE('replaced by the job ' || replaced_by, error),
+       completed_at = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN {now} END,
        attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
  WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM unanswered))
 RETURNING id
@@ -534,10 +583,9 @@ SELECT jobs.id, CAST(NULL AS boolean) FROM jobs, items
 
 # --- settle ----------------------------------------------------------------------------------------------------------
 
-_NOT_COMPLETED = "CASE WHEN cancel_requested THEN 'cancelled' WHEN {final} THEN 'failed' ELSE 'pending' END"
 _KIND = _item("kind")
-_FAILED_STATUS = _NOT_COMPLETED.format(final=f"attempt_count >= max_attempts OR {_item('delay')} IS NULL")
-_RELEASED_STATUS = _NOT_COMPLETED.format(final="false")
+_FAILED_STATUS = NOT_COMPLETED.format(final=f"attempt_count >= max_attempts OR {_item('delay')} IS NULL")
+_RELEASED_STATUS = NOT_COMPLETED.format(final="false")
 _SETTLED_STATUS = (
     f"CASE {_KIND} WHEN 'completed' THEN 'completed' WHEN 'failed' THEN {_FAILED_STATUS} "
     f"WHEN 'released' THEN {_RELEASED_STATUS} ELSE 'cancelled' END"
@@ -568,8 +616,9 @@ settled AS (
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE {_KIND} WHEN 'completed' THEN {_item("result")} ELSE jobs.result END,
-       error = CASE {_KIND} WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error ELSE {_item("error")} END,
-       error_class = CASE {_KIND} WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error_class
+       error = CASE {_KIND} WHEN 'completed' THEN NULL WHEN 'released' THEN {RELEASED_ERROR}
+               ELSE {_item("error")} END,
+       error_class = CASE {_KIND} WHEN 'completed' THEN NULL WHEN 'released' THEN {RELEASED_ERROR_CLASS}
                      ELSE {_item("error_class")} END,
        progress = CASE {_KIND} WHEN 'completed' THEN 100
                   ELSE COALESCE({_item("progress", "integer")}, jobs.progress) END,
@@ -604,7 +653,7 @@ UPDATE jobs
 RETURNING jobs.id, jobs.status
 """
 
-_EXPIRED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts")
+_EXPIRED_STATUS = NOT_COMPLETED.format(final="attempt_count >= max_attempts")
 
 # A locked job is being renewed or settled, and is left alone. The limit is a constant, so that the planner prefers the
 # index of leases for any statistics of the table.
@@ -656,6 +705,24 @@ UPDATE jobs SET scheduled_for = {{now}}, updated_at = {{now}}
  WHERE jobs.ctid = ANY(ARRAY(SELECT place FROM ended))
 RETURNING id
 """
+
+
+# --- late jobs -------------------------------------------------------------------------------------------------------
+
+# A locked job is being claimed or changed, and is left alone.
+_START_TIME = "to_char(start_before AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+CANCEL_LATE = f"""
+WITH late AS MATERIALIZED (
+  SELECT jobs.ctid AS place FROM jobs
+   WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}}
+   ORDER BY start_before LIMIT {MOST_LATE} FOR UPDATE SKIP LOCKED)
+{CANCEL_LATE_ONES.format(time=_START_TIME, condition="jobs.ctid = ANY(ARRAY(SELECT place FROM late))")}"""
+CANCEL_LATE_OWNERS = f"""
+WITH late AS MATERIALIZED (
+  SELECT jobs.ctid AS place FROM jobs
+   WHERE {_HAS_KEY} AND {OWNS_KEY} AND {IS_LATE}{AND_WAIT_LIMIT}
+   ORDER BY id FOR UPDATE)
+{CANCEL_LATE_ONES.format(time=_START_TIME, condition="jobs.ctid = ANY(ARRAY(SELECT place FROM late))")}"""
 
 # --- statistics ------------------------------------------------------------------------------------------------------
 
@@ -824,7 +891,7 @@ _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND params = :ol
    AND spec_version = CAST(:old_version AS integer)
    AND NOT EXISTS (SELECT 1 FROM jobs AS other
                     WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
-                      AND other.id <> jobs.id)"""
+                      AND other.replaced_by IS NULL AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
    SET {_PUT_BACK}, params = :params, spec_version = CAST(:spec_version AS integer),
@@ -923,6 +990,8 @@ _KNOWN_NAMES = "SELECT value->>0 FROM json_array_elements(CAST(:known AS json)) 
 # The kinds of pending work, and whether the rows have the labels of the specs.
 PENDING_WORK = f"""
 SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at < {{now}}) AS has_expired,
+       EXISTS (SELECT 1 FROM jobs WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}})
+         AS has_late,
        EXISTS (SELECT 1 FROM cron_jobs WHERE {_DUE_SCHEDULE} AND job_name IN ({_KNOWN_NAMES})) AS has_due_schedule,
        EXISTS ({DUE}) OR EXISTS ({any_due(_LIMITED)}) AS has_due_job,
        EXISTS (SELECT 1 FROM ({_KNOWN_NAMES} EXCEPT {_LIMITED_NAMES}) AS name (job_name) CROSS JOIN LATERAL (

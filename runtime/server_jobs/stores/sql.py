@@ -23,6 +23,7 @@ from ..domain.history import (
 from ..domain.ids import new_batch, new_job_id
 from ..domain.interfaces import Database, Row, Statement, Value
 from ..domain.lifecycle import is_repairable, unrepairable_reason
+from ..domain.options import OnConflict
 from ..domain.record import (
     EVERY_JOB,
     PRUNE_STEP,
@@ -44,6 +45,7 @@ from ..domain.record import (
     JobStatus,
     JobSummary,
     KnownJob,
+    LateJob,
     LeaseAnswer,
     NewJob,
     PausedQueue,
@@ -76,6 +78,7 @@ from ..errors import (
     SchemaMissingError,
 )
 from .claims import Claims
+from .conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
 from .dialect import dialect_of
 from .job_filters import NO_FILTER, candidates, count_of, filter_parameters, scanned, scanned_rows
 from .pages import Pages
@@ -173,23 +176,34 @@ class SqlStore:
         return self.database.watch(woken)
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        answers = await self._answers(jobs, await self._create(jobs))
+        answers = await self._try_insert(jobs)
         for _ in range(_TRIES):
             ended = [index for index, answer in enumerate(answers) if answer is None]
             if not ended:
                 break
             # The batch may have ended without them, so they do not belong to it.
             again = [jobs[index]._replace(batch_id=None) for index in ended]
-            for index, answer in zip(ended, await self._answers(again, await self._create(again)), strict=True):
+            await self.database.run(*self._freeing(again))
+            for index, answer in zip(ended, await self._try_insert(again), strict=True):
                 answers[index] = answer
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
 
-    async def _create(self, jobs: Sequence[NewJob]) -> list[str]:
-        """Store jobs and return the ids of the new ones."""
+    async def _try_insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Store jobs in one transaction. None for a job whose unique key a late job has, or one that ended since."""
+        kept, replacing = jobs, list[_Call]()
         if any(job.unique_key is not None for job in jobs):
-            jobs = sorted(jobs, key=_by_key)  # a fixed order of keys prevents deadlocks
-        calls = list(self._creating(jobs))
-        return list(_ids_in(await self.database.run(*calls))) if calls else []
+            kept = sorted(jobs, key=_by_key)  # a fixed order of keys prevents deadlocks
+        if not all(map(is_kept, jobs)):
+            replacing = self._replacing(merged(job for job in kept if not is_kept(job)))
+            kept = [job for job in kept if is_kept(job)]
+        calls = list(self._creating(kept))
+        answers = await self.database.run(*calls, *replacing) if jobs else []
+        created = list(_ids_in(answers[: len(calls)]))
+        owners = owners_of([row for rows in answers[len(calls) :] for row in rows if "unique_key" in list(row.keys())])
+        if created or owners:
+            self._claims.expect()
+            self.database.announce()
+        return await self._answers(jobs, created, owners)
 
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[_Call]:
         packed, inserted = self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
@@ -206,16 +220,36 @@ class SqlStore:
                 else:
                     yield call(self._statements.INSERT, **shared, jobs=text)
 
-    async def _answers(self, jobs: Sequence[NewJob], created: Sequence[str]) -> list[Inserted | None]:
-        """Return the answers; None for a job whose unique key was in use by a job that has finished since."""
-        if created:
-            self._claims.expect()
-            self.database.announce()
+    def _replacing(self, jobs: Sequence[NewJob]) -> list[_Call]:
+        """Return the calls that store these jobs in the place of unfinished ones. They answer with owners of keys."""
+        of, calls = (
+            self._statements,
+            [self._waiting_call(self._statements.SUPERSEDE, keys=text) for text in json_objects(ids_by_key(jobs))],
+        )
+        for chunk in _alike(jobs, self.name):
+            reschedules = int(chunk[0].on_conflict is OnConflict.RESCHEDULE)
+            if len(chunk) == 1:
+                calls.append(self._waiting_call(of.REPLACE_ONE, **new_job_row(chunk[0]), reschedules=reschedules))
+            else:
+                shared = {**shared_parameters(chunk[0]), "reschedules": reschedules}
+                calls += [self._waiting_call(of.REPLACE, **shared, jobs=text) for text in json_objects(_by_id(chunk))]
+        return calls
+
+    async def _answers(
+        self, jobs: Sequence[NewJob], created: Sequence[str], owners: Mapping[str, str]
+    ) -> list[Inserted | None]:
+        """Return the answers. `owners` are the jobs that replaced others, or were changed instead, by unique key."""
         if len(created) == len(jobs):
             return [Inserted(job.id, True) for job in jobs]
-        keys = [job.unique_key for job in jobs if job.unique_key is not None]
-        owners = await self._key_owners(keys, [job.id for job in jobs]) if keys else []
-        return _inserted(jobs, created, owners)
+        keys = [job.unique_key for job in jobs if job.unique_key is not None and is_kept(job)]
+        is_open = bool(keys) or any(job.unique_key not in owners for job in jobs if not is_kept(job))
+        found = await self._key_owners(keys, [job.id for job in jobs]) if is_open else []
+        answers = _inserted(jobs, created, found)
+        stored = {text_of(row["id"]) for row in found if row["unique_key"] is None}
+        return [
+            answer if is_kept(job) else answer_of(job, owners, stored)
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
         batch = new_batch()
@@ -226,9 +260,10 @@ class SqlStore:
             )
             if started:
                 return claims_of(started, batch)[0]
-            owners = await self._key_owners([job.unique_key], [job.id])
+            owners = await self._key_owners([job.unique_key], [job.id]) or await self._replaced_jobs(job)
             if owners:
                 raise DuplicateJobError(job.unique_key or job.id, text_of(owners[0]["id"]))
+            await self.database.run(*self._freeing([job]))
         return _raise_unsettled(job)
 
     async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
@@ -321,6 +356,16 @@ class SqlStore:
             self._claims.expect()
             self.database.announce()
         return [text_of(row["id"]) for row in rows]
+
+    async def cancel_late(self) -> Sequence[LateJob]:
+        rows = await self._run(self._statements.CANCEL_LATE)
+        return [LateJob(text_of(row["id"]), text_of(row["job_name"])) for row in rows]
+
+    def _freeing(self, jobs: Sequence[NewJob]) -> list[_Call]:
+        """Return the calls that cancel late jobs with the unique keys of these jobs."""
+        keys = sorted({job.unique_key for job in jobs if job.unique_key is not None})
+        sql = self._statements.CANCEL_LATE_OWNERS
+        return [self._waiting_call(sql, unique_keys=some) for some in json_lists(keys)] if keys else []
 
     async def cancel(self, job_id: str, *, by: str = APPLICATION) -> Cancellation:
         (answer,) = await self.cancel_many([job_id], by=by)
@@ -528,6 +573,7 @@ class SqlStore:
             bool(row["has_due_job"]),
             tick is not None and bool(row["has_due_report"]),
             bool(row["has_ended_batch"]),
+            bool(row["has_late"]),
         )
 
     async def next_due(self, request: ClaimRequest) -> timedelta | None:
@@ -583,9 +629,11 @@ class SqlStore:
         return DueSchedules(now, tuple(schedule_of(row) for row in due))
 
     async def fire(self, firing: Firing) -> Sequence[bool]:
-        jobs = json_of([new_job_row(job) for _, job in firing.slots])
-        call = self._call_with(job.unique_key for _, job in firing.slots)
-        created, _ = await self.database.run(
+        new = [job for _, job in firing.slots]
+        jobs = json_of([new_job_row(job) for job in new])
+        call = self._call_with(job.unique_key for job in new)
+        *_, created, _ = await self.database.run(
+            *self._freeing(new),
             call(self._statements.FIRE, schedule_id=firing.schedule_id, jobs=jobs),
             self._call(
                 self._statements.FIRED,
@@ -689,20 +737,25 @@ class SqlStore:
                 most=MOST_AHEAD,
             )
         ]
+        if record.unique_key is not None:
+            calls.insert(0, self._call(of.REPLACED_JOBS, unique_keys=json_of([record.unique_key])))
         if concurrency is not None:
             calls.append(self._call(of.HOLDERS, job_name=name, concurrency_key=record.concurrency_key or ""))
         if rate is not None:
             key, period = record.rate_key or "", milliseconds(rate.per)
             calls.append(self._call(of.RATE_FREE_AT, job_name=name, rate_key=key, period=period, limit=rate.limit))
-        (row,), *limits = await self.database.run(*calls)
+        found = await self.database.run(*calls)
+        replaced = found[0] if record.unique_key is not None else ()
+        (row,), *limits = found[1:] if record.unique_key is not None else found
         held = limits[0] if concurrency is not None else ()
         is_full = concurrency is not None and bool(held) and integer_of(held[0]["count"]) >= concurrency.limit
-        free = [] if rate is None else [time_of(found["free_at"]) for found in limits[-1]]
+        free = [] if rate is None else [time_of(one["free_at"]) for one in limits[-1]]
         return Blockers(
             now=time_of(row["now"]) or EPOCH,
             ahead=integer_of(row["ahead"]),
-            holders=tuple(text_of(found["id"]) for found in held) if is_full else (),
+            holders=tuple(text_of(one["id"]) for one in held) if is_full else (),
             rate_free_at=free[0] if free else None,
+            replaced=text_of(replaced[0]["id"]) if replaced else None,
         )
 
     async def workers(self) -> Sequence[WorkerRecord]:
@@ -851,6 +904,10 @@ class SqlStore:
             for some_keys, some_ids in zip_longest(keys, json_lists(ids), fillvalue="[]")
         ]
         return [row for rows in await self.database.run(*calls) for row in rows]
+
+    async def _replaced_jobs(self, job: NewJob) -> Sequence[Row]:
+        """Return the running jobs that gave up the unique key of this job."""
+        return await self._run(self._statements.REPLACED_JOBS, unique_keys=json_of([job.unique_key]))
 
     async def _refuse_retry(self, record: JobRecord) -> None:
         """Raise the error that prevents a retry of this job, unless the reason is gone."""

@@ -11,10 +11,10 @@ the condition that the claim is not stale, and returns the rows that it changed.
 from __future__ import annotations
 
 from ..domain.history import ATTEMPTS_KEPT, MOST_HELD, MOST_HOLDERS
-from ..domain.record import LEASE_EXPIRED, SHORT_ERROR, SHORT_PARAMS, UNREADABLE, WAITS, Outcome
+from ..domain.record import LEASE_EXPIRED, MOST_LATE, SHORT_ERROR, SHORT_PARAMS, UNREADABLE, WAITS, Outcome
 from . import schedule_sets
-from .columns import JOB_COLUMNS, NEW_COLUMNS, SUMMARY_COLUMNS, new_values
-from .groups import LIMITED, UNLIMITED, URGENCY, any_due, awaited, first_due
+from .columns import GIVEN_TYPES, JOB_COLUMNS, NEW_COLUMNS, SUMMARY_COLUMNS, new_values
+from .groups import LIMITED, STARTABLE, UNLIMITED, URGENCY, any_due, awaited, first_due
 from .job_filters import matching
 from .rows import timestamp
 from .statistics import StatisticsDialect, enqueued_counts, failure_groups, queue_states
@@ -77,6 +77,7 @@ _MATCHES = f"{matching(value, _elements, lambda name: f'{{now}} - :{name}')}\n  
 _NOW = "{now}"
 _DUE_AT = "COALESCE(:scheduled_for, {now} + :delay)"
 _DUE_IN_ROW = "COALESCE(value->>'scheduled_for', {now} + (value->>'delay'))"
+_EXPIRES_AFTER, _EXPIRES_AFTER_IN_ROW = ":expires_after", "(value->>'expires_after')"
 # The parameter `jobs` of INSERT has an element per id: the params, or a list of the params and the three keys.
 _OWN = {
     "id": "key",
@@ -101,20 +102,20 @@ def _shared_or_own(column: str) -> str:
 
 _NEW_JOBS = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_in_row, due=_DUE_IN_ROW)}
+SELECT {new_values(_in_row, due=_DUE_IN_ROW, expires_after=_EXPIRES_AFTER_IN_ROW)}
   FROM json_each(:jobs)
 """
 
 # For jobs that differ only in params and keys, as jobs of one call usually do. Half the work of INSERT.
 PACKED_INSERT: str | None = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_shared_or_own, due=_DUE_AT)}
+SELECT {new_values(_shared_or_own, due=_DUE_AT, expires_after=_EXPIRES_AFTER)}
   FROM json_each(:jobs)
  WHERE true
     ON CONFLICT DO NOTHING
 """
 INSERT = INSERT_MANY = f"{PACKED_INSERT}RETURNING id"
-WAIT_LIMIT = ""  # the busy timeout of the connection limits each wait
+WAIT_LIMIT = AND_WAIT_LIMIT = ""  # the busy timeout of the connection limits each wait
 
 # The stored jobs as one text. The rows of one statement have consecutive numbers.
 PACKED_INSERTED: str | None = """
@@ -125,29 +126,80 @@ SELECT json_group_array(id) AS packed FROM jobs
 # One job, the usual case.
 INSERT_ONE = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
-VALUES ({new_values(_parameter, due=_DUE_AT)})
+VALUES ({new_values(_parameter, due=_DUE_AT, expires_after=_EXPIRES_AFTER)})
     ON CONFLICT DO NOTHING
 RETURNING id
 """
 
+# The owner of a unique key. A late job gives it up to a new job, and a replaced one has given it up.
+OWNS_KEY = "status IN ('pending', 'running') AND replaced_by IS NULL"
+IS_LATE = "(status = 'pending' AND start_before < {now})"
+KEEPS_KEY = f"{OWNS_KEY} AND {IS_LATE} IS NOT TRUE"
+IS_REPLACED = "status = 'running' AND replaced_by IS NOT NULL"
+
 # The jobs with these unique keys, and the stored jobs among these ids without a key.
-KEY_OWNERS = """
+KEY_OWNERS = f"""
 SELECT unique_key, id FROM jobs
- WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND status IN ('pending', 'running')
+ WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND {KEEPS_KEY}
 UNION ALL
 SELECT NULL, id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
 """
 
+# Running jobs that gave up these keys.
+REPLACED_JOBS = f"""
+SELECT unique_key, id FROM jobs
+ WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND {IS_REPLACED}
+"""
+
 START = f"""
 INSERT INTO jobs ({NEW_COLUMNS}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
-VALUES ({new_values(_parameter, due=_NOW, status="running")}, 1, :batch || :id, {{now}}, {{now}} + :lease)
+SELECT {new_values(_parameter, due=_NOW, expires_after=_EXPIRES_AFTER, status="running")}, 1,
+       :batch || :id, {{now}}, {{now}} + :lease
+ WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE unique_key = :unique_key AND {IS_REPLACED})
     ON CONFLICT DO NOTHING
 RETURNING {CLAIM_COLUMNS}
 """
 
+# --- replace ---------------------------------------------------------------------------------------------------------
+
+# The parameter `keys` has the id of the new job by unique key. Executed before the new jobs are stored.
+SUPERSEDE = f"""
+UPDATE jobs INDEXED BY jobs_unique_key
+   SET replaced_by = new.value, updated_at = {{now}}
+  FROM json_each(:keys) AS new
+ WHERE unique_key = new.key AND {OWNS_KEY} AND status <> 'pending'
+   AND NOT EXISTS (SELECT 1 FROM jobs AS stored WHERE stored.id = new.value)
+RETURNING id
+"""
+
+# The new job in the place of a pending one, as if that one were new.
+_KEPT = ("id", "job_name", "unique_key")
+INTO_PENDING = f"""SET {", ".join(f"{column} = excluded.{column}" for column in GIVEN_TYPES if column not in _KEPT)},
+       scheduled_for = CASE {{reschedules}} WHEN 1 THEN excluded.scheduled_for ELSE jobs.scheduled_for END,
+       start_before = CASE {{reschedules}} WHEN 1 THEN excluded.start_before
+                      ELSE COALESCE(jobs.scheduled_for, jobs.created_at)
+                           + (excluded.start_before - excluded.scheduled_for) END,
+       attempt_count = 0, progress = 0, progress_message = NULL, error = NULL, error_class = NULL,
+       worker_started_at = NULL, worker_id = NULL, updated_at = {{now}}
+ WHERE jobs.status = 'pending' AND (jobs.start_before < {{now}}) IS NOT TRUE
+RETURNING id, unique_key
+"""
+_OR_REPLACE = f"""ON CONFLICT (id) DO NOTHING
+    ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND {OWNS_KEY} DO UPDATE
+   {INTO_PENDING.replace("{reschedules}", ":reschedules")}"""
+
+
+def replacing(insert: str, returning: str, or_replace: str) -> str:
+    """Return an insert that puts its jobs in the place of pending ones."""
+    return insert.replace(f"ON CONFLICT DO NOTHING\n{returning}", or_replace)
+
+
+REPLACE = replacing(INSERT, "RETURNING id", _OR_REPLACE)
+REPLACE_ONE = replacing(INSERT_ONE, "RETURNING id\n", _OR_REPLACE)
+
 # --- claim -----------------------------------------------------------------------------------------------------------
 
-_KNOWN = """status = 'pending' AND attempt_count < max_attempts
+_KNOWN = f"""status = 'pending' AND {STARTABLE}
    AND (job_name, spec_version) IN (SELECT value->>0, value->>1 FROM json_each(:known))
    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))"""
 _DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
@@ -205,8 +257,9 @@ SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAS
 # Release jobs whose claim was never answered: no worker runs them.
 RELEASE_UNANSWERED = """
 UPDATE jobs INDEXED BY jobs_lease
-   SET status = CASE WHEN cancel_requested THEN 'cancelled' ELSE 'pending' END,
-       completed_at = CASE WHEN cancel_requested THEN {now} END,
+   SET status = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN 'cancelled' ELSE 'pending' END,
+       error = COALESCE('replaced by the job ' || replaced_by, error),
+       completed_at = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN {now} END,
        attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
  WHERE status = 'running' AND worker_expires_at IS NOT NULL
    AND substr(fencing_token, 1, 32) IN (SELECT value FROM json_each(:batches))
@@ -431,9 +484,14 @@ RETURNING id, cancel_requested
 # --- settle ----------------------------------------------------------------------------------------------------------
 
 # The effect of an attempt that did not complete; `final` says whether another attempt is pointless.
-_NOT_COMPLETED = "CASE WHEN cancel_requested THEN 'cancelled' WHEN {final} THEN 'failed' ELSE 'pending' END"
-_FAILED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts OR outcome.delay IS NULL")
-_RELEASED_STATUS = _NOT_COMPLETED.format(final="false")
+NOT_COMPLETED = (
+    "CASE WHEN cancel_requested THEN 'cancelled' WHEN {final} THEN 'failed' "
+    "WHEN replaced_by IS NOT NULL THEN 'cancelled' ELSE 'pending' END"
+)
+RELEASED_ERROR = "COALESCE('replaced by the job ' || jobs.replaced_by, jobs.error)"
+RELEASED_ERROR_CLASS = "CASE WHEN jobs.replaced_by IS NULL THEN jobs.error_class END"
+_FAILED_STATUS = NOT_COMPLETED.format(final="attempt_count >= max_attempts OR outcome.delay IS NULL")
+_RELEASED_STATUS = NOT_COMPLETED.format(final="false")
 _SETTLED_STATUS = (
     f"CASE outcome.kind WHEN 'completed' THEN 'completed' WHEN 'failed' THEN {_FAILED_STATUS} "
     f"WHEN 'released' THEN {_RELEASED_STATUS} ELSE 'cancelled' END"
@@ -444,8 +502,9 @@ _SETTLE = f"""
 UPDATE jobs
    SET status = {_SETTLED_STATUS},
        result = CASE outcome.kind WHEN 'completed' THEN outcome.result ELSE jobs.result END,
-       error = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error ELSE outcome.error END,
-       error_class = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'released' THEN jobs.error_class
+       error = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'released' THEN {RELEASED_ERROR}
+               ELSE outcome.error END,
+       error_class = CASE outcome.kind WHEN 'completed' THEN NULL WHEN 'released' THEN {RELEASED_ERROR_CLASS}
                      ELSE outcome.error_class END,
        progress = CASE outcome.kind WHEN 'completed' THEN 100 ELSE COALESCE(outcome.progress, jobs.progress) END,
        progress_message = CASE WHEN outcome.progress IS NULL THEN progress_message ELSE outcome.message END,
@@ -490,7 +549,7 @@ PACKED_COMPLETE: tuple[str, str] | None = (
     COMPLETE.replace(_RETURNED, ""),
 )
 
-_EXPIRED_STATUS = _NOT_COMPLETED.format(final="attempt_count >= max_attempts")
+_EXPIRED_STATUS = NOT_COMPLETED.format(final="attempt_count >= max_attempts")
 _LEASE_EXPIRED = (
     "'the worker died or stalled: its lease expired in attempt ' || attempt_count || ' of ' || max_attempts"
 )
@@ -535,6 +594,29 @@ SELECT status, count(*) - (SELECT count(*) FROM jobs AS completion
   FROM jobs WHERE batch_id = :id GROUP BY status
 """
 BATCH_JOBS = "SELECT id FROM jobs WHERE batch_id = :id AND job_name = :job_name AND id <> batch_id ORDER BY id"
+
+
+# --- late jobs -------------------------------------------------------------------------------------------------------
+
+CANCEL_LATE_ONES = """
+UPDATE jobs
+   SET status = 'cancelled', error = 'expired: it had to start by ' || {time} || ' UTC', error_class = NULL,
+       completed_at = {{now}}, updated_at = {{now}}
+ WHERE {condition}
+RETURNING id, job_name
+"""
+_START_TIME = "datetime(start_before / 1000, 'unixepoch')"
+CANCEL_LATE = CANCEL_LATE_ONES.format(
+    time=_START_TIME,
+    condition=f"""id IN (
+ SELECT id FROM jobs INDEXED BY jobs_start_before
+  WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}}
+  ORDER BY start_before LIMIT {MOST_LATE})""",
+)
+CANCEL_LATE_OWNERS = CANCEL_LATE_ONES.format(
+    time=_START_TIME,
+    condition=f"unique_key IN ({_elements('unique_keys')}) AND {OWNS_KEY} AND {IS_LATE}",
+)
 
 # --- statistics ------------------------------------------------------------------------------------------------------
 
@@ -691,17 +773,18 @@ RETURNING id, status
 FIRST_OF_ITS_KEY = """row_number() OVER (PARTITION BY unique_key, CASE WHEN unique_key IS NULL THEN id END
                                     ORDER BY id) = 1"""
 KEY_IS_FREE = """NOT EXISTS (SELECT 1 FROM jobs AS other
-                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running'))"""
+                    WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
+                      AND other.replaced_by IS NULL)"""
 _RETRYABLE = f"""id IN (
  SELECT id FROM (
    SELECT id, {FIRST_OF_ITS_KEY} AS is_first FROM jobs
     WHERE {_GIVEN} AND status IN ('failed', 'cancelled')
       AND {KEY_IS_FREE}
       AND {_MATCHES}) WHERE is_first)"""
-PUT_BACK = """status = 'pending', attempt_count = 0, progress = 0, progress_message = NULL,
+PUT_BACK = """status = 'pending', attempt_count = 0, progress = 0, progress_message = NULL, start_before = NULL,
        scheduled_for = CASE WHEN id = batch_id AND scheduled_for = {waits} THEN scheduled_for ELSE {{now}} END,
        error = NULL, error_class = NULL, cancel_requested = false, worker_started_at = NULL, worker_id = NULL,
-       completed_at = NULL, updated_at = {{now}}"""
+       completed_at = NULL, replaced_by = NULL, updated_at = {{now}}"""
 _PUT_BACK = PUT_BACK.format(waits=_WAITS)
 RETRY = f"""
 UPDATE jobs
@@ -717,7 +800,7 @@ _REPAIRABLE = f"""id = :id AND (status = 'pending' OR {PARKED}) AND CAST(params 
    AND spec_version = :old_version
    AND NOT EXISTS (SELECT 1 FROM jobs AS other
                     WHERE other.unique_key = jobs.unique_key AND other.status IN ('pending', 'running')
-                      AND other.id <> jobs.id)"""
+                      AND other.replaced_by IS NULL AND other.id <> jobs.id)"""
 REPAIR = f"""
 UPDATE jobs
    SET {_PUT_BACK}, params = :params, spec_version = :spec_version,
@@ -822,6 +905,8 @@ _DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
 PENDING_WORK = f"""
 SELECT EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_lease WHERE status = 'running' AND worker_expires_at < {{now}})
          AS has_expired,
+       EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_start_before
+                WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}}) AS has_late,
        EXISTS (SELECT 1 FROM cron_jobs
                 WHERE {_DUE_SCHEDULE} AND job_name IN (SELECT value->>0 FROM json_each(:known))) AS has_due_schedule,
        EXISTS ({any_due(UNLIMITED)}) OR EXISTS ({any_due(LIMITED)}) AS has_due_job,

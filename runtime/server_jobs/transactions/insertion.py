@@ -12,11 +12,13 @@ from ..databases.parameter_styles import PARAMETER_MARKS, in_style
 from ..definition import AnyDefinition
 from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
 from ..domain.interfaces import POSTGRES_CHANNEL, Value
+from ..domain.options import OnConflict
 from ..domain.record import NewJob
 from ..domain.table_names import in_schema
 from ..errors import InvalidOptionError
 from ..middleware import enqueuing
 from ..stores import postgres_statements, statements
+from ..stores.conflicts import ids_by_key, is_kept
 from ..stores.dialect import Statements
 from ..stores.rows import json_of, new_job_row, own_values, shared_parameters
 
@@ -24,14 +26,17 @@ DialectName = Literal["sqlite", "postgresql"]
 Parameters = tuple[Value, ...] | dict[str, Value]
 Call = tuple[str, Parameters]
 """A statement and its parameters."""
-StatementName = Literal["INSERT_ONE", "INSERT_MANY", "KEY_OWNERS"]
+StatementName = Literal[
+    "INSERT_ONE", "INSERT_MANY", "KEY_OWNERS", "CANCEL_LATE_OWNERS", "SUPERSEDE", "REPLACE_ONE", "REPLACE"
+]
+_WAKES = ("INSERT_ONE", "INSERT_MANY", "REPLACE_ONE", "REPLACE")
 
 DIALECTS: Mapping[str, tuple[Statements, str]] = {
     "sqlite": (cast("Statements", statements), SQLITE_NOW),
     "postgresql": (cast("Statements", postgres_statements), POSTGRES_NOW),
 }
 """The statements of each kind of database, and its time."""
-_JSON = re.compile(r"CAST\((:[a-z_]+) AS json\)")
+_JSON = re.compile(r"CAST\((:[a-z_]+) AS (jsonb?)\)")
 _WITH_NAMES = ("named", "pyformat")
 
 
@@ -61,6 +66,22 @@ class Target(NamedTuple):
         many = {"jobs": json_of({job.id: own_values(job) for job in jobs})}
         return self._call("INSERT_MANY", {**shared_parameters(jobs[0]), **many}, announce=announce)
 
+    def supersedes(self, jobs: Sequence[NewJob]) -> Call:
+        """Return the statement that takes the unique keys of these jobs from running jobs."""
+        return self._call("SUPERSEDE", {"keys": json_of(ids_by_key(jobs))})
+
+    def replaces(self, jobs: Sequence[NewJob], *, announce: bool) -> Call:
+        """Like `inserts`, in the place of pending jobs. Return the ids of the stored jobs, with their unique keys."""
+        reschedules: dict[str, Value] = {"reschedules": int(jobs[0].on_conflict is OnConflict.RESCHEDULE)}
+        if len(jobs) == 1:
+            return self._call("REPLACE_ONE", {**new_job_row(jobs[0]), **reschedules}, announce=announce)
+        many = {**shared_parameters(jobs[0]), "jobs": json_of({job.id: own_values(job) for job in jobs})}
+        return self._call("REPLACE", {**many, **reschedules}, announce=announce)
+
+    def cancels_late(self, jobs: Sequence[NewJob]) -> Call:
+        """Return the statement that cancels late jobs with the unique keys of these jobs."""
+        return self._call("CANCEL_LATE_OWNERS", {"unique_keys": json_of([job.unique_key for job in jobs])})
+
     def key_owners(self, jobs: Sequence[NewJob]) -> Call:
         """Return the query of the unfinished jobs with the unique keys of these jobs: key and id."""
         return self._call("KEY_OWNERS", {"unique_keys": json_of([job.unique_key for job in jobs]), "ids": "[]"})
@@ -78,11 +99,11 @@ class Target(NamedTuple):
 def _statement(target: Target, name: StatementName, announce: bool) -> tuple[str, tuple[str, ...]]:
     of, now = DIALECTS[target.dialect]
     sql: str = getattr(of, name).strip()
-    if name != "KEY_OWNERS":
-        sql = sql.replace(of.WAIT_LIMIT, "")  # the application sets the lock timeout of its transaction
-    if announce:  # to the transaction: PostgreSQL sends it at the commit
+    for limit in (of.WAIT_LIMIT, of.AND_WAIT_LIMIT):
+        sql = sql.replace(limit, "")  # the application sets the lock timeout of its transaction
+    if announce and name in _WAKES:  # to the transaction: PostgreSQL sends it at the commit
         sql += f", pg_notify('{POSTGRES_CHANNEL}', '')"
-    sql = _JSON.sub(r"CAST(CAST(\1 AS text) AS json)", sql)  # a codec of the application for JSON must not apply
+    sql = _JSON.sub(r"CAST(CAST(\1 AS text) AS \2)", sql)  # a codec of the application for JSON must not apply
     schema = target.schema if target.dialect == "postgresql" else None
     return in_style(in_schema(sql.replace("{now}", now), schema), target.paramstyle)
 
@@ -93,6 +114,9 @@ def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, param
     _check("paramstyle", paramstyle, PARAMETER_MARKS)
     if not jobs:
         raise InvalidOptionError("params_list is empty; insert_jobs needs the params of at least one job")
+    if not all(map(is_kept, jobs)):
+        message = "one statement replaces no job; use later_in, or pass on_conflict='keep'"
+        raise InvalidOptionError(f"{job.job_name} has on_conflict {jobs[0].on_conflict.value!r}, and {message}")
     with enqueuing(job.current_hooks().middleware, jobs) as new:
         sql, parameters = Target(dialect, paramstyle, job.database_schema).inserts(in_key_order(new), announce=True)
     return Insertion(tuple(one.id for one in jobs), sql, parameters)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from ..domain.record import Inserted, NewJob
 from ..errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from ..middleware import Middleware, enqueuing
+from ..stores.conflicts import is_kept, merged
 from ..stores.rows import text_of
 from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
 
@@ -89,6 +90,8 @@ def _steps(jobs: Sequence[NewJob], target: Target, place: Hashable) -> Generator
     missing = in_key_order(jobs)
     if not jobs:
         return ()
+    if not all(map(is_kept, jobs)):  # the jobs of one call share this
+        return (yield from _replacing_steps(jobs, target, place))
     for _ in range(_TRIES):
         created = yield target.inserts(missing, announce=_announces(place))
         answers |= {job_id: Inserted(job_id, created=True) for job_id in (text_of(row[0]) for row in created)}
@@ -104,8 +107,29 @@ def _steps(jobs: Sequence[NewJob], target: Target, place: Hashable) -> Generator
             missing = [job for job in missing if job.id not in answers]
         if not missing:
             return [answers[job.id] for job in jobs]
-    key = missing[0].unique_key
-    raise DatabaseError(f"jobs with the unique key {key!r} come and go too fast to enqueue one; try again")
+        yield target.cancels_late(missing)
+    raise _unsettled(missing[0])
+
+
+def _replacing_steps(
+    jobs: Sequence[NewJob], target: Target, place: Hashable
+) -> Generator[Call, Rows, Sequence[Inserted]]:
+    """Like `_steps`, for jobs that take the place of unfinished ones."""
+    owners: dict[str | None, str] = {}
+    new = missing = merged(in_key_order(jobs))
+    for _ in range(_TRIES):
+        yield target.supersedes(missing)
+        stored = yield target.replaces(missing, announce=_announces(place))
+        owners |= {text_of(row[1]): text_of(row[0]) for row in stored}
+        missing = [job for job in new if job.unique_key not in owners]
+        if not missing:
+            return [Inserted(owners[job.unique_key], created=owners[job.unique_key] == job.id) for job in jobs]
+        yield target.cancels_late(missing)
+    raise _unsettled(missing[0])
+
+
+def _unsettled(job: NewJob) -> DatabaseError:
+    return DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to enqueue one; try again")
 
 
 def _announces(place: Hashable) -> bool:

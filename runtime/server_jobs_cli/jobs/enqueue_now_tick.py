@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 import click
 from pydantic import BaseModel
 from server_jobs.domain.enqueue_options import EnqueueOptions
+from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import JobStatus
 from server_jobs.domain.tracebacks import error_place
 from server_jobs.engine.backend import Backend
@@ -50,9 +51,15 @@ _correlation_id = click.option("--correlation-id", help="Carried to log lines an
     type=moment,
     help="Time when the job is due, such as 2026-01-31T09:00:00+01:00.",
 )
+@click.option("--expires-after", type=duration, help="Time after the job is due in which it must start, such as 10m.")
 @click.option("--priority", type=int, help="-100 to 100, higher first; by default as in the spec.")
 @click.option("--max-attempts", type=int, help="Most attempts; by default as in the spec.")
-@click.option("--unique-key", help="Store nothing if an unfinished job of that name has this key.")
+@click.option("--unique-key", help="At most one unfinished job of that name has this key.")
+@click.option(
+    "--on-conflict",
+    type=click.Choice([str(one) for one in OnConflict]),
+    help="Keep, replace or reschedule an unfinished job with the same unique key; by default as in the spec.",
+)
 @_correlation_id
 @with_workspace
 @json_option
@@ -64,9 +71,11 @@ def enqueue(
     as_json: bool,
     delay: timedelta | None,
     scheduled_for: datetime | None,
+    expires_after: timedelta | None,
     priority: int | None,
     max_attempts: int | None,
     unique_key: str | None,
+    on_conflict: str | None,
     correlation_id: str | None,
 ) -> None:
     """Queue JOB for a worker and print the id.
@@ -88,9 +97,11 @@ def enqueue(
     options = EnqueueOptions(
         delay=delay,
         scheduled_for=scheduled_for,
+        expires_after=expires_after,
         priority=priority,
         max_attempts=max_attempts,
         unique_key=unique_key,
+        on_conflict=None if on_conflict is None else OnConflict(on_conflict),
         correlation_id=correlation_id,
     )
     handle = run(_enqueue(workspace, job, params, options))
@@ -100,7 +111,8 @@ def enqueue(
         return
     say(handle)
     if not handle.created:
-        note("an unfinished job with the same unique key exists already")
+        kept = (options.get("on_conflict") or registration.job.options.on_conflict) is OnConflict.KEEP
+        note(f"an unfinished job with the same unique key {'exists already' if kept else 'was there, and is replaced'}")
     if not registration.is_runnable:
         note(f"no worker runs it yet: the handler of {registration.job.job_name} is not implemented")
 
@@ -265,6 +277,8 @@ def tick(
         f"{done.completed} completed, {done.failed} failed; "
         f"{done.scheduled} made by schedules, {done.expired} with an expired lease"
     )
+    if done.late:
+        text += f"; {done.late} cancelled, because they had to start earlier"
     print_result(asdict(done), text, as_json=as_json)
     if done.unfired:
         note(f"{done.unfired} schedules could not fire; the log says why, and `server-jobs schedules` lists them")

@@ -234,6 +234,7 @@ def _facts(record: JobRecord) -> dict[str, str]:
         "progress": f"{record.progress}%  {record.progress_message or ''}".rstrip(),
         "created": _time(record.created_at, with_age=True),
         "due": "after its batch" if record.waits_for_batch else _time(record.scheduled_for, with_age=True),
+        "start by": _time(record.start_before, with_age=True),
         "started": _time(record.worker_started_at),
         "lease until": _time(leased_until, with_age=True),
         "worker": record.worker_id,
@@ -243,6 +244,7 @@ def _facts(record: JobRecord) -> dict[str, str]:
         "correlation": record.correlation_id,
         "batch": record.batch_id,
         "unique key": record.unique_key,
+        "replaced by": record.replaced_by,
     }
     return {name: value for name, value in facts.items() if value is not None}
 

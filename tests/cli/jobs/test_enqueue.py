@@ -21,12 +21,23 @@ def test_a_job_is_stored_and_its_id_printed(shop: Shop) -> None:
 
 
 def test_options_reach_the_row(shop: Shop) -> None:
-    record = shop.record(
-        shop.enqueue("Shout", "--priority", "-7", "--max-attempts", "9", "--correlation-id", "c1", "--delay", "5m")
+    ours = (
+        "--priority",
+        "-7",
+        "--max-attempts",
+        "9",
+        "--correlation-id",
+        "c1",
+        "--delay",
+        "5m",
+        "--expires-after",
+        "1h",
     )
+    record = shop.record(shop.enqueue("Shout", *ours))
     assert (record.priority, record.max_attempts, record.correlation_id) == (-7, 9, "c1")
     assert record.scheduled_for is not None
     assert record.scheduled_for - record.created_at == timedelta(minutes=5)
+    assert record.start_before == record.scheduled_for + timedelta(hours=1)
 
 
 def test_a_moment_is_kept_to_the_second(shop: Shop) -> None:
@@ -140,3 +151,15 @@ def test_the_database_may_come_from_the_environment(shop: Shop, monkeypatch: pyt
     monkeypatch.setenv("SERVER_JOBS_DATABASE_URL", shop.url)
     result = run("enqueue", "Shout", "--registry", REGISTRY, "--params", '{"text": "hi"}')
     assert shop.record(result.stdout.strip()).job_name == "Shout"
+
+
+def test_a_job_takes_the_place_of_an_unfinished_one_if_told_to(shop: Shop) -> None:
+    first = shop.enqueue("Shout", "--unique-key", "k")
+    again = ("enqueue", "Shout", "--unique-key", "k", "--params", '{"text": "new"}')
+
+    kept, replaced = shop.run(*again), shop.run(*again, "--on-conflict", "replace")
+
+    assert kept.stdout == replaced.stdout == f"{first}\n"
+    assert "an unfinished job with the same unique key exists already" in kept.stderr
+    assert "an unfinished job with the same unique key was there, and is replaced" in replaced.stderr
+    assert json.loads(shop.record(first).params)["text"] == "new"

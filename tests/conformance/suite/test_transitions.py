@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import (
     UNREADABLE,
     Cancelled,
@@ -43,15 +44,20 @@ EVERYTHING = PruneStep(
 )
 
 
-async def bring_to(store: Store, job_id: str, state: State) -> Claim | None:
+async def bring_to(store: Store, job_id: str, state: State, clock: FakeClock) -> Claim | None:
     """Store a job and bring it to this state. Return its claim, current or not, if it ever had one."""
-    new = job(job_id, max_attempts=1 if state is State.LAST_ATTEMPT else 3)
+    new = job(job_id, unique_key=f"key of {job_id}", max_attempts=1 if state is State.LAST_ATTEMPT else 3)
     if state is State.PENDING:
         await store.insert([new])
+        return None
+    if state is State.LATE:
+        await store.insert([new._replace(scheduled_for=clock.now() - SECOND, expires_after=MILLISECOND)])
         return None
     claim = await insert_and_claim(store, new)
     if state is State.CANCEL_REQUESTED:
         await store.cancel(job_id)
+    elif state is State.REPLACED:
+        await make(Move.REPLACE, store, job_id, clock)
     elif state is State.PARKED:
         await store.settle([failed(claim, f"{UNREADABLE}no such key", retry_after=None)])
     elif state in FINISHED:
@@ -59,14 +65,18 @@ async def bring_to(store: Store, job_id: str, state: State) -> Claim | None:
     return claim
 
 
-def state_of(record: JobRecord | None) -> State:
+def state_of(record: JobRecord | None, now: datetime) -> State:
     """Return the state of a stored job."""
     if record is None:
         return State.DELETED
+    if record.status is JobStatus.PENDING and record.start_before is not None and record.start_before < now:
+        return State.LATE
     if record.status is JobStatus.RUNNING and record.cancel_requested:
         return State.CANCEL_REQUESTED
     if record.status is JobStatus.RUNNING and record.attempt_count == record.max_attempts:
         return State.LAST_ATTEMPT
+    if record.status is JobStatus.RUNNING and record.replaced_by is not None:
+        return State.REPLACED
     return State.PARKED if record.is_parked else State(record.status.value)
 
 
@@ -94,11 +104,16 @@ def outcome(move: Move, claim: Claim) -> Settlement | None:
 async def make(move: Move, store: Store, job_id: str, clock: FakeClock) -> None:
     """Make a move that needs no claim."""
     match move:
+        case Move.REPLACE:
+            other = job(f"other {job_id}", unique_key=f"key of {job_id}", on_conflict=OnConflict.REPLACE)
+            await store.insert([other])
         case Move.CLAIM:
             await store.claim_one(job_id, request())
         case Move.EXPIRE:
             clock.advance(LEASE + MILLISECOND)
             await store.expire(jitter=NO_DELAY)
+        case Move.CANCEL_LATE:
+            await store.cancel_late()
         case Move.CANCEL:
             await store.cancel(job_id)
         case Move.RETRY:
@@ -121,12 +136,12 @@ async def test_every_move_leads_where_the_table_says(store: Store, clock: FakeCl
     found: dict[Move, State] = {}
     for move in Move:
         job_id = f"{state} {move}"
-        claim = await bring_to(store, job_id, state) or Claim(job_id, "SendEmail", 1, "{}", 1, 3, None, "stale")
+        claim = await bring_to(store, job_id, state, clock) or Claim(job_id, "SendEmail", 1, "{}", 1, 3, None, "stale")
         with suppress(ServerJobsError):
             if (settlement := outcome(move, claim)) is not None:
                 await store.settle([settlement])
             else:
                 await make(move, store, job_id, clock)
-        found[move] = state_of(await store.get(job_id))
+        found[move] = state_of(await store.get(job_id), clock.now())
 
     assert found == {move: TRANSITIONS[move].get(state, state) for move in Move}

@@ -297,7 +297,7 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (3, " must be an object with version, queue, priority, maxAttempts, timeout, runIn, retry, unique, concurrency, rate, retention, redact, status, compat, reserved, view, indexes or schedules, not 3"),
+        (3, " must be an object with version, queue, priority, maxAttempts, timeout, expiresAfter, runIn, retry, unique, concurrency, rate, retention, redact, status, compat, reserved, view, indexes or schedules, not 3"),
         ({"maxAttemps": 3}, '/maxAttemps "maxAttemps" is not a key of x-job (did you mean "maxAttempts"?)'),
         ({"version": 0}, "/version must be a whole number from 1 to 2147483647, not 0"),
         ({"version": True}, "/version must be a whole number from 1 to 2147483647, not true"),
@@ -309,6 +309,9 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
         ({"timeout": "P1M"}, '/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not "P1M"'),
         ({"timeout": "P366D"}, '/timeout must be an ISO 8601 duration of weeks, days, hours, minutes and seconds such as PT30S, up to 365 days, not "P366D"'),
         ({"timeout": "PT0S"}, "/timeout must be longer than zero; leave timeout out for no bound"),
+        ({"expiresAfter": "PT0.0001S"}, '/expiresAfter must be at least PT0.001S, not "PT0.0001S"; leave expiresAfter out for no bound'),
+        ({"unique": {"by": ["/to"], "onConflict": "drop"}}, '/unique/onConflict must be keep, replace or reschedule, not "drop"'),
+        ({"expires": "PT1M"}, '/expires "expires" is not a key of x-job (did you mean "expiresAfter"?)'),
         ({"runIn": "proces"}, '/runIn must be worker or process, not "proces" (did you mean "process"?)'),
         ({"retry": {"backof": "fixed"}}, '/retry/backof "backof" is not a key of retry (did you mean "backoff"?)'),
         ({"retry": {"backoff": "linaer"}}, '/retry/backoff must be exponential, linear or fixed, not "linaer" (did you mean "linear"?)'),

@@ -8,7 +8,16 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from server_jobs.domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
+from server_jobs.domain.options import (
+    ConcurrencyLimit,
+    JobOptions,
+    Misfire,
+    OnConflict,
+    RateLimit,
+    Retention,
+    RunIn,
+    Schedule,
+)
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import ProjectError
 from server_jobs_generator.ir.spec import read_specs
@@ -31,9 +40,10 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
                 "priority": -100,
                 "maxAttempts": 5,
                 "timeout": "PT1M30.5S",
+                "expiresAfter": "PT10M",
                 "runIn": "process",
                 "retry": {"backoff": "linear", "initial": "PT0S", "max": "P1DT12H", "jitter": 1},
-                "unique": {"by": ["/to"]},
+                "unique": {"by": ["/to"], "onConflict": "reschedule"},
                 "concurrency": {"limit": 10, "by": ["/to"]},
                 "rate": {"limit": 100, "per": "PT1M"},
                 "retention": {"completed": "PT0S", "cancelled": "P30D"},
@@ -64,11 +74,13 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
         priority=-100,
         max_attempts=5,
         timeout=timedelta(seconds=90.5),
+        expires_after=timedelta(minutes=10),
         run_in=RunIn.PROCESS,
         retry=RetryPolicy(
             backoff=Backoff.LINEAR, initial=timedelta(0), maximum=timedelta(days=1, hours=12), jitter=1.0
         ),
         unique_by=("/to",),
+        on_conflict=OnConflict.RESCHEDULE,
         concurrency=ConcurrencyLimit(limit=10, by=("/to",)),
         rate=RateLimit(limit=100, per=timedelta(minutes=1)),
         retention=Retention(completed=timedelta(0), cancelled=timedelta(days=30)),

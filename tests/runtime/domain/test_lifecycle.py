@@ -142,12 +142,12 @@ def test_only_the_newest_claims_token_may_write() -> None:
 
 
 def test_a_job_is_claimable_by_its_name_its_version_and_its_queue() -> None:
-    assert lifecycle.is_claimable(PENDING, request())
-    assert lifecycle.is_claimable(PENDING, request(queues=("default", "slow")))
-    assert not lifecycle.is_claimable(PENDING, request(KnownJob("ImportCsv", 1)))
-    assert not lifecycle.is_claimable(PENDING, request(KnownJob("SendEmail", 2)))
-    assert not lifecycle.is_claimable(PENDING, request(queues=("slow",)))
-    assert not lifecycle.is_claimable(RUNNING, request())
+    assert lifecycle.is_claimable(PENDING, request(), NOW)
+    assert lifecycle.is_claimable(PENDING, request(queues=("default", "slow")), NOW)
+    assert not lifecycle.is_claimable(PENDING, request(KnownJob("ImportCsv", 1)), NOW)
+    assert not lifecycle.is_claimable(PENDING, request(KnownJob("SendEmail", 2)), NOW)
+    assert not lifecycle.is_claimable(PENDING, request(queues=("slow",)), NOW)
+    assert not lifecycle.is_claimable(RUNNING, request(), NOW)
 
 
 def test_a_job_without_a_due_time_is_due() -> None:
@@ -229,7 +229,7 @@ def move(record: JobRecord, step: str | Settlement, now: datetime) -> JobRecord:
     """Apply a transition where it is allowed, as a store would."""
     held = lifecycle.is_leased(record, "t")
     match step:
-        case "claim" if lifecycle.is_claimable(record, request()):
+        case "claim" if lifecycle.is_claimable(record, request(), now):
             return lifecycle.claim(record, token="t", lease=LEASE, now=now)
         case "renew" if held:
             beat = Heartbeat(id="a", token="t", progress=50, message=None)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from server_jobs import Backend, JobOptions, Retention, create_job_registry
-from server_jobs.domain.record import Expired, Pruned, PruneStep
+from server_jobs.domain.record import MOST_LATE, Expired, JobStatus, LateJob, Pruned, PruneStep
 from server_jobs.engine.maintenance import MAINTENANCE_INTERVAL, Maintenance
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
-from tests.runtime.example_jobs import echo, text_job
+from tests.runtime.example_jobs import backend_on, echo, text_job, turns
 
 
 class SlowPruning(MemoryStore):
@@ -42,4 +42,36 @@ async def test_pruning_that_takes_long_does_not_delay_expired_leases() -> None:
         clock.advance(MAINTENANCE_INTERVAL)
 
     assert store.expired == 3
+    await maintenance.stop()
+
+
+class SlowCancelling(SlowPruning):
+    """A store that cancels late jobs in steps, the second of which never ends."""
+
+    steps = 0
+
+    async def cancel_late(self) -> Sequence[LateJob]:
+        self.steps += 1
+        if self.steps > 1:
+            await asyncio.Event().wait()
+        return await super().cancel_late()
+
+
+async def test_many_late_jobs_are_cancelled_step_by_step_and_delay_no_expired_lease() -> None:
+    clock = FakeClock()
+    store = SlowCancelling(clock)
+    job = text_job(echo)
+    backend = backend_on(store, job, clock=clock)
+    maintenance = Maintenance(backend, lambda: None)
+    await job.later_many([{"text": "late"}] * (MOST_LATE + 1), expires_after=MAINTENANCE_INTERVAL)
+    clock.advance(2 * MAINTENANCE_INTERVAL)
+
+    for _ in range(3):
+        maintenance.tick()
+        await turns()
+        clock.advance(MAINTENANCE_INTERVAL)
+
+    counts = {one.status: one.count for one in await store.count_jobs()}
+    assert counts == {JobStatus.CANCELLED: MOST_LATE, JobStatus.PENDING: 1}
+    assert (store.steps, store.expired) == (2, 3)
     await maintenance.stop()

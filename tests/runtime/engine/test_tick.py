@@ -66,6 +66,19 @@ async def test_an_error_in_one_part_keeps_the_others_from_nothing_and_is_raised_
     assert "failed: the database is away" in caplog.text
 
 
+async def test_a_tick_cancels_the_jobs_that_had_to_start_earlier(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    late = await stage.job.later(PARAMS, expires_after=SECOND)
+    stage.clock.advance(HOUR)
+
+    done = await tick(stage.backend)
+
+    assert (done.late, done.completed) == (1, 0)
+    assert await late.status() is JobStatus.CANCELLED
+    assert f"Echo {late}: expired before its start, now cancelled" in caplog.messages
+    assert (await tick(stage.backend)).late == 0
+
+
 async def test_an_unexpected_error_in_one_step_does_not_stop_the_others() -> None:
     stage = Stage()
     await stage.set_up()

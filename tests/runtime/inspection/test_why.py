@@ -88,6 +88,28 @@ async def test_a_job_between_two_attempts_waits_for_the_next_one() -> None:
     assert (reason.cause, reason.until) == (Cause.NOT_DUE, here.clock.now() + SECOND)
 
 
+async def test_a_late_job_says_by_when_it_had_to_start() -> None:
+    here = Situation()
+    job_id = str(await here.job.later(PARAMS, expires_after=SECOND))
+    here.clock.advance(2 * SECOND)
+
+    reason = await here.reason(job_id)
+    assert (reason.cause, reason.since) == (Cause.LATE, here.clock.now() - SECOND)
+    assert reason.text.startswith("expired: it had to start by 20")
+
+
+async def test_a_job_that_follows_a_running_one_names_it() -> None:
+    here = Situation()
+    await here.report()
+    first = str(await here.job.later(PARAMS, unique_key="k"))
+    await here.backend.claim(1)
+    job_id = str(await here.job.later(PARAMS, unique_key="k", on_conflict="replace"))
+
+    reason = await here.reason(job_id)
+    assert (reason.cause, reason.jobs) == (Cause.REPLACED_RUNS, (first,))
+    assert reason.text == f"it replaced {first}, which still runs, and starts afterwards"
+
+
 async def test_a_full_limit_names_the_jobs_that_use_it_up() -> None:
     here = Situation(JobOptions(concurrency=ConcurrencyLimit(limit=1, by=("/text",))))
     await here.report()

@@ -27,12 +27,19 @@ class StoreModel:
 
     # --- enqueue
 
-    def insert(self, job_id: str, options: Row, now: datetime) -> tuple[str, bool]:
+    def insert(self, job_id: str, options: Row, now: datetime, on_conflict: str = "keep") -> tuple[str, bool]:
         if job_id in self.jobs:
             return job_id, False
+        if self.free(options["unique_key"], now):
+            options = options | {"batch_id": None}
         holder = self.key_owner_of(options["unique_key"])
-        if holder is not None:
+        if holder is not None and on_conflict == "keep":
             return holder, False
+        if holder is not None and self.jobs[holder]["status"] == "pending":
+            self.replace(holder, options, now, on_conflict)
+            return holder, False
+        if holder is not None:
+            self.jobs[holder].update(replaced_by=job_id, updated_at=now)
         self.jobs[job_id] = {
             "id": job_id,
             **options,
@@ -49,30 +56,72 @@ class StoreModel:
             "completed_at": None,
             "cancel_requested": False,
             "fencing_token": None,
+            "replaced_by": None,
             "created_at": now,
             "updated_at": now,
         }
         return job_id, True
 
+    def replace(self, job_id: str, options: Row, now: datetime, on_conflict: str) -> None:
+        """Put another job in the place of a pending one."""
+        row = self.jobs[job_id]
+        kept = {name: row[name] for name in ("job_name", "unique_key")}
+        if on_conflict == "replace":
+            kept["scheduled_for"] = row["scheduled_for"]
+            if options["start_before"] is not None:
+                lasting = moment(options["start_before"]) - moment(options["scheduled_for"])
+                kept["start_before"] = moment(row["scheduled_for"]) + lasting
+        as_new = {"attempt_count": 0, "progress": 0, "progress_message": None, "error": None, "error_class": None}
+        row.update(options, **as_new, worker_started_at=None, worker_id=None, updated_at=now)
+        row.update(kept)
+
+    def is_blocked(self, row: Row) -> bool:
+        """Whether a running job gave up the unique key of this one."""
+        return row["unique_key"] is not None and any(
+            other["status"] == "running"
+            and other["replaced_by"] is not None
+            and other["unique_key"] == row["unique_key"]
+            for other in self.jobs.values()
+        )
+
+    def free(self, key: object, now: datetime) -> bool:
+        """Cancel a late job with this key. Return whether there was one."""
+        holder = self.key_owner_of(key)
+        if holder is None or not self.is_late(self.jobs[holder], now):
+            return False
+        self.cancel_late(holder, now)
+        return True
+
+    def is_late(self, row: Row, now: datetime) -> bool:
+        return row["status"] == "pending" and row["start_before"] is not None and moment(row["start_before"]) < now
+
+    def cancel_late(self, job_id: str, now: datetime) -> None:
+        row = self.jobs[job_id]
+        row.update(error=f"expired: it had to start by {moment(row['start_before']):%Y-%m-%d %H:%M:%S} UTC")
+        row.update(status="cancelled", error_class=None, completed_at=now, updated_at=now)
+
     def key_owner_of(self, key: object) -> str | None:
         for job_id, row in self.jobs.items():
-            if key is not None and row["unique_key"] == key and row["status"] in UNFINISHED:
+            is_owner = row["status"] in UNFINISHED and row["replaced_by"] is None
+            if key is not None and row["unique_key"] == key and is_owner:
                 return job_id
         return None
 
     # --- claim
 
-    def claimable(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None) -> list[Row]:
+    def claimable(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None, now: datetime) -> list[Row]:
         return [
             row
             for row in self.jobs.values()
             if row["status"] == "pending"
+            and not self.is_late(row, now)
+            and not self.is_blocked(row)
             and (row["job_name"], row["spec_version"]) in known
             and (queues is None or row["queue"] in queues)
         ]
 
-    def waiting(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None) -> list[Row]:
-        return [row for row in self.claimable(known, queues) if row["queue"] not in self.paused]
+    def waiting(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None, now: datetime) -> list[Row]:
+        return [row for row in self.claimable(known, queues, now) if row["queue"] not in self.paused]
 
     def expected_claims(
         self,
@@ -88,7 +137,7 @@ class StoreModel:
             (row["job_name"], row["concurrency_key"]) for row in self.jobs.values() if row["status"] == "running"
         ]
         chosen: list[str] = []
-        for row in sorted(self.waiting(known, queues), key=_urgency):
+        for row in sorted(self.waiting(known, queues, now), key=_urgency):
             name = str(row["job_name"])
             is_full = name in limits and running.count((name, row["concurrency_key"])) >= limits[name]
             if name in rates:
@@ -175,7 +224,9 @@ class StoreModel:
         if delay is not None:
             self.note_attempt(job_id, "snoozed", None, None, now)
         row["attempt_count"] = number(row["attempt_count"]) - 1
-        if row["cancel_requested"]:
+        if row["replaced_by"] is not None:
+            row.update(error=f"replaced by the job {row['replaced_by']}", error_class=None)
+        if row["cancel_requested"] or row["replaced_by"] is not None:
             return self._end(job_id, "cancelled", now)
         return self._back_to_pending(job_id, row["scheduled_for"] if delay is None else now + delay, now)
 
@@ -221,6 +272,7 @@ class StoreModel:
             status="pending",
             attempt_count=0,
             scheduled_for=WAITS if _is_waiting(row) else now,
+            start_before=None,
             progress=0,
             progress_message=None,
             error=None,
@@ -229,6 +281,7 @@ class StoreModel:
             worker_started_at=None,
             worker_id=None,
             completed_at=None,
+            replaced_by=None,
             updated_at=now,
         )
         return "retried"
@@ -309,6 +362,8 @@ class StoreModel:
         next_run_at: datetime,
         now: datetime,
     ) -> list[bool]:
+        for _, _, options in slots:
+            self.free(options["unique_key"], now)
         schedule = self.schedules.get(schedule_id)
         if schedule is None or not schedule["enabled"]:
             return [False] * len(slots)
@@ -361,6 +416,8 @@ class StoreModel:
             return self._end(job_id, "cancelled", now)
         if due is None or number(row["attempt_count"]) >= number(row["max_attempts"]):
             return self._end(job_id, "failed", now)
+        if row["replaced_by"] is not None:
+            return self._end(job_id, "cancelled", now)
         return self._back_to_pending(job_id, due, now)
 
     def _end(self, job_id: str, status: str, now: datetime) -> str:

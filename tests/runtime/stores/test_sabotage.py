@@ -23,7 +23,16 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain import lifecycle
 from server_jobs.domain.history import ATTEMPTS_KEPT
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import ClaimRequest, Heartbeat, JobRecord, JobStatus, ScheduleRecord, Settlement
+from server_jobs.domain.options import OnConflict
+from server_jobs.domain.record import (
+    ClaimRequest,
+    Heartbeat,
+    JobRecord,
+    JobStatus,
+    NewJob,
+    ScheduleRecord,
+    Settlement,
+)
 from server_jobs.stores import claims, memory, postgres_statements, rows, sql, statements
 from server_jobs.stores.dialect import dialect_of
 from server_jobs.stores.postgres_groups import KNOWN_VALUES
@@ -31,16 +40,18 @@ from server_jobs.stores.room import Room
 from server_jobs.testing import FakeClock
 
 from tests.conformance.claims import test_unanswered_claims
-from tests.conformance.examples import SEND
+from tests.conformance.examples import SEND, request
 from tests.conformance.postgres_databases import spoil
 from tests.conformance.stores import STORES
 from tests.conformance.suite import (
     test_big_batches,
     test_cancel_and_retry,
     test_claim,
+    test_conflicts,
     test_fencing,
     test_history,
     test_insert,
+    test_late_jobs,
     test_leases,
     test_limits,
     test_pause,
@@ -49,6 +60,11 @@ from tests.conformance.suite import (
     test_settle,
 )
 from tests.sabotage import altered
+
+LIMITED = request(test_conflicts.CRAWL)
+_WAITS = "NOT EXISTS (\n              SELECT 1 FROM jobs AS replaced"
+_WAITS_IN_POSTGRESQL = "jobs.unique_key <> ALL("
+REPLACE = OnConflict.REPLACE
 
 ConformanceTest = Callable[[Store, FakeClock], Coroutine[None, None, None]]
 Sabotage = Callable[[pytest.MonkeyPatch, Store], None]
@@ -177,8 +193,20 @@ def expired_at_the_last_instant(record: JobRecord, now: datetime) -> bool:
     return record.worker_expires_at is not None and record.worker_expires_at <= now
 
 
-def claimable_in_any_version(record: JobRecord, request: ClaimRequest) -> bool:
+def claimable_in_any_version(record: JobRecord, request: ClaimRequest, now: datetime) -> bool:
     return record.status is JobStatus.PENDING and record.job_name in {job.name for job in request.known}
+
+
+def superseding_nothing(record: JobRecord, job: NewJob, now: datetime) -> JobRecord:
+    return record
+
+
+def never_late(record: JobRecord, now: datetime) -> bool:
+    return False
+
+
+def retry_still_limited(record: JobRecord, now: datetime) -> JobRecord:
+    return replace(real_retry(record, now), start_before=record.start_before)
 
 
 def due_at_any_time(record: JobRecord, now: datetime) -> bool:
@@ -518,6 +546,90 @@ CASES = [
         due_at_any_time,
         test_claim.test_a_job_is_claimed_from_its_due_time_on_and_not_before,
     ),
+    # A new job follows the running job that it replaces, and a late or newer one is never replaced.
+    *(
+        in_sql(protection, without(fragment, *names, instead=instead), noticed_by)
+        for protection, names, fragment, instead, noticed_by in (
+            (
+                "order of replaced jobs",
+                ("CLAIM", "CLAIM_ONE"),
+                _WAITS,
+                f"true OR {_WAITS}",
+                partial(test_conflicts.test_a_running_job_is_followed_by_the_new_one, on_conflict=REPLACE),
+            ),
+            (
+                "order of replaced jobs with limits",
+                ("CLAIM_LIMITED", "CLAIM_LANES"),
+                _WAITS,
+                f"true OR {_WAITS}",
+                partial(
+                    test_conflicts.test_a_waiting_job_does_not_block_the_jobs_behind_it,
+                    asked=request(test_conflicts.CRAWL),
+                ),
+            ),
+            (
+                "start after a replaced job",
+                ("START",),
+                f"AND {statements.IS_REPLACED}",
+                "AND false",
+                test_conflicts.test_jobs_of_one_key_never_run_together_although_the_new_one_was_cancelled,
+            ),
+            (
+                "end of late jobs",
+                ("REPLACE_ONE",),
+                " AND (jobs.start_before < {now}) IS NOT TRUE",
+                "",
+                partial(test_conflicts.test_a_late_job_is_cancelled_instead_of_replaced, on_conflict=REPLACE),
+            ),
+            (
+                "repeated insert",
+                ("SUPERSEDE",),
+                "FROM jobs AS stored WHERE",
+                "FROM jobs AS stored WHERE false AND",
+                partial(
+                    test_conflicts.test_an_insert_that_is_repeated_after_a_lost_answer_changes_nothing, is_running=False
+                ),
+            ),
+        )
+    ),
+    in_memory(
+        "order of replaced jobs",
+        "supersede",
+        superseding_nothing,
+        partial(test_conflicts.test_a_running_job_is_followed_by_the_new_one, on_conflict=REPLACE),
+    ),
+    # No attempt starts late, and late jobs are in nobody's way.
+    *(
+        in_sql(
+            "time to start",
+            without("(start_before IS NULL OR start_before >= {now})", *statements_of_claim, instead="true"),
+            partial(test_late_jobs.test_an_attempt_may_start_up_to_and_including_the_last_instant, asked=asked),
+        )
+        for asked, statements_of_claim in (
+            (request(), ("CLAIM",)),
+            (request(), ("CLAIM_ONE",)),
+            (request(test_late_jobs.CRAWL), ("CLAIM_LIMITED", "CLAIM_LANES")),
+        )
+    ),
+    in_memory("time to start", "is_late", never_late, test_late_jobs.test_late_jobs_do_not_block_the_jobs_behind_them),
+    in_sql(
+        "time to start in steps",
+        without(" AND start_before < {now}", "CANCEL_LATE"),
+        test_late_jobs.test_a_late_job_is_cancelled_and_says_why,
+    ),
+    in_sql(
+        "unique key of late jobs",
+        without(f" AND {statements.IS_LATE} IS NOT TRUE", "KEY_OWNERS"),
+        test_late_jobs.test_a_late_job_gives_up_its_unique_key_to_a_new_job,
+    ),
+    in_sql(
+        "time to start of a retry",
+        without("start_before = NULL, ", "RETRY"),
+        test_late_jobs.test_a_retry_by_hand_lifts_the_limit,
+    ),
+    in_memory(
+        "time to start of a retry", "retry", retry_still_limited, test_late_jobs.test_a_retry_by_hand_lifts_the_limit
+    ),
     in_sql(
         "concurrency limit",
         without("position <= room", "CLAIM_LIMITED", "CLAIM_LANES", instead="room > 0"),
@@ -649,6 +761,12 @@ POSTGRESQL_FENCE_OF_COMPLETE = "\n   AND jobs.fencing_token = left(items.by_id -
 _FORGOTTEN = "job_id = ANY(ARRAY(SELECT id FROM deleted))"
 
 IN_POSTGRESQL: dict[str, Sabotage] = {
+    "order of replaced jobs": without(
+        _WAITS_IN_POSTGRESQL, "CLAIM", "CLAIM_ONE", instead=f"true OR {_WAITS_IN_POSTGRESQL}"
+    ),
+    "order of replaced jobs with limits": without(
+        _WAITS_IN_POSTGRESQL, "CLAIM_LIMITED", "CLAIM_LANES", instead=f"true OR {_WAITS_IN_POSTGRESQL}"
+    ),
     "token guard of the history": without(
         "FROM settled, items WHERE", "SETTLE", instead="FROM jobs AS settled, items WHERE", dialect=postgres_statements
     ),

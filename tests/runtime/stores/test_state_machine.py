@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.options import ConcurrencyLimit, OnConflict, RateLimit
 from server_jobs.domain.record import (
     UNREADABLE,
     WAITS,
@@ -93,16 +93,21 @@ new_jobs = st.builds(
     max_attempts=st.integers(1, 3),
     scheduled_for=st.none() | moments,
     delay=delays,
+    expires_after=st.sampled_from([None, None, None, timedelta(milliseconds=1), timedelta(seconds=3)]),
     unique_key=st.sampled_from([None, None, "k1", "k2"]),
     correlation_id=st.sampled_from([None, "c"]),
     headers=st.sampled_from([None, None, '{"trace":"1"}']),
     concurrency_key=st.sampled_from(["", "ada"]),
     rate_key=st.sampled_from(["", "host"]),
     batch_id=st.sampled_from([None, None, *BATCH_IDS]),
-).map(lambda job: _without_limits(_completion(job)))
+    on_conflict=st.just(OnConflict.KEEP),
+).map(lambda job: _with_keys_of_its_name(_completion(job)))
 
 
-def _without_limits(job: NewJob) -> NewJob:
+def _with_keys_of_its_name(job: NewJob) -> NewJob:
+    """Return the job as a job class makes it: the name is a part of the unique key, and only limits have keys."""
+    if job.unique_key is not None:
+        job = job._replace(unique_key=f"{job.job_name}:{job.unique_key}")
     return job if job.job_name == LIMITED else job._replace(concurrency_key=None, rate_key=None)
 
 
@@ -187,9 +192,14 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- enqueue and claim
 
-    @rule(jobs=st.lists(new_jobs, max_size=4).map(_with_one_meaning_for_each_id))
-    def insert(self, jobs: list[NewJob]) -> None:
-        expected = [self.model.insert(job.id, self._options(job), self.now) for job in jobs]
+    @rule(
+        jobs=st.lists(new_jobs, max_size=4).map(_with_one_meaning_for_each_id), on_conflict=st.sampled_from(OnConflict)
+    )
+    def insert(self, jobs: list[NewJob], on_conflict: OnConflict) -> None:
+        jobs = [job._replace(on_conflict=on_conflict) for job in jobs]
+        if on_conflict is not OnConflict.KEEP:  # the jobs of one call have the same due time, and different ids
+            jobs = list({job.unique_key: job for job in {job.id: job for job in jobs}.values()}.values())
+        expected = [self.model.insert(job.id, self._options(job), self.now, on_conflict) for job in jobs]
 
         answers = self.run(self.store.insert(jobs))
 
@@ -197,7 +207,11 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(target=claims, job=new_jobs, lease=leases)
     def start(self, job: NewJob, lease: timedelta) -> Claim | MultipleResults[Claim]:
-        options = self._options(job) | {"scheduled_for": self.now}
+        options = self._options(job._replace(scheduled_for=self.now))
+        if job.id not in self.model.jobs and self.model.is_blocked(options):
+            with pytest.raises(DuplicateJobError):
+                self.run(self.store.start(job, lease))
+            return multiple()
         holder, created = self.model.insert(job.id, options, self.now)
         if not created:
             with pytest.raises(DuplicateJobError) as raised:
@@ -223,7 +237,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(target=claims, job_id=any_job_id, request=requests)
     def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | MultipleResults[Claim]:
-        expected = [row["id"] for row in self.model.claimable(_known(request), request.queues)]
+        expected = [row["id"] for row in self.model.claimable(_known(request), request.queues, self.now)]
 
         claim = self.run(self.store.claim_one(job_id, request))
 
@@ -303,6 +317,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert {name: count for name, count in asdict(counts).items() if count} == Counter(expected.values())
         named = [one for one in sorted(expected) if self.model.jobs[one]["job_name"] == LIMITED]
         assert list(self.run(self.store.batch_jobs(batch_id, LIMITED))) == named
+
+    @rule()
+    def cancel_late(self) -> None:
+        late = sorted(job_id for job_id, row in self.model.jobs.items() if self.model.is_late(row, self.now))
+
+        assert sorted(one.id for one in self.run(self.store.cancel_late())) == late
+        for job_id in late:
+            self.model.cancel_late(job_id, self.now)
 
     # --- by hand
 
@@ -431,7 +453,8 @@ class StoreMachine(RuleBasedStateMachine):
         schedule_id=st.sampled_from([*SCHEDULE_IDS, "nobody"]),
         due=st.lists(slots, max_size=3, unique=True).map(sorted),
         next_run_at=slots,
-        unique_key=st.sampled_from([None, None, "k1"]),
+        unique_key=st.sampled_from([None, None, f"{NAMES[0]}:k1"]),
+        expires_after=st.sampled_from([None, timedelta(hours=1)]),
         prefix=st.sampled_from(["", "", "other-"]),
         cron=st.sampled_from(["0 * * * *", "0 * * * *", "30 * * * *"]),
     )
@@ -441,6 +464,7 @@ class StoreMachine(RuleBasedStateMachine):
         due: list[datetime],
         next_run_at: datetime,
         unique_key: str | None,
+        expires_after: timedelta | None,
         prefix: str,
         cron: str,
     ) -> None:
@@ -451,6 +475,7 @@ class StoreMachine(RuleBasedStateMachine):
                 job_name=NAMES[0],
                 params="{}",
                 scheduled_for=slot,
+                expires_after=expires_after,
                 unique_key=unique_key,
             )
             for slot in due
@@ -493,7 +518,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(request=requests)
     def look_at_what_is_due(self, request: ClaimRequest) -> None:
-        rows = self.model.waiting(_known(request), request.queues)
+        rows = self.model.waiting(_known(request), request.queues, self.now)
         waits = [max(timedelta(0), moment(row["scheduled_for"]) - self.now) for row in rows]
 
         assert self.run(self.store.count_due(request)) == sum(wait == timedelta(0) for wait in waits)
@@ -539,6 +564,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _options(self, job: NewJob) -> Row:
         """Return the columns that a job sets."""
+        due = self.now + job.delay if job.scheduled_for is None else job.scheduled_for
         return {
             "job_name": job.job_name,
             "params": job.params,
@@ -546,7 +572,8 @@ class StoreMachine(RuleBasedStateMachine):
             "priority": job.priority,
             "spec_version": job.spec_version,
             "max_attempts": job.max_attempts,
-            "scheduled_for": self.now + job.delay if job.scheduled_for is None else job.scheduled_for,
+            "scheduled_for": due,
+            "start_before": None if job.expires_after is None else due + job.expires_after,
             "unique_key": job.unique_key,
             "correlation_id": job.correlation_id,
             "concurrency_key": job.concurrency_key,
@@ -581,7 +608,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def _check_soundness(records: Sequence[JobRecord]) -> None:
-    keys: list[str] = []
+    keys, replaced, running = list[str](), list[str](), list[str]()
     for record in records:
         is_running = record.status is JobStatus.RUNNING
         assert (record.fencing_token is not None) == is_running
@@ -590,8 +617,10 @@ def _check_soundness(records: Sequence[JobRecord]) -> None:
         assert 0 <= record.attempt_count <= record.max_attempts
         assert 0 <= record.progress <= 100
         if record.unique_key is not None and not record.status.is_finished:
-            keys.append(record.unique_key)
-    assert len(keys) == len(set(keys))
+            (keys if record.replaced_by is None else replaced).append(record.unique_key)
+            running += [record.unique_key] * is_running
+    for some in (keys, replaced, running):
+        assert len(some) == len(set(some))
 
 
 def _known(request: ClaimRequest) -> Sequence[tuple[str, int]]:

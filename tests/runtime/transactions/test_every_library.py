@@ -192,6 +192,34 @@ def test_an_unfinished_job_with_the_same_unique_key_is_the_answer(seat: Seat, pl
     assert place.ids == [first, second]
 
 
+def test_a_job_takes_the_place_of_a_pending_one_and_follows_a_running_one(seat: Seat, place: Place) -> None:
+    options: EnqueueOptions = {"unique_key": "k", "on_conflict": "reschedule", "delay": timedelta(hours=1)}
+    first = seat.later(Invoice, "one", **options)
+    many = seat.later_many(Invoice, ["two", "three"], **options)
+    seat.commit()
+    assert [(one, one.created) for one in (first, *many)] == [(first, True), (first, False), (first, False)]
+    (row,) = place.rows()
+    assert json.loads(row["params"]) == {"text": "three"}
+
+    place.rows("UPDATE jobs SET status = 'running', fencing_token = 't', worker_expires_at = created_at")
+    second = seat.later(Invoice, "four", **options)
+    seat.commit()
+
+    assert second.created
+    assert [(row["id"], row["replaced_by"]) for row in place.rows()] == [(first, second), (second, None)]
+
+
+def test_a_late_job_gives_up_its_unique_key(seat: Seat, place: Place) -> None:
+    late = datetime(2020, 5, 1, 12, tzinfo=UTC)
+    first = seat.later(OnceOnly, "ä", scheduled_for=late, expires_after=timedelta(minutes=1))
+    seat.commit()
+    second = seat.later(OnceOnly, "ä")
+    seat.commit()
+
+    assert second.created
+    assert [(row["id"], row["status"]) for row in place.rows()] == [(first, "cancelled"), (second, "pending")]
+
+
 @on_postgresql
 def test_the_owner_of_a_unique_key_may_finish_between_two_statements(
     seat: Seat, place: Place, monkeypatch: pytest.MonkeyPatch

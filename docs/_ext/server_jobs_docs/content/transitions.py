@@ -14,15 +14,17 @@ PARKED = "parked"
 
 NODES: Mapping[State, str] = {
     **{state: str(state) for state in State},
-    **dict.fromkeys((State.RUNNING, State.LAST_ATTEMPT, State.CANCEL_REQUESTED), "running"),
+    **dict.fromkeys((State.RUNNING, State.LAST_ATTEMPT, State.CANCEL_REQUESTED, State.REPLACED), "running"),
+    State.LATE: "pending",
     State.PARKED: PARKED,
 }
-"""The box of each state. The states of a running job share one."""
+"""The box of each state. The states of a pending job share one, and those of a running job."""
 
 _CONDITIONS = {
     State.RUNNING: "attempts left",
     State.LAST_ATTEMPT: "no attempt left",
     State.CANCEL_REQUESTED: "cancel requested",
+    State.REPLACED: "replaced",
 }
 
 
@@ -49,12 +51,13 @@ def transitions() -> list[Transition]:
 
 
 def _condition(targets: Mapping[State, State], source: State) -> str:
-    """Return the condition if it matters for this move. A requested cancel matters only if it changes the target."""
+    """Return the condition if it matters for this move. Those besides the attempts are exceptions from the rule."""
     if source not in _CONDITIONS:
         return ""
     rules = {target for given, target in targets.items() if given in (State.RUNNING, State.LAST_ATTEMPT)}
-    is_exception = source is State.CANCEL_REQUESTED and targets[source] not in rules
-    is_rule = source is not State.CANCEL_REQUESTED and len(rules) > 1
+    may_be_exception = source in (State.CANCEL_REQUESTED, State.REPLACED)
+    is_exception = may_be_exception and targets[source] not in rules
+    is_rule = not may_be_exception and len(rules) > 1
     return _CONDITIONS[source] if is_exception or is_rule else ""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from server_jobs.domain.options import JobOptions, Schedule
+from server_jobs.domain.options import JobOptions, OnConflict, Schedule
 
 from ...ir.job_facts import duration
 from ...ir.spec import JobSpec
@@ -74,10 +74,13 @@ def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     yield "Priority", str(options.priority)
     yield "Attempts", _attempts(options)
     yield "Timeout", duration(options.timeout) if options.timeout is not None else "none"
+    if options.expires_after is not None:
+        yield "Expires", f"if no attempt starts within {duration(options.expires_after)} after the job is due"
     if options.run_in != JobOptions().run_in:
         yield "Runs in", f"a separate {options.run_in}"
     if options.unique_by is not None:
-        yield "Unique", f"one unfinished job for each {_by(options.unique_by)}"
+        conflict = "" if options.on_conflict is OnConflict.KEEP else f"; another one: {options.on_conflict}"
+        yield "Unique", f"one unfinished job for each {_by(options.unique_by)}{conflict}"
     if options.concurrency is not None:
         yield "Concurrency", f"at most {options.concurrency.limit} at a time{_for_each(options.concurrency.by)}"
     if options.rate is not None:

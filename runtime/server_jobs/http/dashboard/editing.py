@@ -29,7 +29,10 @@ from .form_values import Filled, document_of, placed, texts_of
 from .rendering import show
 from .visit import Visit
 
-_OPTIONS = ("delay", "scheduled_for", "priority", "max_attempts", "unique_key", "correlation_id")
+_OPTIONS = (
+    *("delay", "scheduled_for", "expires_after", "priority", "max_attempts"),
+    *("unique_key", "on_conflict", "correlation_id"),
+)
 _WHOLE = ("priority", "max_attempts")
 _REFUSALS = (InvalidOptionError, JobRetiredError, DuplicateJobError, JobNotRepairableError)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import (
     WAITS,
     Claim,
@@ -41,7 +42,9 @@ def job(
     max_attempts: int = 3,
     scheduled_for: datetime | None = None,
     delay: timedelta = NO_DELAY,
+    expires_after: timedelta | None = None,
     unique_key: str | None = None,
+    on_conflict: OnConflict = OnConflict.KEEP,
     correlation_id: str | None = None,
     concurrency_key: str | None = None,
     rate_key: str | None = None,
@@ -59,7 +62,9 @@ def job(
         max_attempts=max_attempts,
         scheduled_for=scheduled_for,
         delay=delay,
+        expires_after=expires_after,
         unique_key=unique_key,
+        on_conflict=on_conflict,
         correlation_id=correlation_id,
         concurrency_key=concurrency_key,
         rate_key=rate_key,
@@ -194,10 +199,14 @@ def firing(
     schedule_id: str = "s1",
     next_run_at: datetime,
     unique_key: str | None = None,
+    expires_after: timedelta | None = None,
     rule: tuple[str, str] = ("0 * * * *", "UTC"),
 ) -> Firing:
     """Return the firing of slots; the id of each job is `<schedule>@<hour>:<minute>`."""
-    jobs = tuple(
-        (slot, job(f"{schedule_id}@{slot:%d.%H:%M}", scheduled_for=slot, unique_key=unique_key)) for slot in slots
-    )
+
+    def job_of(slot: datetime) -> NewJob:
+        job_id = f"{schedule_id}@{slot:%d.%H:%M}"
+        return job(job_id, scheduled_for=slot, unique_key=unique_key, expires_after=expires_after)
+
+    jobs = tuple((slot, job_of(slot)) for slot in slots)
     return Firing(schedule_id=schedule_id, rule=rule, slots=jobs, next_run_at=next_run_at)

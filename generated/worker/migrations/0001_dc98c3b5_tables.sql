@@ -1,6 +1,6 @@
--- server_jobs_0001_74055795 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_74055795
+-- server_jobs_0001_dc98c3b5 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_dc98c3b5
 -- Follows: nothing
--- Checksum: 9815fdffb28a2688
+-- Checksum: b88ce98cb718ac18
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -104,6 +104,7 @@ CREATE TABLE jobs (
     attempt_count INTEGER DEFAULT 0 NOT NULL,
     max_attempts INTEGER DEFAULT 3 NOT NULL,
     scheduled_for BIGINT,
+    start_before BIGINT,
     correlation_id TEXT,
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL,
@@ -120,9 +121,11 @@ CREATE TABLE jobs (
     worker_id TEXT,
     headers TEXT,
     batch_id TEXT,
+    replaced_by TEXT,
     CONSTRAINT jobs_pkey PRIMARY KEY (id),
     CONSTRAINT jobs_fencing_token_check CHECK ((status = 'running') = (fencing_token IS NOT NULL)),
     CONSTRAINT jobs_lease_check CHECK ((status = 'running') = (worker_expires_at IS NOT NULL)),
+    CONSTRAINT jobs_replaced_by_check CHECK (replaced_by IS NULL OR status <> 'pending'),
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
@@ -146,7 +149,11 @@ CREATE INDEX jobs_limited_running ON jobs (job_name, concurrency_key) WHERE stat
 
 CREATE INDEX jobs_parked ON jobs (job_name, queue, id) WHERE status = 'failed' AND substr(error, 1, 12) = 'UNREADABLE: ';
 
-CREATE UNIQUE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('pending', 'running');
+CREATE INDEX jobs_replaced ON jobs (unique_key) WHERE status = 'running' AND replaced_by IS NOT NULL;
+
+CREATE INDEX jobs_start_before ON jobs (start_before) WHERE status = 'pending' AND start_before IS NOT NULL;
+
+CREATE UNIQUE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('pending', 'running') AND replaced_by IS NULL;
 
 CREATE INDEX jobs_unlimited_group ON jobs (job_name, spec_version, queue, priority DESC, scheduled_for, id) WHERE status = 'pending' AND concurrency_key IS NULL;
 

@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_c007061b
-Revises: server_jobs_0002_e1b90d8a
+Revision ID: server_jobs_0003_b34d56f5
+Revises: server_jobs_0002_e2c8dc47
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_c007061b"
-down_revision = "server_jobs_0002_e1b90d8a"
+revision = "server_jobs_0003_b34d56f5"
+down_revision = "server_jobs_0002_e2c8dc47"
 branch_labels = None
 depends_on = None
-leads_to = "e95957e64d911c899c735e3aed1c0ba4664ed53774138bdf74b7d7900b69c8d6"
+leads_to = "4e210382ce2d2ce4b326a5102217347b8a343d4787aa998cb73f87c68c6cd58b"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {

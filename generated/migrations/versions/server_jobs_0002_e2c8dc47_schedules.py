@@ -1,15 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002_e1b90d8a
-Revises: server_jobs_0001_74055795
+Revision ID: server_jobs_0002_e2c8dc47
+Revises: server_jobs_0001_dc98c3b5
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002_e1b90d8a"
-down_revision = "server_jobs_0001_74055795"
+revision = "server_jobs_0002_e2c8dc47"
+down_revision = "server_jobs_0001_dc98c3b5"
 branch_labels = None
 depends_on = None
 

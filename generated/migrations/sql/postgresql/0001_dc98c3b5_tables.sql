@@ -1,6 +1,6 @@
--- server_jobs_0001_74055795 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_74055795
+-- server_jobs_0001_dc98c3b5 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_dc98c3b5
 -- Follows: nothing
--- Checksum: 4a73eca15b13c27b
+-- Checksum: cda53e77b24e58a6
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -11,11 +11,11 @@ CREATE TABLE cron_jobs (
     misfire TEXT DEFAULT 'fire_once' NOT NULL,
     params TEXT DEFAULT '{}' NOT NULL,
     enabled BOOLEAN DEFAULT true NOT NULL,
-    last_run_at BIGINT,
-    next_run_at BIGINT,
+    last_run_at TIMESTAMP WITH TIME ZONE,
+    next_run_at TIMESTAMP WITH TIME ZONE,
     last_job_id TEXT,
-    created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
     misfire_limit INTEGER,
     CONSTRAINT cron_jobs_pkey PRIMARY KEY (id),
     CONSTRAINT cron_jobs_misfire_check CHECK (misfire IN ('skip', 'fire_once', 'fire_all'))
@@ -33,8 +33,8 @@ CREATE TABLE job_attempts (
     error_class TEXT,
     traceback TEXT,
     worker_id TEXT,
-    started_at BIGINT NOT NULL,
-    ended_at BIGINT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT job_attempts_pkey PRIMARY KEY (job_id, slot)
 );
 
@@ -42,7 +42,7 @@ CREATE INDEX job_attempts_expired ON job_attempts (worker_id) WHERE outcome = 'e
 
 CREATE TABLE job_audit (
     id TEXT NOT NULL,
-    at BIGINT NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -54,7 +54,7 @@ CREATE TABLE job_audit (
 CREATE INDEX job_audit_at ON job_audit (at);
 
 CREATE TABLE job_counts (
-    minute BIGINT NOT NULL,
+    minute TIMESTAMP WITH TIME ZONE NOT NULL,
     queue TEXT NOT NULL,
     job_name TEXT NOT NULL,
     completed BIGINT NOT NULL,
@@ -67,8 +67,8 @@ CREATE TABLE job_starts (
     id TEXT NOT NULL,
     job_name TEXT NOT NULL,
     rate_key TEXT NOT NULL,
-    started_at BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT job_starts_pkey PRIMARY KEY (id)
 );
 
@@ -84,9 +84,9 @@ CREATE TABLE job_workers (
     concurrency INTEGER NOT NULL,
     version TEXT NOT NULL,
     known TEXT NOT NULL,
-    started_at BIGINT NOT NULL,
-    last_seen_at BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    last_seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT job_workers_pkey PRIMARY KEY (id)
 );
 
@@ -99,15 +99,16 @@ CREATE TABLE jobs (
     progress INTEGER DEFAULT 0 NOT NULL,
     progress_message TEXT,
     error TEXT,
-    worker_started_at BIGINT,
-    worker_expires_at BIGINT,
+    worker_started_at TIMESTAMP WITH TIME ZONE,
+    worker_expires_at TIMESTAMP WITH TIME ZONE,
     attempt_count INTEGER DEFAULT 0 NOT NULL,
     max_attempts INTEGER DEFAULT 3 NOT NULL,
-    scheduled_for BIGINT,
+    scheduled_for TIMESTAMP WITH TIME ZONE,
+    start_before TIMESTAMP WITH TIME ZONE,
     correlation_id TEXT,
-    created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
-    completed_at BIGINT,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    completed_at TIMESTAMP WITH TIME ZONE,
     queue TEXT DEFAULT 'default' NOT NULL,
     priority INTEGER DEFAULT 0 NOT NULL,
     spec_version INTEGER DEFAULT 1 NOT NULL,
@@ -120,13 +121,16 @@ CREATE TABLE jobs (
     worker_id TEXT,
     headers TEXT,
     batch_id TEXT,
+    replaced_by TEXT,
     CONSTRAINT jobs_pkey PRIMARY KEY (id),
     CONSTRAINT jobs_fencing_token_check CHECK ((status = 'running') = (fencing_token IS NOT NULL)),
     CONSTRAINT jobs_lease_check CHECK ((status = 'running') = (worker_expires_at IS NOT NULL)),
+    CONSTRAINT jobs_replaced_by_check CHECK (replaced_by IS NULL OR status <> 'pending'),
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
-);
+)
+ USING heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 
 CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL;
 
@@ -146,12 +150,16 @@ CREATE INDEX jobs_limited_running ON jobs (job_name, concurrency_key) WHERE stat
 
 CREATE INDEX jobs_parked ON jobs (job_name, queue, id) WHERE status = 'failed' AND substr(error, 1, 12) = 'UNREADABLE: ';
 
-CREATE UNIQUE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('pending', 'running');
+CREATE INDEX jobs_replaced ON jobs (unique_key) WHERE status = 'running' AND replaced_by IS NOT NULL;
+
+CREATE INDEX jobs_start_before ON jobs (start_before) WHERE status = 'pending' AND start_before IS NOT NULL;
+
+CREATE UNIQUE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL AND status IN ('pending', 'running') AND replaced_by IS NULL;
 
 CREATE INDEX jobs_unlimited_group ON jobs (job_name, spec_version, queue, priority DESC, scheduled_for, id) WHERE status = 'pending' AND concurrency_key IS NULL;
 
 CREATE TABLE paused_queues (
     name TEXT NOT NULL,
-    paused_at BIGINT NOT NULL,
+    paused_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT paused_queues_pkey PRIMARY KEY (name)
 );

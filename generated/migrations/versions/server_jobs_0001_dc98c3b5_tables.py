@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_74055795
+Revision ID: server_jobs_0001_dc98c3b5
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_74055795"
+revision = "server_jobs_0001_dc98c3b5"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -128,6 +128,7 @@ def upgrade() -> None:
         sa.Column("attempt_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("max_attempts", sa.Integer(), server_default=sa.text("3"), nullable=False),
         sa.Column("scheduled_for", TIMESTAMP, nullable=True),
+        sa.Column("start_before", TIMESTAMP, nullable=True),
         sa.Column("correlation_id", sa.Text(), nullable=True),
         sa.Column("created_at", TIMESTAMP, nullable=False),
         sa.Column("updated_at", TIMESTAMP, nullable=False),
@@ -144,8 +145,10 @@ def upgrade() -> None:
         sa.Column("worker_id", sa.Text(), nullable=True),
         sa.Column("headers", sa.Text(), nullable=True),
         sa.Column("batch_id", sa.Text(), nullable=True),
+        sa.Column("replaced_by", sa.Text(), nullable=True),
         sa.CheckConstraint("(status = 'running') = (fencing_token IS NOT NULL)", name=op.f("jobs_fencing_token_check")),
         sa.CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=op.f("jobs_lease_check")),
+        sa.CheckConstraint("replaced_by IS NULL OR status <> 'pending'", name=op.f("jobs_replaced_by_check")),
         sa.CheckConstraint(
             "status IN ('pending', 'running', 'completed', 'failed', 'cancelled')", name=op.f("jobs_status_check")
         ),
@@ -228,12 +231,28 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'failed' AND substr(error, 1, 12) = 'UNREADABLE: '"),
     )
     op.create_index(
+        "jobs_replaced",
+        "jobs",
+        ["unique_key"],
+        unique=False,
+        sqlite_where=sa.text("status = 'running' AND replaced_by IS NOT NULL"),
+        postgresql_where=sa.text("status = 'running' AND replaced_by IS NOT NULL"),
+    )
+    op.create_index(
+        "jobs_start_before",
+        "jobs",
+        ["start_before"],
+        unique=False,
+        sqlite_where=sa.text("status = 'pending' AND start_before IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending' AND start_before IS NOT NULL"),
+    )
+    op.create_index(
         "jobs_unique_key",
         "jobs",
         ["unique_key"],
         unique=True,
-        sqlite_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
-        postgresql_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
+        sqlite_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running') AND replaced_by IS NULL"),
+        postgresql_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running') AND replaced_by IS NULL"),
     )
     op.create_index(
         "jobs_unlimited_group",
@@ -263,8 +282,20 @@ def downgrade() -> None:
     op.drop_index(
         "jobs_unique_key",
         table_name="jobs",
-        sqlite_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
-        postgresql_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running')"),
+        sqlite_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running') AND replaced_by IS NULL"),
+        postgresql_where=sa.text("unique_key IS NOT NULL AND status IN ('pending', 'running') AND replaced_by IS NULL"),
+    )
+    op.drop_index(
+        "jobs_start_before",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'pending' AND start_before IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending' AND start_before IS NOT NULL"),
+    )
+    op.drop_index(
+        "jobs_replaced",
+        table_name="jobs",
+        sqlite_where=sa.text("status = 'running' AND replaced_by IS NOT NULL"),
+        postgresql_where=sa.text("status = 'running' AND replaced_by IS NOT NULL"),
     )
     op.drop_index(
         "jobs_parked",

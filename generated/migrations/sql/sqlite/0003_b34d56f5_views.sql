@@ -1,5 +1,5 @@
--- server_jobs_0003_c007061b as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_c007061b
--- Follows: server_jobs_0002_e1b90d8a
+-- server_jobs_0003_b34d56f5 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_b34d56f5
+-- Follows: server_jobs_0002_e2c8dc47
 -- Checksum: 28852448b17d9e3d
 
 DROP VIEW IF EXISTS send_email_jobs;
