@@ -103,7 +103,7 @@ async def test_calls_in_quick_succession_become_one_run_with_the_last_params() -
     again = await job.later_many([{"text": "2"}, {"text": "3"}], delay=SECOND)
 
     record = await read(backend, first)
-    assert [first, first] == again
+    assert list(again) == [first, first]
     assert [handle.created for handle in (first, *again)] == [True, False, False]
     assert (record.params, record.scheduled_for) == ('{"text":"3"}', START + 1.5 * SECOND)
     (kept,) = await job.later_many([{"text": "4"}], on_conflict="keep")
