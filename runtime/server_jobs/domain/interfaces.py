@@ -120,6 +120,7 @@ class JobStore(Protocol):
         A batch has ended once all of its stored jobs have finished. Each completion job becomes due once, also if jobs
         of its batch are retried later. Wakes workers.
         """
+        ...
 
     async def cancel_late(self) -> Sequence[LateJob]:
         """Cancel up to `MOST_LATE` pending jobs that may not start any more, of any name."""
