@@ -624,7 +624,7 @@ CASES = [
     ),
     in_sql(
         "time to start of a retry",
-        without("start_before = NULL, ", "RETRY"),
+        without("start_before = NULL,", "RETRY"),
         test_late_jobs.test_a_retry_by_hand_lifts_the_limit,
     ),
     in_memory(
