@@ -5,7 +5,7 @@ Each name is imported at its first use, so that a process that only enqueues doe
 ============================================  ======================================================
 to change                                     open
 ============================================  ======================================================
-the calls of a job class: `later`, `now` ...  `job`, `retired`
+the calls of a job class: `later`, `now` ...  `job`, `optional_params`, `retired`
 how a call becomes a record                   `definition`, and `server_jobs.domain.enqueue_options`
 `later_in`, in the caller's transaction       `transactions`
 the backend that a call uses                  `binding`, `connection`
@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from .job import Job, define_job
     from .logs import JobLogFilter
     from .middleware import Enqueue, Middleware, RunningAttempt
+    from .optional_params import OptionalParamsJob
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
     from .retired import RetiredJob
@@ -166,6 +167,7 @@ _HOMES = {
         "Outcome",
     ),
     "domain.search": ("IndexedColumn",),
+    "optional_params": ("OptionalParamsJob",),
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
     "retired": ("RetiredJob",),
@@ -244,6 +246,7 @@ __all__ = [
     "Middleware",
     "Misfire",
     "OnConflict",
+    "OptionalParamsJob",
     "Outcome",
     "PrivilegeMissingError",
     "Problem",

@@ -37,7 +37,7 @@ from .hooks import Hooks
 from .result import JobMetadata, JobResult
 
 P = TypeVar("P", bound=BaseModel)
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel | None)
 D = TypeVar("D", bound=Mapping[str, object])
 
 Handler = Callable[[P, JobContext], Awaitable[R | Snooze | Cancel]] | Callable[[P, JobContext], R | Snooze | Cancel]
@@ -48,14 +48,15 @@ AnyHandler = Callable[[Any, JobContext], object]
 class JobDefinition(Generic[P, R, D]):
     """A job without the calls of `Job` that enqueue and run it. The class is never instantiated.
 
-    `P` and `R` are the models of params and result. `D` is a mapping that callers may pass instead of a params model: a
-    generated `TypedDict` with the names of the spec.
+    `P` and `R` are the models of params and result; `R` is `None` if the job has no result. `D` is a mapping that
+    callers may pass instead of a params model: a generated `TypedDict` with the names of the spec.
     """
 
     job_name: ClassVar[str]
     spec_name: ClassVar[str]
     params_model: ClassVar[type[BaseModel]]
-    result_model: ClassVar[type[BaseModel]]
+    result_model: ClassVar[type[BaseModel | None]]
+    """The model of the result; `NoneType` if the job has none."""
     options: ClassVar[JobOptions] = JobOptions()
     schedules: ClassVar[tuple[Schedule, ...]] = ()
     earlier: ClassVar[tuple[AnyEarlierVersion, ...]] = ()

@@ -31,7 +31,7 @@ from .result import JobProgress, JobResult
 if TYPE_CHECKING:
     from .definition import JobDefinition
 
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel | None)
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25

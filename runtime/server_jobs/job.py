@@ -43,8 +43,8 @@ class Job(JobDefinition[P, R, D]):
         handle = await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
         outcome = await handle.result()
 
-    `P` and `R` are the models of params and result. `D` is a mapping that callers may pass instead of a params model: a
-    generated `TypedDict` with the names of the spec.
+    `P` and `R` are the models of params and result; `R` is `None` if the job has no result. `D` is a mapping that
+    callers may pass instead of a params model: a generated `TypedDict` with the names of the spec.
     """
 
     @classmethod
@@ -388,6 +388,8 @@ def define_job(
 ) -> type[Job[P, R, Mapping[str, object]]]:
     """Return a job class made from two Pydantic models and a handler, without a spec.
 
+    The result may be `NoneType`: the handler then returns None.
+
     It works like a generated class, with one difference: no check compares changed models with queued rows. `earlier`
     reads rows of earlier versions, oldest first. `database_schema` is the PostgreSQL schema for `later_in` and
     `set_database`; a registry has its own. Raises `InvalidOptionError` if the name is not an identifier of at most 100
@@ -407,7 +409,7 @@ def define_job(
         raise InvalidOptionError(f"a job name must be an identifier such as 'SendEmail', not {name!r}")
     check_text("a job name", name, LONGEST_NAME)
     for model in (params, result):
-        for field, reason in lost_fields(model):
+        for field, reason in lost_fields(model) if issubclass(model, BaseModel) else ():
             raise InvalidOptionError(f"the values of {field} would be lost: it {reason}")
     members = {
         "job_name": name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from .domain.record import JobRecord, JobStatus, JobSummary
 from .errors import JobFailedError
@@ -74,8 +74,11 @@ class JobResult(Generic[R]):
 
     @property
     def data(self) -> R:
-        """The result. Raises `JobFailedError` if the job did not complete, so that no error goes unnoticed."""
-        if self.value is None:
+        """The result; None for a job without one.
+
+        Raises `JobFailedError` if the job did not complete, so that no error goes unnoticed.
+        """
+        if not self.ok:
             found = self.metadata
             raise JobFailedError(found.job_name, found.job_id, found.status, found.error)
-        return self.value
+        return cast("R", self.value)

@@ -25,6 +25,12 @@ def an_object(**properties: object) -> Schema:
     return cast("Schema", {"type": "object", "additionalProperties": False, "properties": properties})
 
 
+def a_spec_without_result(params: object = None, **more: object) -> Schema:
+    """Return a spec with these params, by default an empty object, and no result."""
+    parts = {"params": an_object() if params is None else params}
+    return cast("Schema", {"type": "object", "required": ["params"], "properties": parts, **more})
+
+
 def a_spec(params: object = None, result: object = None, **more: object) -> Schema:
     """Return a spec with these params and this result; by default both are empty objects."""
     parts = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from server_jobs_generator.models.model_module import render_models
 
-from tests.generator.spec_projects import a_spec, an_object, job
+from tests.generator.spec_projects import a_spec, a_spec_without_result, an_object, job
 
 ROOT = Path(__file__).parents[2]
 
@@ -268,7 +268,40 @@ async def place_async(
     SendEmail.later_in(scoped, params)  # refused
     SendEmail.later_many_in(session, [params])  # refused
 """
-PROGRAMS = {"program": PROGRAM, "caller": CALLER, "union": UNION, "transactions": TRANSACTIONS}
+# The same for a job that needs no params and has no result.
+PRUNING = """
+from types import NoneType
+
+from generated_pruning import CaseParams, CaseParamsDict
+from server_jobs import JobContext, JobResult, OptionalParamsJob, create_job_registry, define_job
+
+
+class Prune(OptionalParamsJob[CaseParams, None, CaseParamsDict]):
+    pass
+
+
+async def handle(params: CaseParams, context: JobContext) -> None:
+    print(params.days)
+
+
+async def give_days(params: CaseParams, context: JobContext) -> int:
+    return params.days
+
+
+async def enqueue() -> None:
+    await Prune.later()
+    await Prune.later(CaseParams(days=3), priority=1)
+    await Prune.later(priority=1)
+    await Prune.later({"dais": 3})  # refused
+    done: JobResult[None] = await Prune.now({"days": 3})
+    print(done.data.days)  # refused
+
+
+create_job_registry().register(Prune, handle)
+create_job_registry().register(Prune, give_days)  # refused
+define_job(name="Prune", params=CaseParams, result=NoneType, handler=handle)
+"""
+PROGRAMS = {"program": PROGRAM, "caller": CALLER, "union": UNION, "pruning": PRUNING, "transactions": TRANSACTIONS}
 REFUSED = {
     (f"{name}.py", number)
     for name, text in PROGRAMS.items()
@@ -289,7 +322,8 @@ def folder(tmp_path: Path) -> Path:
     email = {**an_object(kind={"const": "email"}, to=text), "required": ["kind", "to"]}
     sms = {**an_object(kind={"const": "sms"}, number=text), "required": ["kind", "number"]}
     union = render_models(job(tmp_path, a_spec({"oneOf": [email, sms]})))
-    modules = {"generated_models": models, "generated_union": union}
+    pruning = render_models(job(tmp_path, a_spec_without_result(an_object(days={"type": "integer", "default": 1}))))
+    modules = {"generated_models": models, "generated_union": union, "generated_pruning": pruning}
     for name, text_ in (PROGRAMS | modules).items():
         (tmp_path / f"{name}.py").write_text(text_, encoding="utf-8")
     return tmp_path

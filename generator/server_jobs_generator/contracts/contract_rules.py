@@ -38,6 +38,8 @@ class ChangeRule(StrEnum):
     DEFAULT_CHANGED = "DEFAULT_CHANGED"
     DEFAULT_REMOVED = "DEFAULT_REMOVED"
     REF_RENAMED = "REF_RENAMED"
+    RESULT_ADDED = "RESULT_ADDED"
+    RESULT_REMOVED = "RESULT_REMOVED"
     UNKNOWN_CHANGE = "UNKNOWN_CHANGE"
     RESERVED_REUSED = "RESERVED_REUSED"
     JOB_DELETED = "JOB_DELETED"
@@ -119,6 +121,8 @@ RESULT_ADVICE: Mapping[ChangeRule, str] = {
     ChangeRule.CONST_CHANGED: _ADD_ANOTHER,
     ChangeRule.UNION_TAG_CHANGED: "keep what tells the branches apart",
     ChangeRule.DEFAULT_REMOVED: "readers now meet the absence of the value",
+    ChangeRule.RESULT_ADDED: "wait until nothing reads a job that completed without one, or add a job beside it",
+    ChangeRule.RESULT_REMOVED: "keep it until no older reader is left",
 }
 """Advice about a breaking change of the result. Added values would break older readers."""
 

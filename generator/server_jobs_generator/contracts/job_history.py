@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pydantic import JsonValue
+from server_jobs.contract.json_schema import NO_RESULT
 from server_jobs.contract.values import canonical, fingerprint, pointer_to
 from server_jobs.domain.options import JobOptions
 from server_jobs.errors import InvalidOptionError
@@ -25,7 +26,6 @@ from .lock_file import Lock, LockedJob
 
 _MARK = re.compile(r" \(change [0-9a-f]{8}\)$")
 _MOST_CHANGES = 5
-_NO_RESULT: Mapping[str, JsonValue] = {"type": "object", "additionalProperties": False, "properties": {}}
 
 
 def release(lock: Lock, jobs: Sequence[JobSpec], promised: Mapping[str, Contract] | None = None) -> Lock:
@@ -219,7 +219,7 @@ class ParamsVersion:
             self.job,
             description=None,
             params=self.params,
-            result=_NO_RESULT,
+            result=NO_RESULT,
             options=JobOptions(version=self.version),
             schedules=(),
             is_earlier=True,

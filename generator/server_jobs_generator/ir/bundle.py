@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
+from server_jobs.contract.json_schema import NO_RESULT, Schema
 
 from ..lint.job_lint import PARAMS, RESULT
 from ..lint.meaning_lint import follow
@@ -22,6 +23,7 @@ _STRUCTURE = ONE_SCHEMA | SCHEMA_LIST | SCHEMA_MAP
 # The branches of a union say everything that a discriminator says.
 _DROPPED = frozenset({"$schema", "$comment", "$defs", "$id", "$anchor", "discriminator"})
 _NOTHING: Mapping[str, bool] = {}
+NO_PARAMS: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
 _REFERS_TO_ITSELF = "refers to itself endlessly; recursion must lead through a property of an object"
 _CONTAINS_ITSELF = (
     "a list, or an object without named properties, that contains itself is not supported: it would need a class; "
@@ -44,8 +46,8 @@ class Bundle:
     `places` has the origin of each shared definition.
     """
 
-    params: Mapping[str, JsonValue]
-    result: Mapping[str, JsonValue]
+    params: Schema
+    result: Schema
     files: tuple[str, ...]
     places: Mapping[str, Location]
 
@@ -53,19 +55,24 @@ class Bundle:
 def bundle(library: Library, file: str) -> Bundle:
     """Bundle the spec in `file`, which has passed every other check. Raises `BundleError`."""
     bundler = _Bundler(library)
-    parts = [bundler.part(Location(file, pointer)) for pointer in (PARAMS, RESULT)]
+    stated = [Location(file, pointer) for pointer in (PARAMS, RESULT)]
+    without = (NO_PARAMS, NO_RESULT)
+    parts = [
+        bundler.part(place) if place in library.schemas else dict(schema)
+        for place, schema in zip(stated, without, strict=True)
+    ]
     bundler.add_definitions()
     if len(bundler.names) > MAX_SCHEMAS:
         message = f"references more than {MAX_SCHEMAS:,} definitions; split it up"
         raise BundleError(library.documents[file].problem((), TOO_LARGE, message))
     places = {name: location for location, name in bundler.names.items()}
     typed = TypedSchemas(bundler.definitions)
-    for part, pointer in zip(parts, (PARAMS, RESULT), strict=True):
+    for part, own in zip(parts, stated, strict=True):
         expansion = _Expansion(typed.definitions)
         try:
             expansion.walk(typed.part(part))
         except _EndlessError as error:
-            place = places[expansion.where] if expansion.where else Location(file, pointer)
+            place = places[expansion.where] if expansion.where else own
             problem = library.documents[place.file].problem(place.pointer, error.rule, str(error))
             raise BundleError(problem) from None
     files = tuple(sorted({file, *(location.file for location in bundler.names)}))

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
+from server_jobs.contract.json_schema import NO_RESULT
 from server_jobs.domain.options import JobOptions, Schedule
 from server_jobs.errors import ProjectError
 
@@ -24,12 +25,15 @@ from ..problems.problem import SpecProblem, shown
 from ..problems.rules import NAME_TAKEN, PART_NOT_AN_OBJECT, STRICT, TOO_LARGE, TOO_MANY_PROBLEMS, Style
 from ..python.names import folded
 from ..read.document import MAX_PROBLEMS, Pointer, read_document
+from ..read.keywords import ANNOTATIONS
 from ..read.library import Library, Location, SpecFile, reached, read_spec_files
 from ..read.normalize import from_draft7, is_draft7, name_references
-from .bundle import BundleError, bundle
+from .bundle import NO_PARAMS, BundleError, bundle
 from .typed_form import MAX_SCHEMAS
 
 MAX_TOTAL_VALUES = 250_000
+
+_ACCEPT_NOTHING = ANNOTATIONS | {"type", "properties", "required", "additionalProperties", "maxProperties"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,11 +42,11 @@ class JobSpec:
 
     `path` is the spec file relative to the project's root, with `/`. `params` and `result` are self-contained object
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
-    same definition. `schedules` have their params as canonical JSON text. `digest` is a SHA-256 (hex) over the spec and
-    every shared file it uses, in a fixed order. `compat` is the severity of a breaking change, by its direction.
-    `reserved` has the names that no property may use again. `indexes` are pointers such as `/params/to`, each to a
-    property with its own column in the job's view. `is_earlier` is true for a version from the lock. Only a model of
-    its params is generated, with the version at the end of its name.
+    same definition; `result` may be `NO_RESULT`. `schedules` have their params as canonical JSON text. `digest` is a
+    SHA-256 (hex) over the spec and every shared file it uses, in a fixed order. `compat` is the severity of a breaking
+    change, by its direction. `reserved` has the names that no property may use again. `indexes` are pointers such as
+    `/params/to`, each to a property with its own column in the job's view. `is_earlier` is true for a version from the
+    lock. Only a model of its params is generated, with the version at the end of its name.
     """
 
     path: str
@@ -59,6 +63,16 @@ class JobSpec:
     has_view: bool = True
     indexes: tuple[str, ...] = ()
     is_earlier: bool = False
+
+    @property
+    def has_result(self) -> bool:
+        """Return whether the handler returns something."""
+        return self.result != NO_RESULT
+
+    @property
+    def needs_params(self) -> bool:
+        """Return whether a call must have params. Only plain keywords certainly accept an empty object."""
+        return bool(self.params.get("required")) or not self.params.keys() <= _ACCEPT_NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,8 +232,9 @@ class _SpecReader:
     def _job(self, name: str, fitting: Fitting) -> JobSpec | None:
         fitting.start_file()
         file, document = self.files[name], self.library.documents[name]
-        parts = [self._part(name, pointer) for pointer in (PARAMS, RESULT)]
-        lint = OptionsLint(document, name, parts[0], fitting)
+        params = self._part(name, PARAMS)
+        self._part(name, RESULT)
+        lint = OptionsLint(document, name, params, fitting)
         root = document.value
         stated = lint.read(root["x-job"]) if isinstance(root, dict) and "x-job" in root else SpecOptions()
         self.problems.extend(lint.problems)
@@ -259,15 +274,21 @@ class _SpecReader:
         return {name for name, file in self.files.items() if file.path in paths}
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:
-        """Return the schema of params or result; `true` if there is none. Report a schema that is not an object."""
+        """Return the schema of params or result; `true` if it is broken. Report a schema that is not an object."""
         place = Location(name, pointer)
         if place not in self.library.schemas:
-            return True
+            return True if self._states(name, pointer) else dict(NO_PARAMS)
         stated = self.library.value_at(place)
         if not self._is_object(stated, name):
             message = f'{pointer[-1]} must be an object: state "type": "object"'
             self.problems.append(self.library.documents[name].problem(pointer, PART_NOT_AN_OBJECT, message))
         return stated
+
+    def _states(self, name: str, pointer: Pointer) -> bool:
+        """Return whether a spec has params or a result, correct or not."""
+        value = self.library.documents[name].value
+        properties = value.get("properties", {}) if isinstance(value, dict) else True
+        return not isinstance(properties, dict) or pointer[-1] in properties
 
     def _is_object(self, schema: JsonValue, file: str) -> bool:
         """Return whether a schema, or everything it refers to, states that its values are objects."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from pydantic import JsonValue
@@ -65,9 +66,7 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
             lint.note((key,), SPEC_FRAME, f"must be true or false at the top of a spec, not {shown(value)}")
     if root.get("type") != "object":
         lint.note(("type",), SPEC_FRAME, 'a spec must state "type": "object" at the top')
-    if not _is_list_of(root.get("required"), {"params", "result"}):
-        lint.note(("required",), SPEC_FRAME, 'a spec must state "required": ["params", "result"]')
-    _lint_parts(lint, root.get("properties"))
+    _lint_parts(lint, root.get("properties", {}), root.get("required", []))
 
 
 def lint_shared(lint: SchemaLint) -> None:
@@ -122,13 +121,9 @@ def _lint_dialect(lint: SchemaLint, value: JsonValue) -> None:
         lint.note(("$schema",), DIALECT_UNKNOWN, message)
 
 
-def _is_list_of(value: JsonValue, names: set[str]) -> bool:
-    return isinstance(value, list) and len(value) == len(names) and all(name in value for name in names)
-
-
-def _lint_parts(lint: SchemaLint, properties: JsonValue) -> None:
+def _lint_parts(lint: SchemaLint, properties: JsonValue, required: JsonValue) -> None:
     if not isinstance(properties, dict):
-        lint.note(("properties",), SPEC_FRAME, 'a spec must state "properties" with "params" and "result"')
+        lint.note(("properties",), SPEC_FRAME, f'must be an object with "params" and "result", not {shown(properties)}')
         return
     for name, schema in properties.items():
         if name not in PARTS:
@@ -137,7 +132,7 @@ def _lint_parts(lint: SchemaLint, properties: JsonValue) -> None:
             lint.note(("properties", name), SPEC_FRAME, message, at_key=True)
         else:
             lint.check(("properties", name), schema)
-    for name in PARTS:
-        if name not in properties:
-            message = f'must have {shown(name)}, an object such as {{"type": "object", …}}'
-            lint.note(("properties",), SPEC_FRAME, message)
+    stated = [name for name in PARTS if name in properties]
+    if not isinstance(required, list) or len(required) != len(stated) or any(name not in required for name in stated):
+        message = f"must be {json.dumps(stated)}, the properties of this spec, not {shown(required)}"
+        lint.note(("required",), SPEC_FRAME, message)

@@ -45,6 +45,8 @@ _INDENT = 4
 def render_models(job: JobSpec) -> str:
     """Return the module with `<Class>Params`, `<Class>Result`, their nested models and `<Class>ParamsDict`.
 
+    A job without a result has no `<Class>Result`.
+
     For an earlier version, the module has `<Class>ParamsV<version>` and its nested models.
 
     The same spec always gives the same text. Raises `GeneratedCodeError` if the text breaks the allow-list of
@@ -79,19 +81,15 @@ class _Module:
         self._hidden = _HiddenValues(plan, types).of(job.options.redact)
 
     def text(self) -> str:
-        if self._job.is_earlier:
-            classes = [plan for plan in self._plan.classes.values() if plan.token != self._plan.result]
-            models, dicts = [self._model(plan) for plan in classes], list[str]()
-        else:
-            models = [self._model(plan) for plan in self._plan.classes.values()]
-            dicts = [self._typed_dict(plan) for plan in self._classes_of_params()]
+        models = [self._model(plan) for plan in self._plan.classes.values()]
+        dicts = [] if self._job.is_earlier else [self._typed_dict(plan) for plan in self._classes_of_params()]
         head = [header(self._job.path), docstring(self._about()), *self._imports()]
         return "\n\n".join(head) + "\n\n\n" + "\n\n\n".join([*models, *dicts]) + "\n"
 
     def _about(self) -> str:
         if self._job.is_earlier:
             return f"Params of {self._job.class_name} as they were in version {self._job.options.version}."
-        return f"Params and result of {self._job.class_name}."
+        return f"Params {'and result ' * self._job.has_result}of {self._job.class_name}."
 
     def _imports(self) -> Iterator[Code]:
         """Yield blocks of imports in the order of the linter, the standard library first."""

@@ -149,13 +149,13 @@ class ClassPlan:
 class ModelPlan:
     """The classes of a module by token, nested classes first.
 
-    `params` and `result` are two of the tokens. `tokens` maps the `id` of a schema to the token of its class. All
-    schemas are typed schemas.
+    `params` and `result` are two of the tokens; `result` is None if the job has none. `tokens` maps the `id` of a
+    schema to the token of its class. All schemas are typed schemas.
     """
 
     classes: Mapping[str, ClassPlan]
     params: str
-    result: str
+    result: str | None
     definitions: Schema
     tokens: Mapping[int, str]
 
@@ -173,10 +173,11 @@ def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
     planner = _Planner(typed.definitions, stated, ClassNames(taken))
     # Reserve both names before a definition can take them.
     suffix = f"V{job.options.version}" if job.is_earlier else ""
-    names = [planner.names.take(f"{job.class_name}{part}{suffix}", "") for part in ("Params", "Result")]
-    params, result = (
-        planner.plan_class(*pair) for pair in zip(map(typed.part, (job.params, job.result)), names, strict=True)
+    params_name, result_name = (
+        planner.names.take(f"{job.class_name}{part}{suffix}", "") for part in ("Params", "Result")
     )
+    params = planner.plan_class(typed.part(job.params), params_name)
+    result = planner.plan_class(typed.part(job.result), result_name) if job.has_result else None
     classes = {plan.token: plan for plan in planner.done}
     return ModelPlan(classes, params, result, planner.definitions, planner.tokens)
 

@@ -74,7 +74,7 @@ def _channels(jobs: Sequence[JobSpec]) -> Part:
         "address": None,
         "title": "Results",
         "description": "The result of a job is stored in its own row, where it can be read by its id.",
-        "messages": {_result(job): _ref("components", "messages", _result(job)) for job in jobs},
+        "messages": {_result(job): _ref("components", "messages", _result(job)) for job in jobs if job.has_result},
     }
     return channels
 
@@ -89,12 +89,13 @@ def _operations(job: JobSpec) -> Part:
         "channel": _ref("channels", _RESULTS),
         "messages": [_ref("channels", _RESULTS, "messages", _result(job))],
     }
+    replies: Part = {"reply": reply} if job.has_result else {}
     run: Part = {
         "action": "receive",
         "title": f"Run a {job.class_name}",
         **_described(job.description),
         **common,
-        "reply": reply,
+        **replies,
         "x-job": job_facts(job),
     }
     if job.options.retired:
@@ -104,10 +105,10 @@ def _operations(job: JobSpec) -> Part:
 
 
 def _messages(job: JobSpec) -> Part:
-    return {
-        _params(job): _message(_params(job), f"Params of {job.class_name}", job.params, job.description),
-        _result(job): _message(_result(job), f"Result of {job.class_name}", job.result, None),
-    }
+    params: Part = {_params(job): _message(_params(job), f"Params of {job.class_name}", job.params, job.description)}
+    if not job.has_result:
+        return params
+    return {**params, _result(job): _message(_result(job), f"Result of {job.class_name}", job.result, None)}
 
 
 def _message(name: str, title: str, schema: Schema, description: str | None) -> Part:
@@ -127,8 +128,11 @@ def _message(name: str, title: str, schema: Schema, description: str | None) -> 
 def _schemas(job: JobSpec) -> Part:
     # AsyncAPI cannot mark an operation as deprecated, but it can mark a schema.
     retired: Part = {"deprecated": True} if job.options.retired else {}
-    parts = {_params(job): {**job.params, **retired}, _result(job): {**job.result, **retired}}
-    return {name: {"schemaFormat": _DIALECT, "schema": _schema(name, schema)} for name, schema in parts.items()}
+    parts = {_params(job): job.params, **({_result(job): job.result} if job.has_result else {})}
+    return {
+        name: {"schemaFormat": _DIALECT, "schema": _schema(name, {**schema, **retired})}
+        for name, schema in parts.items()
+    }
 
 
 def _schema(name: str, schema: Schema) -> JsonValue:

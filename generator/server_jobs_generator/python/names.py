@@ -24,7 +24,8 @@ _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers",
 _TAKEN_CLASS_NAMES = frozenset(
     {
         *("Backoff", "EarlierVersion", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry"),
-        *("Callable", "ConcurrencyLimit", "FakeJob", "JobSchemas", "Misfire", "RateLimit", "Retention", "RetiredJob"),
+        *("Callable", "ConcurrencyLimit", "FakeJob", "JobSchemas", "Misfire", "NoneType", "OptionalParamsJob"),
+        *("RateLimit", "Retention", "RetiredJob"),
         *("RetryPolicy", "RunIn", "Schedule", "SearchStrategy", "UpcastNotImplementedError"),
     }
 )

@@ -119,8 +119,10 @@ def _job_modules(jobs: Sequence[JobSpec]) -> Code:
 
 
 def _job(project: Project, job: JobSpec, changes: Sequence[str]) -> File:
-    types = [Code(f"{job.class_name}{suffix}") for suffix in ("Params", "Result", "ParamsDict")]
-    base = Group(f"{_base_of(job)}[", tuple(("", each) for each in types), "]", packed=True)
+    params = [Code(f"{job.class_name}{suffix}") for suffix in ("Params", "ParamsDict")]
+    result = [_result_type(job)]
+    types = [*params, *result] if job.has_result else params
+    base = Group(f"{_base_of(job)}[", tuple(("", each) for each in (params[0], *result, params[1])), "]", packed=True)
     return owned_file(
         project,
         f"jobs/{job.spec_name}.py",
@@ -139,6 +141,10 @@ def _job(project: Project, job: JobSpec, changes: Sequence[str]) -> File:
     )
 
 
+def _result_type(job: JobSpec) -> Code:
+    return Code(f"{job.class_name}Result" if job.has_result else "None")
+
+
 def _schema_line(project: Project, before: str) -> list[Code]:
     """Return the PostgreSQL schema of the tables after this text, if the project has one."""
     return [] if project.schema is None else [Code(f"{before}{literal(project.schema)}")]
@@ -150,9 +156,9 @@ def _registry_line(project: Project) -> list[Code]:
 
 
 def _handler(project: Project, job: JobSpec) -> File:
-    params, result = Code(f"{job.class_name}Params"), Code(f"{job.class_name}Result")
+    params, result = Code(f"{job.class_name}Params"), _result_type(job)
     runtime = import_names("server_jobs", ["HandlerNotImplementedError", "JobContext"])
-    models = import_names(f"{_from_handlers(project)}models.{job.spec_name}", [params, result])
+    models = import_names(f"{_from_handlers(project)}models.{job.spec_name}", [params, *[result] * job.has_result])
     arguments = Group("async def handle(", (("params: ", params), ("context: ", Code("JobContext"))), ")", packed=True)
     text = render(
         "stub.py.jinja",
@@ -253,7 +259,7 @@ def attributes(job: JobSpec) -> list[Code]:
         assignment("job_name", literal(job.class_name), 4),
         assignment("spec_name", literal(job.spec_name), 4),
         Code(f"params_model = {job.class_name}Params"),
-        Code(f"result_model = {job.class_name}Result"),
+        Code(f"result_model = {job.class_name}Result" if job.has_result else "result_model = NoneType"),
     ]
     if options := _stated(job.options, _OPTIONS):
         value = call("JobOptions", **options)
@@ -287,14 +293,18 @@ def _job_imports(job: JobSpec, models: str, types: Sequence[str], more: Sequence
     """Return the imports of a job's module: exactly the names that its class uses, and `more` names of the runtime."""
     used = _names_in("\n".join(attributes(job)))
     runtime = [name for name in _RUNTIME if name in used]
-    blocks = [import_names("datetime", ["timedelta"])] if "timedelta" in used else []
+    standard = [import_names("datetime", ["timedelta"])] if "timedelta" in used else []
+    standard += [] if job.has_result else [import_names("types", ["NoneType"])]
+    blocks = [Code("\n".join(standard))] if standard else []
     blocks += [import_names("server_jobs", [_base_of(job), *more, *runtime]), import_names(models, types)]
     return Code("\n\n".join(blocks))
 
 
 def _base_of(job: JobSpec) -> str:
     """Return the runtime class that a job derives from."""
-    return "RetiredJob" if job.options.retired else "Job"
+    if job.options.retired:
+        return "RetiredJob"
+    return "Job" if job.needs_params else "OptionalParamsJob"
 
 
 def _stated(value: _Value, writers: _Writers) -> dict[str, Expression]:
@@ -468,8 +478,9 @@ def schema_module(job: JobSpec) -> str:
 
 def _testing_module(job: JobSpec) -> str:
     """Return a module with strategies for params and result, and a fake, for tests of an application."""
-    params, result = f"{job.class_name}Params", f"{job.class_name}Result"
-    result_type = Code(f"{result} | Callable[[{params}], {result}] | None")
+    params, result = f"{job.class_name}Params", _result_type(job)
+    own_result = f"{result} | " if job.has_result else ""
+    result_type = Code(f"{own_result}Callable[[{params}], {result}] | None")
     arguments = Group(
         f"def fake_{job.spec_name}(",
         (("result: ", Code(f"{result_type} = None")), ("", Code("*")), ("error: ", Code("Exception | None = None"))),
@@ -477,12 +488,13 @@ def _testing_module(job: JobSpec) -> str:
     )
     own = [
         import_names(f"..jobs.{job.spec_name}", [job.class_name]),
-        import_names(f"..models.{job.spec_name}", [params, result]),
+        import_names(f"..models.{job.spec_name}", [params, *[result] * job.has_result]),
     ]
     return render(
         "testing.py.jinja",
         header=header(job.path),
         job=job,
+        result=result,
         imports=Code("\n".join(own)),
         signature=lay_out(arguments, 0, 0, f" -> FakeJob[{params}, {result}]:"),
     )

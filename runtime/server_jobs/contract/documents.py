@@ -57,14 +57,26 @@ def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequen
     return _read(model, text, _Refusal(InvalidParamsError, job_name, redact))
 
 
-def write_result(job_name: str, model: type[BaseModel], result: object) -> tuple[BaseModel, str]:
-    """Validate a result. Return the model and the JSON text to store. Raises `InvalidResultError`."""
-    return _write(model, result, _Refusal(InvalidResultError, job_name, ()))
+def write_result(job_name: str, model: type[BaseModel | None], result: object) -> tuple[BaseModel | None, str]:
+    """Validate a result. Return the model and the JSON text to store. Raises `InvalidResultError`.
+
+    Without a result, the model is `NoneType`, the value None and the text `null`.
+    """
+    refuse = _Refusal(InvalidResultError, job_name, ())
+    if issubclass(model, BaseModel):
+        return _write(model, result, refuse)
+    if result is not None:
+        message = f"must be None, as the spec has no result, not {type(result).__name__}"
+        raise refuse([Problem("", message)])
+    return None, "null"
 
 
-def read_result(job_name: str, model: type[BaseModel], text: str) -> BaseModel:
-    """Return the model of a stored result. Drops undeclared properties. Raises `InvalidResultError`."""
-    return _read(model, text, _Refusal(InvalidResultError, job_name, ()))
+def read_result(job_name: str, model: type[BaseModel | None], text: str) -> BaseModel | None:
+    """Return the model of a stored result. Drops undeclared properties. Raises `InvalidResultError`.
+
+    Without a result, return None, also for a row of an earlier contract with a result.
+    """
+    return _read(model, text, _Refusal(InvalidResultError, job_name, ())) if issubclass(model, BaseModel) else None
 
 
 def redacted(text: str, pointers: Iterable[str]) -> str:

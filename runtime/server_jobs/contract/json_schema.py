@@ -12,6 +12,9 @@ Schema = Mapping[str, JsonValue]
 
 DEFINITIONS = "#/$defs/"
 
+NO_RESULT: Schema = {"type": "null"}
+"""The schema of the result of a job that has none. Its handler returns None, and the row has the JSON text `null`."""
+
 _ONE = frozenset(
     {
         *("additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not"),
@@ -31,10 +34,11 @@ class JobSchemas:
     description: str = ""
 
 
-def schemas_of_models(params: type[BaseModel], result: type[BaseModel]) -> JobSchemas:
+def schemas_of_models(params: type[BaseModel], result: type[BaseModel | None]) -> JobSchemas:
     """Return the schemas of a job without a spec, from its models."""
     about = (params.__doc__ or "").strip().partition("\n")[0]
-    return JobSchemas(params.model_json_schema(by_alias=True), result.model_json_schema(by_alias=True), about)
+    returned = result.model_json_schema(by_alias=True) if issubclass(result, BaseModel) else NO_RESULT
+    return JobSchemas(params.model_json_schema(by_alias=True), returned, about)
 
 
 def definitions_of(schema: Schema) -> Schema:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from types import FrameType, MappingProxyType
+from types import FrameType, MappingProxyType, NoneType
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -131,7 +131,8 @@ class HandlerProgram:
             self._place.hooks.set_up()  # the module of a handler may need it
             handler = cast("AnyHandler", load(call.paths.handler))
             params_model = cast("type[BaseModel]", load(call.paths.params_model))
-            result_model = cast("type[BaseModel]", load(call.paths.result_model))
+            result_path = call.paths.result_model
+            result_model = NoneType if result_path is None else cast("type[BaseModel]", load(result_path))
             params = read_params(name, params_model, call.params, call.redact)
             enable_our_loggers()  # the import of the handler may have disabled them
             backend = self._place.backend_for(handler)
@@ -170,7 +171,7 @@ class HandlerProgram:
             return _Error(error)
 
     def _leave(
-        self, entered: Entered, name: str, result_model: type[BaseModel], outcome: object, variables: Context
+        self, entered: Entered, name: str, result_model: type[BaseModel | None], outcome: object, variables: Context
     ) -> Answer:
         """Leave the middleware, which sees whether the result fits, and return the answer."""
         error: BaseException | None = None
@@ -448,7 +449,7 @@ def _running(call: Call, surroundings: Surroundings) -> RunningAttempt:
     )
 
 
-def _answer_to(job_name: str, result_model: type[BaseModel], outcome: object) -> Answer:
+def _answer_to(job_name: str, result_model: type[BaseModel | None], outcome: object) -> Answer:
     match outcome:
         case Snooze(delay=delay):
             return Snoozed(delay=delay)

@@ -19,12 +19,12 @@ class Message(BaseModel):
 
 
 class HandlerPaths(Message):
-    """Import paths of the handler and the models of a job."""
+    """Import paths of the handler and the models of a job; `result_model` is None if the job has no result."""
 
     job_name: str
     handler: str
     params_model: str
-    result_model: str
+    result_model: str | None
 
 
 class Setup(Message):

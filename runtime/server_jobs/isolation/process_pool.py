@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import timedelta
+from types import NoneType
 
 from ..context import JobContext
 from ..contract.documents import WrittenResult
@@ -198,12 +199,12 @@ def _check_platform() -> None:
 
 
 def _paths_of(job: AnyDefinition, handler: AnyHandler) -> HandlerPaths:
-    name = job.job_name
+    name, result = job.job_name, job.result_model
     return HandlerPaths(
         job_name=name,
         handler=import_path_of(f"the handler of {name}", handler),
         params_model=import_path_of(f"the params model of {name}", job.params_model),
-        result_model=import_path_of(f"the result model of {name}", job.result_model),
+        result_model=None if result is NoneType else import_path_of(f"the result model of {name}", result),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Generic, NoReturn, TypeVar
 from hypothesis import HealthCheck, Phase, find, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample, Unsatisfiable
-from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies import SearchStrategy, none
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from ..contract.json_schema import Schema
@@ -18,7 +18,7 @@ from ..errors import ServerJobsError
 from .fitting_values import NothingFitsError
 from .schema_values import SchemaValues
 
-__all__ = ["NoValuesError", "SearchStrategy", "smallest_of", "values_of"]
+__all__ = ["NoValuesError", "SearchStrategy", "none", "smallest_of", "values_of"]
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -149,7 +149,7 @@ def _took(record: JobRecord) -> timedelta | None:
 def _remark(record: JobRecord) -> Text:
     match record.status:
         case JobStatus.COMPLETED:
-            remark = record.result
+            remark = "" if record.result == "null" else record.result
         case JobStatus.RUNNING:
             remark = record.progress_message
         case _:
@@ -207,7 +207,7 @@ def _print_job(
     _print_part(
         console, "params", _pretty(params.text) if params.text else f"hidden, --reveal shows them: {params.reason}"
     )
-    if record.result is not None:
+    if record.result not in (None, "null"):
         _print_part(console, "result", _pretty(record.result))
     if record.error is not None:
         _print_part(console, "error", record.error)

@@ -27,7 +27,7 @@ from server_jobs_generator.worker_lint import rules as worker_rules
 from server_jobs_generator.worker_lint.project_lint import check_worker
 
 from tests.generator.projects import TemporaryProject, commit_all, make_project
-from tests.generator.spec_projects import Schema, a_spec, an_object, read, write
+from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object, read, write
 
 PAGES = Path(server_jobs_generator.__file__).parent / "rules"
 # The places of examples that are not part of a spec.
@@ -42,6 +42,7 @@ ACCEPTED = "in specs/contracts.accepted.json"
 HANDLER = "in a handler"
 WRANGLER = "in generated/worker/wrangler.jsonc"
 PYPROJECT = "in generated/worker/pyproject.toml"
+NO_PROPERTIES: Schema = {}
 BESIDE = {"shared/address.json": an_object(street={"type": "string"})}
 
 
@@ -181,16 +182,18 @@ def params_of(spec: Schema) -> Schema:
     return params
 
 
-def a_case(params: Schema | None = None, result: Schema | None = None, **more: object) -> Schema:
-    """Return a spec with these properties; those whose name ends in `?` are optional."""
+def a_case(params: Schema = NO_PROPERTIES, result: Schema | None = NO_PROPERTIES, **more: object) -> Schema:
+    """Return a spec with these properties; those whose name ends in `?` are optional. None: it has no result."""
     parts = [
         {
-            **an_object(**{name.rstrip("?"): schema for name, schema in (members or {}).items()}),
-            "required": [name for name in members or {} if not name.endswith("?")],
+            **an_object(**{name.rstrip("?"): schema for name, schema in members.items()}),
+            "required": [name for name in members if not name.endswith("?")],
         }
         for members in (params, result)
+        if members is not None
     ]
-    return a_spec(*parts, **{"title": "Case", **more})
+    make = a_spec_without_result if result is None else a_spec
+    return make(*parts, **{"title": "Case", **more})
 
 
 def rules_broken(root: Path, worker: Path, example: RulePage, text: str) -> set[str]:

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from pydantic import JsonValue
+from server_jobs.contract.json_schema import NO_RESULT
 from server_jobs_generator.contracts.compare.change import BREAKS, RISKY, SAFE, Verdict
 from server_jobs_generator.contracts.compare.compare_schemas import compare
 from server_jobs_generator.contracts.contract_rules import ChangeRule
@@ -192,6 +193,13 @@ CHANGED: dict[str, tuple[Schema, Schema]] = {
     "dynamic references": ({"$dynamicRef": "#a"}, {"$dynamicRef": "#b"}),
     "allOf": ({"allOf": [TEXT, {"pattern": "a"}, {"minLength": 1}]}, {"allOf": [{"pattern": "b"}, {"maxLength": 1}]}),
 }
+
+
+def test_a_result_that_comes_or_goes_breaks_one_direction() -> None:
+    none = dict(NO_RESULT)
+    assert verdicts(none, of(TEXT)) == {ChangeRule.RESULT_ADDED: (BREAKS, SAFE)}
+    assert verdicts(of(TEXT), none) == {ChangeRule.RESULT_REMOVED: (SAFE, BREAKS)}
+    assert verdicts(none, none) == {}
 
 
 def verdicts(old: Schema, new: Schema) -> dict[ChangeRule, tuple[Verdict, Verdict]]:

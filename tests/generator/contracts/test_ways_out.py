@@ -11,7 +11,7 @@ from server_jobs_generator.contracts.job_history import relock
 
 from tests.generator.contracts.history import ACCEPTED, TEXT, WHOLE, History, both, kinds, needing, stopping
 from tests.generator.contracts.test_compare import TABLE
-from tests.generator.spec_projects import Schema, an_object
+from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object
 
 # Some schemas of the table are invalid in specs. Other tests cover their comparison.
 IN_NO_SPEC = {"a keyword nobody knows", "rename a definition"}
@@ -66,6 +66,18 @@ def test_only_contracts_that_broke_the_result_and_newer_ones_leave_the_lock(hist
     found = history.now(needing(y=TEXT), some("x", x=WHOLE, y=TEXT), x_job={"version": 3})
     (way_out,) = (one.advice for one in found if one.rule == "RESULT_BROKEN")
     assert "--relock Case:1 --relock Case:2 --relock Case:3;" in way_out
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_result_that_comes_or_goes_has_ways_out(history: History, order: int) -> None:
+    old, new = [a_spec_without_result(title="Case"), a_spec(title="Case")][::order]
+    history.found({"case.json": old})
+    history.lock = history.released
+    found = history.found({"case.json": new})
+    assert stopping(found) == {"RESULT_ADDED" if order == 1 else "RESULT_REMOVED", "RESULT_BROKEN"}
+    assert stopping(history.found({"case.json": new, **accepting(found)})) == set()
+    compat = {"store": "ignore"} if order == 1 else {"reader": "ignore"}
+    assert stopping(history.found({"case.json": {**new, "x-job": {"compat": compat}}})) == set()
 
 
 def either(*properties: str) -> Schema:

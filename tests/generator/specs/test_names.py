@@ -99,7 +99,12 @@ def test_no_job_is_called_like_anything_that_the_modules_around_it_use(tmp_path:
         concurrency={"limit": 1},
         rate={"limit": 1, "per": "PT1M"},
     )
-    project = make_project(tmp_path / "project", {"every": job_spec("Every"), "old": job_spec("Old", status="retired")})
+    specs: dict[str, dict[str, object]] = {
+        "every": job_spec("Every"),
+        "old": job_spec("Old", status="retired"),
+        "bare": {"type": "object"},
+    }
+    project = make_project(tmp_path / "project", specs)
     ask_for(project, *OUTPUTS)
     project.generate()
     project.write_spec("every", every)
@@ -110,7 +115,7 @@ def test_no_job_is_called_like_anything_that_the_modules_around_it_use(tmp_path:
     used = set[str]()
     for path in (*paths, project.path("generated/registry.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and re.match("server_jobs|typing|collections", node.module or ""):
+            if isinstance(node, ast.ImportFrom) and re.match("server_jobs|types|typing|collections", node.module or ""):
                 used |= {alias.asname or alias.name for alias in node.names}
     taken = {name for name in used if re.fullmatch("[A-Z][A-Za-z0-9]*", name)} - {"WorkerRequest"}
     assert {name for name in taken if class_name_problem(name) is None} == set()

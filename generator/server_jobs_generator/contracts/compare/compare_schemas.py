@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
+from server_jobs.contract.json_schema import NO_RESULT
 from server_jobs.contract.values import canonical
 
 from ...problems.problem import shown
@@ -53,18 +54,30 @@ def compare(
     reserved: Collection[str] = (),
     renamed: Collection[str] | None = None,
 ) -> list[Change]:
-    """Return every change between two bundled schemas.
+    """Return every change between two bundled schemas. `NO_RESULT` stands for a result that is not there.
 
     A property in `reserved` was removed on purpose. Of the others, only those in `renamed` may have a new name, or any
     of them if `renamed` is None.
     """
     was, now = Node.top(old), Node.top(new)
+    if (old == NO_RESULT) != (new == NO_RESULT):
+        return [_first_result(was, now) if old == NO_RESULT else _last_result(was, now)]
     comparison = Comparison(frozenset(reserved), None if renamed is None else frozenset(renamed))
     try:
         changes = list(comparison.of(was, now, is_tolerant=True))
     except RecursionError:
         changes = [unknown(was, now, "is nested too deep to be compared, and changed")]
     return list(dict.fromkeys([*changes, *_renamed(was, now)]))
+
+
+def _first_result(old: Node, new: Node) -> Change:
+    """Return the change of a job that has a result now. Readers without one ignore what is stored."""
+    message = "the job had no result, and has one now: completed jobs have none stored"
+    return tightened(old, new, message, ChangeRule.RESULT_ADDED)
+
+
+def _last_result(old: Node, new: Node) -> Change:
+    return relaxed(old, new, "the job had a result, and has none now", ChangeRule.RESULT_REMOVED)
 
 
 @dataclass(slots=True)

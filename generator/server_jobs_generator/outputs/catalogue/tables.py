@@ -53,12 +53,13 @@ class Table:
 
 
 def tables_of(job: JobSpec) -> Iterator[Table]:
-    """Yield the tables of params and result, then of each definition that has properties.
+    """Yield the tables of params and of the result, if any, then of each definition that has properties.
 
     Titles are unique and differ from job names, so that each can be a link target.
     """
     definitions = dict(sorted({**definitions_of(job.params), **definitions_of(job.result)}.items()))
-    for kind, schema in (("Params", job.params), ("Result", job.result)):
+    parts = [("Params", job.params), *([("Result", job.result)] if job.has_result else [])]
+    for kind, schema in parts:
         # Examples of params and result have their own section.
         shown = {key: value for key, value in schema.items() if key != "examples"}
         yield _table(f"{kind} of {job.class_name}", shown, definitions)
