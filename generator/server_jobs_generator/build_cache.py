@@ -7,6 +7,7 @@ A cached spec is valid while its file and the files it refers to are unchanged. 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from .read.library import SpecFile, reached
 
 _FILE = "build.json"
 # Any file may refer to a file that has a URI. An escape sequence may hide the keyword.
-_URI = re.compile(rb'"\$id"|\\u00[2-7]')
+_URI = re.compile(rb"\$id\b|\\u00[2-7]|\\x[2-7]|\\U0000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class CachedSpec:
     key: str
     needs: tuple[str, ...]
     size: int
-    job: JobSpec | None
+    jobs: tuple[JobSpec, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class BuildCache:
                 return specs
             cached = _cached(files, files, specs)
         self.specs = cached
-        jobs = sorted((spec.job for spec in cached.values() if spec.job), key=lambda job: job.class_name)
+        jobs = sorted((job for spec in cached.values() for job in spec.jobs), key=lambda job: job.class_name)
         return Specs(tuple(jobs), (), {name: spec.needs for name, spec in cached.items()})
 
     def _read_changed(self, files: Mapping[str, SpecFile], style: Style) -> dict[str, CachedSpec] | None:
@@ -75,7 +76,8 @@ class BuildCache:
         if fresh.problems:
             return None
         cached = known | _cached(stale, files, fresh)
-        names = [folded(spec.job.class_name) for spec in cached.values() if spec.job]
+        jobs = [job for spec in cached.values() for job in spec.jobs]
+        names = [*(folded(job.class_name) for job in jobs), *(folded(f"#{job.spec_name}") for job in jobs)]
         is_too_large = sum(spec.size for spec in cached.values()) > MAX_TOTAL_VALUES
         return None if is_too_large or len({*names}) < len(names) else cached
 
@@ -95,7 +97,7 @@ class BuildCache:
             write_cached(make_cache_folder(project) / _FILE, _sealed(project, _form().dump_json(self)))
 
     def _sources(self, added: Mapping[str, str]) -> dict[str, str]:
-        jobs = {spec.job.class_name: spec.key for spec in self.specs.values() if spec.job}
+        jobs = {job.class_name: spec.key for spec in self.specs.values() for job in spec.jobs}
         return {name: f"{key} {added.get(name, '')}" for name, key in jobs.items()}
 
 
@@ -113,10 +115,12 @@ def _sealed(project: Project, body: bytes) -> bytes:
 
 
 def _cached(names: Iterable[str], files: Mapping[str, SpecFile], specs: Specs) -> dict[str, CachedSpec]:
-    keys, jobs = _keys(files, specs.needs), {job.path: job for job in specs.jobs}
+    keys, jobs = _keys(files, specs.needs), defaultdict[str, list[JobSpec]](list)
+    for job in specs.jobs:
+        jobs[job.path].append(job)
     needs = {name: tuple(sorted(specs.needs.get(name, ()))) for name in names}
     return {
-        name: CachedSpec(key=keys[name], needs=needs[name], size=specs.sizes[name], job=jobs.get(files[name].path))
+        name: CachedSpec(key=keys[name], needs=needs[name], size=specs.sizes[name], jobs=tuple(jobs[files[name].path]))
         for name in needs
     }
 

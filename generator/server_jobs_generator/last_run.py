@@ -270,7 +270,7 @@ def _handlers_left_behind(project: Project, jobs: Sequence[JobSpec], lock: Lock)
             and not _is_file(project, f"{project.handlers}/{new}.py")
         ]
         if moves:
-            yield SpecProblem(job.path, 1, 1, "", _message(project, job, lock, moves), HANDLER_NOT_MOVED.id)
+            yield SpecProblem(job.path, 1, 1, "", _message(job, lock, moves), HANDLER_NOT_MOVED.id)
 
 
 def _modules(job: JobSpec, lock: Lock) -> Iterator[tuple[str, str]]:
@@ -287,8 +287,8 @@ def _is_file(project: Project, path: str) -> bool:
     return os.path.lexists(project.root / path)
 
 
-def _message(project: Project, job: JobSpec, lock: Lock, moves: Sequence[tuple[str, str]]) -> str:
-    earlier = f"{project.specs}/{lock.jobs[job.class_name].spec_name}.json"
+def _message(job: JobSpec, lock: Lock, moves: Sequence[tuple[str, str]]) -> str:
+    earlier = lock.jobs[job.class_name].spec_name
     unique: Mapping[str, str] = dict(moves)
     commands = " && ".join(f"git mv {old} {new}" for old, new in unique.items())
     return (

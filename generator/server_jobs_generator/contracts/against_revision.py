@@ -16,7 +16,7 @@ from ..files.git import Git
 from ..ir.spec import JobSpec, check_specs
 from ..problems.problem import SpecProblem, shown
 from ..problems.rules import FILE_UNREADABLE, LINK_OUTSIDE, OF_THE_PAST
-from ..read.document import MAX_FILE_BYTES
+from ..read.document import ENDINGS, MAX_FILE_BYTES
 from ..read.library import ACCEPTED, SHARED, SpecFile, named_file, read_spec_files
 from .accepted import accepted_path
 from .contract import contract_of, is_example
@@ -212,7 +212,7 @@ def _is_spec(name: str) -> bool:
     path = PurePosixPath(name)
     is_hidden = any(part.startswith(".") for part in path.parts)
     is_placed = len(path.parts) == 1 or path.parts[0] == SHARED
-    return path.suffix == ".json" and is_placed and not is_hidden and path.name != ACCEPTED
+    return path.suffix in ENDINGS and is_placed and not is_hidden and path.name != ACCEPTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,7 @@ def _deleted(project: Project, lock: Lock, jobs: Sequence[JobSpec]) -> Iterator[
 
 def _deletion(project: Project, lock: Lock, name: str, locked: LockedJob, jobs: Sequence[JobSpec]) -> ContractFinding:
     retitled = next((job for job in jobs if job.spec_name == locked.spec_name), None)
-    message, advice = deletion_message(f"{project.specs}/{locked.spec_name}.json", retitled)
+    message, advice = deletion_message(locked.spec_name, retitled)
     place = Place(lock_path(project), *lock.place_of(("jobs", name)), pointer_to(("jobs", name)))
     return ContractFinding(
         place=place,

@@ -13,7 +13,7 @@ from ..ir.spec import JobSpec, library_of
 from ..lint.job_lint import PARAMS, RESULT
 from ..problems.problem import SpecProblem
 from ..read.document import Pointer
-from ..read.library import Library, Location, SpecFile, UnresolvedReferenceError, reached
+from ..read.library import Library, Location, SpecFile, UnresolvedReferenceError, file_of, reached
 from .compare.node import ANNOTATIONS
 from .finding import Place
 
@@ -41,7 +41,7 @@ class SpecPlaces:
 
     def of_part(self, job: JobSpec, part: Part, pointer: Pointer) -> Place:
         """Return the place of a value in the bundled params or result of a job."""
-        name = f"{job.spec_name}.json"
+        name = job.document
         if pointer[:1] == ("$defs",) and len(pointer) > 1:
             location = self._of_definitions(name).get(str(pointer[1]))
             return self._at(job, location, pointer[2:])
@@ -50,22 +50,24 @@ class SpecPlaces:
 
     def of_file(self, job: JobSpec, pointer: Pointer) -> Place:
         """Return the place of another value in the spec of a job, or of its nearest parent."""
-        return self._at(job, Location(f"{job.spec_name}.json", ()), pointer)
+        return self._at(job, Location(job.document, ()), pointer)
 
     def _at(self, job: JobSpec, location: Location | None, below: Pointer) -> Place:
-        library = self._library(f"{job.spec_name}.json")
+        library = self._library(job.document)
         document = library.documents.get(location.file) if location is not None else None
         if location is None or document is None:
             return Place(f"{self.prefix}{job.path}", 1, 1, "")
         pointer = (*location.pointer, *below)
-        return Place(f"{self.prefix}{document.path}", *document.place(pointer), pointer_to(pointer))
+        return Place(
+            f"{self.prefix}{document.path}", *document.place(pointer), pointer_to(document.as_written(pointer))
+        )
 
     def _library(self, name: str) -> Library:
         """Return a library with at least the files that the spec in that file uses."""
-        key = "" if self.needs is None else name
+        key = "" if self.needs is None else file_of(name)
         if key not in self._libraries:
             self._read = self._read or {file.name: file for file in self.files if isinstance(file, SpecFile)}
-            wanted = self._read if self.needs is None else reached([name], self.needs)
+            wanted = self._read if self.needs is None else reached([key], self.needs)
             self._libraries[key] = library_of(file for each, file in self._read.items() if each in wanted)
         return self._libraries[key]
 
@@ -89,6 +91,8 @@ class SpecPlaces:
                 if not isinstance(reference, str) or stated.keys() - ANNOTATIONS - {"$ref"}:
                     return location
                 location = library.resolve(reference, location.file)
-            except (KeyError, UnresolvedReferenceError):
+            except KeyError:  # the part is left out
+                return location
+            except UnresolvedReferenceError:
                 return None
         return location

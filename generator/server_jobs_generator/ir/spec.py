@@ -6,7 +6,7 @@ spec files.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -17,17 +17,18 @@ from server_jobs.contract.json_schema import NO_RESULT
 from server_jobs.domain.options import JobOptions, Schedule
 from server_jobs.errors import ProjectError
 
-from ..lint.job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_shared
+from ..lint.job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_jobs, lint_shared
 from ..lint.meaning_lint import Fitting, MeaningLint, endless_properties, in_place_problems, referenced
 from ..lint.options_lint import OptionsLint, SpecOptions, index_problems, view_problems
 from ..lint.schema_lint import SchemaLint, TooManyProblemsError
 from ..problems.problem import SpecProblem, shown
 from ..problems.rules import NAME_TAKEN, PART_NOT_AN_OBJECT, STRICT, TOO_LARGE, TOO_MANY_PROBLEMS, Style
-from ..python.names import folded
-from ..read.document import MAX_PROBLEMS, Pointer, read_document
+from ..python.names import folded, snake_case
+from ..read.document import MAX_PROBLEMS, Document, Pointer, read_document
 from ..read.keywords import ANNOTATIONS
-from ..read.library import Library, Location, SpecFile, reached, read_spec_files
+from ..read.library import Library, Location, SpecFile, file_of, reached, read_spec_files
 from ..read.normalize import from_draft7, is_draft7, name_references
+from ..read.spec_forms import as_schema, definitions_beside_jobs, has_jobs, job_documents
 from .bundle import NO_PARAMS, BundleError, bundle
 from .typed_form import MAX_SCHEMAS
 
@@ -40,7 +41,8 @@ _ACCEPT_NOTHING = ANNOTATIONS | {"type", "properties", "required", "additionalPr
 class JobSpec:
     """One job, as its spec describes it.
 
-    `path` is the spec file relative to the project's root, with `/`. `params` and `result` are self-contained object
+    `path` is the spec file relative to the project's root, with `/`, and `document` the job's document in the library.
+    `params` and `result` are self-contained object
     schemas: their references lead only to `#/$defs/...` inside themselves, and equal keys in the two `$defs` are the
     same definition; `result` may be `NO_RESULT`. `schedules` have their params as canonical JSON text. `digest` is a
     SHA-256 (hex) over the spec and every shared file it uses, in a fixed order. `compat` is the severity of a breaking
@@ -50,6 +52,7 @@ class JobSpec:
     """
 
     path: str
+    document: str
     spec_name: str
     class_name: str
     description: str | None
@@ -114,7 +117,7 @@ def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) 
         if reader.is_full:
             return Specs((), tuple(sorted(reader.all_problems())))
     jobs = sorted(reader.check(), key=lambda job: job.class_name)
-    return Specs(tuple(jobs), tuple(sorted(reader.all_problems())), reader.library.needs, reader.sizes)
+    return Specs(tuple(jobs), tuple(sorted(reader.all_problems())), reader.needs(), reader.sizes)
 
 
 def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
@@ -134,6 +137,7 @@ class _SpecReader:
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     library: Library = field(default_factory=lambda: Library({}))
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
+    spec_names: dict[str, str] = field(default_factory=dict[str, str])
     locations: dict[str, list[Location]] = field(default_factory=dict[str, list[Location]])
     unreadable: set[SpecProblem] = field(default_factory=set[SpecProblem])
     sizes: dict[str, int] = field(default_factory=dict[str, int])
@@ -148,6 +152,13 @@ class _SpecReader:
         """Return every problem once. For a value that could not be read, return only that problem."""
         places = set(map(_place, self.unreadable))
         return self.unreadable | {problem for problem in self.problems if _place(problem) not in places}
+
+    def needs(self) -> dict[str, set[str]]:
+        """Return the files that each file refers to."""
+        found: dict[str, set[str]] = {}
+        for name, needed in self.library.needs.items():
+            found.setdefault(file_of(name), set()).update(map(file_of, needed))
+        return found
 
     def read(self, file: SpecFile | SpecProblem) -> None:
         """Read one file and check it by itself."""
@@ -167,23 +178,41 @@ class _SpecReader:
             message = f"the files up to this one have more than {MAX_TOTAL_VALUES:,} values; make two projects of them"
             self.problems.append(document.problem((), TOO_LARGE, message))
             return
+        if file.is_shared:
+            self._add(file, file.name, document, lint_shared)
+        elif has_jobs(document):
+            self._add_jobs(file, document)
+        else:
+            self._add_job(file, file.name, as_schema(document), file.spec_name)
+
+    def _add_jobs(self, file: SpecFile, document: Document) -> None:
+        """Add each job of a file with several, and the definitions of the file for other files."""
+        frame = SchemaLint(document, self.style)
+        lint_jobs(frame)
+        self.problems.extend(frame.problems)
+        self._add(file, file.name, definitions_beside_jobs(document), lint_shared)
+        for name, job in job_documents(document):
+            self._add_job(file, f"{file.name}#{name}", job, snake_case(name))
+
+    def _add_job(self, file: SpecFile, name: str, document: Document, spec_name: str) -> None:
+        self.spec_names[name] = spec_name
+        self._add(file, name, document, lambda lint: lint_job(lint, spec_name))
+
+    def _add(self, file: SpecFile, name: str, document: Document, check: Callable[[SchemaLint], None]) -> None:
         if is_draft7(document.value):
             document, without_effect = from_draft7(document)
             self.problems.extend([] if self.style.idle_keywords else without_effect[:MAX_PROBLEMS])
-        self.library.documents[file.name] = document
-        self.files[file.name] = file
+        self.library.documents[name] = document
+        self.files[name] = file
         lint = SchemaLint(document, self.style)
         try:
-            if file.is_shared:
-                lint_shared(lint)
-            else:
-                lint_job(lint, file.spec_name)
+            check(lint)
         except TooManyProblemsError:
             message = f"has {len(lint.problems)} problems or more; the rest is not shown"
             lint.problems.append(document.problem((), TOO_MANY_PROBLEMS, message))
         self.problems.extend(lint.problems)
-        self.locations[file.name] = [Location(file.name, pointer) for pointer in lint.schemas]
-        self.library.schemas.update(self.locations[file.name])
+        self.locations[name] = [Location(name, pointer) for pointer in lint.schemas]
+        self.library.schemas.update(self.locations[name])
 
     def check(self) -> list[JobSpec]:
         """Check the files against each other. Return the jobs of files without problems, references included."""
@@ -199,9 +228,8 @@ class _SpecReader:
         if not self._check_circles():
             return []
         self._check_file_names()
-        names = [file.name for file in self.files.values() if not file.is_shared]
-        self._check_class_names(names)
-        return [job for name in names if (job := self._job(name, fitting)) is not None]
+        self._check_class_names()
+        return [job for name in self.spec_names if (job := self._job(name, fitting)) is not None]
 
     def _check_circles(self) -> bool:
         """Report circles of schemas. Return False if the rest is unknown, because there are too many to report."""
@@ -212,18 +240,21 @@ class _SpecReader:
         return max(len(in_place), len(endless)) < MAX_PROBLEMS
 
     def _check_file_names(self) -> None:
-        """Report names that are the same on macOS and Windows, where one file would replace the other."""
+        """Report names that are the same on macOS and Windows, and jobs whose generated files would have one name."""
         first_with: dict[str, str] = {}
-        for name in self.library.documents:
-            other = first_with.setdefault(folded(name), name)
-            if other != name:
-                message = f"the file's name differs from {shown(other)} only in its spelling; rename one of them"
-                self.problems.append(self.library.documents[name].problem((), NAME_TAKEN, message))
+        for name, document in self.library.documents.items():
+            other = first_with.setdefault(folded(self.spec_names.get(name, name)), name)
+            if other == name:
+                continue
+            message = f"the file's name differs from {shown(other)} only in its spelling; rename one of them"
+            if folded(other) != folded(name):
+                message = f"{shown(other)} has the same id, {shown(self.spec_names[name])}; rename one of them"
+            self.problems.append(document.problem((), NAME_TAKEN, message))
 
-    def _check_class_names(self, names: list[str]) -> None:
+    def _check_class_names(self) -> None:
         first_with: dict[str, str] = {}
-        for name in names:
-            class_name = class_name_of(self.library.documents[name], self.files[name].spec_name)
+        for name, spec_name in self.spec_names.items():
+            class_name = class_name_of(self.library.documents[name], spec_name)
             other = first_with.setdefault(folded(class_name), name)
             if other != name:
                 message = f"the job's name {shown(class_name)} is taken by {other} (capitals aside); set another title"
@@ -252,10 +283,12 @@ class _SpecReader:
         self.problems.extend(index_problems(document, stated.indexes, both, redact, has_view=has_view))
         if name in self._broken():
             return None
+        spec_name = self.spec_names[name]
         return JobSpec(
             path=file.path,
-            spec_name=file.spec_name,
-            class_name=class_name_of(document, file.spec_name),
+            document=name,
+            spec_name=spec_name,
+            class_name=class_name_of(document, spec_name),
             description=description_of(document),
             params=bundled.params,
             result=bundled.result,

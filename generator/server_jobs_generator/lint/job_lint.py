@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
@@ -13,6 +14,7 @@ from ..python.names import class_name_problem, pascal_case, snake_case, spec_nam
 from ..read.document import Document, Pointer
 from ..read.keywords import ADVICE, value_problem
 from ..read.normalize import DRAFT7
+from ..read.spec_forms import JOBS, SHARED_BY_JOBS
 from .options_lint import OPTIONS, option_meant
 from .schema_lint import SchemaLint
 
@@ -27,9 +29,10 @@ FRAME = (
 )
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(("$id", "id", "$anchor"), "a spec is identified by the name of its file; remove it"),
-    **dict.fromkeys(PARTS, "it belongs into properties"),
+    **dict.fromkeys(PARTS, "it belongs into properties, as the spec has them"),
     "name": "the name of a job is its title",
 }
+_JOBS_FRAME = ("$comment", "description", JOBS, *SHARED_BY_JOBS)
 _SHARED_FRAME = frozenset({"$schema", "$id", "$comment", "title", "description", "$defs"})
 
 
@@ -69,6 +72,32 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
     _lint_parts(lint, root.get("properties", {}), root.get("required", []))
 
 
+def lint_jobs(lint: SchemaLint) -> None:
+    """Check the frame of a file with several jobs, without its jobs."""
+    root = lint.document.value
+    if not isinstance(root, dict):
+        raise TypeError(f"{lint.document.path} has no jobs")
+    for key, value in root.items():
+        if key not in _JOBS_FRAME:
+            meant = "it belongs into the job" if key in (*FRAME, *PARTS) else f"use {listed(_JOBS_FRAME)}"
+            lint.note((key,), UNKNOWN_KEY, f"{shown(key)} is not accepted beside jobs; {meant}", at_key=True)
+        elif key in ("$comment", "description") and (mistake := value_problem(key, value)):
+            lint.note((key,), *mistake)
+    jobs = root[JOBS]
+    if not isinstance(jobs, dict) or not jobs:
+        message = f'must be an object with a job by its name, such as {{"SendEmail": {{…}}}}, not {shown(jobs)}'
+        lint.note((JOBS,), SPEC_FRAME, message)
+        return
+    for name, job in jobs.items():
+        if not isinstance(job, dict):
+            message = f"a job is an object with params and result, not {shown(job)}"
+            lint.note((JOBS, name), SPEC_FRAME, message)
+            continue
+        for key in job.keys() & {"title", *SHARED_BY_JOBS}:
+            where = "the name of the job is its key" if key == "title" else f"put {key} beside jobs, for all of them"
+            lint.note((JOBS, name, key), UNKNOWN_KEY, f"{shown(key)} is not accepted here: {where}", at_key=True)
+
+
 def lint_shared(lint: SchemaLint) -> None:
     """Check a file of shared definitions: a schema, or only `$defs`."""
     root = lint.document.value
@@ -86,9 +115,10 @@ def lint_shared(lint: SchemaLint) -> None:
 def _lint_names(lint: SchemaLint, spec_name: str) -> None:
     if problem := spec_name_problem(spec_name):
         usable = snake_case(pascal_case(spec_name))
-        meant = did_you_mean(None if spec_name_problem(usable) else f"{usable}.json")
-        message = f"the file's name {shown(spec_name + '.json')} does not name a job: {problem}{meant}"
-        lint.note((), NAME_NOT_USABLE, message)
+        file = PurePosixPath(lint.document.path)
+        meant = did_you_mean(None if spec_name_problem(usable) else f"{usable}{file.suffix}")
+        what = f"the file's name {shown(file.name)}" if file.stem == spec_name else f"the id {shown(spec_name)}"
+        lint.note((), NAME_NOT_USABLE, f"{what} does not name a job: {problem}{meant}")
     title = lint.document.value.get("title") if isinstance(lint.document.value, dict) else None
     if title is None:
         if class_problem := None if spec_name_problem(spec_name) else class_name_problem(pascal_case(spec_name)):

@@ -1,9 +1,11 @@
-"""Read the files under `specs/`: strict JSON with the place of every value, the JSON Schema keywords, references.
+"""Read the files under `specs/`: JSON and YAML with the place of every value, the JSON Schema keywords, references.
 
 ======================================  ==========================
 to change                               open
 ======================================  ==========================
 places of values, and mistakes in JSON  `document`, `json_scalars`
+YAML                                    `yaml_reader`
+specs without a frame, several in one   `spec_forms`
 the keywords that a spec may use        `keywords`
 draft 7, and references by name         `normalize`
 which files are read                    `library`

@@ -1,10 +1,10 @@
-"""Read a JSON file with the place of every value, more strictly than `json.loads`.
+"""Read a file of JSON, JSON with comments or YAML with the place of every value, more strictly than `json.loads`.
 
 Anything that parsers read differently (duplicate keys, NaN, comments, a byte order mark, lone surrogates) is a problem.
 Reading continues after a problem if possible, so that one run reports as much as possible.
 
 The standard library reads correct JSON, in a tenth of the time. Any other text is left to the careful reader, which
-reports the mistakes with their places.
+reports the mistakes with their places. `yaml_reader` reads YAML in the same two ways.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from server_jobs.contract.values import MAX_INTEGER_DIGITS, pointer_to
 from ..problems.problem import SpecProblem, shown
 from ..problems.rules import COMMENT, DUPLICATE_KEY, JSON_SYNTAX, NOT_UTF8, TOO_DEEP, TOO_LARGE, TOO_MANY_PROBLEMS, Rule
 from .json_scalars import Scalar, Slip, UnreadableScalarError, next_word, read_key, read_scalar, read_string
+from .yaml_reader import Place, YamlReader
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_NODES = 20_000
@@ -44,10 +45,10 @@ _Value = TypeVar("_Value", bound=JsonValue)
 _SUSPICIOUS = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    key: int | None
-    value: int
+JSONC = ".jsonc"
+YAML = (".yaml", ".yml")
+ENDINGS = (".json", JSONC, *YAML)
+"""The endings of readable files: JSON, JSON with comments and trailing commas, and YAML."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,6 @@ class Document:
     path: str
     text: str
     value: JsonValue
-    is_jsonc: bool = False
     count: int = 0
     written: Mapping[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
 
@@ -72,7 +72,7 @@ class Document:
 
     def place(self, pointer: Pointer, *, at_key: bool = False) -> tuple[int, int]:
         """Return the line and the column of a value or of its key, or of its nearest parent."""
-        places, line_starts = _places(self.path, self.text, self.is_jsonc)
+        places, line_starts = _places(self.path, self.text)
         known = self.as_written(pointer)
         while known not in places:
             known = known[:-1]
@@ -83,7 +83,7 @@ class Document:
 
     def as_written(self, pointer: Pointer) -> Pointer:
         """Return the pointer in the file for a pointer into `value`."""
-        for length in range(len(pointer), 0, -1) if self.written else ():
+        for length in range(len(pointer), -1, -1) if self.written else ():
             if pointer[:length] in self.written:
                 return (*self.written[pointer[:length]], *pointer[length:])
         return pointer
@@ -97,8 +97,8 @@ class Reading:
     problems: tuple[SpecProblem, ...]
 
 
-def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
-    """Read the bytes of a file. Never raises. With `is_jsonc`, comments and trailing commas are allowed."""
+def read_document(path: str, data: bytes) -> Reading:
+    """Read the bytes of a file in the form of its ending, one of `ENDINGS`. Never raises."""
     if len(data) > MAX_FILE_BYTES:
         return _unreadable(path, 1, 1, TOO_LARGE, f"is larger than {MAX_FILE_BYTES:,} bytes; split it")
     if data.startswith(_BYTE_ORDER_MARKS):
@@ -112,18 +112,46 @@ def read_document(path: str, data: bytes, *, is_jsonc: bool = False) -> Reading:
         line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
         message = f"is not valid UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8"
         return _unreadable(path, line, column, NOT_UTF8, message)
+    if path.endswith(YAML):
+        return _read_yaml(path, text)
     try:
-        plain = _STRING_OR_COMMENT.sub(lambda found: found[1] or " ", text) if is_jsonc else text
+        plain = _STRING_OR_COMMENT.sub(lambda found: found[1] or " ", text) if path.endswith(JSONC) else text
         value, count = _read_plain(plain, max_nodes=MAX_NODES, max_depth=MAX_DEPTH)
-        return Reading(Document(path, text, value, is_jsonc, count), ())
+        return Reading(Document(path, text, value, count), ())
     except _NotPlainError:
-        return _Reader(path, text, is_jsonc).read()
+        return _Reader(path, text).read()
+
+
+def _read_yaml(path: str, text: str) -> Reading:
+    quick = YamlReader(text, MAX_NODES, MAX_DEPTH).read(is_quick=True)
+    if not quick.problems:
+        return Reading(Document(path, text, quick.value, len(quick.places)), ())
+    careful = YamlReader(text, MAX_NODES, MAX_DEPTH).read()
+    problems = _problems_of(path, text, careful)
+    document = Document(path, text, careful.value, len(careful.places)) if careful.is_complete else None
+    return Reading(document, tuple(problems))
+
+
+def _problems_of(path: str, text: str, reader: YamlReader) -> Iterator[SpecProblem]:
+    line_starts = _line_starts(text)
+    for at, pointer, rule, message in reader.problems[:MAX_PROBLEMS]:
+        line = bisect_right(line_starts, at)
+        yield SpecProblem(path, line, at - line_starts[line - 1] + 1, pointer_to(pointer), message, rule.id)
+    if len(reader.problems) > MAX_PROBLEMS:
+        message = f"has {MAX_PROBLEMS} problems or more; the rest is not shown"
+        yield SpecProblem(path, 1, 1, "", message, TOO_MANY_PROBLEMS.id)
+
+
+def _line_starts(text: str) -> list[int]:
+    return [0, *(match.end() for match in re.finditer("\n", text))]
 
 
 @lru_cache(maxsize=64)
-def _places(path: str, text: str, is_jsonc: bool) -> tuple[dict[Pointer, _Place], list[int]]:
+def _places(path: str, text: str) -> tuple[dict[Pointer, Place], list[int]]:
     """Return the place of every value. Computed at the first problem, because most files have none."""
-    reader = _Reader(path, text, is_jsonc)
+    if path.endswith(YAML):
+        return YamlReader(text, MAX_NODES, MAX_DEPTH).read().places, _line_starts(text)
+    reader = _Reader(path, text)
     reader.read()
     return reader.places, reader.line_starts
 
@@ -140,16 +168,15 @@ class _UnreadableError(Exception):
 class _Reader:
     path: str
     text: str
-    is_jsonc: bool = False
     at: int = 0
     nodes: int = 0
-    places: dict[Pointer, _Place] = field(default_factory=dict[Pointer, _Place])
+    places: dict[Pointer, Place] = field(default_factory=dict[Pointer, Place])
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     line_starts: list[int] = field(default_factory=list[int])
     crooked: int | None = None
 
     def read(self) -> Reading:
-        self.line_starts = [0, *(match.end() for match in re.finditer("\n", self.text))]
+        self.line_starts = _line_starts(self.text)
         try:
             self.skip_space(())
             if not _BEGINNING.match(self.text, self.at):
@@ -163,11 +190,11 @@ class _Reader:
                 raise self.stop((), JSON_SYNTAX, f"{message}; remove it, or move it before the end")
         except _UnreadableError:
             return Reading(None, tuple(self.problems))
-        document = Document(self.path, self.text, value, self.is_jsonc, len(self.places))
+        document = Document(self.path, self.text, value, len(self.places))
         return Reading(document, tuple(self.problems))
 
     def value(self, pointer: Pointer, key_at: int | None) -> JsonValue:
-        self.places[pointer] = _Place(key_at, self.at)
+        self.places[pointer] = Place(key_at, self.at)
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise self.stop(pointer, TOO_LARGE, f"the file has more than {MAX_NODES:,} values; split it")
@@ -219,7 +246,7 @@ class _Reader:
         for needless in commas[0 if is_first else 1 :]:
             self.note(pointer, JSON_SYNTAX, "there is no value before this comma; remove it", needless)
         if is_end:
-            if commas and not is_first and not self.is_jsonc:
+            if commas and not is_first and not self.path.endswith(JSONC):
                 self.note(pointer, JSON_SYNTAX, f"the comma before '{end}' must go", commas[0])
             self.close(opened)
             return False
@@ -296,8 +323,8 @@ class _Reader:
             comment = _COMMENT.match(self.text, self.at)
             if comment is None:
                 return
-            if not self.is_jsonc:
-                self.note(pointer, COMMENT, 'comments are not JSON; use "$comment" or "description"', self.at)
+            if not self.path.endswith(JSONC):
+                self.note(pointer, COMMENT, 'comments are not JSON; name the file .jsonc, or use "$comment"', self.at)
             elif comment.group().startswith("#"):
                 self.note(pointer, COMMENT, "a comment starts with //", self.at)
             self.at = comment.end()

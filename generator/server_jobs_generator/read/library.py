@@ -20,7 +20,7 @@ from pydantic import JsonValue
 from server_jobs.contract.values import pointer_to
 
 from ..files.generated_file import content_of
-from ..problems.problem import SpecProblem, Suggestions, shown
+from ..problems.problem import SpecProblem, Suggestions, listed, shown
 from ..problems.rules import (
     FILE_MISPLACED,
     FILE_UNREADABLE,
@@ -31,7 +31,7 @@ from ..problems.rules import (
     TOO_LARGE,
     Rule,
 )
-from .document import MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, Document, Pointer
+from .document import ENDINGS, MAX_DEPTH, MAX_FILE_BYTES, MAX_NODES, Document, Pointer
 from .keywords import inner_schemas
 
 SHARED = "shared"
@@ -61,13 +61,18 @@ class SpecFile:
 
     @property
     def spec_name(self) -> str:
-        """Return the id of the job in the file."""
+        """Return the id of the job in the file, if it has one job."""
         return PurePosixPath(self.name).stem
 
     @property
     def is_shared(self) -> bool:
         """Return whether it contains shared definitions instead of a job."""
         return self.name.startswith(f"{SHARED}/")
+
+
+def file_of(document: str) -> str:
+    """Return the file of a document: `jobs.yaml` for `jobs.yaml#SendEmail`, a job in a file with several."""
+    return document if document.startswith(f"{SHARED}/") else document.partition("#")[0]
 
 
 def is_leftover(name: str) -> bool:
@@ -126,7 +131,7 @@ def _names_under(directory: str, prefix: str, level: int = 0) -> Iterator[str]:
 def _read_file(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
     file = f"{root}/{name}"
     mode = os.lstat(file).st_mode
-    if stat.S_ISREG(mode) and name.endswith(".json"):
+    if stat.S_ISREG(mode) and name.endswith(ENDINGS):
         return named_file(name, path, content_of(file, MAX_FILE_BYTES + 1))
     return _read_with_care(root, name, path)
 
@@ -140,8 +145,9 @@ def _read_with_care(root: Path, name: str, path: str) -> SpecFile | SpecProblem:
     if stat.S_ISDIR(mode):
         message = f"is a folder; specs lie directly in specs/, shared definitions under specs/{SHARED}/: move its files"
         return _unreadable(path, FILE_MISPLACED, message)
-    if not name.endswith(".json"):
-        message = f"only .json files belong in specs/; move or rename {shown(PurePosixPath(_shown(name)).name)}"
+    if not name.endswith(ENDINGS):
+        known = f"only {listed(ENDINGS)} files belong in specs/"
+        message = f"{known}; move or rename {shown(PurePosixPath(_shown(name)).name)}"
         return _unreadable(path, FILE_MISPLACED, message)
     if not stat.S_ISREG(mode):
         return _unreadable(path, FILE_UNREADABLE, "is not a regular file; put a plain file there")
@@ -244,8 +250,8 @@ class Library:
             raise UnresolvedReferenceError(f"leads to no schema: none in {file} has the $anchor {shown(fragment)}")
         document = self.documents[file]
         keys = [token.replace("~1", "/").replace("~0", "~") for token in fragment.split("/")[1:]]
-        pointer = self._moved(file, keys)
-        keys = keys[len(document.as_written(pointer)) :]
+        pointer, length = self._moved(file, keys)
+        keys = keys[length:]
         value = self.value_at(Location(file, pointer))
         for key in keys:
             # A pointer of the translation has another place in the file.
@@ -255,19 +261,19 @@ class Library:
                 pointer, value = (*pointer, int(key)), value[int(key)]
             else:
                 place = f" in {known}" if (known := pointer_to(document.as_written(pointer))) else ""
-                message = f"leads to a place that does not exist: {file} has no {shown(key)}{place}"
+                message = f"leads to a place that does not exist: {file_of(file)} has no {shown(key)}{place}"
                 raise UnresolvedReferenceError(message)
         return pointer
 
-    def _moved(self, file: str, keys: Sequence[str]) -> Pointer:
-        """Return the new pointer of the longest part of `keys` that a translation moved; `()` if it moved none."""
+    def _moved(self, file: str, keys: Sequence[str]) -> tuple[Pointer, int]:
+        """Return the new pointer of the longest part of `keys` that a translation moved, and the length of the part."""
         if file not in self.moved:
             written = self.documents[file].written
             self.moved[file] = {tuple(map(str, before)): now for now, before in written.items()}
         moved, deepest = self.moved[file], min(len(keys), MAX_DEPTH)
-        return next(
-            (moved[before] for length in range(deepest, 0, -1) if (before := tuple(keys[:length])) in moved), ()
-        )
+        lengths = (length for length in range(deepest, 0, -1) if tuple(keys[:length]) in moved)
+        length = next(lengths, 0)
+        return (moved[tuple(keys[:length])] if length else ()), length
 
 
 def reached(names: Iterable[str], following: Mapping[str, Iterable[str]]) -> set[str]:
@@ -304,7 +310,7 @@ class NearestSchema:
 
     def _candidates(self, path: str, fragment: str, file: str) -> Iterator[str]:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(file), path)) if path else file
-        name = (fragment or path.removesuffix(".json")).rpartition("/")[2]
+        name = (fragment or _without_ending(path)).rpartition("/")[2]
         if target in self.library.documents:
             yield from self._named(name, target, file)
         elif other := self.suggestions[file].nearest_of(path, files := self._files(file)):
@@ -347,6 +353,10 @@ class NearestSchema:
             self.library.resolve(reference, file)
             return True
         return False
+
+
+def _without_ending(path: str) -> str:
+    return path.removesuffix(next((ending for ending in ENDINGS if path.endswith(ending)), ""))
 
 
 def _path(target: str, file: str) -> str:

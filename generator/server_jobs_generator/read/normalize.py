@@ -62,8 +62,8 @@ def from_draft7(document: Document) -> tuple[Document, tuple[SpecProblem, ...]]:
     """
     translation = _Translation(document)
     value = translation.translated(document.value, (), ())
-    written = {new: old for old, new in translation.moved.items() if old != new}
-    return replace(document, value=value, written=written), tuple(translation.problems)
+    moved = {new: document.as_written(old) for old, new in translation.moved.items() if old != new}
+    return replace(document, value=value, written={**document.written, **moved}), tuple(translation.problems)
 
 
 @dataclass(slots=True)

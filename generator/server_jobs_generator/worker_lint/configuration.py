@@ -142,7 +142,7 @@ def read_settings(project: Project) -> Settings:
     wrangler, pyproject = f"{worker}/wrangler.jsonc", f"{worker}/pyproject.toml"
     document, dependencies, sources, findings = None, None, list[str](), list[CodeFinding]()
     if (project.root / wrangler).is_file():
-        reading = read_document(wrangler, (project.root / wrangler).read_bytes(), is_jsonc=True)
+        reading = read_document(wrangler, (project.root / wrangler).read_bytes())
         findings += (UNREADABLE.found(wrangler, one.message, one.line, one.column) for one in reading.problems)
         document = None if reading.problems else reading.document
     if (project.root / pyproject).is_file():
@@ -209,7 +209,7 @@ def patterns_taking(files: Sequence[str], patterns: Iterable[str]) -> Sequence[s
 def generated_patterns() -> Sequence[str]:
     """Return the patterns of a new project: the Worker is known to do without these files."""
     text = plain_template("wrangler.jsonc")
-    document = read_document("wrangler.jsonc", text.encode(), is_jsonc=True).document
+    document = read_document("wrangler.jsonc", text.encode()).document
     return Settings(PurePosixPath(), document).excluded
 
 

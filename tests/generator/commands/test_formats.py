@@ -128,7 +128,7 @@ def test_a_file_whose_name_is_no_text_is_reported_in_every_format(project: Tempo
     result = project.run("check", "--format", form)
     assert result.exit_code == 1
     assert "the file's name is not UTF-8; rename it" in result.output
-    assert "only .json files belong in specs/" in result.output
+    assert "only .json, .jsonc, .yaml or .yml files belong in specs/" in result.output
 
 
 def test_github_output_has_files_that_differ(project: TemporaryProject) -> None:

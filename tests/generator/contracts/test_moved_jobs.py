@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.generator.projects import TemporaryProject, generated_project, git, job_spec, make_project
+from tests.generator.projects import TemporaryProject, commit_all, generated_project, git, job_spec, make_project
 
 NUMBER = {"type": "integer"}
 HANDLER = """\
@@ -46,7 +47,7 @@ def test_a_renamed_spec_waits_for_its_handler(project: TemporaryProject, command
     for _ in range(2):
         result = project.run(*command)
         assert result.exit_code == 1
-        assert "specs/recall.json:1:1 (whole file) Remind was specs/remind.json before" in result.output
+        assert "specs/recall.json:1:1 (whole file) Remind was remind before" in result.output
         assert "git mv handlers/remind.py handlers/recall.py" in result.output
         assert "no longer used" not in result.output
     assert project.files() == before
@@ -110,3 +111,23 @@ def test_a_job_that_was_never_released_has_moved_nowhere(tmp_path: Path) -> None
     project.path("handlers").mkdir()
     project.path("handlers/remind.py").write_text(HANDLER, encoding="utf-8")
     assert "created handlers/recall.py" in project.generate().output
+
+
+def test_a_spec_that_moves_to_another_form_is_the_same_job(project: TemporaryProject) -> None:
+    commit_all(project.root)
+    specs = {name: json.loads(project.read(f"specs/{name}.json")) for name in ("remind", "mail")}
+    jobs = {spec.pop("title"): {key: spec[key] for key in spec if key != "$schema"} for spec in specs.values()}
+    for name in specs:
+        project.path(f"specs/{name}.json").unlink()
+    project.path("specs/jobs.yaml").write_text(yaml.safe_dump({"jobs": jobs}), encoding="utf-8")
+    project.generate()
+    assert project.read("handlers/remind.py") == HANDLER
+    assert project.run("check", "--against", "HEAD").exit_code == 0
+
+    text = project.read("specs/jobs.yaml")
+    before, after = text.split("  Remind:")
+    changed = after.replace("text:\n            type: string", "text:\n            type: integer", 1)
+    assert changed != after
+    project.path("specs/jobs.yaml").write_text(f"{before}  Remind:{changed}", encoding="utf-8")
+    output = project.run("check", "--against", "HEAD").output
+    assert "/jobs/Remind/properties/params/properties/text" in output

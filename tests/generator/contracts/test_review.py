@@ -149,7 +149,7 @@ def test_a_deleted_spec_leaves_jobs_without_a_handler(history: History) -> None:
     history.release()
     (found,) = history.found({})
     assert (found.rule, found.stops) == ("JOB_DELETED", True)
-    assert "its spec specs/case.json is gone" in str(found)
+    assert "its spec case is gone" in str(found)
     (found,) = history.now(title="Other")
     assert "its title is Other now" in str(found)
 

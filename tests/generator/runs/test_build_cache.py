@@ -351,7 +351,7 @@ def test_no_field_of_a_job_gets_lost_in_the_cache(tmp_path: Path) -> None:
     for one in (job, job.options):
         plain = [field.name for field in fields(one) if getattr(one, field.name) == default_of(field)]
         assert plain == [], "give it another value here, so that it is seen to come back"
-    spec = CachedSpec(key="1", needs=("shared/texts.json",), size=3, job=job)
+    spec = CachedSpec(key="1", needs=("shared/texts.json",), size=3, jobs=(job,))
     file = KeptFile("generated/models/full.py", "2", Ownership.ONCE, "Full")
     cache = BuildCache(specs={"full.json": spec}, answers={"true": "Any"}, rendered={"Full": ("3", [file])})
     form = TypeAdapter(BuildCache)

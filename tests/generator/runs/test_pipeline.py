@@ -74,7 +74,7 @@ def test_a_job_class_has_the_specs_options_without_defaults(project: TemporaryPr
     project.generate()
     assert "options" not in project.read("generated/jobs/plain.py")
     assert project.read("generated/jobs/send_email.py").endswith('''\
-class SendEmail(Job[SendEmailParams, SendEmailResult, SendEmailParamsDict]):
+class SendEmail(OptionalParamsJob[SendEmailParams, SendEmailResult, SendEmailParamsDict]):
     """Deliver one message."""
 
     job_name = "SendEmail"
@@ -205,7 +205,7 @@ def test_text_of_a_spec_imports_nothing(tmp_path: Path) -> None:
     project.generate()
     module = project.read("generated/jobs/job.py")
     assert text in module
-    assert "import Job, Schedule\n" in module
+    assert "import OptionalParamsJob, Schedule\n" in module
     assert "datetime" not in module
 
 
@@ -263,4 +263,4 @@ def test_a_retired_job_derives_from_the_class_that_says_so(tmp_path: Path) -> No
     assert "class Old(RetiredJob[OldParams, OldResult, OldParamsDict]):" in text
     assert "    options = JobOptions(retired=True)\n" in text
     assert "jobs.register(Old, old.handle)" in project.read("generated/registry.py")
-    assert "class New(Job[" in project.read("generated/jobs/new.py")
+    assert "class New(OptionalParamsJob[" in project.read("generated/jobs/new.py")

@@ -20,7 +20,8 @@ def test_a_new_project_maps_its_specs_to_a_schema_that_is_there(tmp_path: Path) 
     settings = json.loads((tmp_path / ".vscode/settings.json").read_text(encoding="utf-8"))
     (entry,) = settings["json.schemas"]
     assert (tmp_path / entry["url"]).read_bytes() == SCHEMA
-    assert entry["fileMatch"] == ["/specs/*.json"]
+    assert entry["fileMatch"] == ["/specs/*.json", "/specs/*.jsonc"]
+    assert settings["yaml.schemas"] == {entry["url"]: ["/specs/*.yaml", "/specs/*.yml"]}
     spec = json.loads((tmp_path / "specs/hello.json").read_text(encoding="utf-8"))
     assert (tmp_path / "specs" / spec["$schema"]).read_bytes() == SCHEMA
     (tmp_path / entry["url"]).unlink()

@@ -240,7 +240,7 @@ def test_one_of_is_checked_where_two_branches_may_fit(tmp_path: Path, branches: 
         ({"definitions": {}}, '/definitions "definitions" is not accepted at the top of a spec: it belongs to an older draft; use $defs'),
         ({"$id": "a"}, '/$id "$id" is not accepted at the top of a spec: a spec is identified by the name of its file; remove it'),
         ({"name": "A"}, '/name "name" is not accepted at the top of a spec: the name of a job is its title'),
-        ({"params": {}}, '/params "params" is not accepted at the top of a spec: it belongs into properties'),
+        ({"params": {}}, '/params "params" is not accepted at the top of a spec: it belongs into properties, as the spec has them'),
         ({"queue": "a"}, '/queue "queue" is not accepted at the top of a spec; it belongs into x-job'),
         ({"max_retries": 3}, '/max_retries "max_retries" is not accepted at the top of a spec (did you mean "maxAttempts", in x-job?)'),
         ({"x-jobs": {}}, '/x-jobs "x-jobs" is not accepted at the top of a spec (did you mean "x-job"?)'),

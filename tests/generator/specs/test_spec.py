@@ -237,9 +237,9 @@ def test_hidden_files_leftovers_and_a_readme_are_allowed_among_specs(tmp_path: P
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("notes.txt", 'only .json files belong in specs/; move or rename "notes.txt"'),
-        ("case.JSON", 'only .json files belong in specs/; move or rename "case.JSON"'),
-        ("shared/a.yaml", 'only .json files belong in specs/; move or rename "a.yaml"'),
+        ("notes.txt", 'only .json, .jsonc, .yaml or .yml files belong in specs/; move or rename "notes.txt"'),
+        ("case.JSON", 'only .json, .jsonc, .yaml or .yml files belong in specs/; move or rename "case.JSON"'),
+        ("shared/a.toml", 'only .json, .jsonc, .yaml or .yml files belong in specs/; move or rename "a.toml"'),
         (
             "more/case.json",
             "is a folder; specs lie directly in specs/, shared definitions under specs/shared/: move its files",

@@ -10,10 +10,11 @@ from server_jobs.contract.formats import FORMATS
 from server_jobs.domain.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, RunIn, Schedule
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs_generator.contracts.judge import DEFAULT_COMPAT
-from server_jobs_generator.lint.job_lint import FRAME
+from server_jobs_generator.lint.job_lint import FRAME, PARTS
 from server_jobs_generator.lint.option_values import BreakSeverity, Status, read_duration
 from server_jobs_generator.lint.options_lint import COMPAT, CONCURRENCY, OPTIONS, RATE, RETENTION, RETRY, SCHEDULE
 from server_jobs_generator.read.keywords import KNOWN, TYPES
+from server_jobs_generator.read.spec_forms import JOBS
 
 SCHEMA: dict[str, Any] = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
 DEFINITIONS = SCHEMA["$defs"]
@@ -21,7 +22,7 @@ JOB = DEFINITIONS["job"]["properties"]
 
 
 def test_the_top_of_a_spec_has_the_same_keys() -> None:
-    assert SCHEMA["properties"].keys() == set(FRAME)
+    assert SCHEMA["properties"].keys() == {*FRAME, *PARTS, JOBS}
 
 
 def test_a_schema_has_the_same_keywords_types_and_formats() -> None:

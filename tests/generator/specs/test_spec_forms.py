@@ -1,0 +1,158 @@
+"""Specs in every form: JSON, JSON with comments or YAML; with or without the frame; one job in a file, or several."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from server_jobs_generator.ir.spec import JobSpec
+
+from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object, problems, read
+
+TEXT: Schema = {"type": "string"}
+JOBS = """\
+# yaml-language-server: $schema=../generated/spec.schema.json
+$schema: ../generated/spec.schema.json
+jobs:
+  SendEmail:
+    description: Send one message.
+    x-job: {queue: mail, unique: {by: [/to]}}
+    params: {type: object, additionalProperties: false, required: [to], properties: {to: {$ref: "#/$defs/Address"}}}
+    result: {type: object, additionalProperties: false, properties: {at: {$ref: shared/times.jsonc#/$defs/Time}}}
+  Cleanup: {}
+$defs:
+  Address: {type: string, format: email}
+"""
+TIMES = b'{"$defs": {/* when */ "Time": {"type": "string", "format": "date-time"},}}'
+
+
+def as_yaml(value: object) -> bytes:
+    # A copy, because an object that occurs twice would become an alias.
+    return str(yaml.safe_dump(json.loads(json.dumps(value)))).encode()
+
+
+def same(one: JobSpec, other: JobSpec) -> bool:
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("spec_name", "class_name", "params", "result", "options")
+    )
+
+
+def test_one_job_is_the_same_in_every_form(tmp_path: Path) -> None:
+    spec = a_spec(an_object(to=TEXT), an_object(), **{"x-job": {"queue": "mail"}, "$defs": {"A": TEXT}})
+    parts = spec["properties"]
+    assert isinstance(parts, dict)
+    short = {"x-job": spec["x-job"], "$defs": spec["$defs"], **parts}
+    commented = json.dumps(short).replace("{", "{// a comment\n", 1).encode()
+    forms: dict[str, object] = {
+        "case.json": spec,
+        "case.jsonc": commented,
+        "case.yaml": as_yaml(spec),
+        "case.yml": as_yaml({"jobs": {"Case": {key: short[key] for key in short if key != "$defs"}}}),
+    }
+    jobs: list[JobSpec] = []
+    for number, (name, content) in enumerate(forms.items()):
+        (tmp_path / str(number)).mkdir()
+        specs = read(tmp_path / str(number), {name: content})
+        assert specs.problems == ()
+        jobs += specs.jobs
+    assert len(jobs) == 4
+    assert all(same(jobs[0], job) for job in jobs)
+
+
+def test_several_jobs_share_a_file_and_its_definitions(tmp_path: Path) -> None:
+    other = a_spec_without_result(an_object(to={"$ref": "jobs.yaml#/$defs/Address"}))
+    specs = read(tmp_path, {"jobs.yaml": JOBS.encode(), "shared/times.jsonc": TIMES, "other.json": other})
+    assert specs.problems == ()
+    by_name = {job.class_name: job for job in specs.jobs}
+    assert by_name.keys() == {"Cleanup", "Other", "SendEmail"}
+    assert by_name["SendEmail"].spec_name == "send_email"
+    assert by_name["SendEmail"].path == by_name["Cleanup"].path == "specs/jobs.yaml"
+    assert by_name["SendEmail"].description == "Send one message."
+    assert by_name["SendEmail"].options.unique_by == ("/to",)
+    assert by_name["SendEmail"].params["$defs"] == {"Address": {"type": "string", "format": "email"}}
+    assert by_name["SendEmail"].result["$defs"] == {"Time": {"type": "string", "format": "date-time"}}
+    assert (by_name["Cleanup"].has_result, by_name["Cleanup"].needs_params) == (False, False)
+    assert specs.needs["jobs.yaml"] == {"shared/times.jsonc"}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("format: email", "format: mail", "11:35 /$defs/Address/format the format"),
+        ("by: [/to]", "by: [/ot]", '6:40 /jobs/SendEmail/x-job/unique/by/0 "/ot"'),
+        ("type: object,", "type: objekt,", "7:20 /jobs/SendEmail/params/type"),
+        ("#/$defs/Address", "#/$defs/Adress", "7:97 /jobs/SendEmail/params/properties/to/$ref"),
+        ("result: {type: object", "result: {type: array", "8:13 /jobs/SendEmail/result"),
+        ("  Cleanup: {}", "  Cleanup: 1", "9:12 /jobs/Cleanup a job is an object with params and result, not 1"),
+        ("  Cleanup: {}", "  cleanup: {}", '9:12 /jobs/cleanup the title "cleanup" does not name a job'),
+        ("  Cleanup: {}", "  Cleanup: {title: A}", '9:13 /jobs/Cleanup/title "title" is not accepted here'),
+        ("  Cleanup: {}", "  Cleanup: {$defs: {}}", '9:13 /jobs/Cleanup/$defs "$defs" is not accepted here'),
+        ("  Cleanup: {}", "  Cleanup: {parms: {}}", '9:13 /jobs/Cleanup/parms "parms" is not accepted'),
+        ("  Cleanup: {}", "title: A\n", '9:1 /title "title" is not accepted beside jobs; it belongs into the job'),
+    ],
+)
+def test_a_problem_has_its_place_in_the_file(tmp_path: Path, before: str, after: str, expected: str) -> None:
+    assert before in JOBS
+    text = JOBS.replace(before, after, 1)
+    found = problems(tmp_path, {"jobs.yaml": text.encode(), "shared/times.jsonc": TIMES})
+    assert any(one.startswith(f"specs/jobs.yaml:{expected}") for one in found), found
+
+
+@pytest.mark.parametrize("name", ["send_email.json", "send_email.yml"])
+def test_two_jobs_with_one_id_are_refused(tmp_path: Path, name: str) -> None:
+    spec = json.dumps(a_spec(title="Another")).encode()
+    found = problems(tmp_path, {"jobs.yaml": JOBS.encode(), "shared/times.jsonc": TIMES, name: spec})
+    assert any('has the same id, "send_email"; rename one of them' in one for one in found), found
+
+
+@pytest.mark.parametrize("jobs", [{}, [], None, 3])
+def test_a_file_without_jobs_says_what_they_look_like(tmp_path: Path, jobs: object) -> None:
+    (found,) = problems(tmp_path, {"jobs.json": {"jobs": jobs}})
+    assert "/jobs must be an object with a job by its name" in found
+
+
+def test_definitions_in_the_wrong_folder_are_no_job(tmp_path: Path) -> None:
+    assert any(
+        'must state "type": "object"' in one for one in problems(tmp_path, {"mail.json": {"$defs": {"A": TEXT}}})
+    )
+
+
+SHORT: Schema = {"params": an_object(to=TEXT)}
+SCHEMA = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        a_spec(),
+        a_spec_without_result(),
+        SHORT,
+        {"x-job": {}},
+        {"jobs": {"A": SHORT, "B": {}}, "$defs": {"T": TEXT}},
+    ],
+)
+def test_editors_accept_every_form(tmp_path: Path, spec: Schema) -> None:
+    jsonschema.Draft202012Validator(SCHEMA).validate(spec)
+    assert problems(tmp_path, {"case.json": spec}) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"$defs": {}},
+        {**a_spec(), **SHORT},
+        {"jobs": {}},
+        {"jobs": {"a": {}}},
+        {"jobs": {"A": {"title": "A"}}},
+        {"jobs": {"A": {}}, "title": "A"},
+    ],
+)
+def test_editors_refuse_mixed_forms(tmp_path: Path, spec: Schema) -> None:
+    assert not jsonschema.Draft202012Validator(SCHEMA).is_valid(spec)
+    assert problems(tmp_path, {"case.json": spec})
