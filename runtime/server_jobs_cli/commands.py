@@ -16,6 +16,7 @@ class CommandEntry:
 
 COMMANDS = {
     "init": CommandEntry("Project", ".generator.new_project:init", "Start a new project, with one example job."),
+    "new": CommandEntry("Project", ".generator.new_job:new", "Write the spec of a new job, and generate."),
     "generate": CommandEntry("Project", ".generator.generate:generate", "Generate code from specs/."),
     "check": CommandEntry("Project", ".generator.generate:check", "Compare generated files with the specs."),
     "explain": CommandEntry("Project", ".generator.explain:explain", "Explain a rule of check."),

@@ -25,6 +25,7 @@ FILTER = (
 ON_COMMAND_LINE = {
     *(("generate", name) for name in ("--force", "--relock", "--forget")),
     ("check", "--database"),
+    *(("new", name) for name in ("--param", "--result", "--schedule", "--queue", "--description", "--yaml")),
     ("migrate", "--downgrade"),
     ("worker", "--metrics-socket"),
     ("worker", "--supervised"),

@@ -52,6 +52,8 @@ class Reader:
                 self._run_snippet(block.text)
             case "json" | "python" | "typescript", title if title:
                 self._write(block)
+            case "yaml", title if title.startswith("specs/"):
+                self._write(block)
             case "dockerfile" | "ini" | "yaml", title if title:
                 deployment.check(block, self.folder)
             case "sh", _:

@@ -41,6 +41,7 @@ _JOBS = {
 _DATABASE = {"migrate": "server-jobs migrate"}
 _GENERATOR = {
     "init": "server-jobs init another && rm -r another",
+    "new": "server-jobs new clean_up --yaml",
     "generate": "server-jobs generate",
     "check": "server-jobs check",
 }

@@ -41,6 +41,7 @@ _EXTRAS = {
     "datamodel_code_generator": "generator",
     "filelock": "generator",
     "jinja2": "generator",
+    "yaml": "generator",
 }
 
 

@@ -15,8 +15,8 @@ from .output import one_line
 
 PREFIX = "SERVER_JOBS_"
 
-_CHANGING = frozenset({"retry", "repair", "cancel", "delete", "prune"})
-"""Commands whose options choose the jobs that they change. A forgotten variable must not choose them."""
+_CHANGING = frozenset({"new", "retry", "repair", "cancel", "delete", "prune"})
+"""Commands whose options choose what they write or change. A forgotten variable must not choose it."""
 
 _HARMLESS = frozenset({"--project", "--registry", "--json", "--dry-run"})
 """Options that these commands read from variables all the same."""

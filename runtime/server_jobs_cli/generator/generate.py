@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _TARGETS = ("cloudflare",)
 _NOT_ALLOWED = frozenset({EACCES, EPERM, EROFS})
 
-_folder = click.option(
+folder_option = click.option(
     "--project",
     "folder",
     metavar="FOLDER",
@@ -59,7 +59,7 @@ def _job_and_version(text: str) -> tuple[str, int]:
 
 
 @click.command()
-@_folder
+@folder_option
 @click.option("--force", is_flag=True, help="Overwrite generated files that were changed by hand; revisions stay.")
 @click.option("--dry-run", is_flag=True, help="Only print which files would be written and removed.")
 @click.option("--diff", is_flag=True, help="Like --dry-run, and print each change as a diff.")
@@ -132,7 +132,7 @@ class _Run:
             project = find_project(folder)
             write = not (self.dry_run or self.diff)
             nothing_to_do = not (self.relocked or self.forgotten) and is_clean(project)
-            with _exclusive(project) if write and not nothing_to_do else nullcontext():
+            with exclusive(project) if write and not nothing_to_do else nullcontext():
                 plan = Plan() if nothing_to_do else new_plan(project, relocked=self.relocked, forgotten=self.forgotten)
                 if plan.is_refused or (plan.edited and not self.force):
                     refuse(project, plan, self.form)
@@ -155,7 +155,7 @@ def _target(name: str) -> str:
 
 
 @click.command()
-@_folder
+@folder_option
 @click.option(
     "--target", metavar="NAME", type=_target, help=f"Also find code that cannot work there: {', '.join(_TARGETS)}."
 )
@@ -231,7 +231,7 @@ def new_plan(
 
 
 @contextmanager
-def _exclusive(project: Project) -> Iterator[None]:
+def exclusive(project: Project) -> Iterator[None]:
     """Lock the project against other runs, and remove what a killed run staged."""
     from server_jobs_generator.files.run_lock import one_at_a_time
     from server_jobs_generator.publication import remove_staging

@@ -196,7 +196,7 @@ def now(
         click.get_current_context().exit(NO)
 
 
-async def _run_unstored(workspace: Workspace, job: AnyJob, params: dict[str, object]) -> JobResult[BaseModel]:
+async def _run_unstored(workspace: Workspace, job: AnyJob, params: dict[str, object]) -> JobResult[BaseModel | None]:
     # It connects only if the handler uses it.
     backend = Backend(database=workspace.url, job_registry=workspace.registry)
     try:
@@ -208,7 +208,7 @@ async def _run_unstored(workspace: Workspace, job: AnyJob, params: dict[str, obj
 
 async def _run_stored(
     workspace: Workspace, job: AnyJob, params: dict[str, object], lease: timedelta, correlation_id: str | None
-) -> JobResult[BaseModel]:
+) -> JobResult[BaseModel | None]:
     async with workspace.open_backend() as backend:
         with _errors_of_middleware(workspace.registry):
             return await job.using(backend).now(params, worker_timeout=lease, correlation_id=correlation_id)
@@ -220,7 +220,7 @@ def _say_that_it_failed(metadata: JobMetadata) -> None:
         note(f"it has attempts left: a worker will try again, unless you run `server-jobs cancel {metadata.job_id}`")
 
 
-def _document(result: JobResult[BaseModel]) -> dict[str, object]:
+def _document(result: JobResult[BaseModel | None]) -> dict[str, object]:
     metadata = result.metadata
     return {
         "id": metadata.job_id,
@@ -232,8 +232,8 @@ def _document(result: JobResult[BaseModel]) -> dict[str, object]:
     }
 
 
-def _plain(value: BaseModel) -> object:
-    return json.loads(value.model_dump_json(by_alias=True))
+def _plain(value: BaseModel | None) -> object:
+    return None if value is None else json.loads(value.model_dump_json(by_alias=True))
 
 
 @click.command()

@@ -1,0 +1,149 @@
+"""`server-jobs new`: write the spec of a new job, and generate."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from server_jobs.project import Project, find_project
+
+from ..console.output import say
+from . import report
+from .generate import exclusive, folder_option, new_plan, project_errors, publish, refuse
+from .report import Form
+
+if TYPE_CHECKING:
+    from server_jobs_generator.new_spec import Property
+
+_Value = TypeVar("_Value")
+
+_NEXT = """\
+Next:
+  write {handler}{schedule}
+  server-jobs migrate
+  server-jobs enqueue {name}{params}"""
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--param",
+    "params",
+    metavar="NAME[?][:TYPE][=DEFAULT]",
+    multiple=True,
+    help="A property of the params. With ? or a default it may be left out.",
+)
+@click.option(
+    "--result", "results", metavar="NAME[?][:TYPE]", multiple=True, help="A property of the result. Without any: None."
+)
+@click.option("--schedule", "cron", metavar="CRON", help="Enqueue the job at these times, such as '0 7 * * *', in UTC.")
+@click.option("--queue", metavar="QUEUE", help="The queue of the job. Default: default.")
+@click.option("--description", metavar="TEXT", help="What the job does.")
+@click.option("--yaml", "is_yaml", is_flag=True, help="Write YAML instead of JSON.")
+@folder_option
+def new(
+    *,
+    name: str,
+    params: Sequence[str],
+    results: Sequence[str],
+    cron: str | None,
+    queue: str | None,
+    description: str | None,
+    is_yaml: bool,
+    folder: Path,
+) -> None:
+    """Write the spec of the job NAME (SendEmail, send_email or send-email), and generate its code and a stub.
+
+    \b
+    server-jobs new send_email --param to:email --param 'cc?:email[]' --result messageId:str
+    server-jobs new cleanup --param days:int=30 --param 'kind:draft|sent=draft' --schedule '0 3 * * *'
+
+    A type is str, int, float, bool, date, datetime, time, duration, email, uuid or url, a list of them (str[]), or a
+    choice of texts (draft|sent). Overwrites nothing, and writes nothing if the spec would have a problem.
+
+    Exit status: 0 done, 1 a file or a problem is in the way, 3 the project cannot be used.
+    """
+    # Late, because `new --help` needs no extra.
+    from server_jobs_generator.new_spec import job_names, new_spec, read_property
+
+    names = _read(job_names, name)
+    needed = _properties("--param", params, read_property)
+    returned = _properties("--result", results, read_property)
+    with project_errors():
+        project = find_project(folder)
+        specs = project.root / project.specs
+        _check_free(project, names.spec_name)
+        schema = os.path.relpath(project.root / project.output / "spec.schema.json", specs).replace(os.sep, "/")
+        text = new_spec(
+            names,
+            needed,
+            returned,
+            schema=schema,
+            description=description,
+            queue=queue,
+            schedule=cron,
+            is_yaml=is_yaml,
+        )
+        path = specs / f"{names.spec_name}.{'yaml' if is_yaml else 'json'}"
+        _generate(project, path, text)
+    handler = f"{project.handlers}/{names.spec_name}.py"
+    required = {one.name: one.example for one in needed if one.is_required}
+    given = f" --params {shlex.quote(json.dumps(required))}" if required else ""
+    where = f"\n  replace the example params of the schedule in {path.relative_to(project.root).as_posix()}"
+    scheduled = where if cron is not None and required else ""
+    say(_NEXT.format(handler=handler, schedule=scheduled, name=names.class_name, params=given))
+
+
+def _read(read: Callable[[str], _Value], text: str) -> _Value:
+    from server_jobs_generator.new_spec import NewSpecError
+
+    try:
+        return read(text)
+    except NewSpecError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _properties(option: str, texts: Sequence[str], read: Callable[[str], Property]) -> list[Property]:
+    found: dict[str, Property] = {}
+    for text in texts:
+        one = _read(read, text)
+        if one.name in found:
+            raise click.UsageError(f"{option} {one.name} is given twice")
+        found[one.name] = one
+    return list(found.values())
+
+
+def _check_free(project: Project, spec_name: str) -> None:
+    """Refuse a job whose spec exists, in any form, or whose handler exists."""
+    from server_jobs_generator.read.document import ENDINGS
+
+    paths = [*(f"{project.specs}/{spec_name}{ending}" for ending in ENDINGS), f"{project.handlers}/{spec_name}.py"]
+    for path in paths:
+        if os.path.lexists(project.root / path):
+            raise click.ClickException(f"{path} exists already, so nothing was written; choose another name")
+
+
+def _generate(project: Project, path: Path, text: str) -> None:
+    """Write the spec and generate. If that is refused, remove the spec again."""
+    with exclusive(project):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        is_written = False
+        try:
+            plan = new_plan(project)
+            if plan.is_refused or plan.edited:
+                refuse(project, plan, Form.TEXT)
+            publish(project, plan)
+            is_written = True
+        finally:
+            if not is_written:
+                path.unlink()
+    say(f"  created {path.relative_to(project.root).as_posix()}")
+    for line in report.change_lines(project, plan, written=True):
+        say(line)
