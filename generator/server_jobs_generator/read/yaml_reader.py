@@ -1,7 +1,7 @@
 """Read the part of YAML 1.2 that JSON can express, with the place of every value.
 
-PyYAML splits the text into events. Its own rules for plain words are those of YAML 1.1, where `no` is false and `12:30`
-is a number; the rules here are those of YAML 1.2. Anchors, tags and merge keys are problems.
+PyYAML splits the text into events. It resolves plain words by YAML 1.1, where `no` is false and `12:30` a number. This
+module resolves them by YAML 1.2. Anchors, tags and merge keys are problems.
 """
 
 from __future__ import annotations
