@@ -130,7 +130,8 @@ class YamlReader:
                 at, pointer, YAML_SYNTAX, f"*{event.anchor} is an alias, which JSON has not; {_REFERENCE_INSTEAD}"
             )
             return None
-        self._check_plain(event, pointer)
+        if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
+            self._check_plain(event, pointer)
         if isinstance(event, yaml.ScalarEvent):
             return self._scalar(event, pointer)
         if len(pointer) >= self.max_depth:
@@ -167,7 +168,7 @@ class YamlReader:
         self._note(_start(event), pointer, YAML_SYNTAX, f"the key {event.value or 'null'} must be in quotes, as a text")
         return str(event.value)
 
-    def _check_plain(self, event: yaml.Event, pointer: Pointer) -> None:
+    def _check_plain(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, pointer: Pointer) -> None:
         """Report an anchor or a tag."""
         if event.anchor is not None:
             message = f"&{event.anchor} is an anchor, which JSON has not; {_REFERENCE_INSTEAD}"
