@@ -33,6 +33,9 @@ _MOST_CHARACTERS = 100_000
 _UNICODE_CLASS_SIZE = 50
 _MOST_DIGITS = 9
 _LITERAL_ESCAPES = frozenset("^$\\.*+?()[]{}|/-") | frozenset("tnvfr")
+# Without the flag `u`, an escape of these stands for the character. Rust has another meaning for some.
+_NEEDLESS_ESCAPES = frozenset("_@:\"'#%&,;=!<>~` ")
+_ANYTHING_MORE = r"[\s\S])"
 
 
 class PatternError(ValueError):
@@ -147,6 +150,11 @@ class _Translator:
 
     def _group(self, token: re.Match[str]) -> str:
         opening = token.group()
+        if opening == "(?!" and self._pattern.startswith(_ANYTHING_MORE, self._at):
+            # Nothing follows at the end of the text.
+            self._at += len(_ANYTHING_MORE)
+            self._sizes.pop()
+            return r"\z"
         if opening in ("(?=", "(?!", "(?<=", "(?<!"):
             raise PatternError(
                 f"uses look-around ('{opening}'), which cannot be enforced in linear time; check that in the handler"
@@ -210,6 +218,8 @@ class _Translator:
             raise PatternError(f"has a class that does not exist: {problem}")
         if kind in _LITERAL_ESCAPES or len(escape) > 2:
             return escape
+        if kind in _NEEDLESS_ESCAPES:
+            return f"\\x{ord(kind):02x}"
         raise PatternError(f"has the escape '{escape}', which JSON Schema does not know")
 
 
