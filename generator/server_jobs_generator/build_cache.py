@@ -10,7 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from hashlib import sha256
 
@@ -21,7 +21,6 @@ from .files.cache_folder import cache_folder, conditions, make_cache_folder, rea
 from .files.generated_file import File, KeptFile
 from .ir.spec import MAX_TOTAL_VALUES, JobSpec, Specs, check_specs
 from .problems.problem import SpecProblem
-from .problems.rules import Style
 from .python.names import folded
 from .read.library import SpecFile, reached
 
@@ -38,6 +37,7 @@ class CachedSpec:
     needs: tuple[str, ...]
     size: int
     jobs: tuple[JobSpec, ...]
+    warnings: tuple[SpecProblem, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,22 +49,24 @@ class BuildCache:
     rendered: dict[str, tuple[str, list[KeptFile]]] = field(default_factory=dict[str, tuple[str, list[KeptFile]]])
 
     def read(self, project: Project, found: Sequence[SpecFile | SpecProblem]) -> Specs:
-        """Return the result of `check_specs`, and cache it. Check only the changed files if the result is the same."""
-        allow = project.allow
-        style = Style(untyped="untyped-schemas" in allow, open_objects="open-objects" in allow)
+        """Return the result of `check_specs`, and cache it. Check only the changed files if the result is the same.
+
+        Leave out the warnings that the project allows.
+        """
         files = {file.name: file for file in found if isinstance(file, SpecFile)}
         is_plain = len(files) == len(found) and not any(_URI.search(file.data) for file in files.values())
-        cached = self._read_changed(files, style) if self.specs and is_plain else None
+        cached = self._read_changed(files) if self.specs and is_plain else None
         if cached is None:
-            specs = check_specs(found, style)
+            specs = check_specs(found)
             if specs.problems:
-                return specs
+                return replace(specs, warnings=_not_allowed(specs.warnings, project))
             cached = _cached(files, files, specs)
         self.specs = cached
         jobs = sorted((job for spec in cached.values() for job in spec.jobs), key=lambda job: job.class_name)
-        return Specs(tuple(jobs), (), {name: spec.needs for name, spec in cached.items()})
+        warnings = _not_allowed(sorted(each for spec in cached.values() for each in spec.warnings), project)
+        return Specs(tuple(jobs), (), {name: spec.needs for name, spec in cached.items()}, warnings=warnings)
 
-    def _read_changed(self, files: Mapping[str, SpecFile], style: Style) -> dict[str, CachedSpec] | None:
+    def _read_changed(self, files: Mapping[str, SpecFile]) -> dict[str, CachedSpec] | None:
         """Return all specs. Return None if there is a problem: the caller then checks all files together."""
         needs = {name: spec.needs for name, spec in self.specs.items()}
         keys = _keys(files, needs)
@@ -72,7 +74,7 @@ class BuildCache:
         stale = files.keys() - known.keys()
         # A changed file may have a new reference to any shared file.
         wanted = reached([*stale, *(name for name in files if stale and files[name].is_shared)], needs)
-        fresh = check_specs([file for name, file in files.items() if name in wanted], style) if stale else Specs((), ())
+        fresh = check_specs([file for name, file in files.items() if name in wanted]) if stale else Specs((), ())
         if fresh.problems:
             return None
         cached = known | _cached(stale, files, fresh)
@@ -119,10 +121,23 @@ def _cached(names: Iterable[str], files: Mapping[str, SpecFile], specs: Specs) -
     for job in specs.jobs:
         jobs[job.path].append(job)
     needs = {name: tuple(sorted(specs.needs.get(name, ()))) for name in names}
+    warnings = defaultdict[str, list[SpecProblem]](list)
+    for warning in specs.warnings:
+        warnings[warning.path].append(warning)
     return {
-        name: CachedSpec(key=keys[name], needs=needs[name], size=specs.sizes[name], jobs=tuple(jobs[files[name].path]))
+        name: CachedSpec(
+            key=keys[name],
+            needs=needs[name],
+            size=specs.sizes[name],
+            jobs=tuple(jobs[files[name].path]),
+            warnings=tuple(warnings[files[name].path]),
+        )
         for name in needs
     }
+
+
+def _not_allowed(warnings: Iterable[SpecProblem], project: Project) -> tuple[SpecProblem, ...]:
+    return tuple(warning for warning in warnings if warning.rule not in project.allow)
 
 
 def _keys(files: Mapping[str, SpecFile], needs: Mapping[str, Iterable[str]]) -> dict[str, str]:

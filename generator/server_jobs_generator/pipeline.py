@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from server_jobs.project import Project
 
@@ -35,7 +36,7 @@ def make_plan(
     found, cache = find_specs(project.root, project.root / project.specs), read_build_cache(project)
     specs = cache.read(project, found)
     if problems := merge_conflicts(project, found, specs.problems):
-        return Plan(problems=tuple(sorted(problems)))
+        return Plan(problems=tuple(sorted(problems)), warnings=specs.warnings)
     last = read_last_run(project, specs.jobs, relocked, forgotten)
     if last.problems:
         return Plan(problems=tuple(sorted(last.problems)))
@@ -43,4 +44,4 @@ def make_plan(
     generated = generated_files(project, specs.jobs, promised, last.lock, last.manifest, cache)
     cache.store(project, generated.added, generated.files)
     contracts = compare_contracts(project, last.lock, specs, promised, found, against)
-    return compare_files(project, generated.files, last, contracts, hash_before)
+    return replace(compare_files(project, generated.files, last, contracts, hash_before), warnings=specs.warnings)

@@ -40,7 +40,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The findings of a run, and the files to write. If there are `problems`, everything else is empty.
+    """The findings of a run, and the files to write. If there are `problems`, everything else is empty but `warnings`.
 
     `contracts` are breaches of released contracts; if one of them `stops`, no file may be written. `remarks` are about
     the comparison with a revision. `findings` are the files to write or remove. `unused` are handlers without a job.
@@ -49,6 +49,7 @@ class Plan:
     """
 
     problems: tuple[SpecProblem, ...] = ()
+    warnings: tuple[SpecProblem, ...] = ()
     contracts: tuple[ContractFinding, ...] = ()
     remarks: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -61,7 +62,7 @@ class Plan:
     @property
     def has_notes(self) -> bool:
         """Whether each run has to repeat a finding, even if there is no file to write."""
-        return bool(self.extra or self.unused or self.configuration or self.contracts)
+        return bool(self.warnings or self.extra or self.unused or self.configuration or self.contracts)
 
     @property
     def is_refused(self) -> bool:

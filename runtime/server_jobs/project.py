@@ -18,11 +18,11 @@ _OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "test
 OUTPUTS = ("asyncapi", "catalogue", "llms", "openapi", "testing", "typescript")
 """Optional outputs of the generator."""
 
-ALLOWABLE = ("untyped-schemas", "open-objects")
-"""Rules that a project may switch off: every schema states a type, and every object states `additionalProperties`.
-
-JSON Schema allows both to be absent. In a spec, an absent one is a mistake more often than a wish.
-"""
+ALLOWABLE = (
+    *("DEFAULT_DOES_NOT_FIT", "EXAMPLE_DOES_NOT_FIT", "EXTRA_NOT_STATED", "ITEMS_MISSING", "KEYWORD_IGNORED"),
+    *("REQUIRED_UNKNOWN", "TYPE_MISSING", "UNKNOWN_FORMAT", "VALUE_DOES_NOT_FIT"),
+)
+"""Rules whose warnings a project may switch off: JSON Schema allows it, but it is a mistake more often than a wish."""
 
 _NOT_SET = ("root", "name")
 """Fields of `Project` that are not settings."""
@@ -56,7 +56,7 @@ class Project:
     outputs: tuple[str, ...] = ()
     """Optional outputs of the generator, from `OUTPUTS`."""
     allow: tuple[str, ...] = ()
-    """Rules that are switched off, from `ALLOWABLE`."""
+    """Rules whose warnings are switched off, from `ALLOWABLE`."""
 
     def __post_init__(self) -> None:
         _check_folder("specs", self.specs)
@@ -149,7 +149,7 @@ def _check_words(key: str, words: Sequence[str]) -> None:
 
 
 def _suggestion(key: str, known: Sequence[str]) -> str:
-    close = closest(key.replace("_", "-"), known)
+    close = closest(key, known) or closest(key.replace("_", "-"), known)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
 
 

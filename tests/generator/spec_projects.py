@@ -15,7 +15,6 @@ from pydantic import JsonValue
 from server_jobs.contract.model import JobModel
 from server_jobs_generator.ir.spec import JobSpec, Specs, read_specs
 from server_jobs_generator.models.model_module import render_models
-from server_jobs_generator.problems.rules import STRICT, Style
 
 Schema = dict[str, JsonValue]
 
@@ -50,15 +49,21 @@ def write(root: Path, files: Mapping[str, object]) -> Path:
     return root
 
 
-def read(root: Path, files: Mapping[str, object], style: Style = STRICT) -> Specs:
+def read(root: Path, files: Mapping[str, object]) -> Specs:
     """Write the files and read them as the generator does."""
     write(root, files)
-    return read_specs(root, root / "specs", style)
+    return read_specs(root, root / "specs")
 
 
 def problems(root: Path, files: Mapping[str, object]) -> list[str]:
     """Return the printed problems of these files, without the rules."""
     return [problem.text for problem in read(root, files).problems]
+
+
+def findings(root: Path, files: Mapping[str, object]) -> list[str]:
+    """Return the printed problems of these files, then the warnings, without the rules."""
+    specs = read(root, files)
+    return [problem.text for problem in specs.problems] + [f"warning: {warning.text}" for warning in specs.warnings]
 
 
 def job(root: Path, spec: object) -> JobSpec:

@@ -46,9 +46,9 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     assert (project.output_package, project.handlers_package) == ("shop.generated", "shop.handlers")
 
 
-def test_a_project_may_allow_otherwise_rejected_specs(tmp_path: Path) -> None:
-    settings = '[tool.server-jobs]\nallow = ["untyped-schemas", "open-objects"]\n'
-    assert find_project(write(tmp_path, settings)).allow == ("untyped-schemas", "open-objects")
+def test_a_project_may_switch_warnings_off(tmp_path: Path) -> None:
+    settings = '[tool.server-jobs]\nallow = ["TYPE_MISSING", "EXTRA_NOT_STATED"]\n'
+    assert find_project(write(tmp_path, settings)).allow == ("TYPE_MISSING", "EXTRA_NOT_STATED")
 
 
 def test_the_nearest_project_upwards_is_found(tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_without_a_project_the_message_has_advice(tmp_path: Path) -> None:
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
         ("root = '/'", "known: specs, output, handlers, database-url-env, schema, setup, outputs, allow"),
         ("specs = 1", "specs must be a string, not 1"),
-        ('allow = ["open-object"]', "allow has no word 'open-object'; did you mean 'open-objects'?"),
-        ('allow = ["x"]', "allow has no word 'x'; known: untyped-schemas, open-objects"),
-        ("allow = [1]", "allow must be a list of untyped-schemas, open-objects, not [1]"),
-        ('allow = "open-objects"', "allow must be a list of untyped-schemas, open-objects, not 'open-objects'"),
+        ('allow = ["TYPE_MISING"]', "allow has no word 'TYPE_MISING'; did you mean 'TYPE_MISSING'?"),
+        ('allow = ["x"]', "allow has no word 'x'; known: DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, "),
+        ("allow = [1]", "allow must be a list of DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, "),
+        ('allow = "TYPE_MISSING"', "VALUE_DOES_NOT_FIT, not 'TYPE_MISSING'"),
         ('specs = "/etc"', "specs must be a folder below the project"),
         ('specs = "../specs"', "specs must be a folder below the project"),
         ('specs = "."', "specs must be a folder below the project"),

@@ -19,7 +19,6 @@ from server_jobs.testing.format_values import FORMAT_VALUES
 from server_jobs.testing.schema_values import SchemaValues
 from server_jobs.testing.strategies import NoValuesError, SearchStrategy, smallest_of, values_of
 from server_jobs_generator.models.model_module import render_models
-from server_jobs_generator.problems.rules import Style
 
 from generated.jobs import DailyDigest, ImportCsv, SendEmail
 from tests.generator.outputs.test_outputs import FEW
@@ -169,7 +168,7 @@ def hard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[type[BaseMo
     """Yield a model with a property for each of these schemas, and their definitions."""
     params, definitions = an_object(**{f"p{n}": schema for n, schema in enumerate(HARD)}), {"Tree": TREE}
     spec = a_spec(params, **{"$defs": definitions})
-    specs = read(tmp_path_factory.mktemp("hard"), {"case.json": spec}, Style(untyped=True, open_objects=True))
+    specs = read(tmp_path_factory.mktemp("hard"), {"case.json": spec})
     with loaded(render_models(specs.jobs[0])) as module:
         yield module.CaseParams, cast("dict[str, JsonValue]", definitions)
 

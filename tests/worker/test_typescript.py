@@ -29,7 +29,6 @@ from server_jobs.stores.rows import milliseconds
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
-from server_jobs_generator.problems.rules import Style
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
@@ -369,7 +368,7 @@ def test_an_object_of_parts_rejects_properties_that_none_declares(tmp_path: Path
     parts = {"allOf": [{"$ref": "#/$defs/Base"}], "oneOf": kinds}
     params = {"type": "object", **parts, "unevaluatedProperties": False}
     spec = a_spec(params, **{"$defs": {"Base": base}})
-    (job,) = read(tmp_path, {"case.json": spec}, Style(open_objects=True)).jobs
+    (job,) = read(tmp_path, {"case.json": spec}).jobs
     program = """\
 import type { CaseParams } from "./jobs.ts";
 export const both: CaseParams[] = [{ id: "1", a: null }, { id: "2", b: null }];

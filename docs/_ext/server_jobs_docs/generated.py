@@ -29,6 +29,7 @@ WRITERS: Mapping[str, Callable[[], str]] = {
     "schemas of routes": routes.schemas,
     "x-job": job_options.options,
     "keywords": keywords.support,
+    "ignored keywords": keywords.ignored,
     "formats": keywords.formats,
     "rules": rules.index,
     **{f"rules of {group.key}": group.markdown for group in rules.GROUPS},

@@ -15,7 +15,7 @@ from server_jobs.project import Project
 from ..files.git import Git
 from ..ir.spec import JobSpec, check_specs
 from ..problems.problem import SpecProblem, shown
-from ..problems.rules import FILE_UNREADABLE, LINK_OUTSIDE, OF_THE_PAST
+from ..problems.rules import FILE_UNREADABLE, LINK_OUTSIDE
 from ..read.document import ENDINGS, MAX_FILE_BYTES
 from ..read.library import ACCEPTED, SHARED, SpecFile, named_file, read_spec_files
 from .accepted import accepted_path
@@ -73,7 +73,7 @@ def _lock_then(revision: str, then: Revision) -> _LockThen:
 def _findings(
     project: Project, revision: str, files: Sequence[SpecFile | SpecProblem], jobs: Sequence[JobSpec], lock_then: Lock
 ) -> list[ContractFinding]:
-    olds = check_specs(files, OF_THE_PAST)
+    olds = check_specs(files)
     if olds.problems:
         shown = "\n".join(f"  {problem}" for problem in olds.problems[:_MOST_SHOWN])
         more = len(olds.problems) - _MOST_SHOWN

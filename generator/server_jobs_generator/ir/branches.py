@@ -9,8 +9,7 @@ from itertools import combinations, product
 from pydantic import JsonValue
 from server_jobs.contract.schemas.json_equality import key_of, kind_of
 
-from ..lint.schema_lint import Schema, types_of
-from ..read.keywords import TYPES
+from ..read.keywords import TYPES, Schema, types_of
 
 _MOST_COMPARISONS = 200_000
 

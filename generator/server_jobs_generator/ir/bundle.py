@@ -9,19 +9,20 @@ from pathlib import PurePosixPath
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import NO_RESULT, Schema
 
+from ..lint.idle_keywords import effective
 from ..lint.job_lint import PARAMS, RESULT
 from ..lint.meaning_lint import follow
 from ..problems.problem import SpecProblem
 from ..problems.rules import REFERENCE_ENDLESS, TOO_DEEP, TOO_LARGE, Rule
 from ..python.names import Names, pascal_case
+from ..read.keywords import DEFINITIONS as KEYWORDS_OF_DEFINITIONS
 from ..read.keywords import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
 from ..read.library import Library, Location
 from .typed_form import DEFINITIONS, MAX_LEVELS, MAX_SCHEMAS, is_class, referenced_name, self_contained, typed_children
 from .typed_schema import TypedSchemas
 
 _STRUCTURE = ONE_SCHEMA | SCHEMA_LIST | SCHEMA_MAP
-# The branches of a union say everything that a discriminator says.
-_DROPPED = frozenset({"$schema", "$comment", "$defs", "$id", "$anchor", "discriminator"})
+_DROPPED = KEYWORDS_OF_DEFINITIONS | {"$schema", "$comment", "$id", "$anchor"}
 _NOTHING: Mapping[str, bool] = {}
 NO_PARAMS: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
 _REFERS_TO_ITSELF = "refers to itself endlessly; recursion must lead through a property of an object"
@@ -93,6 +94,8 @@ class _Bundler:
         stated = self.library.value_at(location)
         schema, file = follow(self.library, stated, location.file)
         copy = self._copied(schema, file)
+        if copy is True:
+            copy = {}
         if not isinstance(copy, dict):
             raise TypeError(f"{location} is not an object; the lint lets only objects pass")
         said = stated if schema is not stated and isinstance(stated, dict) else {}
@@ -107,7 +110,11 @@ class _Bundler:
     def _copied(self, schema: JsonValue, file: str) -> JsonValue:
         if not isinstance(schema, dict):
             return schema
-        return {key: self._copied_member(key, value, file) for key, value in schema.items() if key not in _DROPPED}
+        return {
+            key: self._copied_member(key, value, file)
+            for key, value in effective(schema).items()
+            if key not in _DROPPED
+        }
 
     def _copied_member(self, key: str, value: JsonValue, file: str) -> JsonValue:
         if key == "$ref" and isinstance(value, str):

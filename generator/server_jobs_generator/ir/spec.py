@@ -6,7 +6,8 @@ spec files.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -17,22 +18,34 @@ from server_jobs.contract.json_schema import NO_RESULT
 from server_jobs.domain.options import JobOptions, Schedule
 from server_jobs.errors import ProjectError
 
-from ..lint.job_lint import PARAMS, RESULT, class_name_of, description_of, lint_job, lint_jobs, lint_shared
-from ..lint.meaning_lint import Fitting, MeaningLint, endless_properties, in_place_problems, referenced
+from ..lint.circles import endless_defaults, endless_properties, in_place_problems
+from ..lint.job_lint import (
+    PARAMS,
+    RESULT,
+    class_name_of,
+    description_of,
+    lint_definitions,
+    lint_job,
+    lint_jobs,
+    lint_shared,
+)
+from ..lint.meaning_lint import Fitting, MeaningLint, referenced
 from ..lint.options_lint import OptionsLint, SpecOptions, index_problems, view_problems
-from ..lint.schema_lint import SchemaLint, TooManyProblemsError
+from ..lint.schema_lint import SchemaLint
 from ..problems.problem import SpecProblem, shown
-from ..problems.rules import NAME_TAKEN, PART_NOT_AN_OBJECT, STRICT, TOO_LARGE, TOO_MANY_PROBLEMS, Style
+from ..problems.rules import DEFAULT_DOES_NOT_FIT, NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
 from ..python.names import folded, snake_case
+from ..read.dialects import into_newest_draft
 from ..read.document import MAX_PROBLEMS, Document, Pointer, read_document
-from ..read.keywords import ANNOTATIONS
+from ..read.file_report import FileReport, TooManyProblemsError, shortened
+from ..read.keywords import ANNOTATIONS, types_of
 from ..read.library import Library, Location, SpecFile, file_of, reached, read_spec_files
-from ..read.normalize import from_draft7, is_draft7, name_references
+from ..read.normalize import name_references, targets_by_path
 from ..read.spec_forms import as_schema, definitions_beside_jobs, has_jobs, job_documents
 from .bundle import NO_PARAMS, BundleError, bundle
-from .typed_form import MAX_SCHEMAS
 
-MAX_TOTAL_VALUES = 250_000
+_DEEPEST = 20
+MAX_TOTAL_VALUES = 2_000_000
 
 _ACCEPT_NOTHING = ANNOTATIONS | {"type", "properties", "required", "additionalProperties", "maxProperties"}
 
@@ -80,7 +93,7 @@ class JobSpec:
 
 @dataclass(frozen=True, slots=True)
 class Specs:
-    """All specs of a project: `jobs` by class name, and the problems of all files in reading order.
+    """All specs of a project: `jobs` by class name, and the problems and warnings of all files in reading order.
 
     Nothing may be generated while there are problems; `jobs` then has only the specs without problems. `needs` are the
     files that each file refers to, and `sizes` the number of values in each, by their names in `specs/`.
@@ -90,15 +103,16 @@ class Specs:
     problems: tuple[SpecProblem, ...]
     needs: Mapping[str, Collection[str]] = field(default_factory=dict[str, Collection[str]])
     sizes: Mapping[str, int] = field(default_factory=dict[str, int])
+    warnings: tuple[SpecProblem, ...] = ()
 
 
-def read_specs(project_root: Path, specs_dir: Path, style: Style = STRICT) -> Specs:
+def read_specs(project_root: Path, specs_dir: Path) -> Specs:
     """Read and check every spec under `specs_dir`, and nothing outside it.
 
-    `style` selects the rules. Reports problems of the files instead of raising. Raises `ProjectError` if `specs_dir` is
+    Reports problems of the files instead of raising. Raises `ProjectError` if `specs_dir` is
     not a readable directory inside `project_root`.
     """
-    return check_specs(find_specs(project_root, specs_dir), style)
+    return check_specs(find_specs(project_root, specs_dir))
 
 
 def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProblem]:
@@ -109,22 +123,25 @@ def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProbl
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
 
 
-def check_specs(found: Iterable[SpecFile | SpecProblem], style: Style = STRICT) -> Specs:
-    """Read and check these files, which may refer to no other files. `style` selects the rules."""
-    reader = _SpecReader(style)
+def check_specs(found: Iterable[SpecFile | SpecProblem]) -> Specs:
+    """Read and check these files, which may refer to no other files."""
+    reader = _SpecReader()
     for file in found:
         reader.read(file)
         if reader.is_full:
             return Specs((), tuple(sorted(reader.all_problems())))
+    reader.translate()
     jobs = sorted(reader.check(), key=lambda job: job.class_name)
-    return Specs(tuple(jobs), tuple(sorted(reader.all_problems())), reader.needs(), reader.sizes)
+    warnings = tuple(sorted(shortened(reader.warnings)))
+    return Specs(tuple(jobs), tuple(sorted(reader.all_problems())), reader.needs(), reader.sizes, warnings)
 
 
 def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
     """Return the library in which references are resolved, even if files have problems."""
-    reader = _SpecReader(STRICT)
+    reader = _SpecReader()
     for file in found:
         reader.read(file)
+    reader.translate()
     reader.library.ambiguous = name_references(reader.library.documents).ambiguous
     return reader.library
 
@@ -133,8 +150,8 @@ def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
 class _SpecReader:
     """Reads the files of one run into jobs."""
 
-    style: Style
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
+    warnings: list[SpecProblem] = field(default_factory=list[SpecProblem])
     library: Library = field(default_factory=lambda: Library({}))
     files: dict[str, SpecFile] = field(default_factory=dict[str, SpecFile])
     spec_names: dict[str, str] = field(default_factory=dict[str, str])
@@ -179,7 +196,7 @@ class _SpecReader:
             self.problems.append(document.problem((), TOO_LARGE, message))
             return
         if file.is_shared:
-            self._add(file, file.name, document, lint_shared)
+            self._add(file, file.name, document)
         elif has_jobs(document):
             self._add_jobs(file, document)
         else:
@@ -187,32 +204,52 @@ class _SpecReader:
 
     def _add_jobs(self, file: SpecFile, document: Document) -> None:
         """Add each job of a file with several, and the definitions of the file for other files."""
-        frame = SchemaLint(document, self.style)
-        lint_jobs(frame)
-        self.problems.extend(frame.problems)
-        self._add(file, file.name, definitions_beside_jobs(document), lint_shared)
+        frame = SchemaLint(document)
+        with self._reporting(frame.report):
+            lint_jobs(frame)
+        self._add(file, file.name, definitions_beside_jobs(document))
         for name, job in job_documents(document):
             self._add_job(file, f"{file.name}#{name}", job, snake_case(name))
 
     def _add_job(self, file: SpecFile, name: str, document: Document, spec_name: str) -> None:
         self.spec_names[name] = spec_name
-        self._add(file, name, document, lambda lint: lint_job(lint, spec_name))
+        self._add(file, name, document)
 
-    def _add(self, file: SpecFile, name: str, document: Document, check: Callable[[SchemaLint], None]) -> None:
-        if is_draft7(document.value):
-            document, without_effect = from_draft7(document)
-            self.problems.extend([] if self.style.idle_keywords else without_effect[:MAX_PROBLEMS])
+    def _add(self, file: SpecFile, name: str, document: Document) -> None:
         self.library.documents[name] = document
         self.files[name] = file
-        lint = SchemaLint(document, self.style)
-        try:
-            check(lint)
-        except TooManyProblemsError:
-            message = f"has {len(lint.problems)} problems or more; the rest is not shown"
-            lint.problems.append(document.problem((), TOO_MANY_PROBLEMS, message))
-        self.problems.extend(lint.problems)
+
+    def translate(self) -> None:
+        """Translate every file into the newest draft, and check each by itself."""
+        documents = self.library.documents
+        for name, targets in targets_by_path(documents).items():
+            report = FileReport(documents[name])
+            with self._reporting(report):
+                documents[name] = into_newest_draft(documents[name], targets, report)
+            self._lint(name, documents[name])
+
+    def _lint(self, name: str, document: Document) -> None:
+        lint = SchemaLint(document)
+        with self._reporting(lint.report):
+            if name in self.spec_names:
+                lint_job(lint, self.spec_names[name])
+            elif self.files[name].is_shared:
+                lint_shared(lint)
+            else:
+                lint_definitions(lint)
         self.locations[name] = [Location(name, pointer) for pointer in lint.schemas]
         self.library.schemas.update(self.locations[name])
+
+    @contextmanager
+    def _reporting(self, report: FileReport) -> Iterator[None]:
+        """Add the errors and warnings of a report, which may end early."""
+        try:
+            yield
+        except TooManyProblemsError:
+            message = f"has {len(report.errors)} problems or more; the rest is not shown"
+            self.problems.append(report.document.problem((), TOO_MANY_PROBLEMS, message))
+        self.problems.extend(report.errors)
+        self.warnings.extend(report.warnings)
 
     def check(self) -> list[JobSpec]:
         """Check the files against each other. Return the jobs of files without problems, references included."""
@@ -221,15 +258,30 @@ class _SpecReader:
         self.problems.extend(given.problems)
         fitting = Fitting(self.library)
         meaning = MeaningLint(self.library, fitting)
-        for locations in self.locations.values():
+        for name, locations in self.locations.items():
             fitting.start_file()
-            found = (problem for location in locations for problem in meaning.check(location))
-            self.problems.extend(islice(found, MAX_PROBLEMS))
+            report = FileReport(self.library.documents[name])
+            with self._reporting(report):
+                for location in locations:
+                    for finding in meaning.check(location):
+                        report.add(*finding)
+        self._drop_endless_defaults()
         if not self._check_circles():
             return []
         self._check_file_names()
         self._check_class_names()
         return [job for name in self.spec_names if (job := self._job(name, fitting)) is not None]
+
+    def _drop_endless_defaults(self) -> None:
+        """Remove and report defaults that would fill in others without an end, so that no later stage fills them in."""
+        locations = [location for locations in self.locations.values() for location in locations]
+        for location in endless_defaults(self.library, locations):
+            message = "would fill in itself again, endlessly, so it is not filled in"
+            document, pointer = self.library.documents[location.file], (*location.pointer, "default")
+            self.warnings.append(document.problem(pointer, DEFAULT_DOES_NOT_FIT, message))
+            schema = self.library.value_at(location)
+            if isinstance(schema, dict):
+                del schema["default"]
 
     def _check_circles(self) -> bool:
         """Report circles of schemas. Return False if the rest is unknown, because there are too many to report."""
@@ -307,12 +359,12 @@ class _SpecReader:
         return {name for name, file in self.files.items() if file.path in paths}
 
     def _part(self, name: str, pointer: Pointer) -> JsonValue:
-        """Return the schema of params or result; `true` if it is broken. Report a schema that is not an object."""
+        """Return the schema of params or result; `true` if it is broken. Report a schema that allows no object."""
         place = Location(name, pointer)
         if place not in self.library.schemas:
             return True if self._states(name, pointer) else dict(NO_PARAMS)
         stated = self.library.value_at(place)
-        if not self._is_object(stated, name):
+        if not self._may_be_object(stated, name):
             message = f'{pointer[-1]} must be an object: state "type": "object"'
             self.problems.append(self.library.documents[name].problem(pointer, PART_NOT_AN_OBJECT, message))
         return stated
@@ -323,27 +375,24 @@ class _SpecReader:
         properties = value.get("properties", {}) if isinstance(value, dict) else True
         return not isinstance(properties, dict) or pointer[-1] in properties
 
-    def _is_object(self, schema: JsonValue, file: str) -> bool:
-        """Return whether a schema, or everything it refers to, states that its values are objects."""
-        pending, seen = [(schema, file)], set[int]()
-        while pending:
-            schema, file = pending.pop()
-            # An empty schema stands for a broken reference, which is reported separately.
-            if id(schema) in seen or schema == {}:
-                continue
-            seen.add(id(schema))
-            if not isinstance(schema, dict) or len(seen) > MAX_SCHEMAS:
+    def _may_be_object(self, schema: JsonValue, file: str, level: int = 0) -> bool:
+        """Return whether a schema may allow an object, as far as types, constants and unions tell."""
+        if not isinstance(schema, dict) or level > _DEEPEST:
+            return schema is not False
+        options = [schema["const"]] if "const" in schema else schema.get("enum")
+        if isinstance(options, list) and not any(isinstance(option, dict) for option in options):
+            return False
+        if "type" in schema and "object" not in types_of(schema):
+            return False
+        parts = schema.get("allOf")
+        if isinstance(parts, list) and not all(self._may_be_object(part, file, level + 1) for part in parts):
+            return False
+        for key in ("anyOf", "oneOf"):
+            branches = schema.get(key)
+            if isinstance(branches, list) and not any(self._may_be_object(one, file, level + 1) for one in branches):
                 return False
-            branches = schema.get("anyOf", schema.get("oneOf"))
-            if schema.get("type") == "object":
-                continue
-            if "$ref" in schema:
-                pending.append(referenced(self.library, str(schema["$ref"]), file))
-            elif isinstance(branches, list) and branches:
-                pending += [(branch, file) for branch in branches if branch is not False]
-            else:
-                return False
-        return True
+        target = referenced(self.library, str(schema["$ref"]), file) if "$ref" in schema else (True, file)
+        return self._may_be_object(*target, level + 1)
 
     def _digest(self, names: tuple[str, ...]) -> str:
         digest = sha256()

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 
 from pydantic import JsonValue
 
-from ..lint.schema_lint import Schema, types_of
-from ..read.keywords import inner_schemas
+from ..read.keywords import ANNOTATIONS, ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP, Schema, inner_schemas, types_of
 
 DEFINITIONS = "#/$defs/"
 # The most schemas that one job may describe, with references expanded.
-MAX_SCHEMAS = 2_000
-MAX_LEVELS = 32
+MAX_SCHEMAS = 100_000
+MAX_LEVELS = 64
 
 _LONGEST_CHAIN = 100
 
@@ -58,6 +57,21 @@ def self_contained(schema: dict[str, JsonValue], definitions: Schema) -> dict[st
     if not reached:
         return schema
     return {**schema, "$defs": {name: reached[name] for name in sorted(reached)}}
+
+
+def without_annotations(schema: JsonValue) -> JsonValue:
+    """Return a copy of a schema with the keywords that decide which values fit."""
+    if not isinstance(schema, dict):
+        return schema
+    copy = {key: value for key, value in schema.items() if key not in ANNOTATIONS}
+    for key, value in copy.items():
+        if key in ONE_SCHEMA:
+            copy[key] = without_annotations(value)
+        elif key in SCHEMA_LIST and isinstance(value, list):
+            copy[key] = [without_annotations(inner) for inner in value]
+        elif key in SCHEMA_MAP and isinstance(value, dict):
+            copy[key] = {name: without_annotations(inner) for name, inner in value.items()}
+    return copy
 
 
 def cut_circles(definitions: dict[str, JsonValue]) -> None:

@@ -14,15 +14,20 @@ from math import ceil, floor
 from pydantic import JsonValue
 from server_jobs.contract.schemas.json_equality import kind_of, rounded, whole
 
-from ..lint.schema_lint import Schema, types_of
-from ..python.names import property_name
-from ..read.keywords import ANNOTATIONS
+from ..python.names import python_names
+from ..read.keywords import ANNOTATIONS, Schema, types_of
 from .branches import Branches
-from .typed_form import MAX_LEVELS, MAX_SCHEMAS, cut_circles, is_class, referenced_name, rest_of
+from .typed_form import MAX_LEVELS, cut_circles, is_class, referenced_name, rest_of
 
 _ANNOTATIONS = (ANNOTATIONS | {"$anchor", "$id"}) - {"$defs"}
 _PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
 _OPEN: Schema = {"type": "object", "additionalProperties": True}
+
+_DESCRIBES_OBJECTS = frozenset({"properties", "additionalProperties", "patternProperties"})
+_STATES_TYPES = frozenset({"type", "const", "enum"})
+
+_COUNTS = ("minProperties", "maxProperties")
+_MOST_INHERITED = 2_000
 
 Parts = dict[str, JsonValue]
 
@@ -61,7 +66,12 @@ class TypedSchemas:
         return {**types, **said, **({"allOf": [rest]} if rest else {})}
 
     def part(self, schema: Schema) -> Parts:
-        """Return the typed form of params or a result, which become a class: an object, or a union of several."""
+        """Return the typed form of params or a result, which become a class: an object, or a union of several.
+
+        They are always objects, so the type of a schema without one is known.
+        """
+        if schema.keys() & _DESCRIBES_OBJECTS and not schema.keys() & _STATES_TYPES:
+            schema = {"type": "object", **schema}
         if (union := root_union(dict(schema), self.branches)) is not None:
             said, keywords = _apart(schema)
             checks: Parts = {} if union.is_exact else {"allOf": [keywords]}
@@ -79,6 +89,11 @@ class TypedSchemas:
         if "object" not in types_of(typed):
             said, keywords = _apart(schema)
             return {**_OPEN, **said, "allOf": [{"type": "object", **keywords}]}
+        if not is_class(typed):
+            # A class has no limits of its own.
+            limits: Parts = {key: typed[key] for key in _COUNTS if key in typed}
+            checks = _joined(limits, rest_of(typed))
+            typed = {**_without(typed, *_COUNTS, "allOf"), **({"allOf": [checks]} if checks else {})}
         # Params and results are objects, so drop any other type that the schema allows.
         return {**typed, "type": "object"}
 
@@ -216,7 +231,7 @@ class TypedSchemas:
 
     def _bases(self, rest: Parts) -> list[Parts]:
         """Return the schemas that `allOf` and `$ref` apply to the same object; none if they form a circle."""
-        if len(self._inheriting) > MAX_LEVELS or self._inherited_count > MAX_SCHEMAS:
+        if len(self._inheriting) > MAX_LEVELS or self._inherited_count > _MOST_INHERITED:
             return []
         targets = [self._target(base) for base in _applied(rest)]
         return [target for target in targets if isinstance(target, dict)]
@@ -344,9 +359,8 @@ def _take_counts(rest: Parts, types: Parts, *keys: str) -> None:
 def _attributes(properties: Parts) -> Iterator[str]:
     """Yield the names of properties that can be attributes in Python, each with a different Python name."""
     taken: set[str] = set()
-    for name in properties:
-        python_name = property_name(name)
-        if python_name is not None and python_name not in taken:
+    for name, python_name in python_names(properties).items():
+        if python_name not in taken:
             taken.add(python_name)
             yield name
 

@@ -6,6 +6,8 @@ to change                            open
 the frame of a job's spec            `job_lint`
 the options under `x-job`            `options_lint`, `option_values`, `params_pointers`
 which schemas are accepted           `schema_lint`
-references, circles, and own values  `meaning_lint`
+keywords without an effect           `idle_keywords`
+references, and own values           `meaning_lint`
+circles of schemas                   `circles`
 ===================================  ==================================================
 """

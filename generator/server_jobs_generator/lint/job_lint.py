@@ -9,11 +9,10 @@ from pathlib import PurePosixPath
 from pydantic import JsonValue
 
 from ..problems.problem import did_you_mean, listed, nearest, shown
-from ..problems.rules import DIALECT_UNKNOWN, NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
+from ..problems.rules import NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
 from ..python.names import class_name_problem, pascal_case, snake_case, spec_name_problem
 from ..read.document import Document, Pointer
-from ..read.keywords import ADVICE, value_problem
-from ..read.normalize import DRAFT7
+from ..read.keywords import ADVICE, DEFINITIONS, value_problem
 from ..read.spec_forms import JOBS, SHARED_BY_JOBS
 from .options_lint import OPTIONS, option_meant
 from .schema_lint import SchemaLint
@@ -22,10 +21,9 @@ PARAMS: Pointer = ("properties", "params")
 RESULT: Pointer = ("properties", "result")
 PARTS = ("params", "result")
 
-_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FRAME = (
     *("$schema", "$comment", "title", "description", "x-job", "type", "properties", "required"),
-    *("additionalProperties", "$defs"),
+    *("additionalProperties", "$defs", "definitions"),
 )
 _INSTEAD: Mapping[str, str] = {
     **dict.fromkeys(("$id", "id", "$anchor"), "a spec is identified by the name of its file; remove it"),
@@ -33,7 +31,6 @@ _INSTEAD: Mapping[str, str] = {
     "name": "the name of a job is its title",
 }
 _JOBS_FRAME = ("$comment", "description", JOBS, *SHARED_BY_JOBS)
-_SHARED_FRAME = frozenset({"$schema", "$id", "$comment", "title", "description", "$defs"})
 
 
 def class_name_of(document: Document, spec_name: str) -> str:
@@ -60,16 +57,17 @@ def lint_job(lint: SchemaLint, spec_name: str) -> None:
             message = f"{shown(key)} is not accepted at the top of a spec{_what_instead(key)}"
             lint.note((key,), UNKNOWN_KEY, message, at_key=True)
         elif key == "$schema":
-            _lint_dialect(lint, value)
+            lint.check_dialect((key,), value)
         elif key in ("$comment", "description") and (mistake := value_problem(key, value)):
             lint.note((key,), *mistake)
-        elif key == "$defs":
+        elif key in DEFINITIONS:
             lint.check_named((key,), value)
         elif key == "additionalProperties" and not isinstance(value, bool):
             lint.note((key,), SPEC_FRAME, f"must be true or false at the top of a spec, not {shown(value)}")
     if root.get("type") != "object":
         lint.note(("type",), SPEC_FRAME, 'a spec must state "type": "object" at the top')
     _lint_parts(lint, root.get("properties", {}), root.get("required", []))
+    lint.check_elsewhere()
 
 
 def lint_jobs(lint: SchemaLint) -> None:
@@ -98,18 +96,21 @@ def lint_jobs(lint: SchemaLint) -> None:
             lint.note((JOBS, name, key), UNKNOWN_KEY, f"{shown(key)} is not accepted here: {where}", at_key=True)
 
 
-def lint_shared(lint: SchemaLint) -> None:
-    """Check a file of shared definitions: a schema, or only `$defs`."""
+def lint_definitions(lint: SchemaLint) -> None:
+    """Check the definitions beside the jobs of a file."""
     root = lint.document.value
-    if not isinstance(root, dict):
-        lint.check((), root)
-        return
-    if "$schema" in root:
-        _lint_dialect(lint, root["$schema"])
-    if root.keys() <= _SHARED_FRAME and not lint.style.untyped:
-        lint.check_named(("$defs",), root.get("$defs", {}))
-    else:
-        lint.check((), {key: value for key, value in root.items() if key != "$schema"})
+    for key, value in root.items() if isinstance(root, dict) else ():
+        if key == "$schema":
+            lint.check_dialect((key,), value)
+        else:
+            lint.check_named((key,), value)
+    lint.check_elsewhere()
+
+
+def lint_shared(lint: SchemaLint) -> None:
+    """Check a file of shared definitions: a schema."""
+    lint.check((), lint.document.value)
+    lint.check_elsewhere()
 
 
 def _lint_names(lint: SchemaLint, spec_name: str) -> None:
@@ -141,14 +142,6 @@ def _what_instead(key: str) -> str:
     if meant in OPTIONS:
         return f" (did you mean {shown(meant)}, in x-job?)"
     return did_you_mean(meant) or f"; use {listed(FRAME)}"
-
-
-def _lint_dialect(lint: SchemaLint, value: JsonValue) -> None:
-    dialects = (_DIALECT, DRAFT7)
-    if not isinstance(value, str) or not (value.rstrip("#") in dialects or value.endswith("spec.schema.json")):
-        known = f"{shown(_DIALECT)} (or the path of spec.schema.json), or {shown(DRAFT7 + '#')}"
-        message = f"must be {known}, not {shown(value)}"
-        lint.note(("$schema",), DIALECT_UNKNOWN, message)
 
 
 def _lint_parts(lint: SchemaLint, properties: JsonValue, required: JsonValue) -> None:

@@ -42,6 +42,8 @@ from ..problems.rules import (
 )
 from ..python.names import folded
 from ..read.document import MAX_PROBLEMS, Document, Pointer
+from ..read.file_report import TooManyProblemsError
+from ..read.keywords import Schema
 from ..sql import OWN_COLUMNS, PARTS, ColumnType, can_be_indexed, redacted_properties, typed_properties
 from .meaning_lint import Fitting
 from .option_values import (
@@ -63,7 +65,6 @@ from .option_values import (
     read_timezone,
 )
 from .params_pointers import ParamsPointers
-from .schema_lint import Schema, TooManyProblemsError
 
 _LONGEST_LIST = 1_000
 _LONGEST_POINTER = 500

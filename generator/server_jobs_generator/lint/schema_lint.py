@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,101 +14,91 @@ from server_jobs.contract.schemas.json_equality import exact, is_finite, key_of
 from server_jobs.contract.schemas.patterns import MAX_SIZE, LargePatternError, PatternError, size_of, translate
 from server_jobs.contract.schemas.run import CheckTooLongError, Run
 
-from ..problems.problem import SpecProblem, Suggestions, did_you_mean, listed, nearest, shown
+from ..problems.problem import Suggestions, did_you_mean, listed, nearest, shown
 from ..problems.rules import (
     ALLOWS_NOTHING,
-    DEFAULT_MISPLACED,
+    DIALECT_UNKNOWN,
     EXTRA_NOT_STATED,
     ITEMS_MISSING,
-    KEYWORD_MISPLACED,
+    KEYWORD_IGNORED,
     KEYWORD_REFUSED,
     KEYWORD_VALUE,
-    LISTED_TWICE,
     NAME_NOT_USABLE,
     NAME_TAKEN,
     NOT_A_SCHEMA,
     PATTERN_REFUSED,
     REQUIRED_UNKNOWN,
-    STRICT,
     TOO_LARGE,
     TYPE_MISSING,
     UNKNOWN_KEYWORD,
     UNKNOWN_TYPE,
-    VENDOR_KEYWORD,
     Mistake,
     Rule,
-    Style,
 )
-from ..python.names import folded, property_name
-from ..read.document import MAX_PROBLEMS, Document, Pointer
+from ..python.names import folded, property_name, python_names
+from ..read.dialects import DIALECTS, draft_of
+from ..read.document import Document, Pointer
+from ..read.file_report import FileReport
 from ..read.keywords import (
     ADVICE,
     BY_TYPE,
+    DEFINITIONS,
     IN_PLACE,
-    KEYWORDS_ELSEWHERE,
-    KNOWN,
-    NEEDS,
     ONE_SCHEMA,
+    PYTHON_NAME,
     SCHEMA_LIST,
     SCHEMA_MAP,
     STATES_VALUES,
     TYPES,
     TYPES_ELSEWHERE,
+    Schema,
+    types_of,
     value_problem,
 )
+from .idle_keywords import idle_keywords, misspelled
 
-Schema = Mapping[str, JsonValue]
-
-MAX_BRANCHES = 100
-MAX_ENUM = 1_000
+MAX_BRANCHES = 1_000
+MAX_ENUM = 10_000
 MAX_PATTERN_SIZE = 100_000
 _MOST_STEPS = 100_000
 
 _PARTIAL = IN_PLACE.union({"contains", "propertyNames"}) - {"anyOf", "oneOf"}
 _UNEVALUATED = frozenset({"unevaluatedItems", "unevaluatedProperties"})
-# Schemas in these keywords only check values and give no types, so a default would have no effect.
-_CHECKED_ONLY = frozenset(
-    {
-        *("not", "if", "then", "else", "dependentSchemas", "contains", "propertyNames", "patternProperties"),
-        *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
-    }
-)
+_WITH_SCHEMAS = ONE_SCHEMA | SCHEMA_LIST | SCHEMA_MAP
 _BRANCHES = frozenset({"anyOf", "oneOf"})
 _STATES_ITEMS = frozenset({"items", "prefixItems", "unevaluatedItems", "const", "enum"})
 _STATES_EXTRAS = frozenset({"additionalProperties", "unevaluatedProperties", "const", "enum"})
-_ANY_KEYWORD_OF_A_TYPE = frozenset[str]().union(*BY_TYPE.values())
 
 _Contradiction = tuple[str, str]
 """The keyword, and the message."""
 
+_OVERRIDE = f'"{PYTHON_NAME}": "other_name"'
 _COUNTS = (("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties", "maxProperties"))
-
-
-class TooManyProblemsError(Exception):
-    """A file has so many problems that the check stops."""
 
 
 @dataclass(slots=True)
 class SchemaLint:
     """Checks the schemas of one document, and collects the problems and the place of every schema.
 
-    `is_partial` marks a schema that only adds to another one, `is_checked_only` one that gives no types, and
-    `is_watched` one with `unevaluatedItems` or `unevaluatedProperties` around it. Raises `TooManyProblemsError` at the
-    two hundredth problem.
+    `is_partial` marks a schema that only adds to another one, `is_watched` one with `unevaluatedItems` or
+    `unevaluatedProperties` around it, and `is_published` one of a whole that states its own dialect. Raises
+    `TooManyProblemsError` at the two hundredth error.
     """
 
     document: Document
-    style: Style = STRICT
     is_partial: bool = False
-    is_checked_only: bool = False
     is_watched: bool = False
-    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
+    is_published: bool = False
+    report: FileReport = field(init=False)
     schemas: list[Pointer] = field(default_factory=list[Pointer])
     pattern_size: int = 0
     suggestions: Suggestions = field(default_factory=Suggestions)
     run: Run = field(default_factory=lambda: Run(_MOST_STEPS))
 
-    def check(self, pointer: Pointer, value: JsonValue, *, at_property: bool = False) -> None:
+    def __post_init__(self) -> None:
+        self.report = FileReport(self.document)
+
+    def check(self, pointer: Pointer, value: JsonValue) -> None:
         """Check the schema at a pointer and every schema below it."""
         if isinstance(value, bool):
             self.schemas.append(pointer)
@@ -118,42 +108,50 @@ class SchemaLint:
             self.note(pointer, NOT_A_SCHEMA, message + as_type)
         else:
             self.schemas.append(pointer)
-            self._check_schema(pointer, value, at_property=at_property, is_partial=self.is_partial)
+            self._check_schema(pointer, value, is_partial=self.is_partial)
+
+    def check_elsewhere(self) -> None:
+        """Check the schemas under unknown keywords that references lead to."""
+        for pointer in self.document.elsewhere:
+            value = self.document.value
+            for token in pointer:
+                value = value[token]  # type: ignore[index]  # it was read there
+            self.check(pointer, value)
 
     def note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
-        """Add a problem."""
-        self.problems.append(self.document.problem(pointer, rule, message, at_key=at_key))
-        if len(self.problems) >= MAX_PROBLEMS:
-            raise TooManyProblemsError
+        """Add an error or a warning."""
+        self.report.add(pointer, rule, message, at_key=at_key)
 
-    def _check_schema(self, pointer: Pointer, schema: Schema, *, at_property: bool, is_partial: bool) -> None:
+    def _check_schema(self, pointer: Pointer, schema: Schema, *, is_partial: bool) -> None:
         types = types_of(schema)
-        outer, self.is_watched = self.is_watched, self.is_watched or bool(schema.keys() & _UNEVALUATED)
-        if not (is_partial or self.style.untyped or schema.keys() & (STATES_VALUES | ADVICE.keys())):
+        outer = self.is_watched, self.is_published
+        self.is_watched = self.is_watched or bool(schema.keys() & _UNEVALUATED)
+        self.is_published = self.is_published or "$schema" in schema
+        if schema and not (is_partial or schema.keys() & (STATES_VALUES | DEFINITIONS | ADVICE.keys())):
             self.note(pointer, TYPE_MISSING, _how_to_state_a_type(schema))
-        allowed = KNOWN if not types else KNOWN - _ANY_KEYWORD_OF_A_TYPE.difference(*(BY_TYPE[name] for name in types))
+        idle = dict(idle_keywords(schema))
         for key, value in schema.items():
-            if key not in allowed:
-                self.note((*pointer, key), *_refusal(key, value, types), at_key=True)
-            elif (needed := NEEDS.get(key, key)) not in schema:
-                message = f"{key} has no effect without {needed}"
-                self.note((*pointer, key), KEYWORD_MISPLACED, message, at_key=True)
-            else:
-                self._check_keyword((*pointer, key), key, value, is_partial=is_partial or "type" in schema)
-        if "default" in schema and (self.is_checked_only or not at_property):
-            message = "a default works only at a property; move it there"
-            if at_property:
-                message = "a default has no effect in a schema that only checks; move it to the object's own properties"
-            self.note((*pointer, "default"), DEFAULT_MISPLACED, message, at_key=True)
+            self._check_keyword((*pointer, key), key, value, idle, is_partial=is_partial or "type" in schema)
         self._check_together(pointer, schema, types, is_partial=is_partial)
-        self.is_watched = outer
+        self.is_watched, self.is_published = outer
 
-    def _check_keyword(self, pointer: Pointer, key: str, value: JsonValue, *, is_partial: bool) -> None:
+    def _check_keyword(
+        self,
+        pointer: Pointer,
+        key: str,
+        value: JsonValue,
+        idle: Mapping[str, Mistake | None],
+        *,
+        is_partial: bool,
+    ) -> None:
         # A partial schema need not repeat the type.
-        outer = self.is_partial, self.is_checked_only
+        outer = self.is_partial
         self.is_partial = self.is_partial or key in _PARTIAL or (key in _BRANCHES and is_partial)
-        self.is_checked_only = self.is_checked_only or key in _CHECKED_ONLY
-        if key in _CHECKS:
+        if key in ADVICE:
+            self.note(pointer, KEYWORD_REFUSED, f"{key} is not accepted: {ADVICE[key]}", at_key=True)
+        elif key in idle and key not in _WITH_SCHEMAS:
+            pass
+        elif key in _CHECKS:
             _CHECKS[key](self, pointer, value)
         elif key == "items" and isinstance(value, list):
             message = "must be one schema, for all items; a list with one for each of the first is prefixItems"
@@ -166,26 +164,35 @@ class SchemaLint:
             self.check_named(pointer, value)
         elif mistake := value_problem(key, value):
             self.note(pointer, *mistake)
-        self.is_partial, self.is_checked_only = outer
+        if key in idle:
+            self._check_idle(pointer, key, value, idle[key])
+        self.is_partial = outer
+
+    def _check_idle(self, pointer: Pointer, key: str, value: JsonValue, warning: Mistake | None) -> None:
+        if (known := misspelled(key, value)) is not None:
+            # Nobody can correct a public schema, and its other readers ignore the keyword too.
+            rule, effect = (KEYWORD_IGNORED, ", and has no effect") if self.is_published else (UNKNOWN_KEYWORD, "")
+            message = f"{shown(key)} is not a keyword of JSON Schema{effect}{did_you_mean(known)}"
+            self.note(pointer, rule, message, at_key=True)
+        # A keyword that references lead into is used.
+        elif warning is not None and not any(pointer == place[: len(pointer)] for place in self.document.elsewhere):
+            self.note(pointer, *warning, at_key=warning[0] is KEYWORD_IGNORED)
 
     def _check_together(self, pointer: Pointer, schema: Schema, types: tuple[str, ...], *, is_partial: bool) -> None:
         """Check combinations of keywords."""
         for key, message in contradictions(schema, types):
             self.note((*pointer, key), ALLOWS_NOTHING, message)
         if "if" in schema and not (schema.keys() & {"then", "else"} or self.is_watched):
-            self.note((*pointer, "if"), KEYWORD_MISPLACED, "if has no effect without then or else", at_key=True)
-        if "discriminator" in schema and not schema.keys() & _BRANCHES:
-            message = "discriminator has no effect without oneOf or anyOf"
-            self.note((*pointer, "discriminator"), KEYWORD_MISPLACED, message, at_key=True)
+            self.note((*pointer, "if"), KEYWORD_IGNORED, "if has no effect without then or else", at_key=True)
         if "object" in types:
             self._check_object(pointer, schema, is_partial=is_partial)
-        if "array" in types and not (is_partial or self.style.untyped) and not schema.keys() & _STATES_ITEMS:
+        if "array" in types and not is_partial and not schema.keys() & _STATES_ITEMS:
             message = "an array must state items: the schema of each item, or true for any value"
             self.note(pointer, ITEMS_MISSING, message)
 
     def _check_object(self, pointer: Pointer, schema: Schema, *, is_partial: bool) -> None:
         builds_on_others = "properties" not in schema and schema.keys() & {"$ref", "allOf", "anyOf", "oneOf"}
-        if not (is_partial or self.style.open_objects or builds_on_others or schema.keys() & _STATES_EXTRAS):
+        if not (is_partial or builds_on_others or schema.keys() & _STATES_EXTRAS):
             message = "must state additionalProperties: false to refuse properties that are not listed, or true"
             self.note(pointer, EXTRA_NOT_STATED, f"an object {message}")
         properties, required = schema.get("properties", {}), schema.get("required")
@@ -199,7 +206,10 @@ class SchemaLint:
         """Check a required property that is not described: a misspelled name, or a property that cannot exist."""
         meant = self.suggestions.nearest_of(name, properties)
         with suppress(CheckTooLongError):
-            if (meant is not None and not schema.get("patternProperties")) or forbids(schema, name, self.run):
+            if forbids(schema, name, self.run):
+                message = f"requires {shown(name)}, which additionalProperties forbids: nothing is allowed"
+                self.note(pointer, ALLOWS_NOTHING, message + did_you_mean(meant))
+            elif meant is not None and not schema.get("patternProperties"):
                 self.note(pointer, REQUIRED_UNKNOWN, f"{shown(name)} is not in properties{did_you_mean(meant)}")
 
     def check_type(self, pointer: Pointer, value: JsonValue) -> None:
@@ -207,7 +217,7 @@ class SchemaLint:
             return
         names = value if isinstance(value, list) else [value]
         if not names or len({shown(name) for name in names}) != len(names):
-            self.note(pointer, LISTED_TWICE if names else KEYWORD_VALUE, "must list different types, at least one")
+            self.note(pointer, KEYWORD_IGNORED if names else KEYWORD_VALUE, "must list different types, at least one")
         for index, name in enumerate(names):
             place = (*pointer, index) if isinstance(value, list) else pointer
             if name not in TYPES:
@@ -243,17 +253,30 @@ class SchemaLint:
             self.note(pointer, KEYWORD_VALUE, f"must be an object of named schemas, not {shown(value)}")
             return
         first_with: dict[str, str] = {}
+        python = python_names(value)
         for name, schema in value.items():
-            self.check((*pointer, name), schema, at_property=True)
-            python_name = property_name(name)
+            self.check((*pointer, name), schema)
+            python_name = python.get(name)
             if python_name is None:
-                message = "gives no name for Python; use a name with letters, digits and '_'"
+                message = f"gives no name for Python; state one: {_OVERRIDE}"
                 self.note((*pointer, name), NAME_NOT_USABLE, f"the property {shown(name)} {message}", at_key=True)
             elif (other := first_with.setdefault(folded(python_name), name)) != name:
-                is_same = property_name(other) == python_name
+                is_same = python[other] == python_name
                 how = f"are both {python_name} in Python" if is_same else "are the same name, written in two ways"
-                message = f"{shown(name)} and {shown(other)} {how}; rename one of them"
+                message = f"{shown(name)} and {shown(other)} {how}; give one of them another name there: {_OVERRIDE}"
                 self.note((*pointer, name), NAME_TAKEN, message, at_key=True)
+
+    def check_python_name(self, pointer: Pointer, value: JsonValue) -> None:
+        if not isinstance(value, str) or property_name(value) != value:
+            message = f"must be a name in Python such as plus_one, not {shown(value)}"
+            self.note(pointer, NAME_NOT_USABLE, message)
+
+    def check_dialect(self, pointer: Pointer, value: JsonValue) -> None:
+        try:
+            draft_of(value)
+        except KeyError:
+            known = listed(map(shown, sorted(DIALECTS)))
+            self.note(pointer, DIALECT_UNKNOWN, f"must be {known}, not {shown(value)}")
 
     def check_required(self, pointer: Pointer, value: JsonValue) -> None:
         if not isinstance(value, list):
@@ -265,7 +288,7 @@ class SchemaLint:
                 message = f"must be the name of a property, not {shown(name)}"
                 self.note((*pointer, index), KEYWORD_VALUE, message)
             elif name in seen:
-                self.note((*pointer, index), LISTED_TWICE, f"{shown(name)} is listed twice")
+                self.note((*pointer, index), KEYWORD_IGNORED, f"{shown(name)} is listed twice")
             else:
                 seen.add(name)
 
@@ -280,7 +303,7 @@ class SchemaLint:
         for index, item in enumerate(value):
             key = key_of(item)
             if key in seen:
-                self.note((*pointer, index), LISTED_TWICE, f"{shown(item)} is listed twice")
+                self.note((*pointer, index), KEYWORD_IGNORED, f"{shown(item)} is listed twice")
             seen.add(key)
 
     def check_pattern(self, pointer: Pointer, value: JsonValue) -> None:
@@ -308,16 +331,9 @@ _CHECKS: Mapping[str, Callable[[SchemaLint, Pointer, JsonValue], None]] = {
     "required": SchemaLint.check_required,
     "dependentRequired": SchemaLint.check_dependent_required,
     "pattern": SchemaLint.check_pattern,
+    PYTHON_NAME: SchemaLint.check_python_name,
+    "$schema": SchemaLint.check_dialect,
 }
-
-
-def types_of(schema: Schema) -> tuple[str, ...]:
-    """Return the known types of a schema, without `integer` if `number` includes it."""
-    stated = schema.get("type")
-    if isinstance(stated, str):
-        return (stated,) if stated in TYPES else ()
-    names = stated if isinstance(stated, list) else [stated]
-    return tuple(name for name in TYPES if name in names and not (name == "integer" and "number" in names))
 
 
 def _type_meant(name: JsonValue) -> str:
@@ -332,23 +348,6 @@ def _how_to_state_a_type(schema: Schema) -> str:
     if implied is not None:
         return f'a schema must state its type; add "type": {shown(implied)}'
     return "a schema must state its type, or use $ref, enum, const, anyOf or oneOf; true allows any value"
-
-
-def _refusal(key: str, value: JsonValue, types: Iterable[str]) -> Mistake:
-    if key in ADVICE:
-        return KEYWORD_REFUSED, f"{key} is not accepted: {ADVICE[key]}"
-    if key.startswith("x-"):
-        return VENDOR_KEYWORD, f"{shown(key)} is not accepted: vendor keywords would have no effect; use $comment"
-    if key not in KNOWN:
-        meant = f"; write {KEYWORDS_ELSEWHERE[key]}" if key in KEYWORDS_ELSEWHERE else nearest(key, KNOWN)
-        is_property = isinstance(value, dict) and not meant
-        where = "; if it is a property, put it into properties" if is_property else ""
-        return UNKNOWN_KEYWORD, f"{shown(key)} is not a keyword of JSON Schema{meant}{where}"
-    if key == "required":
-        where = "the object around it lists there which of its properties are"
-        return KEYWORD_MISPLACED, f"required has no effect on the type {listed(types)}; {where}"
-    owner = next(name for name, keywords in BY_TYPE.items() if key in keywords)
-    return KEYWORD_MISPLACED, f"{key} has no effect on the type {listed(types)}; it belongs to {owner}"
 
 
 def contradictions(schema: Schema, types: tuple[str, ...]) -> Iterator[_Contradiction]:

@@ -13,10 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.contract.json_schema import definitions_of
 
 from ..ir.spec import JobSpec
-from ..lint.schema_lint import Schema
 from ..python.code import (
     WIDTH,
     Alternatives,
@@ -34,10 +32,11 @@ from ..python.code import (
     tuple_of,
 )
 from ..python.code_check import IMPORTABLE, IMPORTS, check_code
+from ..read.keywords import Schema
 from ..sql import properties_of
 from .model_plan import Checked, ClassPlan, Generic, Limited, ModelPlan, Named, PropertyPlan, Type, Union, plan_models
 from .property_types import EXTRAS, PropertyTypes, Types
-from .type_text import DefaultValue, TypeText, exploded, flat, is_breakable
+from .type_text import DEFINITIONS, DefaultValue, TypeText, exploded, flat, is_breakable, refers
 
 _INDENT = 4
 
@@ -62,7 +61,7 @@ def render_all_models(jobs: Sequence[JobSpec], types: PropertyTypes | None = Non
     `types` may have answers of earlier runs.
     """
     types = types or PropertyTypes()
-    plans = [plan_models(job, IMPORTABLE) for job in jobs]
+    plans = [plan_models(job, {*IMPORTABLE, DEFINITIONS}) for job in jobs]
     types.ask(plans)
     texts = [_Module(job, plan, types.of(plan)).text() for job, plan in zip(jobs, plans, strict=True)]
     for text in texts:
@@ -83,7 +82,7 @@ class _Module:
     def text(self) -> str:
         models = [self._model(plan) for plan in self._plan.classes.values()]
         dicts = [] if self._job.is_earlier else [self._typed_dict(plan) for plan in self._classes_of_params()]
-        head = [header(self._job.path), docstring(self._about()), *self._imports()]
+        head = [header(self._job.path), docstring(self._about()), *self._imports(), *self._definitions()]
         return "\n\n".join(head) + "\n\n\n" + "\n\n\n".join([*models, *dicts]) + "\n"
 
     def _about(self) -> str:
@@ -100,6 +99,12 @@ class _Module:
         for block in (sorted(used.keys() - set(others)), [module for module in others if module in used]):
             if block:
                 yield Code("\n".join(used[module] for module in sorted(block)))
+
+    def _definitions(self) -> Iterator[str]:
+        """Yield the definitions that the checks share."""
+        if self._plan.shared:
+            text = Text(json.dumps(self._plan.shared, ensure_ascii=False))
+            yield f"{DEFINITIONS} = {lay_out(text, 0, len(f'{DEFINITIONS} = '))}"
 
     def _model(self, plan: ClassPlan) -> str:
         lines = [self._class_line(plan)]
@@ -121,6 +126,8 @@ class _Module:
         items.append(("extra=", literal("forbid" if plan.extras is None else "allow")))
         if plan.checks is not None:
             items.append(("checks=", Text(plan.checks)))
+            if self._plan.shared and refers(plan.checks):
+                items.append(("definitions=", Code(DEFINITIONS)))
         if hidden := self._hidden.get(plan.token):
             items.append(("hidden=", tuple_of([Text(name) for name in sorted(hidden)])))
         return lay_out(Group(f"class {plan.name}(", tuple(items), ")"), 0, 0, ":")
@@ -194,7 +201,7 @@ class _Module:
         if plan.extras is None or plan.checks is None:
             return False
         checks = json.loads(plan.checks)
-        named = properties_of(checks, definitions_of(checks))
+        named = properties_of(checks, self._plan.shared)
         return not named.keys() <= {item.json_name for item in plan.properties}
 
     def _key_type(self, plan: ClassPlan, item: PropertyPlan) -> Expression:

@@ -14,20 +14,28 @@ from dataclasses import dataclass, field, replace
 from pydantic import JsonValue
 from server_jobs.contract.formats import FORMATS
 from server_jobs.contract.json_schema import definitions_of
+from server_jobs.contract.schemas.checker import Checker, Compiler, Within
 from server_jobs.contract.schemas.patterns import translate
 
 from ..ir.spec import JobSpec
-from ..ir.typed_form import is_class, referenced_name, rest_of, self_contained
+from ..ir.typed_form import (
+    DEFINITIONS,
+    is_class,
+    referenced_name,
+    rest_of,
+    self_contained,
+    without_annotations,
+)
 from ..ir.typed_schema import TypedSchemas
-from ..lint.schema_lint import Schema, types_of
-from ..python.names import ClassNames, pascal_case, property_name
-from ..read.keywords import ANNOTATIONS
+from ..python.names import ClassNames, pascal_case, python_names
+from ..read.keywords import ANNOTATIONS, Schema, types_of
 
 FORMAT_TYPES = {name: "".join(map(str.capitalize, name.split("-"))) for name in FORMATS}
 """The names of our format types, by `format`."""
 
 Scalar = str | int | float | bool | None
 
+_LONGEST_COPY = 500
 _MODULE_OF_TYPES = "server_jobs.contract.formats"
 _RANGE = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
 _LIMITS: Mapping[str, Mapping[str, str]] = {
@@ -150,7 +158,8 @@ class ModelPlan:
     """The classes of a module by token, nested classes first.
 
     `params` and `result` are two of the tokens; `result` is None if the job has none. `tokens` maps the `id` of a
-    schema to the token of its class. All schemas are typed schemas.
+    schema to the token of its class. All schemas are typed schemas, except `shared`: the definitions that checks refer
+    to, as the spec states them.
     """
 
     classes: Mapping[str, ClassPlan]
@@ -158,6 +167,11 @@ class ModelPlan:
     result: str | None
     definitions: Schema
     tokens: Mapping[int, str]
+    shared: Schema
+
+    def checker(self, schema: str) -> Checker:
+        """Return the checker of a check."""
+        return Checker(json.loads(schema), Compiler(Within({"$defs": self.shared})))
 
     def target(self, schema: JsonValue) -> JsonValue:
         """Return the schema at the end of a chain of references."""
@@ -179,7 +193,7 @@ def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
     params = planner.plan_class(typed.part(job.params), params_name)
     result = planner.plan_class(typed.part(job.result), result_name) if job.has_result else None
     classes = {plan.token: plan for plan in planner.done}
-    return ModelPlan(classes, params, result, planner.definitions, planner.tokens)
+    return ModelPlan(classes, params, result, planner.definitions, planner.tokens, planner.shared())
 
 
 @dataclass(slots=True)
@@ -190,6 +204,12 @@ class _Planner:
     tokens: dict[int, str] = field(default_factory=dict[int, str])
     done: list[ClassPlan] = field(default_factory=list[ClassPlan])
     parts: dict[str, PartPlan] = field(default_factory=dict[str, PartPlan])
+    checks: list[JsonValue] = field(default_factory=list[JsonValue])
+
+    def shared(self) -> Schema:
+        """Return the definitions that the checks reach, sorted by name."""
+        reached = definitions_of(self_contained({"allOf": self.checks}, self.stated))
+        return {name: without_annotations(schema) for name, schema in reached.items()}
 
     def plan_class(self, schema: Schema, name: str) -> str:
         """Plan the class for a schema, and return its token. Assign the token first: the schema may refer to itself."""
@@ -212,8 +232,9 @@ class _Planner:
         properties, required = plan.schema.get("properties", {}), plan.schema.get("required", [])
         if not isinstance(properties, dict) or not isinstance(required, list):
             raise TypeError(f"{plan.name} has not passed the lint")
+        names = python_names(properties)
         for json_name, schema in properties.items():
-            token, python_name = f"p{len(plan.properties) + 1}", property_name(json_name)
+            token, python_name = f"p{len(plan.properties) + 1}", names.get(json_name)
             if python_name is None:
                 raise ValueError(f"the property {json_name!r} of {plan.name} has not passed the lint")
             type_plan = self._type(schema, pascal_case(json_name), plan.name)
@@ -242,13 +263,19 @@ class _Planner:
         return self._part(PartPlan(question, checks=self._text(rest)))
 
     def _text(self, rest: JsonValue) -> str:
-        whole = self_contained(rest, self.stated) if isinstance(rest, dict) else rest
-        return json.dumps(whole, ensure_ascii=False)
+        check = without_annotations(rest)
+        self.checks.append(check)
+        return json.dumps(check, ensure_ascii=False)
 
     def _question_of_types(self, schema: Schema, wanted: str, parent: str) -> JsonValue:
         name = referenced_name(dict(schema))
         if name is not None:
             target = self.definitions[name]
+            rest = rest_of(target)
+            if isinstance(target, dict) and rest is not True and not is_class(target) and _is_large(rest):
+                # Several properties then share the check of the whole definition.
+                types = self._question_of_types(target, name, parent)
+                return self._part(PartPlan(types, checks=self._text({"$ref": f"{DEFINITIONS}{name}"})))
             return self._question(target, name, parent)
         branches = schema.get("anyOf", schema.get("oneOf"))
         if isinstance(branches, list):
@@ -301,6 +328,11 @@ class _Planner:
                 return {"type": kind, "items": self._question(schema.get("items", True), f"{wanted}Item", parent)}
             case _:
                 return {"type": kind}
+
+
+def _is_large(check: JsonValue) -> bool:
+    """Return whether a check is much longer than a reference to it."""
+    return len(json.dumps(check)) > _LONGEST_COPY
 
 
 def _named(name: str) -> dict[str, JsonValue]:

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import JsonValue
 from server_jobs.contract.canonical_text import read_date_time, read_ipv6, read_uuid
-from server_jobs.contract.schemas.checker import Checker
 from server_jobs.contract.schemas.json_equality import whole
 
 from ..lint.meaning_lint import Fitting
-from ..lint.schema_lint import Schema, types_of
 from ..python.code import Alternatives, Code, Expression, Group, Text, call, lay_out, literal, tuple_of
 from ..read.document import Document
+from ..read.keywords import Schema, types_of
 from ..read.library import Library, Location
 from .model_plan import Checked, Choice, ClassPlan, Generic, Limited, ModelPlan, Named, Scalar, Type, Union, members_of
 
@@ -40,6 +39,15 @@ _IN_MODELS = {_ANYTHING: "Json", "float": "Number", "int": "Integer"}
 # These marks follow the limits, and make one schema of type and limits.
 _MARKS = {"float": "JsonNumber", "int": "JsonInteger"}
 _ORDER = ("ge", "gt", "le", "lt", "multiple_of", "min_length", "max_length", "pattern")
+
+
+DEFINITIONS = "DEFINITIONS"
+"""The constant of a module with the definitions that its checks share."""
+
+
+def refers(check: str) -> bool:
+    """Return whether the JSON text of a check has references. One without may look as if it had."""
+    return '"$ref"' in check
 
 
 def _plain_value(value: JsonValue) -> Code:
@@ -229,7 +237,7 @@ class TypeText:
         """Return whether the type accepts null."""
         match one:
             case Checked(inner, schema):
-                return self.is_nullable(inner) and Checker(json.loads(schema)).fits(None)
+                return self.is_nullable(inner) and self.plan.checker(schema).fits(None)
             case Limited(inner, _):
                 return self.is_nullable(inner)
             case Union(members):
@@ -242,7 +250,8 @@ class TypeText:
                 return name in ("None", _ANYTHING)
 
     def _checked(self, one: Checked, arguments: dict[str, Expression]) -> Expression:
-        inner, check = self.in_model(one.type, **arguments), call(self.used("Checked"), Text(one.schema))
+        shared = [Code(DEFINITIONS)] if self.plan.shared and refers(one.schema) else []
+        inner, check = self.in_model(one.type, **arguments), call(self.used("Checked"), Text(one.schema), *shared)
         if isinstance(inner, Group) and inner.opening == "Annotated[":
             return replace(inner, items=(*inner.items, ("", check)))
         return self._generic("Annotated", [inner, check])

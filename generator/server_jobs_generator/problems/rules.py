@@ -7,35 +7,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .verdict import Verdict
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of mistake. `id` never changes, because users write it into files."""
+    """One kind of mistake. `id` never changes, because users write it into files.
+
+    With the verdict `WARN`, the spec is accepted, and each run repeats the warning.
+    """
 
     id: str
+    verdict: Verdict = Verdict.FAIL
 
 
 Mistake = tuple[Rule, str]
 """A broken rule, and the message."""
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """The rules that a project can turn off in `[tool.server-jobs] allow`, and one that it cannot.
-
-    If `untyped` is False, every schema must state a type; otherwise a missing `type` allows any type. If `open_objects`
-    is False, every object must state `additionalProperties`; otherwise a missing one allows other properties. If
-    `idle_keywords` is False, keywords without an effect are errors; otherwise they are ignored.
-    """
-
-    untyped: bool = False
-    open_objects: bool = False
-    idle_keywords: bool = False
-
-
-STRICT = Style()
-OF_THE_PAST = Style(untyped=True, open_objects=True, idle_keywords=True)
-"""The style of released specs, which cannot be changed any more. The checks at their time knew what was allowed."""
 
 
 # A file as a whole.
@@ -66,23 +53,21 @@ PART_NOT_AN_OBJECT = Rule("PART_NOT_AN_OBJECT")
 
 # Schemas.
 NOT_A_SCHEMA = Rule("NOT_A_SCHEMA")
-TYPE_MISSING = Rule("TYPE_MISSING")
+TYPE_MISSING = Rule("TYPE_MISSING", Verdict.WARN)
 UNKNOWN_TYPE = Rule("UNKNOWN_TYPE")
 UNKNOWN_KEYWORD = Rule("UNKNOWN_KEYWORD")
-VENDOR_KEYWORD = Rule("VENDOR_KEYWORD")
 KEYWORD_REFUSED = Rule("KEYWORD_REFUSED")
-KEYWORD_MISPLACED = Rule("KEYWORD_MISPLACED")
+KEYWORD_IGNORED = Rule("KEYWORD_IGNORED", Verdict.WARN)
 KEYWORD_VALUE = Rule("KEYWORD_VALUE")
 ALLOWS_NOTHING = Rule("ALLOWS_NOTHING")
-EXTRA_NOT_STATED = Rule("EXTRA_NOT_STATED")
-REQUIRED_UNKNOWN = Rule("REQUIRED_UNKNOWN")
-ITEMS_MISSING = Rule("ITEMS_MISSING")
-UNKNOWN_FORMAT = Rule("UNKNOWN_FORMAT")
+EXTRA_NOT_STATED = Rule("EXTRA_NOT_STATED", Verdict.WARN)
+REQUIRED_UNKNOWN = Rule("REQUIRED_UNKNOWN", Verdict.WARN)
+ITEMS_MISSING = Rule("ITEMS_MISSING", Verdict.WARN)
+UNKNOWN_FORMAT = Rule("UNKNOWN_FORMAT", Verdict.WARN)
 PATTERN_REFUSED = Rule("PATTERN_REFUSED")
-DEFAULT_MISPLACED = Rule("DEFAULT_MISPLACED")
-DEFAULT_DOES_NOT_FIT = Rule("DEFAULT_DOES_NOT_FIT")
-EXAMPLE_DOES_NOT_FIT = Rule("EXAMPLE_DOES_NOT_FIT")
-VALUE_DOES_NOT_FIT = Rule("VALUE_DOES_NOT_FIT")
+DEFAULT_DOES_NOT_FIT = Rule("DEFAULT_DOES_NOT_FIT", Verdict.WARN)
+EXAMPLE_DOES_NOT_FIT = Rule("EXAMPLE_DOES_NOT_FIT", Verdict.WARN)
+VALUE_DOES_NOT_FIT = Rule("VALUE_DOES_NOT_FIT", Verdict.WARN)
 
 # References.
 REFERENCE_OUTSIDE = Rule("REFERENCE_OUTSIDE")

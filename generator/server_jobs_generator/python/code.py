@@ -148,6 +148,9 @@ def listing_order(word: str) -> tuple[object, ...]:
     return _kind(word), _natural(word)
 
 
+_WORD = re.compile("[^ ]* ?", re.DOTALL)
+
+
 def lay_out(expression: Expression, indent: int, column: int, tail: str = "") -> Code:
     """Lay out an expression that starts at `column` of a line indented by `indent`, followed by `tail`.
 
@@ -244,17 +247,22 @@ def _escape(character: str, quote: str) -> str:
 
 def _pieces(value: str) -> Iterator[str]:
     """Split a text after spaces if possible, so that the pieces read well."""
-    start = length = 0
+    start = end = length = 0
     quotes = {"'": 0, '"': 0}
-    for end, character in enumerate(value, 1):
-        if character in quotes:
-            quotes[character] += 1
-        # Both quotes of the literal count, and the rarer quote inside is escaped.
-        length += len(_escape(character, "\\"))
-        written = length + 2 + min(quotes.values())
-        if written >= _PIECE or (written >= _PIECE * 3 // 4 and character == " "):
-            yield value[start:end]
-            start, length, quotes = end, 0, {"'": 0, '"': 0}
+    for word in _WORD.findall(value):
+        # Most words are plain and fit. Only the others are read by character.
+        is_plain = (
+            word.isprintable() and "\\" not in word and length + 2 * len(word) + 2 + max(quotes.values()) < _PIECE
+        )
+        for part in (word,) if is_plain else word:
+            end += len(part)
+            length += len(part) if is_plain else len(_escape(part, "\\"))
+            quotes = {quote: count + part.count(quote) for quote, count in quotes.items()}
+            # Both quotes of the literal count, and the rarer quote inside is escaped.
+            written = length + 2 + min(quotes.values())
+            if written >= _PIECE or (written >= _PIECE * 3 // 4 and part.endswith(" ")):
+                yield value[start:end]
+                start, length, quotes = end, 0, dict.fromkeys(quotes, 0)
     if start < len(value):
         yield value[start:]
 

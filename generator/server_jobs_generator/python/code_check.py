@@ -90,6 +90,8 @@ class _Checker:
                 extras = all(self._is_setting(keyword, base) for keyword in keywords)
                 hides = base != "TypedDict" and any(map(_hides_a_name, node.body))
                 return extras and not hides and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
+            case ast.Assign(targets=[ast.Name("DEFINITIONS")], value=value):
+                return _is_string(value)
             case ast.Assign(targets=[ast.Name(name)], value=ast.Call(func=ast.Name("TypedDict"), keywords=[]) as call):
                 return name not in IMPORTABLE and self._is_typed_dict(name, call.args)
             case ast.Assign(
@@ -104,6 +106,8 @@ class _Checker:
         value = keyword.value
         if keyword.arg == "checks" and base == "CheckedModel":
             return _is_string(value)
+        if keyword.arg == "definitions" and base == "CheckedModel":
+            return _is_definitions(value)
         if keyword.arg == "hidden" and base in ("JobModel", "CheckedModel"):
             return isinstance(value, ast.Tuple) and all(map(_is_string, value.elts))
         return keyword.arg == "extra" and isinstance(value, ast.Constant) and value.value in ("forbid", "allow")
@@ -175,12 +179,16 @@ def _is_metadata(node: ast.expr) -> bool:
     match node:
         case ast.Call(func=ast.Name("Exact" | "JsonInteger" | "JsonNumber" | "JsonTuple"), args=[], keywords=[]):
             return True
-        case ast.Call(func=ast.Name("Checked"), args=[schema], keywords=[]):
-            return _is_string(schema)
+        case ast.Call(func=ast.Name("Checked"), args=[schema, *shared], keywords=[]):
+            return _is_string(schema) and len(shared) <= 1 and all(map(_is_definitions, shared))
         case ast.Call(func=ast.Name("Field"), args=[], keywords=keywords):
             return all(keyword.arg in _FIELD_ARGUMENTS and _is_plain(keyword.value) for keyword in keywords)
         case _:
             return False
+
+
+def _is_definitions(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "DEFINITIONS"
 
 
 def _elements(node: ast.expr) -> list[ast.expr]:

@@ -6,9 +6,11 @@ import builtins
 import keyword
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import chain, count
+from typing import cast
 
 from server_jobs.contract.model import JobModel
 
@@ -107,6 +109,63 @@ def property_name(json_name: str) -> str | None:
     if keyword.iskeyword(name) or name in _MODEL_ATTRIBUTES or name in USED_IN_CLASSES:
         return f"{name}_"
     return name
+
+
+# Words for characters that a name in Python cannot have. Inside of a name, `-` and a space only separate words.
+_SIGNS = {
+    "+": "plus",
+    "$": "dollar",
+    "@": "at",
+    "#": "hash",
+    "*": "star",
+    ".": "dot",
+    "/": "slash",
+    "~": "tilde",
+    "!": "not",
+    "&": "and",
+    "%": "percent",
+    ":": "colon",
+    "<": "less",
+    ">": "greater",
+    "=": "equal",
+    "?": "question",
+}
+
+
+def python_names(properties: Mapping[str, object]) -> dict[str, str]:
+    """Return the attributes of an object's properties by their JSON names; properties without one are absent.
+
+    Each has its `property_name`, or the `x-python-name` of its schema. Of several with the same name, those with a sign
+    spell it out: `+1` is `plus_1`, and `_name` beside `name` is `name_`.
+
+    >>> python_names({"name": True, "_name": True, "$name": True})
+    {'name': 'name', '_name': 'name_', '$name': 'dollar_name'}
+    """
+    stated = {name: _override(schema) or property_name(name) for name, schema in properties.items()}
+    counts = Counter(folded(found) for found in stated.values() if found is not None)
+    names: dict[str, str] = {}
+    for name, found in stated.items():
+        is_taken = found is None or counts[folded(found)] > 1
+        spelled = _spelled(name) if is_taken and _override(properties[name]) is None else None
+        if (chosen := spelled or found) is not None:
+            names[name] = chosen
+    return names
+
+
+def _override(schema: object) -> str | None:
+    value = cast("Mapping[str, object]", schema).get("x-python-name") if isinstance(schema, Mapping) else None
+    return value if isinstance(value, str) and property_name(value) == value else None
+
+
+def _spelled(json_name: str) -> str | None:
+    """Return the attribute for a name with its signs as words; None for a name without signs."""
+    words = [f" {_SIGNS[char]} " if char in _SIGNS else char for char in json_name]
+    if json_name.startswith("-"):
+        words[0] = "minus "
+    if words != list(json_name):
+        return property_name("".join(words))
+    found = property_name(json_name)
+    return f"{found}_" if json_name.startswith("_") and found is not None else None
 
 
 class ClassNames:

@@ -27,8 +27,8 @@ from ..problems.rules import COMMENT, DUPLICATE_KEY, JSON_SYNTAX, NOT_UTF8, TOO_
 from .json_scalars import Scalar, Slip, UnreadableScalarError, next_word, read_key, read_scalar, read_string
 from .yaml_reader import Place, YamlReader
 
-MAX_FILE_BYTES = 1024 * 1024
-MAX_NODES = 20_000
+MAX_FILE_BYTES = 8 * 1024 * 1024
+MAX_NODES = 500_000
 MAX_DEPTH = 64
 MAX_PROBLEMS = 200
 
@@ -56,7 +56,7 @@ class Document:
     """A parsed file. `path` is relative to the project's root; `value` is the result of `json.loads`.
 
     `count` is the number of values in the file. `written` maps pointers that a translation moved back to their pointers
-    in the file.
+    in the file. `elsewhere` are the schemas under unknown keywords that references lead to.
     """
 
     path: str
@@ -64,6 +64,7 @@ class Document:
     value: JsonValue
     count: int = 0
     written: Mapping[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
+    elsewhere: tuple[Pointer, ...] = ()
 
     def problem(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> SpecProblem:
         """Return a problem at the value with that pointer (or at its key), or at its nearest parent."""
@@ -269,9 +270,11 @@ class _Reader:
 
     def close(self, opened: int) -> None:
         """Move behind a closing bracket. One with less indentation than its opening line closes something else."""
-        line = self.line_before(self.at)
-        if self.crooked is None and not line.strip() and len(line) < self.indentation(opened):
-            self.crooked = opened
+        # A bracket behind something else on its line is not indented. Files of one long line have no other.
+        if self.crooked is None and self.text[self.at - 1] in "\n\t ":
+            line = self.line_before(self.at)
+            if not line.strip() and len(line) < self.indentation(opened):
+                self.crooked = opened
         self.at += 1
 
     def line_before(self, at: int) -> str:

@@ -1,7 +1,7 @@
-"""The JSON Schema keywords that a spec may use, their values, and replacements for the others.
+"""The keywords of JSON Schema 2020-12, their values, and replacements for keywords of other languages.
 
-Every accepted keyword is enforced, by the types of the generated model or by an additional check. A new keyword needs a
-proof in the table of `tests/generator/models/test_models_enforce_the_schema.py`.
+Every keyword here is an annotation, or is enforced by the types of the generated model or by an additional check. A new
+keyword needs a proof in the table of `tests/generator/models/test_models_enforce_the_schema.py`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 
 from pydantic import JsonValue
-from server_jobs.contract.formats import FORMATS
-from server_jobs.contract.schemas.content import ENCODINGS, MEDIA_TYPES
 from server_jobs.contract.schemas.uris import is_iri_reference
 
-from ..problems.problem import listed, nearest, shown
-from ..problems.rules import KEYWORD_VALUE, NUMBER_OUT_OF_RANGE, UNKNOWN_FORMAT, Mistake
+from ..problems.problem import shown
+from ..problems.rules import KEYWORD_VALUE, NUMBER_OUT_OF_RANGE, Mistake
+
+Schema = Mapping[str, JsonValue]
 
 TYPES = ("string", "integer", "number", "boolean", "null", "object", "array")
 
@@ -51,9 +50,18 @@ KEYWORDS_ELSEWHERE: Mapping[str, str] = {
 }
 """Replacements for the keywords of other languages."""
 
-ANNOTATIONS = frozenset(
-    {"title", "description", "$comment", "default", "examples", "deprecated", "discriminator", "$defs"}
-)
+PYTHON_NAME = "x-python-name"
+"""The name of a property in Python, where two properties would have the same one."""
+
+DEFINITIONS = frozenset({"$defs", "definitions"})
+
+ANNOTATIONS = DEFINITIONS | {
+    *("title", "description", "$comment", "default", "examples", "deprecated", "readOnly", "writeOnly", PYTHON_NAME)
+}
+"""The keywords that restrict no value."""
+
+OTHER_ANNOTATIONS = frozenset({"$schema", "$vocabulary", "discriminator", "externalDocs", "xml"})
+"""Keywords of JSON Schema and OpenAPI that nobody expects to restrict a value. They are left out."""
 
 _NUMERIC = frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"})
 
@@ -85,15 +93,6 @@ ANY_TYPE = frozenset({"type", "$ref", "enum", "const", "allOf", "anyOf", "oneOf"
 STATES_VALUES = frozenset({"type", "$ref", "enum", "const", "allOf", "anyOf", "oneOf"})
 """The keywords of which a schema needs at least one to state its values."""
 
-NEEDS: Mapping[str, str] = {
-    "then": "if",
-    "else": "if",
-    "minContains": "contains",
-    "maxContains": "contains",
-    "contentSchema": "contentMediaType",
-}
-"""The keywords that have no effect without another one."""
-
 ONE_SCHEMA = frozenset(
     {
         *("items", "additionalProperties", "contains", "propertyNames", "unevaluatedItems", "unevaluatedProperties"),
@@ -101,7 +100,7 @@ ONE_SCHEMA = frozenset(
     }
 )
 SCHEMA_LIST = frozenset({"prefixItems", "allOf", "anyOf", "oneOf"})
-SCHEMA_MAP = frozenset({"properties", "patternProperties", "dependentSchemas", "$defs"})
+SCHEMA_MAP = DEFINITIONS | {"properties", "patternProperties", "dependentSchemas"}
 """The keywords whose value is one schema, a list of schemas, or an object of schemas."""
 
 IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
@@ -109,22 +108,9 @@ IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "d
 
 _APPLIED = IN_PLACE - {"not"}
 
+_DYNAMIC = "it depends on the schemas around it; use $ref with a JSON pointer (#/$defs/…)"
 ADVICE: Mapping[str, str] = {
-    "dependencies": "it belongs to an older draft; use dependentRequired or dependentSchemas",
-    "additionalItems": "it belongs to an older draft; use prefixItems with items: false",
-    "components": "it belongs to OpenAPI; use $defs, or a file under specs/shared/",
-    "definitions": "it belongs to an older draft; use $defs",
-    "nullable": 'it belongs to OpenAPI; use "type": ["…", "null"]',
-    "example": "it belongs to OpenAPI; use examples, with a list",
-    "readOnly": "params are only read and results only written; remove it",
-    "writeOnly": "params are only read and results only written; remove it",
-    "id": "references are relative to the file; remove it",
-    "$dynamicAnchor": "reference the place with a JSON pointer (#/$defs/…), and remove it",
-    "$dynamicRef": "use $ref",
-    "$recursiveRef": "use $ref",
-    "$recursiveAnchor": "use $ref with a JSON pointer (#/$defs/…)",
-    "$vocabulary": "it belongs to meta-schemas; remove it",
-    "$schema": "it belongs to the top of a file; remove it",
+    **dict.fromkeys(("$dynamicAnchor", "$dynamicRef", "$recursiveAnchor", "$recursiveRef"), _DYNAMIC),
     "x-job": "it belongs to the top of a job's spec; remove it",
 }
 """The reason why a known keyword is rejected, and its replacement."""
@@ -137,6 +123,15 @@ _COUNTS = (
     *("minLength", "maxLength", "minItems", "maxItems", "minContains", "maxContains"),
     *("minProperties", "maxProperties"),
 )
+
+
+def types_of(schema: Schema) -> tuple[str, ...]:
+    """Return the known types of a schema, without `integer` if `number` includes it."""
+    stated = schema.get("type")
+    if isinstance(stated, str):
+        return (stated,) if stated in TYPES else ()
+    names = stated if isinstance(stated, list) else [stated]
+    return tuple(name for name in TYPES if name in names and not (name == "integer" and "number" in names))
 
 
 def inner_schemas(schema: JsonValue | Mapping[str, JsonValue]) -> Iterator[tuple[tuple[str | int, ...], JsonValue]]:
@@ -160,17 +155,6 @@ def value_problem(keyword: str, value: JsonValue) -> Mistake | None:
     """Return the problem of a keyword's value; None if it is valid, or if the value alone does not decide."""
     check = _CHECKS.get(keyword)
     return check(value) if check is not None else None
-
-
-def _format(value: JsonValue) -> Mistake | None:
-    if not isinstance(value, str):
-        return _text(value)
-    if value in FORMATS:
-        return None
-    known = nearest(value, FORMATS)
-    use = f"use {listed(sorted(FORMATS))}, or pattern"
-    message = f"the format {shown(value)} is not supported: it would not be enforced{known}; {use}"
-    return UNKNOWN_FORMAT, message
 
 
 def _count(value: JsonValue) -> Mistake | None:
@@ -208,25 +192,6 @@ def _identifier(value: JsonValue) -> Mistake | None:
     return KEYWORD_VALUE, f"must be a URI such as https://example.com/address, not {shown(value)}"
 
 
-def _discriminator(value: JsonValue) -> Mistake | None:
-    example = 'must be an object such as {"propertyName": "kind"}'
-    if not isinstance(value, dict) or not isinstance(value.get("propertyName"), str):
-        return KEYWORD_VALUE, f"{example}, not {shown(value)}"
-    mapping = value.get("mapping", {})
-    if not isinstance(mapping, dict) or not all(isinstance(target, str) for target in mapping.values()):
-        known = 'its mapping must be an object such as {"email": "#/$defs/Email"}'
-        return KEYWORD_VALUE, f"{known}, not {shown(mapping)}"
-    unknown = sorted(value.keys() - {"propertyName", "mapping"})
-    return (KEYWORD_VALUE, f"{example}, without {shown(unknown[0])}") if unknown else None
-
-
-def _one_of(known: tuple[str, ...], value: JsonValue) -> Mistake | None:
-    if value in known:
-        return None
-    message = f"{shown(value)} is not supported: it would not be enforced; use {listed(known)}, or leave it out"
-    return KEYWORD_VALUE, message
-
-
 def _text(value: JsonValue) -> Mistake | None:
     return None if isinstance(value, str) else (KEYWORD_VALUE, f"must be a text, not {shown(value)}")
 
@@ -240,17 +205,15 @@ def _list(value: JsonValue) -> Mistake | None:
 
 
 _CHECKS: Mapping[str, Callable[[JsonValue], Mistake | None]] = {
-    "format": _format,
     "multipleOf": _divisor,
     "deprecated": _flag,
-    "discriminator": _discriminator,
     "uniqueItems": _flag,
     "$anchor": _anchor,
     "$id": _identifier,
-    "contentEncoding": partial(_one_of, ENCODINGS),
-    "contentMediaType": partial(_one_of, MEDIA_TYPES),
     "examples": _list,
     **dict.fromkeys(_COUNTS, _count),
     **dict.fromkeys(("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), _number),
-    **dict.fromkeys(("$ref", "$comment", "title", "description"), _text),
+    **dict.fromkeys(("readOnly", "writeOnly"), _flag),
+    **dict.fromkeys(("$ref", "$comment", "title", "description", "format"), _text),
+    **dict.fromkeys(("contentEncoding", "contentMediaType"), _text),
 }

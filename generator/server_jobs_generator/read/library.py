@@ -373,6 +373,6 @@ def _fragments(document: Document) -> Iterator[tuple[str, str]]:
     while pending:
         pointer, schema = pending.pop()
         anchor = schema.get("$anchor") if isinstance(schema, dict) else None
-        names = [anchor, pointer[-1] if pointer[-2:-1] == ("$defs",) else None]
+        names = [anchor, pointer[-1] if pointer[-2:-1] in (("$defs",), ("definitions",)) else None]
         yield from ((name, f"#{pointer_to(document.as_written(pointer))}") for name in names if isinstance(name, str))
         pending += (((*pointer, *place), inner) for place, inner in inner_schemas(schema))

@@ -1,144 +1,30 @@
-"""Rewrite schemas, so that every later stage sees one dialect, and one kind of reference."""
+"""Rewrite references by name or URI, so that every later stage sees one kind: a path and a pointer."""
 
 from __future__ import annotations
 
 import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
-from urllib.parse import quote, urljoin
+from urllib.parse import quote, unquote, urljoin
 
 from pydantic import JsonValue
 from server_jobs.contract.values import at_pointer, pointer_to
 
 from ..problems.problem import SpecProblem, shown
-from ..problems.rules import KEYWORD_MISPLACED, NAME_TAKEN, UNKNOWN_KEYWORD
+from ..problems.rules import NAME_TAKEN
 from .document import MAX_PROBLEMS, Document, Pointer
 from .keywords import inner_schemas
-
-DRAFT7 = "http://json-schema.org/draft-07/schema"
-
-_UNKNOWN: Mapping[str, str] = {
-    "$anchor": 'write "$id": "#name"',
-    "$defs": "write definitions",
-    "dependentRequired": "write dependencies",
-    "dependentSchemas": "write dependencies",
-    "prefixItems": "write items, with a list",
-    "unevaluatedItems": "write additionalItems",
-    "unevaluatedProperties": "write additionalProperties",
-    **dict.fromkeys(("$dynamicAnchor", "$dynamicRef", "contentSchema", "maxContains", "minContains"), "remove it"),
-}
-"""The keywords of later drafts, with their equivalents in draft 7."""
-
-_ALLOWED_WITH_REFERENCE = frozenset({"$ref", "$schema", "$comment", "title", "description", "definitions"})
-"""Keywords allowed beside a `$ref` there, because they restrict no value."""
-
-_NO_EFFECT = (
-    'has no effect beside $ref in draft 7; write "allOf": [{"$ref": …}] instead of $ref, '
-    "or use draft 2020-12, where both hold"
-)
-
-Parts = dict[str, JsonValue]
+from .library import file_of
 
 _ROOT = "specs:/"
 """The URI of `specs/`, for files without their own."""
 
+_PARTS: tuple[Pointer, ...] = (("properties", "params"), ("properties", "result"))
+
 _Places = Mapping[str, Sequence[Pointer]]
 """The files that have schemas of one name, with the pointers in each. Mostly there is one."""
-
-
-def is_draft7(value: JsonValue) -> bool:
-    """Return whether a file is in draft 7."""
-    stated = value.get("$schema") if isinstance(value, dict) else None
-    return isinstance(stated, str) and stated.removesuffix("#") == DRAFT7
-
-
-def from_draft7(document: Document) -> tuple[Document, tuple[SpecProblem, ...]]:
-    """Return the same file in draft 2020-12, and a problem at each keyword without an effect in draft 7.
-
-    Keywords that draft 7 does not know, and keywords beside a `$ref`, have no effect there. Their author expects an
-    effect.
-    """
-    translation = _Translation(document)
-    value = translation.translated(document.value, (), ())
-    moved = {new: document.as_written(old) for old, new in translation.moved.items() if old != new}
-    return replace(document, value=value, written={**document.written, **moved}), tuple(translation.problems)
-
-
-@dataclass(slots=True)
-class _Translation:
-    """Translates a file. `moved` maps the old pointer of each schema, and of each renamed value, to its new pointer."""
-
-    document: Document
-    moved: dict[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
-    problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
-
-    def translated(self, schema: JsonValue, old: Pointer, new: Pointer) -> JsonValue:
-        """Return the translation of the schema at pointer `old`, for pointer `new`."""
-        self.moved[old] = new
-        if not isinstance(schema, dict):
-            return schema
-        self.problems += self._without_effect(schema, old)
-        if isinstance(schema.get("$ref"), str):
-            schema = {key: value for key, value in schema.items() if key in _ALLOWED_WITH_REFERENCE}
-        return dict(self._members(schema, old, new))
-
-    def _without_effect(self, schema: Parts, old: Pointer) -> Iterator[SpecProblem]:
-        has_reference = isinstance(schema.get("$ref"), str)
-        for key in schema:
-            if key in _UNKNOWN:
-                message = f"{key} is no keyword of draft 7; {_UNKNOWN[key]}, or use draft 2020-12"
-                yield self.document.problem((*old, key), UNKNOWN_KEYWORD, message, at_key=True)
-            elif has_reference and key not in _ALLOWED_WITH_REFERENCE:
-                message = f"{key} {_NO_EFFECT}"
-                yield self.document.problem((*old, key), KEYWORD_MISPLACED, message, at_key=True)
-
-    def _members(self, schema: Parts, old: Pointer, new: Pointer) -> Iterator[tuple[str, JsonValue]]:
-        for key, value in schema.items():
-            match key, value:
-                case "definitions", _:
-                    yield "$defs", self._inner("$defs", value, (*old, key), (*new, "$defs"))
-                case "items", list():
-                    yield "prefixItems", self._inner("prefixItems", value, (*old, key), (*new, "prefixItems"))
-                case "additionalItems", _:
-                    if isinstance(schema.get("items"), list):
-                        yield "items", self._inner("items", value, (*old, key), (*new, "items"))
-                case "dependencies", dict():
-                    yield from self._dependencies(value, (*old, key), new)
-                case "$id", str() if value.startswith("#"):
-                    self.moved[*old, key] = (*new, "$anchor")
-                    yield "$anchor", value[1:]
-                case _ if key not in _UNKNOWN:
-                    yield key, self._inner(key, value, (*old, key), (*new, key))
-                case _:
-                    pass
-
-    def _dependencies(self, stated: Parts, old: Pointer, new: Pointer) -> Iterator[tuple[str, JsonValue]]:
-        required = {name: value for name, value in stated.items() if isinstance(value, list)}
-        schemas: Parts = {}
-        for name, value in stated.items():
-            key = "dependentRequired" if name in required else "dependentSchemas"
-            self.moved[*old, name] = (*new, key, name)
-            if name not in required:
-                schemas[name] = self.translated(value, (*old, name), (*new, key, name))
-        if required:
-            yield "dependentRequired", dict(required)
-        if schemas:
-            yield "dependentSchemas", schemas
-
-    def _inner(self, key: str, value: JsonValue, old: Pointer, new: Pointer) -> JsonValue:
-        """Return the value of a keyword, with the schemas in it translated."""
-        self.moved[old] = new
-        places = {place[1:]: inner for place, inner in inner_schemas({key: value})}
-        if () in places:
-            return self.translated(value, old, new)
-        found = {place: self.translated(inner, (*old, *place), (*new, *place)) for place, inner in places.items()}
-        if isinstance(value, list) and found:
-            return [found.get((index,), item) for index, item in enumerate(value)]
-        if isinstance(value, dict) and found:
-            return {name: found.get((name,), item) for name, item in value.items()}
-        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +45,15 @@ def name_references(documents: Mapping[str, Document]) -> Names:
     it is, and is rejected later. Later stages know only files and pointers.
     """
     resources = _Resources()
-    schemas = [found for name, document in documents.items() for found in _schemas(name, document.value)]
+    schemas = [found for name, document in documents.items() for found in _schemas(name, document)]
     for one in schemas:
         resources.add(one)
     ambiguous: dict[tuple[str, str], Collection[str]] = {}
     for one in schemas:
         if not isinstance(reference := one.schema.get("$ref"), str):
+            continue
+        if (part := _part_meant(one, reference, documents[one.file])) is not None:
+            one.schema["$ref"] = part
             continue
         meant = resources.meant(one, reference)
         if len(meant.places) > 1:
@@ -185,9 +74,91 @@ class _Schema:
     schema: dict[str, JsonValue]
 
 
-def _schemas(file: str, value: JsonValue) -> Iterator[_Schema]:
+def targets_by_path(documents: Mapping[str, Document]) -> Mapping[str, set[Pointer]]:
+    """Return the pointers in each file that references by path lead to, of files that are not translated yet."""
+    found: dict[str, set[Pointer]] = {file: set() for file in documents}
+    for file, document in documents.items():
+        for reference in _references(document.value):
+            path, _, fragment = reference.partition("#")
+            target = posixpath.normpath(posixpath.join(posixpath.dirname(file), unquote(path))) if path else file
+            if target in documents and fragment.startswith("/"):
+                found[target].update(_targets(documents[target], fragment, is_own=target == file))
+    return found
+
+
+def _targets(document: Document, fragment: str, *, is_own: bool) -> Iterator[Pointer]:
+    """Yield the pointers that a fragment may name, also in the params and the result of the same document."""
+    tokens = _tokens(fragment)
+    bases: list[tuple[Pointer, list[str]]] = [((), tokens), *((part, tokens) for part in _PARTS if is_own)]
+    # The place of params and result in the file may be another one.
+    bases += [
+        (now, tokens[len(before) :])
+        for now, before in document.written.items()
+        if before and [*map(str, before)] == tokens[: len(before)]
+    ]
+    yield from filter(None, (_walked(document.value, *base) for base in bases))
+
+
+def _references(value: JsonValue) -> Iterator[str]:
+    pending = [value]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, list):
+            pending += one
+        elif isinstance(one, dict):
+            pending += one.values()
+            if isinstance(reference := one.get("$ref"), str):
+                yield reference
+
+
+def _walked(value: JsonValue, base: Pointer, tokens: Sequence[str]) -> Pointer | None:
+    """Return the pointer that tokens name below a base; None if they lead nowhere."""
+    pointer: list[str | int] = []
+    for token in (*base, *tokens):
+        if isinstance(value, dict) and token in value:
+            pointer.append(token)
+            value = value[str(token)]
+        elif isinstance(value, list) and str(token).isdecimal() and len(str(token)) < 9 and int(token) < len(value):
+            pointer.append(int(token))
+            value = value[int(token)]
+        else:
+            return None
+    return tuple(pointer)
+
+
+def _tokens(fragment: str) -> list[str]:
+    return [token.replace("~1", "/").replace("~0", "~") for token in unquote(fragment).split("/")[1:]]
+
+
+def _part_meant(one: _Schema, reference: str, document: Document) -> str | None:
+    """Return the pointer of a reference inside of params or a result that were pasted with it.
+
+    `#/definitions/Address` then leads to the `definitions` of the params, unless the spec has that definition itself.
+    """
+    part = one.pointer[:2]
+    if part not in _PARTS or "/" in one.file or one.base != one.root or not reference.startswith("#"):
+        return None
+    fragment = reference[1:]
+    if fragment:
+        start = _start(fragment)
+        if not start or _walked(document.value, (), start) or not _walked(document.value, part, start):
+            return None
+    return f"#{pointer_to(document.as_written(part))}{fragment}"
+
+
+def _start(fragment: str) -> list[str]:
+    """Return the first two tokens of a pointer, such as those of `/definitions/Address`; none for a name."""
+    return _tokens(fragment)[:2] if fragment.startswith("/") else []
+
+
+def _schemas(file: str, document: Document) -> Iterator[_Schema]:
     root = _ROOT + quote(file)
-    pending: list[tuple[Pointer, str, JsonValue]] = [((), root, value)]
+    pending: list[tuple[Pointer, str, JsonValue]] = [((), root, document.value)]
+    for place in document.elsewhere:
+        value = document.value
+        for token in place:
+            value = value[token]  # type: ignore[index]  # it was read there
+        pending.append((place, root, value))
     while pending:
         pointer, base, schema = pending.pop()
         if not isinstance(schema, dict):
@@ -238,8 +209,10 @@ class _Resources:
         if target == _ROOT + quote(one.file) and is_pointer:
             return _Meant()
         found = self.ids.get(target, {}) if is_pointer else self.anchors.get(f"{target}#{fragment}", {})
+        # Each job of a file with several has a copy of its definitions.
+        whole = {file: places for file, places in found.items() if file == file_of(file) or file_of(file) not in found}
         # Prefer the schema in the same file. Two schemas with one name in one file are reported separately.
-        own = {one.file: found[one.file]} if one.file in found else found
+        own = {one.file: found[one.file]} if one.file in found else whole
         return _Meant(own, fragment if is_pointer else "")
 
     def problems(self, documents: Mapping[str, Document]) -> Iterator[SpecProblem]:

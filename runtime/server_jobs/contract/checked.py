@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar, Self, TypeVar, Unpack
 from uuid import UUID
@@ -26,7 +26,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from .canonical_text import written
 from .model import Check, JobModel
-from .schemas.checker import Checker
+from .schemas.checker import Checker, Compiler, Within
 from .schemas.run import CheckTooLongError, Violation
 
 T = TypeVar("T")
@@ -35,17 +35,22 @@ T = TypeVar("T")
 class CheckedModel(JobModel, Check):
     """A `JobModel` that must also fit a JSON Schema: `class SendEmailParams(CheckedModel, checks="…")`.
 
-    `checks` is the JSON Schema as JSON text, with the definitions that it refers to. JSON input is checked unchanged,
-    before defaults are filled in. A model built in Python is checked as its JSON.
+    `checks` is the JSON Schema as JSON text. `definitions` has the schemas that it refers to by `#/$defs/…`, as a JSON
+    object that several checks can share. JSON input is checked unchanged, before defaults are filled in. A model built
+    in Python is checked as its JSON.
     """
 
     __check: ClassVar[_Check]
 
     def __init_subclass__(
-        cls, checks: str = "true", hidden: tuple[str, ...] = (), **settings: Unpack[ConfigDict]
+        cls,
+        checks: str = "true",
+        definitions: str = "{}",
+        hidden: tuple[str, ...] = (),
+        **settings: Unpack[ConfigDict],
     ) -> None:
         super().__init_subclass__(hidden, **settings)
-        cls.__check = _Check(checks)
+        cls.__check = _Check(checks, definitions)
 
     @model_validator(mode="wrap")
     @classmethod
@@ -55,25 +60,33 @@ class CheckedModel(JobModel, Check):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An annotation: the JSON of the value must fit a schema, given as JSON text.
+    """An annotation: the JSON of the value must fit a schema, given as JSON text, as in `CheckedModel`.
 
     JSON input is checked unchanged, before defaults are filled in. A value built in Python is checked as its JSON.
     """
 
     schema: str
+    definitions: str = "{}"
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.with_info_wrap_validator_function(_Check(self.schema), handler(source))
+        return core_schema.with_info_wrap_validator_function(_Check(self.schema, self.definitions), handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         types, rest = handler(schema), json.loads(self.schema)
         # Definitions have other names in pydantic.
-        return types if "$defs" in rest else {"allOf": [types, rest]}
+        return {"allOf": [types, rest]} if self.definitions == "{}" else types
+
+
+@cache
+def _compiler(definitions: str) -> Compiler:
+    """Return one compiler for all checks that share these definitions, which compiles each of them once."""
+    return Compiler(Within({"$defs": json.loads(definitions)}))
 
 
 class _Check(Check):
-    def __init__(self, schema: str) -> None:
+    def __init__(self, schema: str, definitions: str) -> None:
         self._schema = schema
+        self._definitions = definitions
 
     def __call__(self, value: object, handler: Callable[[object], T], info: ValidationInfo[Any]) -> T:
         # The types first, because their messages are the clearest.
@@ -83,7 +96,7 @@ class _Check(Check):
 
     @cached_property
     def _checker(self) -> Checker:
-        return Checker(json.loads(self._schema))
+        return Checker(json.loads(self._schema), _compiler(self._definitions))
 
     def _check(self, document: object) -> None:
         try:

@@ -51,13 +51,14 @@ class Annotation:
 
 
 def annotate(plan: Plan, files: Iterable[Finding], code: Sequence[CodeFinding] = ()) -> Iterator[Annotation]:
-    """Yield the problems of specs, the files that differ from the plan, and the problems in code.
+    """Yield the problems and warnings of specs, the files that differ from the plan, and the problems in code.
 
     Paths are relative to the project's root.
     """
-    for problem in plan.problems:
-        place = problem.path, problem.line, problem.column
-        yield Annotation(*place, Level.ERROR, problem.rule, problem.pointer_and_message, problem.pointer)
+    for level, problems in ((Level.ERROR, plan.problems), (Level.WARNING, plan.warnings)):
+        for problem in problems:
+            place = problem.path, problem.line, problem.column
+            yield Annotation(*place, level, problem.rule, problem.pointer_and_message, problem.pointer)
     yield from (_of_contract(finding) for finding in plan.contracts if finding.accepted is None)
     yield from map(_of_file, files)
     for finding in dict.fromkeys((*plan.configuration, *code)):

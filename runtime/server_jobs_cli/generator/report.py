@@ -117,6 +117,7 @@ def _document(result: Result) -> dict[str, object]:
     plan = result.plan
     value: dict[str, object] = {
         "problems": [asdict(problem) for problem in plan.problems],
+        "warnings": [asdict(warning) for warning in plan.warnings],
         "contracts": [finding.document() for finding in plan.contracts],
         "files": [
             {"path": finding.path, "state": finding.state, "action": _action(finding)}
@@ -134,7 +135,8 @@ def _document(result: Result) -> dict[str, object]:
 
 
 def problem_lines(plan: Plan) -> Iterator[str]:
-    """Yield one line for each problem and each breaking change, then an entry that would accept each change."""
+    """Yield a line for each warning, problem and breaking change, then an entry that would accept each change."""
+    yield from (f"warning: {warning}" for warning in plan.warnings)
     yield from map(str, plan.problems)
     yield from (str(finding) for finding in plan.contracts if finding.accepted is None)
     entries = [finding.entry for finding in plan.contracts if finding.stops and finding.entry]

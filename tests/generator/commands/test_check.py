@@ -100,11 +100,30 @@ def test_json_has_the_same_findings(project: TemporaryProject) -> None:
 def test_json_of_a_clean_tree_has_the_same_shape(project: TemporaryProject) -> None:
     assert json.loads(project.run("check", "--json").output) == {
         "problems": [],
+        "warnings": [],
         "contracts": [],
         "files": [],
         "unused_handlers": [],
         "written": False,
     }
+
+
+def test_each_run_repeats_a_warning_until_the_project_allows_its_rule(project: TemporaryProject) -> None:
+    untyped = {"type": "object", "additionalProperties": False, "properties": {"x": {"minLength": 3}}}
+    project.write_spec("untyped", {**job_spec("Untyped"), "properties": {"params": untyped, "result": untyped}})
+    place = "warning: specs/untyped.json:1:"
+    for _ in range(2):
+        assert place in project.generate().output
+    project.write_spec("other", job_spec("Other"))
+    (first, second) = json.loads(project.generate("--json").output)["warnings"]
+    assert (first["rule"], first["pointer"]) == ("TYPE_MISSING", "/properties/params/properties/x")
+    assert second["pointer"] == "/properties/result/properties/x"
+    assert project.run("check").exit_code == 0
+    assert place in project.run("check").output
+    assert "::warning file=specs/untyped.json" in project.run("check", "--format", "github").output
+    settings = project.read("pyproject.toml").replace("[tool.alembic]", 'allow = ["TYPE_MISSING"]\n\n[tool.alembic]', 1)
+    project.path("pyproject.toml").write_text(settings, encoding="utf-8")
+    assert "warning" not in project.run("check").output
 
 
 @pytest.mark.parametrize("command", ["generate", "check"])

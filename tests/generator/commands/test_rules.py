@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import server_jobs_generator
 from server_jobs import __version__
-from server_jobs.project import Project, find_project
+from server_jobs.project import ALLOWABLE, Project, find_project
 from server_jobs_cli.generator.explain import RulePage, read_page, rule_ids, rule_page
 from server_jobs_generator.contracts.compare.compare_schemas import compare
 from server_jobs_generator.contracts.contract_rules import NEVER_REPORTED, ChangeRule
@@ -22,6 +22,7 @@ from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.plan import State
 from server_jobs_generator.problems import rules as problem_rules
 from server_jobs_generator.problems.rules import Rule
+from server_jobs_generator.problems.verdict import Verdict
 from server_jobs_generator.python.code import plain_template
 from server_jobs_generator.worker_lint import rules as worker_rules
 from server_jobs_generator.worker_lint.project_lint import check_worker
@@ -76,7 +77,8 @@ def rules_of_spec(root: Path, place: str, text: str) -> set[str]:
         write(root, {"case.json": json.dumps(document).replace("{", f"{{{text}, ", 1).encode()})
     else:
         write(root, {"case.json": with_text_at(place, text)})
-    return {problem.rule for problem in read_specs(root, root / "specs").problems}
+    specs = read_specs(root, root / "specs")
+    return {problem.rule for problem in (*specs.problems, *specs.warnings)}
 
 
 def rules_of_handler(root: Path, text: str) -> set[str]:
@@ -236,6 +238,13 @@ def test_every_rule_has_one_page_and_no_page_is_without_a_rule() -> None:
     of_workers = [rule.name for rule in vars(worker_rules).values() if isinstance(rule, worker_rules.Rule)]
     of_contracts = set(ChangeRule) - NEVER_REPORTED
     assert sorted([*of_files, *State, *of_contracts, *of_workers]) == list(rule_ids())
+
+
+def test_a_project_may_allow_every_rule_that_warns() -> None:
+    warnings = {
+        rule.id for rule in vars(problem_rules).values() if isinstance(rule, Rule) and rule.verdict is Verdict.WARN
+    }
+    assert set(ALLOWABLE) == warnings
 
 
 def test_a_rule_has_a_plain_id_a_summary_of_one_line_and_full_sentences() -> None:

@@ -14,7 +14,6 @@ from server_jobs.project import OUTPUTS, Project
 from server_jobs_generator.generated_files import render_files
 from server_jobs_generator.ir import spec
 from server_jobs_generator.ir.spec import read_specs
-from server_jobs_generator.problems.rules import OF_THE_PAST, STRICT
 
 from tests.generator.hostile.mutations import Files, corpora, mutated, mutated_bytes
 from tests.generator.projects import TemporaryProject, make_project
@@ -47,7 +46,7 @@ def test_no_change_of_the_files_is_more_than_a_problem(
         files, root = wrecked(random, CORPORA[number]), tmp_path / str(seed)
         root.mkdir()
         try:
-            specs = read_specs(write(root, files), root / "specs", random.choice((STRICT, OF_THE_PAST)))
+            specs = read_specs(write(root, files), root / "specs")
             assert all(str(problem).isprintable() for problem in specs.problems)
             if not specs.problems:
                 check_code(Project(root=root, outputs=OUTPUTS), specs)

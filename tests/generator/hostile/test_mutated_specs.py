@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.generator.spec_projects import a_spec, an_object, problems, read
+from tests.generator.spec_projects import a_spec, an_object, findings, read
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "everything" / "specs"
 EVERYTHING = json.loads((GOLDEN / "use_everything.json").read_text(encoding="utf-8"))
@@ -67,4 +67,4 @@ def test_no_value_in_any_place_is_more_than_a_problem(place: Place, value: objec
     ],
 )
 def test_values_that_make_no_sense_together_are_problems(tmp_path: Path, schema: object) -> None:
-    assert problems(tmp_path, {"case.json": a_spec(an_object(x=schema))})
+    assert findings(tmp_path, {"case.json": a_spec(an_object(x=schema))})

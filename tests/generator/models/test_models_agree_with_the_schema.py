@@ -16,14 +16,11 @@ from server_jobs.contract.documents import read_params, write_params
 from server_jobs.contract.model import JobModel
 from server_jobs_generator.lint.meaning_lint import Fitting
 from server_jobs_generator.models.model_module import render_models
-from server_jobs_generator.problems.rules import Style
 from server_jobs_generator.read.document import Document
 from server_jobs_generator.read.library import Library, Location
 
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas, values_near
 from tests.generator.spec_projects import a_spec, loaded, read
-
-LAX = Style(untyped=True, open_objects=True)
 
 
 def fitting_of(definitions: Schema) -> Fitting:
@@ -42,7 +39,7 @@ def accepts(model: type[JobModel], document: JsonValue) -> JobModel | None:
 @given(object_schemas(schemas), st.fixed_dictionaries(dict.fromkeys(DEFINITIONS, schemas)), st.data())
 def test_the_model_and_the_schema_agree(params: Schema, definitions: Schema, data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        specs = read(Path(folder), {"case.json": a_spec(params, **{"$defs": definitions})}, LAX)
+        specs = read(Path(folder), {"case.json": a_spec(params, **{"$defs": definitions})})
     assume(not specs.problems)
     fitting = fitting_of(definitions)
     fitting.start_file()

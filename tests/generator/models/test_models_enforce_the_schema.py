@@ -219,7 +219,10 @@ CASES: list[tuple[object, list[str], list[str]]] = [
     ({"$ref": "#/$defs/Unique"}, ["{}", '{"kids": [{"kids": []}]}'], ['{"kids": [{}, {}]}', '{"kids": [{"kids": [{}, {}]}]}', '{"x": 1}']),
 ]  # fmt: skip
 
-ENFORCED_ELSEWHERE = {"default", "examples", "title", "description", "$comment", "deprecated", "discriminator", "$defs"}
+ENFORCED_ELSEWHERE = {
+    *("default", "examples", "title", "description", "$comment", "deprecated", "readOnly", "writeOnly"),
+    *("$defs", "definitions", "x-python-name"),
+}
 
 
 def test_every_keyword_type_and_format_is_in_the_table() -> None:

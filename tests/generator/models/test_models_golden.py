@@ -22,7 +22,8 @@ def made_of(case: Path) -> dict[str, str]:
     """Return the models or the problems of a case, by file name."""
     specs = read_specs(case, case / "specs")
     if specs.problems:
-        return {"errors.txt": "".join(f"{problem}\n" for problem in specs.problems)}
+        warnings = [f"warning: {warning}" for warning in specs.warnings]
+        return {"errors.txt": "".join(f"{line}\n" for line in [*specs.problems, *warnings])}
     return {f"models/{job.spec_name}.py": render_models(job) for job in specs.jobs}
 
 

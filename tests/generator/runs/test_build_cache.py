@@ -26,7 +26,6 @@ from server_jobs_generator.ir.spec import JobSpec, check_specs, read_specs
 from server_jobs_generator.models.model_module import render_all_models
 from server_jobs_generator.models.property_types import PropertyTypes
 from server_jobs_generator.problems.problem import SpecProblem
-from server_jobs_generator.problems.rules import Style
 from server_jobs_generator.read.library import SpecFile
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project, schedule
@@ -66,9 +65,9 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the checked and rendered specs from now on."""
     seen: list[str] = []
 
-    def checked(found: Sequence[SpecFile], style: Style) -> object:
+    def checked(found: Sequence[SpecFile]) -> object:
         seen.extend(file.path for file in found)
-        return check_specs(found, style)
+        return check_specs(found)
 
     def rendered(jobs: Sequence[JobSpec], types: PropertyTypes) -> object:
         seen.extend(job.class_name for job in jobs)
@@ -346,12 +345,16 @@ def test_without_a_look_at_all_specs_the_cache_gives_something_else(
         read_again_and_again(tmp_path, series)
 
 
+def a_warning() -> SpecProblem:
+    return SpecProblem("specs/full.json", 1, 2, "/properties/params", "states no type", "TYPE_MISSING")
+
+
 def test_no_field_of_a_job_gets_lost_in_the_cache(tmp_path: Path) -> None:
     job = a_job_with_everything(tmp_path)
     for one in (job, job.options):
         plain = [field.name for field in fields(one) if getattr(one, field.name) == default_of(field)]
         assert plain == [], "give it another value here, so that it is seen to come back"
-    spec = CachedSpec(key="1", needs=("shared/texts.json",), size=3, jobs=(job,))
+    spec = CachedSpec(key="1", needs=("shared/texts.json",), size=3, jobs=(job,), warnings=(a_warning(),))
     file = KeptFile("generated/models/full.py", "2", Ownership.ONCE, "Full")
     cache = BuildCache(specs={"full.json": spec}, answers={"true": "Any"}, rendered={"Full": ("3", [file])})
     form = TypeAdapter(BuildCache)

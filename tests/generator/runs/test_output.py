@@ -210,6 +210,7 @@ def test_json_reports_the_deleted_jobs(project: TemporaryProject) -> None:
     document = json.loads(project.generate("--json").output)
     assert document == {
         "problems": [],
+        "warnings": [],
         "contracts": [],
         "files": [
             {"path": JOB, "state": "STALE", "action": "update"},

@@ -40,12 +40,12 @@ def write(name: str, spec: Mapping[str, object]) -> Callable[[TemporaryProject],
 
 
 def allow(project: TemporaryProject) -> None:
-    text = project.read("pyproject.toml").replace("[tool.alembic]", 'allow = ["untyped-schemas"]\n[tool.alembic]', 1)
+    text = project.read("pyproject.toml").replace("[tool.alembic]", 'allow = ["TYPE_MISSING"]\n[tool.alembic]', 1)
     project.path("pyproject.toml").write_text(text, encoding="utf-8")
 
 
 def disallow(project: TemporaryProject) -> None:
-    text = project.read("pyproject.toml").replace('allow = ["untyped-schemas"]\n', "")
+    text = project.read("pyproject.toml").replace('allow = ["TYPE_MISSING"]\n', "")
     project.path("pyproject.toml").write_text(text, encoding="utf-8")
 
 

@@ -47,6 +47,9 @@ LARGE_PATTERNS: dict[str, object] = {
     "patternProperties": {f"[ab]*a[ab]{{4000}}[cd]{n}": TEXT for n in range(8)} | {"^a": TEXT}
 }
 
+# Specs that once seemed endless, and become models within the same time.
+ACCEPTED = "accepted"
+
 BOMBS: dict[str, tuple[object, str]] = {
     "doubling anyOf": (chain(lambda inner: {"anyOf": [inner, inner]}), "applies more than 2,000 schemas to one value"),
     "doubling anyOf, some levels": (
@@ -60,8 +63,8 @@ BOMBS: dict[str, tuple[object, str]] = {
     "doubling allOf": (chain(lambda inner: {"allOf": [inner, inner]}), "applies more than 2,000 schemas to one value"),
     "doubling oneOf": (chain(lambda inner: {"oneOf": [inner, inner]}), "applies more than 2,000 schemas to one value"),
     "doubling tuples": (
-        chain(lambda inner: {"type": "array", "prefixItems": [inner, inner], "items": False, "minItems": 2}, 12),
-        "describes more than 2,000 schemas",
+        chain(lambda inner: {"type": "array", "prefixItems": [inner, inner], "items": False, "minItems": 2}, 18),
+        "describes more than 100,000 schemas",
     ),
     "doubling bases": (
         chain(
@@ -72,7 +75,7 @@ BOMBS: dict[str, tuple[object, str]] = {
             },
             14,
         ),
-        "describes more than 2,000 schemas",
+        ACCEPTED,
     ),
     "bases of all objects in all others": (
         a_spec(
@@ -87,11 +90,11 @@ BOMBS: dict[str, tuple[object, str]] = {
                 }
             },
         ),
-        "describes more than 2,000 schemas",
+        ACCEPTED,
     ),
     "long chain of bases": (
         chain(lambda inner: {**ANYTHING, "properties": {"a": {**ANYTHING, "allOf": [inner]}}}, 1000),
-        "nests schemas more than 32 levels deep",
+        "nests schemas more than 64 levels deep",
     ),
     "long chain of references": (
         chain(lambda inner: inner, 5000 if IS_LONG else 1500),
@@ -99,9 +102,9 @@ BOMBS: dict[str, tuple[object, str]] = {
     ),
     "long chain of lists": (
         chain(lambda inner: {"type": "array", "items": inner}, 4000),
-        "references more than 2,000 definitions",
+        "nests schemas more than 64 levels deep",
     ),
-    "long chain of classes": (chain(lambda inner: an_object(a=inner), 1000), "nests schemas more than 32 levels deep"),
+    "long chain of classes": (chain(lambda inner: an_object(a=inner), 1000), "nests schemas more than 64 levels deep"),
     "itself at every step": (
         a_spec(
             an_object(x={"$ref": "#/$defs/A", "default": {}}),
@@ -109,12 +112,12 @@ BOMBS: dict[str, tuple[object, str]] = {
         ),
         "refers to itself endlessly",
     ),
-    "too many properties": (properties(9000, lambda _: TEXT), "describes more than 2,000 schemas"),
-    "too many values": (properties(1, lambda _: {"enum": list(range(15_000))}), "has more than 1,000 values"),
-    "many enums": (properties(20, lambda n: {"enum": [f"{n}.{i}" for i in range(900)]}), "describes more than 2,000"),
+    "too many properties": (properties(9000, lambda _: TEXT), "its view would have 9,016 columns"),
+    "too many values": (properties(1, lambda _: {"enum": list(range(15_000))}), "has more than 10,000 values"),
+    "many enums": (properties(20, lambda n: {"enum": [f"{n}.{i}" for i in range(900)]}), ACCEPTED),
     "many branches": (
         properties(100, lambda _: {"oneOf": [an_object(**{f"k{i}": TEXT}) for i in range(30)]}),
-        "describes more than 2,000 schemas",
+        ACCEPTED,
     ),
     "many names that are not there": (
         a_spec(an_object(**{f"p{i}": True for i in range(3000)}) | {"required": [f"q{i}" for i in range(9000)]}),
@@ -122,7 +125,7 @@ BOMBS: dict[str, tuple[object, str]] = {
     ),
     "many unknown keywords": (
         a_spec(an_object(x=TEXT | {f"kw{i}": 1 for i in range(9000)})),
-        "has 200 problems or more",
+        "(and 8,999 more in this file)",
     ),
     "large patterns": (
         properties(500, lambda n: TEXT | {"pattern": f"^[\\p{{L}}x{n}]{{1,190}}$"}),
@@ -184,7 +187,7 @@ BOMBS: dict[str, tuple[object, str]] = {
                 | {"required": [f"{'abcd' * 6}{'1234567' * 5}{n}" for n in range(200)]}
             ),
         ),
-        "describes more than 2,000 schemas",
+        ACCEPTED,
     ),
     "large patterns for names": (
         a_spec(
@@ -219,7 +222,7 @@ BOMBS: dict[str, tuple[object, str]] = {
                 "x-job": {"unique": {"by": ["/x" + "/a" * 50]}},
             },
         ),
-        "nests schemas more than 32 levels deep",
+        "nests schemas more than 64 levels deep",
     ),
     "many pointers through a fan": (
         a_spec(
@@ -239,7 +242,7 @@ BOMBS: dict[str, tuple[object, str]] = {
             an_object(**{f"n{number}": True for number in range(14_000)}),
             **{"x-job": {"redact": [f"/n{number}" for number in range(900)]}},
         ),
-        "describes more than 2,000 schemas",
+        "its view would have 13,116 columns",
     ),
     "many pointers that nearly lead somewhere": (
         a_spec(
@@ -285,14 +288,14 @@ BOMBS: dict[str, tuple[object, str]] = {
             "$schema": "http://json-schema.org/draft-07/schema#",
             "definitions": {f"A{number}": TEXT for number in range(2500)},
         },
-        "references more than 2,000 definitions",
+        "its view would have 2,516 columns",
     ),
     "many examples": (properties(1, lambda _: {"type": "integer", "examples": ["x"] * 15_000}), "does not fit"),
     "comments": (b"#\n" * 400_000 + b"{}", "has 200 problems or more"),
     "keys again and again": (b"{" + b'"a":1,' * 19_000 + b'"a":1}', "has 200 problems or more"),
     "commas": (b"[" + b"[1,]," * 3000 + b"1]", "has 200 problems or more"),
     "deep brackets": (b"[" * 500_000, "nested more than 64 levels deep"),
-    "spaces": (b" " * 2_000_000, "larger than 1,048,576 bytes"),
+    "spaces": (b" " * 9_000_000, "larger than 8,388,608 bytes"),
     "digits": (b'{"a": ' + b"9" * 1_000_000 + b"}", "has more than 4,000 digits"),
     "escapes": (b'{"' + b"\\u0000" * 150_000 + b'": 1}', "has a NUL character in a string"),
 }
@@ -315,8 +318,8 @@ HEAPS: dict[str, tuple[dict[str, bytes], str]] = {
     "many wrong files": (many(3900, b"{"), "expected a key or '}', not the end of the file"),
     "many bytes": (many(40, b'{"$defs": {}}' + b" " * 1_000_000), "have more than 33,554,432 bytes"),
     "many values": (
-        many(60, b'{"$defs": {"A": {"enum": [%s]}}}' % b", ".join(b"%d" % n for n in range(5000))),
-        "have more than 250,000 values",
+        many(450, b'{"$defs": {"A": {"enum": [%s]}}}' % b", ".join(b"%d" % n for n in range(5000))),
+        "have more than 2,000,000 values",
     ),
     "deep folders": ({"shared/" + "a/" * 40 + "f.json": b"{}"}, "specs lie directly in specs/"),
 }
@@ -335,7 +338,7 @@ def test_a_heap_of_files_is_refused_at_once(tmp_path: Path, heap: str) -> None:
     elapsed = time.process_time() - started
     assert any(expected in problem.message for problem in specs.problems)
     assert specs.jobs == ()
-    assert elapsed < 6  # 250,000 values take 1.5 s, and twice as long on a busy machine.
+    assert elapsed < 40  # 250,000 values take 1.5 s, and twice as long on a busy machine.
 
 
 LONG_TEXTS: dict[str, Schema] = {
@@ -362,14 +365,18 @@ def test_long_accepted_values_are_written_fast(tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("bomb", [name for name in BOMBS if IS_LONG or name not in SLOW])
-def test_a_bomb_is_refused_at_once(tmp_path: Path, bomb: str) -> None:
+def test_a_bomb_gets_an_answer_at_once(tmp_path: Path, bomb: str) -> None:
     spec, expected = BOMBS[bomb]
     # The time of this process only, not of the machine.
     started = time.process_time()
     specs = read(tmp_path, {"case.json": spec})
     elapsed = time.process_time() - started
-    assert any(expected in problem.message for problem in specs.problems)
-    assert max(len(str(problem)) for problem in specs.problems) < 2_000
+    if expected is ACCEPTED:
+        assert specs.problems == ()
+        assert elapsed < 2
+        return
+    assert any(expected in problem.message for problem in (*specs.problems, *specs.warnings))
+    assert max(len(str(problem)) for problem in (*specs.problems, *specs.warnings)) < 2_000
     assert len(specs.problems) < 1_000
     assert elapsed < 2
 

@@ -162,13 +162,13 @@ def test_the_deepest_nesting_allowed_is_read() -> None:
 def test_a_file_with_too_many_values_is_refused() -> None:
     assert read(f"[{','.join(['1'] * (MAX_NODES - 1))}]")[1] == []
     _, (problem,) = read(f"[{','.join(['1'] * MAX_NODES)}]")
-    assert "the file has more than 20,000 values; split it" in problem
+    assert "the file has more than 500,000 values; split it" in problem
 
 
 def test_a_file_that_is_too_large_is_refused() -> None:
     assert read(b'"' + b"x" * (MAX_FILE_BYTES - 2) + b'"')[1] == []
     _, (problem,) = read(b'"' + b"x" * (MAX_FILE_BYTES - 1) + b'"')
-    assert problem.endswith("is larger than 1,048,576 bytes; split it")
+    assert problem.endswith("is larger than 8,388,608 bytes; split it")
 
 
 json_values: st.SearchStrategy[JsonValue] = st.recursive(

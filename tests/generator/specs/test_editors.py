@@ -40,4 +40,4 @@ def test_a_spec_may_name_the_schema_by_its_path() -> None:
     assert document is not None
     lint = SchemaLint(document)
     lint_job(lint, "x")
-    assert not any(problem.pointer == "/$schema" for problem in lint.problems)
+    assert not any(problem.pointer == "/$schema" for problem in lint.report.errors)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs_generator.models.model_module import render_models
-from server_jobs_generator.python.names import folded, property_name
+from server_jobs_generator.python.names import folded, python_names
 
 from tests.generator.spec_projects import Schema, a_spec, an_object, job, loaded, problems, read
 
@@ -47,7 +47,7 @@ DIFFERENT = [("file", "files"), ("a1", "a2"), ("user_id", "userid"), ("o", "0"),
 def test_properties_with_one_name_are_refused_at_the_second(tmp_path: Path, pair: tuple[str, str]) -> None:
     first, second = pair
     (line,) = problems(tmp_path, {"case.json": a_spec(an_object(**{first: TEXT, second: TEXT}))})
-    assert "rename one of them" in line
+    assert 'give one of them another name there: "x-python-name": "other_name"' in line
     assert f"/properties/params/properties/{second} " in line
 
 
@@ -65,9 +65,47 @@ def test_no_two_fields_of_a_class_ever_have_one_name(
 ) -> None:
     properties = dict.fromkeys(dict.fromkeys(names), TEXT)
     specs = read(tmp_path_factory.mktemp("names"), {"case.json": a_spec(an_object(**properties))})
-    fields = [property_name(name) for name in properties]
-    keys = [folded(field) for field in fields if field is not None]
-    assert bool(specs.jobs) == (None not in fields and len(set(keys)) == len(keys))
+    keys = [folded(field) for field in python_names(properties).values()]
+    assert bool(specs.jobs) == (len(set(keys)) == len(properties))
+
+
+@pytest.mark.parametrize(
+    ("names", "attributes"),
+    [
+        (["+1", "-1"], ["plus_1", "minus_1"]),
+        (["source", "$source"], ["source", "dollar_source"]),
+        (["birthDate", "_birthDate"], ["birth_date", "birth_date_"]),
+        (["@type", "type"], ["at_type", "type"]),
+        (["Pa.s", "Pa/s"], ["pa_dot_s", "pa_slash_s"]),
+        (["$", "*"], ["dollar", "star"]),
+        (["@type"], ["type"]),
+    ],
+)
+def test_names_that_differ_in_a_sign_are_apart(tmp_path: Path, names: list[str], attributes: list[str]) -> None:
+    spec = job(tmp_path, a_spec(an_object(**dict.fromkeys(names, TEXT))))
+    with loaded(render_models(spec)) as module:
+        document = dict.fromkeys(names, "x")
+        assert list(module.CaseParams.model_fields) == attributes
+        assert module.CaseParams.model_validate(document).model_dump(by_alias=True) == document
+
+
+def test_a_property_may_state_its_name_in_python(tmp_path: Path) -> None:
+    properties = {
+        "userId": TEXT,
+        "user_id": TEXT | {"x-python-name": "user_key"},
+        "": TEXT | {"x-python-name": "empty"},
+    }
+    spec = job(tmp_path, a_spec(an_object(**properties)))
+    with loaded(render_models(spec)) as module:
+        assert list(module.CaseParams.model_fields) == ["user_id", "user_key", "empty"]
+        document = dict.fromkeys(properties, "x")
+        assert json.loads(module.CaseParams(user_id="x", user_key="x", empty="x").model_dump_json()) == document
+
+
+@pytest.mark.parametrize("name", ["class", "userKey", "model_dump", "1st", "", 3, "user-key"])
+def test_a_stated_name_that_python_cannot_have_is_refused(tmp_path: Path, name: object) -> None:
+    (line,) = problems(tmp_path, {"case.json": a_spec(an_object(a=TEXT | {"x-python-name": name}))})
+    assert "/a/x-python-name must be a name in Python such as plus_one, not " in line
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_several_jobs_share_a_file_and_its_definitions(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        ("format: email", "format: mail", "11:35 /$defs/Address/format the format"),
+        ("string, format", "strng, format", '11:19 /$defs/Address/type "strng" is not'),
         ("by: [/to]", "by: [/ot]", '6:40 /jobs/SendEmail/x-job/unique/by/0 "/ot"'),
         ("type: object,", "type: objekt,", "7:20 /jobs/SendEmail/params/type"),
         ("#/$defs/Address", "#/$defs/Adress", "7:97 /jobs/SendEmail/params/properties/to/$ref"),

@@ -29,7 +29,7 @@ def test_a_schema_has_the_same_keywords_types_and_formats() -> None:
     keywords = DEFINITIONS["schema"]["anyOf"][1]["properties"]
     assert keywords.keys() == KNOWN
     assert tuple(DEFINITIONS["type"]["enum"]) == TYPES
-    assert set(keywords["format"]["enum"]) == FORMATS.keys()
+    assert set(keywords["format"]["anyOf"][0]["enum"]) == FORMATS.keys()
 
 
 def test_the_options_have_the_same_keys_and_choices() -> None:

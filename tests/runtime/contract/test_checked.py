@@ -79,10 +79,25 @@ def test_a_violation_has_its_place_and_shows_no_value() -> None:
 
 
 def test_a_check_that_takes_too_long_refuses_the_value() -> None:
-    schema = json.dumps({"$ref": "#/$defs/A", "$defs": {"A": {"oneOf": [{"items": {"$ref": "#/$defs/A"}}] * 2}}})
+    schema = '{"$ref": "#/$defs/A"}'
+    definitions = json.dumps({"A": {"oneOf": [{"items": {"$ref": "#/$defs/A"}}] * 2}})
     deep = "[" * 40 + "]" * 40
     with pytest.raises(ValidationError, match="takes too long to check"):
-        TypeAdapter[Any](Annotated[Json, Checked(schema)]).validate_json(deep)
+        TypeAdapter[Any](Annotated[Json, Checked(schema, definitions)]).validate_json(deep)
+
+
+def test_checks_share_their_definitions() -> None:
+    definitions = '{"Short": {"maxLength": 2}, "Same": {"$ref": "#/$defs/Short"}}'
+
+    class Both(
+        CheckedModel, checks='{"propertyNames": {"$ref": "#/$defs/Same"}}', definitions=definitions, extra="allow"
+    ):
+        a: Annotated[Json, Checked('{"$ref": "#/$defs/Short"}', definitions)]
+
+    assert Both.model_validate_json('{"a": "ab", "b": "abc"}').model_dump() == {"a": "ab", "b": "abc"}
+    for text in ('{"a": "abc"}', '{"a": "ab", "abc": 1}'):
+        with pytest.raises(ValidationError):
+            Both.model_validate_json(text)
 
 
 class Few(CheckedModel, extra="forbid", checks='{"maxProperties": 1, "dependentRequired": {"level": ["name"]}}'):

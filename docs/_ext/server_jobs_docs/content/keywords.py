@@ -14,12 +14,12 @@ from server_jobs_generator.ir.spec import Specs, read_specs
 from server_jobs_generator.models.model_module import render_all_models
 
 from ..markdown import code, escaped, sentence, table
-from .keyword_examples import ACCEPTED, DEFINITIONS, FORMAT_EXAMPLES, REFUSED, Schema
+from .keyword_examples import ACCEPTED, DEFINITIONS, FORMAT_EXAMPLES, IGNORED, REFUSED, Schema
 
 _PROPERTY = "value"
 _CHECKS = re.compile(r"(Checked\(|checks=)'.*?'(?=[,)])")
 """The check in an annotation or a class. It repeats the keywords of the example."""
-_EXAMPLES: Mapping[str, Schema] = {**ACCEPTED, **FORMAT_EXAMPLES}
+_EXAMPLES: Mapping[str, Schema] = {**ACCEPTED, **FORMAT_EXAMPLES, **IGNORED}
 _EMPTY: Schema = {"type": "object", "additionalProperties": False, "properties": {}}
 
 
@@ -34,6 +34,18 @@ def support() -> str:
                 (_keyword(name), "no", _shown(schema), sentence(escaped(found[name])))
                 for name, schema in REFUSED.items()
             ),
+        ),
+    )
+
+
+def ignored() -> str:
+    """Return the table of keywords and values without an effect, each with its warning, if it has one."""
+    found = messages(IGNORED)
+    return table(
+        ("Keyword", "Example", "Warning"),
+        (
+            (_keyword(name), _shown(schema), sentence(escaped(found[name])) if found[name] else "none")
+            for name, schema in IGNORED.items()
         ),
     )
 
@@ -60,11 +72,11 @@ def _shown(schema: Schema) -> str:
 
 
 def messages(examples: Mapping[str, Schema]) -> dict[str, str]:
-    """Return the first problem that the generator reports in each example, or an empty text."""
+    """Return the first problem or warning that the generator reports in each example, or an empty text."""
     specs = _read(examples)
     found = dict.fromkeys(examples, "")
     names = _file_names(examples)
-    for problem in reversed(specs.problems):
+    for problem in reversed((*specs.problems, *specs.warnings)):
         name = names[Path(problem.path).stem]
         found[name] = problem.message
     return found

@@ -84,6 +84,7 @@ def _rules_in(module: object) -> Iterator[str]:
 def severity(rule: str) -> str:
     """Return the severity. It is fixed, or it depends on the option `compat` for a changed spec."""
     verdicts = {one.name: one.verdict for one in vars(worker_rules).values() if isinstance(one, worker_rules.Rule)}
+    verdicts |= {one.id: one.verdict for one in vars(problem_rules).values() if isinstance(one, Rule)}
     if rule in verdicts:
         return "error" if verdicts[rule] is Verdict.FAIL else "warning"
     return CHANGE_SEVERITIES.get(rule, _BY_DIRECTION) if group_of(rule) is CHANGES else "error"

@@ -11,10 +11,10 @@ from server_jobs.contract.values import canonical, fingerprint
 
 from ...lint.params_pointers import schemas_below
 from ...read.document import Pointer
-from ...read.keywords import applied_schemas
+from ...read.keywords import PYTHON_NAME, applied_schemas
 from ..contract import DOCUMENTATION, ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
 
-ANNOTATIONS = DOCUMENTATION | {"default", "$defs", "$schema"}
+ANNOTATIONS = DOCUMENTATION | {"default", "$defs", "$schema", PYTHON_NAME}
 """Keywords that restrict no value."""
 
 _SPLIT = ("$ref", "allOf", "anyOf", "oneOf")

@@ -28,15 +28,15 @@ class Resolve(Protocol):
 class Checker:
     """Validates JSON values against one schema of draft 2020-12.
 
-    `schema` contains the targets of its references, or `resolve` finds them. Unknown keywords and keywords with an
+    `schema` contains the targets of its references, or `compiler` finds them. Unknown keywords and keywords with an
     invalid value are ignored. `format` and `contentEncoding` are enforced.
     """
 
     def __init__(
-        self, schema: object, resolve: Resolve | None = None, *, base: str = "", most_steps: int = MOST_STEPS
+        self, schema: object, compiler: Compiler | None = None, *, base: str = "", most_steps: int = MOST_STEPS
     ) -> None:
         self._most_steps = most_steps
-        self._check = Compiler(resolve or _Within(schema)).compile(schema, base)
+        self._check = (compiler or Compiler(Within(schema))).compile(schema, base)
 
     def fits(self, value: object) -> bool:
         """Return whether a JSON value is valid. Raises `CheckTooLongError`."""
@@ -117,8 +117,8 @@ def _with_unevaluated(check: Check, last: tuple[Check, ...]) -> Check:
     return with_unevaluated
 
 
-class _Within:
-    """Follows JSON pointers into the schema itself: `#`, `#/$defs/Address`."""
+class Within:
+    """Follows JSON pointers into a schema: `#`, `#/$defs/Address`."""
 
     def __init__(self, root: object) -> None:
         self._root = root
