@@ -40,7 +40,7 @@ class Group:
 
 
 def groups(draft: str) -> Iterator[Group]:
-    """Every group of a draft: `draft2020-12` or `draft7`."""
+    """Every group of a draft, such as `draft2020-12` or `draft7`."""
     with (_FOLDER / f"{draft}.jsonl").open(encoding="utf-8") as lines:
         for line in lines:
             group = json.loads(line)

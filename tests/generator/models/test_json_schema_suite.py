@@ -23,14 +23,14 @@ from server_jobs.contract.schemas.json_equality import key_of
 from server_jobs_generator.models import model_plan
 from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.problems.problem import SpecProblem
-from server_jobs_generator.problems.rules import Style
 
 from tests.generator.spec_projects import a_spec, an_object, loaded, read
 from tests.suite import Group, groups
 
-DRAFT_7 = "http://json-schema.org/draft-07/schema#"
-# The style of specs is not part of JSON Schema, so the tests run without it.
-LAX = Style(untyped=True, open_objects=True)
+DIALECTS = {
+    **{f"draft{number}": f"http://json-schema.org/draft-0{number}/schema#" for number in (4, 6, 7)},
+    "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
+}
 # As many schemas as one spec may describe. In the long form each is alone, because others may see its names and URIs.
 TOGETHER = 1 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 30
 
@@ -70,7 +70,7 @@ def models_of(
     accepted = {f"g{number}": group for number, group in enumerate(some)}
     while accepted:
         with tempfile.TemporaryDirectory() as folder:
-            specs = read(Path(folder), files_of(draft, accepted), LAX)
+            specs = read(Path(folder), files_of(draft, accepted))
         if not specs.problems:
             with loaded(render_models(specs.jobs[0])) as module:
                 yield accepted, module.CaseParams
@@ -86,8 +86,8 @@ def files_of(draft: str, accepted: dict[str, Group]) -> dict[str, object]:
     shared: dict[str, object] = {}
     for name, group in accepted.items():
         schema = group.schema
-        if draft == "draft7" and isinstance(schema, dict):
-            schema = {"$schema": DRAFT_7, **schema}
+        if draft in DIALECTS and isinstance(schema, dict):
+            schema = {"$schema": DIALECTS[draft], **schema}
         shared[f"shared/{name}.json"] = schema
     properties = {name: {"$ref": f"shared/{name}.json"} for name in accepted}
     return {"case.json": a_spec(an_object(**properties)), **shared}
@@ -135,7 +135,10 @@ def comes_back(model: type[JobModel], read_value: JobModel, name: str, value: Js
     return again == read_value and key_of(json.loads(stored)[name]) == key_of(value)
 
 
-@pytest.mark.parametrize(("draft", "least"), [("draft2020-12", 1_900), ("draft7", 1_530)])
+@pytest.mark.parametrize(
+    ("draft", "least"),
+    [("draft2020-12", 1_900), ("draft2019-09", 1_000), ("draft7", 1_530), ("draft6", 700), ("draft4", 500)],
+)
 def test_every_official_test_is_decided_rightly_or_its_schema_is_refused(
     draft: str, least: int, record_property: Callable[[str, object], None]
 ) -> None:
