@@ -90,7 +90,7 @@ class TypedSchemas:
             said, keywords = _apart(schema)
             return {**_OPEN, **said, "allOf": [{"type": "object", **keywords}]}
         if not is_class(typed):
-            # A class has no limits of its own.
+            # A class does not enforce these limits.
             limits: Parts = {key: typed[key] for key in _COUNTS if key in typed}
             checks = _joined(limits, rest_of(typed))
             typed = {**_without(typed, *_COUNTS, "allOf"), **({"allOf": [checks]} if checks else {})}

@@ -230,7 +230,7 @@ def _endless_value(library: Library, location: Location, needed: Location) -> Sp
 
 
 def endless_defaults(library: Library, locations: Iterable[Location]) -> list[Location]:
-    """Return the properties whose default would fill in defaults of its own without an end."""
+    """Return the properties with a default that would fill in other defaults without an end."""
     following = {
         location: tuple(_Filled(library).of(location))
         for location in locations

@@ -32,7 +32,7 @@ NEEDS = {
     "maxContains": "contains",
     "contentSchema": "contentMediaType",
 }
-"""The keywords that have no effect without another one."""
+"""The keywords that need another one to have an effect."""
 
 _OF_SOME_TYPE = frozenset[str]().union(*BY_TYPE.values())
 # Formats of OpenAPI. They name a type of other languages, which has no rule for the text.

@@ -76,7 +76,7 @@ def follow(library: Library, schema: JsonValue, file: str) -> tuple[JsonValue, s
     """Return the schema at the end of a chain of plain references, with its file; an empty schema if the chain is
     broken.
 
-    A `$ref` with other keywords beside it is no plain reference, unless they restrict no value.
+    A plain reference is a `$ref` with annotations at most.
     """
     for _ in range(_MOST_REFERENCES):
         if not isinstance(schema, dict) or not schema.keys() <= _PLAIN:

@@ -85,6 +85,7 @@ def test_json_has_the_same_findings(project: TemporaryProject) -> None:
     assert result.exit_code == 1
     assert json.loads(result.output) == {
         "problems": [],
+        "warnings": [],
         "contracts": [],
         "files": [],
         "unused_handlers": [],
