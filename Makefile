@@ -90,6 +90,10 @@ test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runt
 test-installed: setup ## Install the wheel with each extra alone, and try every command and every page there
 	@$(BIN)/pytest tests/installed
 
+.PHONY: test-schemas
+test-schemas: setup ## Take hundreds of public schemas as params and compare each decision with JSON Schema's (needs npm, about 15 minutes)
+	@$(BIN)/python -m tests.schemas
+
 .PHONY: test-lowest
 test-lowest: $(LOWEST)/.ready browser ## Run all tests with the lowest allowed version of each dependency
 	@$(LOWEST)/bin/pytest -n $(WORKERS)
