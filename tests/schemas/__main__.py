@@ -19,7 +19,7 @@ from .packages import collect
 from .verdicts import Verdict, try_schema
 
 DOCUMENTS = 150
-LEAST_ACCEPTED = 0.85
+LEAST_ACCEPTED = 0.8
 
 
 def main() -> int:
