@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
+from server_jobs.contract.schemas.checker import Checker
 
 from .problems.problem import listed, nearest, shown
 from .python.names import class_name_problem, pascal_case, property_name, snake_case, spec_name_problem
@@ -152,12 +153,15 @@ def _type(name: str) -> tuple[Mapping[str, JsonValue], JsonValue]:
 
 
 def _default(name: str, schema: Mapping[str, JsonValue], text: str) -> JsonValue:
-    if schema.get("type") == "string" or "enum" in schema:
-        return text
-    reading = read_document(".json", text.encode())
-    if reading.document is None or reading.problems:
-        raise NewSpecError(f'the default of {name} must be JSON, such as 24, true or ["a"], not {shown(text)}')
-    return reading.document.value
+    value: JsonValue = text
+    if schema.get("type") != "string" and "enum" not in schema:
+        reading = read_document(".json", text.encode())
+        if reading.document is None or reading.problems:
+            raise NewSpecError(f'the default of {name} must be JSON, such as 24, true or ["a"], not {shown(text)}')
+        value = reading.document.value
+    if not Checker(schema).fits(value):
+        raise NewSpecError(f"the default of {name} must fit its type, not {shown(value)}")
+    return value
 
 
 def _object(properties: Sequence[Property]) -> JsonValue:

@@ -90,6 +90,9 @@ def test_a_name_that_cannot_be_is_refused(given: str) -> None:
         (":str", "is no property; write name:type"),
         ("a b:str[", "is no property; write name:type"),
         ("n:int=x", 'the default of n must be JSON, such as 24, true or ["a"], not "x"'),
+        ("to:email=x", 'the default of to must fit its type, not "x"'),
+        ("kind:draft|sent=open", 'the default of kind must fit its type, not "open"'),
+        ('n:int[]=["x"]', 'the default of n must fit its type, not ["x"]'),
     ],
 )
 def test_a_property_that_cannot_be_is_refused(given: str, message: str) -> None:
@@ -102,7 +105,7 @@ def test_a_property_that_cannot_be_is_refused(given: str, message: str) -> None:
     ("arguments", "message"),
     [
         (("mail", "--schedule", "daily"), "specs/mail.json:3:"),
-        (("mail", "--param", "n:int=1.5"), "specs/mail.json:"),
+        (("mail", "--param", "n:int=1.5"), "the default of n must fit its type, not 1.5"),
         (("mail", "--param", "a", "--param", "a:int"), "--param a is given twice"),
         (("taken",), "specs/taken.yml exists already, so nothing was written"),
         (("written",), "handlers/written.py exists already, so nothing was written"),
