@@ -11,7 +11,7 @@ import pytest
 import yaml
 from server_jobs_generator.ir.spec import JobSpec
 
-from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object, problems, read
+from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object, findings, problems, read
 
 TEXT: Schema = {"type": "string"}
 JOBS = """\
@@ -101,6 +101,84 @@ def test_a_problem_has_its_place_in_the_file(tmp_path: Path, before: str, after:
     text = JOBS.replace(before, after, 1)
     found = problems(tmp_path, {"jobs.yaml": text.encode(), "shared/times.jsonc": TIMES})
     assert any(one.startswith(f"specs/jobs.yaml:{expected}") for one in found), found
+
+
+DRAFT_7 = {"$schema": "http://json-schema.org/draft-07/schema#"}
+PAIR: Schema = {"type": "array", "items": [TEXT, {"type": "integer"}], "additionalItems": False}
+
+
+def test_an_older_draft_keeps_its_meaning_in_every_form(tmp_path: Path) -> None:
+    params = an_object(
+        pair={"$ref": "#/definitions/Pair"},
+        own={"$ref": "#/definitions/Own"},
+        part={"$ref": "#/definitions/Pair/x-parts/Item"},
+        tag={"$ref": "https://example.com/tag"},
+    )
+    params["definitions"] = {"Own": {"type": "integer"}}
+    item: Schema = {"type": "array", "items": [TEXT]}
+    shared: Schema = {"Pair": {**PAIR, "x-parts": {"Item": item}}, "Tag": {"$id": "https://example.com/tag", **TEXT}}
+    short = {**DRAFT_7, "params": params, "definitions": shared}
+    forms: dict[str, object] = {
+        "case.json": a_spec_without_result(params, **DRAFT_7, definitions=shared),
+        "case.jsonc": json.dumps(short).encode() + b"// the end",
+        "case.yaml": as_yaml(short),
+        "jobs.yml": as_yaml({**DRAFT_7, "jobs": {"Case": {"params": params}, "B": {}}, "definitions": shared}),
+    }
+    jobs: list[JobSpec] = []
+    for number, (name, content) in enumerate(forms.items()):
+        (tmp_path / str(number)).mkdir()
+        specs = read(tmp_path / str(number), {name: content})
+        assert (specs.problems, specs.warnings) == ((), ())
+        jobs += (job for job in specs.jobs if job.class_name == "Case")
+    assert len(jobs) == 4
+    assert all(same(jobs[0], job) for job in jobs)
+    assert jobs[0].params["$defs"] == {
+        "Item": {"type": "array", "prefixItems": [TEXT]},
+        "Own": {"type": "integer"},
+        "Pair": {"type": "array", "prefixItems": [TEXT, {"type": "integer"}], "items": False},
+        "Tag": TEXT,
+    }
+
+
+def test_a_reference_leads_to_an_unknown_keyword_at_its_place_in_the_file(tmp_path: Path) -> None:
+    params = an_object(pair={"$ref": "#/params/x-parts/Pair"}) | {"x-parts": {"Pair": PAIR}}
+    specs = read(tmp_path, {"case.yaml": as_yaml({**DRAFT_7, "params": params})})
+    assert specs.problems == ()
+    (job,) = specs.jobs
+    assert job.params["$defs"] == {
+        "Pair": {"type": "array", "prefixItems": [TEXT, {"type": "integer"}], "items": False}
+    }
+
+
+def test_the_uri_of_a_definition_beside_jobs_is_known_in_other_files(tmp_path: Path) -> None:
+    tag = {"Tag": {"$id": "https://example.com/tag", **TEXT}}
+    jobs = {"jobs": {"A": {}, "B": {"params": an_object(tag={"$ref": "https://example.com/tag"})}}, "$defs": tag}
+    other = a_spec_without_result(an_object(tag={"$ref": "https://example.com/tag"}))
+    specs = read(tmp_path, {"jobs.yaml": as_yaml(jobs), "other.json": other})
+    assert specs.problems == ()
+    assert specs.needs["other.json"] == {"jobs.yaml"}
+
+
+def test_a_problem_of_an_older_draft_has_its_place_in_a_file_with_several_jobs(tmp_path: Path) -> None:
+    text = JOBS.replace("../generated/spec.schema.json\njobs", "http://json-schema.org/draft-07/schema#\njobs")
+    text = text.replace("\n$defs:", "\ndefinitions:").replace("#/$defs/Address", "#/definitions/Address")
+    text = text.replace("{type: string, format: email}", "{type: array, items: [{type: strng}]}")
+    found = problems(tmp_path, {"jobs.yaml": text.encode(), "shared/times.jsonc": TIMES})
+    (line,) = (one for one in found if one.startswith("specs/jobs.yaml"))
+    assert line.startswith('specs/jobs.yaml:11:41 /definitions/Address/items/0/type "strng" is not')
+
+
+def test_a_warning_about_shared_definitions_is_shown_once(tmp_path: Path) -> None:
+    text = JOBS.replace("format: email", "format: mail")
+    (line,) = findings(tmp_path, {"jobs.yaml": text.encode(), "shared/times.jsonc": TIMES})
+    assert line.startswith('warning: specs/jobs.yaml:11:35 /$defs/Address/format the format "mail" is not known')
+
+
+def test_many_warnings_of_a_file_with_several_jobs_are_counted_once(tmp_path: Path) -> None:
+    definitions = {f"T{number}": TEXT | {"format": "mail"} for number in range(20)}
+    jobs = {f"Job{number}": {"params": an_object(x=TEXT | {"format": "mail"})} for number in range(3)}
+    (line,) = findings(tmp_path, {"jobs.json": {"jobs": jobs, "$defs": definitions}})
+    assert line.endswith("(and 22 more in this file)")
 
 
 @pytest.mark.parametrize("name", ["send_email.json", "send_email.yml"])
