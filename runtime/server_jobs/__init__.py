@@ -5,7 +5,7 @@ Each name is imported at its first use, so that a process that only enqueues doe
 ============================================  ======================================================
 to change                                     open
 ============================================  ======================================================
-the calls of a job class: `later`, `now` ...  `job`, `optional_params`, `retired`
+the calls of a job class: `later`, `now` ...  `job`, `job_bases`
 how a call becomes a record                   `definition`, and `server_jobs.domain.enqueue_options`
 `later_in`, in the caller's transaction       `transactions`
 the backend that a call uses                  `binding`, `connection`
@@ -88,12 +88,11 @@ if TYPE_CHECKING:
     )
     from .handle import Batch, JobHandle
     from .job import Job, define_job
+    from .job_bases import OptionalParamsJob, RetiredJob
     from .logs import JobLogFilter
     from .middleware import Enqueue, Middleware, RunningAttempt
-    from .optional_params import OptionalParamsJob
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
-    from .retired import RetiredJob
 
     JOB_STATUS = JobStatus
 
@@ -142,6 +141,7 @@ _HOMES = {
     "handle": ("Batch", "JobHandle"),
     "definition": ("Handler",),
     "job": ("Job", "define_job"),
+    "job_bases": ("OptionalParamsJob", "RetiredJob"),
     "logs": ("JobLogFilter",),
     "middleware": ("Enqueue", "Middleware", "RunningAttempt"),
     "contract.json_schema": ("JobSchemas",),
@@ -167,10 +167,8 @@ _HOMES = {
         "Outcome",
     ),
     "domain.search": ("IndexedColumn",),
-    "optional_params": ("OptionalParamsJob",),
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
-    "retired": ("RetiredJob",),
     "domain.retry": ("Backoff", "RetryPolicy"),
     "engine.tick": ("Tick", "tick"),
     "contract.upcasts": ("EarlierVersion",),

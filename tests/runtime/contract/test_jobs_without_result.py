@@ -18,8 +18,8 @@ from server_jobs import (
     define_job,
 )
 from server_jobs.definition import Handler
+from server_jobs.job_bases import OptionalParamsJob
 from server_jobs.memory import InMemoryBackend
-from server_jobs.optional_params import OptionalParamsJob
 from server_jobs.testing import FakeJob, result_strategy
 
 from tests.runtime.example_jobs import backend_on, echo, read, text_job

@@ -1,16 +1,15 @@
-"""The base of retired jobs. Type checkers mark its calls as deprecated."""
+"""The bases of jobs that differ from `Job` in their calls: those without required params, and retired ones."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Unpack, cast
 
 from .definition import D, P, R
-from .job import Job
+from .job import DEFAULT_WORKER_TIMEOUT, Job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import timedelta
-    from typing import Unpack
 
     from typing_extensions import deprecated
 
@@ -20,10 +19,46 @@ if TYPE_CHECKING:
     from .result import JobResult
 
 
+class OptionalParamsJob(Job[P, R, D]):
+    """Like `Job`, for a spec without required params. `later`, `later_sync` and `now` need no params.
+
+    handle = await Cleanup.later()
+    """
+
+    @classmethod
+    async def later(cls, params: P | D | None = None, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
+        """Like `Job.later`."""
+        return await super().later(cls._given(params), **options)
+
+    @classmethod
+    def later_sync(cls, params: P | D | None = None, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
+        """Like `Job.later_sync`."""
+        return super().later_sync(cls._given(params), **options)
+
+    @classmethod
+    async def now(
+        cls,
+        params: P | D | None = None,
+        *,
+        persist: bool = True,
+        worker_timeout: timedelta = DEFAULT_WORKER_TIMEOUT,
+        correlation_id: str | None = None,
+    ) -> JobResult[R]:
+        """Like `Job.now`."""
+        return await super().now(
+            cls._given(params), persist=persist, worker_timeout=worker_timeout, correlation_id=correlation_id
+        )
+
+    @staticmethod
+    def _given(params: P | D | None) -> P | D:
+        return cast("D", {}) if params is None else params
+
+
 class RetiredJob(Job[P, R, D]):
     """Like `Job`, for a spec with `"status": "retired"` under `x-job`.
 
-    Queued jobs still run. Every call that would enqueue or run a new job raises `JobRetiredError`.
+    Queued jobs still run. Every call that would enqueue or run a new job raises `JobRetiredError`, and type checkers
+    mark it as deprecated.
     """
 
     if TYPE_CHECKING:
