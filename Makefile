@@ -188,7 +188,7 @@ lock: $(RELEASE)/.ready ## Resolve the dependencies anew into requirements*.lock
 	@$(COMPILE) bench/requirements.in pyproject.toml --extra postgres --extra worker --extra generator --python-version 3.12 --output-file bench/requirements.txt
 
 # All but `mcp`, whose SDK needs a newer pydantic than the lowest one.
-LOWEST_EXTRAS = $(addprefix --extra ,generator metrics otel postgres serve testing turso)
+LOWEST_EXTRAS = $(addprefix --extra ,django generator metrics otel postgres serve testing turso)
 
 COMPILE = $(RELEASE)/bin/uv pip compile --universal --upgrade --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet
