@@ -135,7 +135,7 @@ def test_the_document_has_the_options_of_a_job(tmp_path: Path) -> None:
         "timeout": "P1DT1M",
         "concurrency": {"limit": 2, "by": ["/a"]},
         "rate": {"limit": 3, "per": "PT0.25S"},
-        "unique": {"by": ["/a"]},
+        "unique": {"by": ["/a"], "onConflict": "replace"},
         "retention": {"completed": "P7D"},
         "schedules": [{"name": "nightly", "cron": "0 3 * * *", "params": {"a": "x"}}],
         "redact": ["/a"],
