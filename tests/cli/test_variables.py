@@ -19,7 +19,7 @@ from server_jobs_cli.program import program
 from .shop import REGISTRY, ROOT, Shop, run
 
 FILTER = (
-    *("--status", "--parked", "--job", "--queue", "--error-class", "--correlation-id", "--worker"),
+    *("--status", "--parked", "--job", "--queue", "--error-class", "--correlation-id", "--worker", "--batch"),
     *("--older-than", "--newer-than", "--where"),
 )
 ON_COMMAND_LINE = {
@@ -44,6 +44,7 @@ VALUES = {
     "--at": "2026-01-31T09:00:00Z",
     "--host": "localhost",
     "--delay": "3s",
+    "--expires-after": "3s",
     "--wait": "3s",
     "--budget": "3s",
     "--worker-timeout": "3s",

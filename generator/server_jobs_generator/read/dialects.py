@@ -174,9 +174,7 @@ class _Translation:
                 case "dependencies", dict():
                     yield from self._dependencies(value, (*old, key), new, draft)
                 case (("$id" | "id"), str()) if key == "$id" or draft is Draft.DRAFT4:
-                    name = "$anchor" if value.startswith("#") and len(value) > 1 else "$id"
-                    self.moved[*old, key] = (*new, name)
-                    yield name, value.removeprefix("#") if name == "$anchor" else value
+                    yield from self._identifier(key, value, old, new)
                 case (("minimum" | "maximum"), _) if schema.get(_EXCLUSIVE[key]) is True and _is_of_draft4(True, draft):
                     self.moved[*old, key] = (*new, _EXCLUSIVE[key])
                     yield _EXCLUSIVE[key], value

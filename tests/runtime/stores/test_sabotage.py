@@ -48,7 +48,6 @@ from tests.conformance.suite import (
     test_cancel_and_retry,
     test_claim,
     test_conflicts,
-    test_fencing,
     test_history,
     test_insert,
     test_late_jobs,
@@ -266,24 +265,24 @@ CASES = [
     in_sql(
         "token guard of settle",
         without(" AND jobs.fencing_token = outcome.token", "SETTLE", "COMPLETE"),
-        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+        test_leases.test_a_stale_worker_cannot_complete_a_reclaimed_job,
     ),
     in_memory(
         "token guard of settle",
         "is_leased",
         held_by_anybody,
-        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+        test_leases.test_a_stale_worker_cannot_complete_a_reclaimed_job,
     ),
     in_sql(
         "token guard of renew",
         without(" AND jobs.fencing_token = beat.token", "RENEW"),
-        test_fencing.test_a_token_is_worth_nothing_for_another_job,
+        test_leases.test_a_token_is_worth_nothing_for_another_job,
     ),
     in_memory(
         "token guard of renew",
         "is_leased",
         held_by_anybody,
-        test_fencing.test_a_token_is_worth_nothing_for_another_job,
+        test_leases.test_a_token_is_worth_nothing_for_another_job,
     ),
     # A token is unique to its batch and its job. The store returns the stored token.
     in_sql(
@@ -848,12 +847,12 @@ CASES += [
     in_sql(
         "token guard of the answer to a completion",
         completing_unguarded(0),
-        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+        test_leases.test_a_stale_worker_cannot_complete_a_reclaimed_job,
     ),
     in_sql(
         "token guard of the completion itself",
         completing_unguarded(1),
-        test_fencing.test_a_stale_worker_cannot_complete_a_reclaimed_job,
+        test_leases.test_a_stale_worker_cannot_complete_a_reclaimed_job,
     ),
 ]
 
