@@ -75,6 +75,7 @@ def test_a_tick_stops_at_its_limit(shop: Shop) -> None:
         shop.enqueue("Shout")
     assert shop.json("tick", "--limit", "2") == {
         "expired": 0,
+        "late": 0,
         "scheduled": 0,
         "unfired": 0,
         "completed": 2,

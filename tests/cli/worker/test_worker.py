@@ -119,7 +119,7 @@ def test_a_snoozed_job_is_no_failure(shop: Shop) -> None:
     assert "stopped: 0 completed, 0 failed attempts, 1 snoozed, 0 released\n" in text
     assert "warning" not in text.partition(" started, ")[2]
     shop.enqueue("Shout", text="snooze")
-    assert shop.json("tick") == {"expired": 0, "scheduled": 0, "completed": 0, "failed": 0, "unfired": 0}
+    assert shop.json("tick") == {"expired": 0, "late": 0, "scheduled": 0, "completed": 0, "failed": 0, "unfired": 0}
 
 
 def test_a_huge_error_is_cut_before_it_is_logged(shop: Shop) -> None:
