@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from .conftest import Shop
 
@@ -58,13 +59,17 @@ def test_a_broken_connection_does_not_reach_the_next_job(postgres_shop: Shop) ->
 def test_the_command_line_finds_the_project_by_the_settings(sqlite_shop: Shop) -> None:
     sqlite_shop.script(BEGIN + 'SendEmail.later_sync({"to": order.email, "subject": "Hello"})')
 
-    told = sqlite_shop.runs("server-jobs", "worker", "--until-empty", DJANGO_SETTINGS_MODULE="shop.settings")
+    told = sqlite_shop.runs(
+        sys.executable, "-m", "server_jobs_cli", "worker", "--until-empty", DJANGO_SETTINGS_MODULE="shop.settings"
+    )
     assert "1 completed" in told
     assert "[[True, False, False]]" in sqlite_shop.script(SHOW)
 
 
 def test_settings_that_cannot_be_imported_are_named(sqlite_shop: Shop) -> None:
-    told = sqlite_shop.runs("server-jobs", "list", status=3, DJANGO_SETTINGS_MODULE="none.settings")
+    told = sqlite_shop.runs(
+        sys.executable, "-m", "server_jobs_cli", "list", status=3, DJANGO_SETTINGS_MODULE="none.settings"
+    )
 
     assert "DJANGO_SETTINGS_MODULE=none.settings" in told
     assert "Traceback" not in told

@@ -16,7 +16,7 @@ PAGE = ROOT / "docs/how-to/write-a-store.md"
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 SUITE = "server_jobs.testing.conformance"
 # All files only in the long form: on a slow disk, each test takes half a second.
-FILES = ("",) if IS_LONG else (".suite.test_fencing",)
+FILES = ("",) if IS_LONG else (".suite.test_leases",)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,6 @@ def test_a_store_that_ignores_the_token_of_a_claim_fails(folder: Path) -> None:
     new = 'connection.execute(call.sql.replace("fencing_token = ", "1 OR fencing_token = "), values)'
     assert sabotaged.count(old) == 1
     (folder / "careless.py").write_text(sabotaged.replace(old, new), encoding="utf-8")
-    done = run_suite(folder, ".suite.test_fencing", store="careless")
+    done = run_suite(folder, ".suite.test_leases", store="careless")
     assert done.returncode == 1
     assert " failed" in done.stdout

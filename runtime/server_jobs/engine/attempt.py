@@ -431,17 +431,19 @@ def isawaitable(value: object) -> TypeGuard[Awaitable[object]]:
     return isinstance(value, CoroutineType) or (not isinstance(value, BaseModel) and inspect.isawaitable(value))
 
 
-@lru_cache(maxsize=1024)
 def _is_coroutine_function(handler: AnyHandler) -> bool:
-    return inspect.iscoroutinefunction(handler)
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+_is_known_to_be_async = lru_cache(maxsize=1024)(_is_coroutine_function)
 
 
 def is_async(handler: AnyHandler) -> bool:
     """Whether the handler runs in the event loop; other handlers run in a thread."""
     try:
-        return _is_coroutine_function(handler)
+        return _is_known_to_be_async(handler)
     except TypeError:  # an object with `__call__` that cannot be hashed
-        return inspect.iscoroutinefunction(handler)
+        return _is_coroutine_function(handler)
 
 
 def describe(error: BaseException) -> str:

@@ -661,12 +661,15 @@ class MemoryStore:
 
     def _remove(self, job_id: str) -> None:
         """Forget a job that is not pending or running."""
-        batch_id = self._records.pop(job_id).batch_id
+        record = self._records.pop(job_id)
         self._attempts.pop(job_id, None)
-        if batch_id is not None:
-            self._batches[batch_id].discard(job_id)
-            if not self._batches[batch_id]:
-                del self._batches[batch_id]
+        self._leave_batch(record)
+
+    def _leave_batch(self, record: JobRecord) -> None:
+        if record.batch_id is not None:
+            self._batches[record.batch_id].discard(record.id)
+            if not self._batches[record.batch_id]:
+                del self._batches[record.batch_id]
 
     def _enter(
         self, action: AuditAction, by: str, target: str, job_name: str | None = None, detail: str | None = None
@@ -689,7 +692,9 @@ class MemoryStore:
         """Store a record and update the indexes of pending, running and unique jobs."""
         before = self._records.get(record.id)
         self._records[record.id] = record
-        if before is None and record.batch_id is not None:
+        if before is not None and before.batch_id != record.batch_id:
+            self._leave_batch(before)
+        if record.batch_id is not None:
             self._batches[record.batch_id].add(record.id)
         if record.status is JobStatus.RUNNING:
             self._running.add(record.id)
