@@ -18,7 +18,8 @@ _SETTINGS = """
 [tool.server-jobs]
 [tool.pytest.ini_options]
 addopts = ["-p", "no:cacheprovider", "--strict-markers"]
-filterwarnings = ["error"]
+# The second is about old versions of Starlette with a new anyio.
+filterwarnings = ["error", "ignore:The anyio.abc.BlockingPortal alias:DeprecationWarning"]
 pythonpath = ["."]
 """
 

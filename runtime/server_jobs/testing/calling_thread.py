@@ -63,8 +63,11 @@ def _run_with_asgiref(call: Callable[[], Coroutine[Any, Any, T]], asgiref: Any) 
     tasks = set[asyncio.Future[None]]()
 
     async def main() -> T:
-        calling_thread.set(lambda work: tasks.add(asyncio.ensure_future(asgiref.sync_to_async(work)())))
-        return await call()
+        before = calling_thread.set(lambda work: tasks.add(asyncio.ensure_future(asgiref.sync_to_async(work)())))
+        try:
+            return await call()
+        finally:
+            calling_thread.reset(before)  # asgiref copies variables to the caller
 
     result: T = asgiref.async_to_sync(main)()
     return result

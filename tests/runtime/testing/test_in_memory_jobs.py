@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import threading
 import traceback
@@ -25,6 +26,7 @@ from server_jobs import (
     create_job_registry,
     tick,
 )
+from server_jobs.concurrency.handler_threads import calling_thread
 from server_jobs.testing import FakeJob, InMemoryJobs
 
 from tests.runtime.example_jobs import Text, echo, fail, text_job
@@ -210,6 +212,13 @@ def test_plain_handlers_run_in_the_thread_of_the_test_with_its_context() -> None
         plain.later_sync({"text": "two"})
 
     assert seen == [(threading.main_thread(), "set")] * 2
+
+
+def test_a_run_beside_django_leaves_the_context_of_the_test_as_it_was(jobs: InMemoryJobs) -> None:
+    importlib.import_module("asgiref.sync")  # Django's own loop runs the jobs then, and hands its context back
+    Welcome.later_sync(PARAMS)
+    jobs.run_jobs()
+    assert calling_thread.get() is None
 
 
 def test_a_plain_handler_may_run_an_event_loop_with_another_plain_handler() -> None:
