@@ -205,7 +205,7 @@ def test_a_row_from_typescript_has_the_keys_of_one_from_python(tmp_path: Path, x
 
 def named(parameters: Sequence[Any]) -> dict[str, Any]:
     """Return the parameters of an insert by the names of their columns."""
-    return dict(zip((*GIVEN_TYPES, *_DUE, *_DUE, "expires_after"), parameters, strict=True))
+    return dict(zip((*GIVEN_TYPES, *_DUE, "expires_after"), parameters, strict=True))
 
 
 async def test_postgresql_runs_the_statement_and_stores_the_same_as_python(tmp_path: Path) -> None:
