@@ -113,10 +113,7 @@ class SchemaLint:
     def check_elsewhere(self) -> None:
         """Check the schemas under unknown keywords that references lead to."""
         for pointer in self.document.elsewhere:
-            value = self.document.value
-            for token in pointer:
-                value = value[token]  # type: ignore[index]  # it was read there
-            self.check(pointer, value)
+            self.check(pointer, self.document.value_at(pointer))
 
     def note(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
         """Add an error or a warning."""

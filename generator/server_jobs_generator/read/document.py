@@ -66,6 +66,13 @@ class Document:
     written: Mapping[Pointer, Pointer] = field(default_factory=dict[Pointer, Pointer])
     elsewhere: tuple[Pointer, ...] = ()
 
+    def value_at(self, pointer: Pointer) -> JsonValue:
+        """Return the value at a pointer, which must exist."""
+        value = self.value
+        for token in pointer:
+            value = value[token]  # type: ignore[index]  # the caller has seen it
+        return value
+
     def problem(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> SpecProblem:
         """Return a problem at the value with that pointer (or at its key), or at its nearest parent."""
         line, column = self.place(pointer, at_key=at_key)

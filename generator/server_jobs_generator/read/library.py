@@ -205,10 +205,7 @@ class Library:
 
     def value_at(self, location: Location) -> JsonValue:
         """Return the value at a location."""
-        value = self.documents[location.file].value
-        for token in location.pointer:
-            value = value[token]  # type: ignore[index]  # a location is a place that was read
-        return value
+        return self.documents[location.file].value_at(location.pointer)
 
     def resolve(self, reference: str, file: str) -> Location:
         """Return the location of a `$ref` in `file`. Raises `UnresolvedReferenceError`."""

@@ -147,18 +147,13 @@ def _part_meant(one: _Schema, reference: str, document: Document) -> str | None:
 
 
 def _start(fragment: str) -> list[str]:
-    """Return the first two tokens of a pointer, such as those of `/definitions/Address`; none for a name."""
+    """Return the first two tokens of a pointer such as `/definitions/Address`, or none for a name."""
     return _tokens(fragment)[:2] if fragment.startswith("/") else []
 
 
 def _schemas(file: str, document: Document) -> Iterator[_Schema]:
     root = _ROOT + quote(file)
-    pending: list[tuple[Pointer, str, JsonValue]] = [((), root, document.value)]
-    for place in document.elsewhere:
-        value = document.value
-        for token in place:
-            value = value[token]  # type: ignore[index]  # it was read there
-        pending.append((place, root, value))
+    pending = [(place, root, document.value_at(place)) for place in ((), *document.elsewhere)]
     while pending:
         pointer, base, schema = pending.pop()
         if not isinstance(schema, dict):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
@@ -15,10 +13,12 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, OperationalError, connections, router, transaction
 
+from ..databases.parameter_styles import in_style
 from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
 from ..domain.interfaces import POSTGRES_CHANNEL, Row, Statement, Value, Wake
 from ..domain.table_names import in_schema
 from ..errors import DatabaseBusyError, DatabaseError, InvalidOptionError, SchemaMissingError
+from ..transactions import storing
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -27,10 +27,7 @@ if TYPE_CHECKING:
 Call = tuple[Statement, Mapping[str, Value]]
 
 SUPPORTED = ("postgresql", "sqlite")
-_APART = 0.01
-_PARAMETER = re.compile(r"(?<!:):([a-z_]+)")
 _MISSING = re.compile(r"no such (table|column)|(relation|column) .* does not exist")
-_last_announced = 0.0
 
 
 def jobs_alias() -> str:
@@ -108,7 +105,7 @@ class DjangoDatabase:
         with connection.cursor() as cursor:
             if self.name == "postgresql":
                 _keep_json_as_text(cursor.cursor)
-            cursor.execute(_for_django(sql), parameters)
+            cursor.execute(in_style(sql, "pyformat")[0], parameters)
             if cursor.description is None:
                 return []
             names = [column[0] for column in cursor.description]
@@ -128,12 +125,6 @@ def _keep_json_as_text(cursor: Cursor) -> None:
     cursor.adapters.register_loader("json", TextLoader)
 
 
-@lru_cache(maxsize=256)
-def _for_django(sql: str) -> str:
-    """Return the statement with `%(name)s` instead of `:name`."""
-    return _PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
-
-
 def _aware(value: Value) -> Value:
     """Return a time with its zone, which Django leaves out without `USE_TZ`."""
     if isinstance(value, datetime) and value.tzinfo is None:
@@ -142,14 +133,12 @@ def _aware(value: Value) -> Value:
 
 
 def _announce(connection: BaseDatabaseWrapper) -> None:
-    """Wake workers at the commit, with at most one NOTIFY in a few milliseconds. See `_announces` in `storing`.
+    """Wake workers at the commit, unless another transaction just did.
 
     It passes by Django's cursor, so that tests that count queries always count one for each enqueue.
     """
-    global _last_announced  # noqa: PLW0603
-    if time.monotonic() - _last_announced < _APART or connection.needs_rollback:
+    if connection.needs_rollback or not storing.announces(connection.alias):
         return
-    _last_announced = time.monotonic()
     driver = cast("Connection", connection.connection)
     with suppress(Exception), driver.cursor() as cursor:  # a hint: the jobs are stored without it
         cursor.execute(f"NOTIFY {POSTGRES_CHANNEL}")

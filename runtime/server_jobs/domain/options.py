@@ -29,7 +29,7 @@ class Misfire(StrEnum):
 
 
 class OnConflict(StrEnum):
-    """What an enqueue does if an unfinished job has its unique key: keep that job, or put the new one in its place.
+    """The effect of an enqueue if an unfinished job has its unique key: keep that job, or put the new one in its place.
 
     `REPLACE`: a pending job gets the params and options of the call, and stays due when it was (throttle).
     `RESCHEDULE`: it also becomes due when the call says (debounce). If the job is running, both store a new job, which

@@ -18,7 +18,7 @@ def is_kept(job: NewJob) -> bool:
 def merged(jobs: Iterable[NewJob]) -> list[NewJob]:
     """Return one job for each unique key: the last one, under the id of the first one.
 
-    The result is the same as that of one insert after another. One statement cannot change a row twice.
+    The result equals one insert after another. One statement cannot change a row twice.
     """
     last: dict[str, NewJob] = {}
     for job in jobs:
@@ -38,7 +38,7 @@ def owners_of(rows: Sequence[Row]) -> dict[str, str]:
 
 
 def answer_of(job: NewJob, owners: Mapping[str, str], stored: Collection[str]) -> Inserted | None:
-    """Return the answer for a job that may replace another one. None: the owner of its key changed meanwhile.
+    """Return the answer for a job that may replace another one. None: the owner of its key has changed.
 
     `owners` are the stored jobs by unique key. `stored` are the ids that were stored before.
     """

@@ -140,7 +140,7 @@ class MemoryStore:
         if job.id in self._records:
             return Inserted(job.id, created=False)
         if self._free(job):
-            job = job._replace(batch_id=None)  # as in a database, where the batch may have ended meanwhile
+            job = job._replace(batch_id=None)  # as in a database, where the batch may have ended
         now = self._clock.now()
         if job.unique_key is not None and (owner := self._unfinished_keys.get(job.unique_key)) is not None:
             if job.on_conflict is OnConflict.KEEP:

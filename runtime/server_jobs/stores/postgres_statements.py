@@ -216,7 +216,7 @@ RETURNING {CLAIM_COLUMNS}
 
 # --- replace ---------------------------------------------------------------------------------------------------------
 
-# A running job that settles meanwhile keeps its key. Rows are locked in the order of their ids, as everywhere.
+# A running job that settles first keeps its key. Rows are locked in the order of their ids, as everywhere.
 SUPERSEDE = f"""
 WITH keys AS MATERIALIZED (SELECT CAST(:keys AS jsonb) AS by_key),
 owner AS MATERIALIZED (

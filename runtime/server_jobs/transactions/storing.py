@@ -93,7 +93,7 @@ def _steps(jobs: Sequence[NewJob], target: Target, place: Hashable) -> Generator
     if not all(map(is_kept, jobs)):  # the jobs of one call share this
         return (yield from _replacing_steps(jobs, target, place))
     for _ in range(_TRIES):
-        created = yield target.inserts(missing, announce=_announces(place))
+        created = yield target.inserts(missing, announce=announces(place))
         answers |= {job_id: Inserted(job_id, created=True) for job_id in (text_of(row[0]) for row in created)}
         missing = [job for job in missing if job.id not in answers]
         if missing:
@@ -119,7 +119,7 @@ def _replacing_steps(
     new = missing = merged(in_key_order(jobs))
     for _ in range(_TRIES):
         yield target.supersedes(missing)
-        stored = yield target.replaces(missing, announce=_announces(place))
+        stored = yield target.replaces(missing, announce=announces(place))
         owners |= {text_of(row[1]): text_of(row[0]) for row in stored}
         missing = [job for job in new if job.unique_key not in owners]
         if not missing:
@@ -132,7 +132,7 @@ def _unsettled(job: NewJob) -> DatabaseError:
     return DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to enqueue one; try again")
 
 
-def _announces(place: Hashable) -> bool:
+def announces(place: Hashable) -> bool:
     """Whether this transaction wakes the workers at its commit.
 
     PostgreSQL commits transactions with a NOTIFY one after another: with 16 at a time, the rate falls to a quarter.

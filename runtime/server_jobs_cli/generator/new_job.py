@@ -64,7 +64,7 @@ def new(
     server-jobs new cleanup --param days:int=30 --param 'kind:draft|sent=draft' --schedule '0 3 * * *'
 
     A type is str, int, float, bool, date, datetime, time, duration, email, uuid or url, a list of them (str[]), or a
-    choice of texts (draft|sent). Overwrites nothing, and writes nothing if the spec would have a problem.
+    choice of texts (draft|sent). Existing files stay as they are. A spec with a problem is not written.
 
     Exit status: 0 done, 1 a file or a problem is in the way, 3 the project cannot be used.
     """

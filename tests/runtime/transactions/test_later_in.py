@@ -144,7 +144,7 @@ async def ids_in(engine: AsyncEngine) -> list[str]:
 def test_a_commit_wakes_the_workers(engine: Engine, monkeypatch: pytest.MonkeyPatch, is_announced: bool) -> None:
     """Without a notification, a worker on PostgreSQL has to poll; on SQLite it watches the file."""
     if not is_announced:
-        monkeypatch.setattr(storing, "_announces", lambda _: False)
+        monkeypatch.setattr(storing, "announces", lambda _: False)
     url = engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=False)
 
     def enqueue() -> JobHandle[Text]:

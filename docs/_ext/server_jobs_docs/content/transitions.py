@@ -18,7 +18,7 @@ NODES: Mapping[State, str] = {
     State.LATE: "pending",
     State.PARKED: PARKED,
 }
-"""The box of each state. The states of a pending job share one, and those of a running job."""
+"""The box of each state. All states of a pending job share one box, as do all states of a running job."""
 
 _CONDITIONS = {
     State.RUNNING: "attempts left",
