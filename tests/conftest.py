@@ -19,6 +19,9 @@ from hypothesis import HealthCheck, settings
 
 T = TypeVar("T")
 
+# Collection makes objects that all stay, among which there is no garbage to look for.
+gc.disable()
+
 # The unique key of the example job SendEmail covers its body, which is redacted. Tests of a missing secret remove this
 # one.
 os.environ.setdefault("JOBS_KEY_SECRET", token_urlsafe())
@@ -32,7 +35,7 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
 _LONGEST = ("tests/docs/", "tests/bench/")
 
 # The duration of an example depends on the machine. With CI set, Hypothesis takes the same examples each time.
-settings.register_profile("usual", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("usual", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("usual")
 # Minutes instead of seconds, for `make test-long`.
 settings.register_profile("long", max_examples=2000, stateful_step_count=100, deadline=None)
@@ -84,6 +87,7 @@ def pytest_collection_finish() -> None:
     """Freeze the collected tests, so that the garbage collector does not scan them repeatedly."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,196 +1,152 @@
-"""A self-managing PostgreSQL cluster: Patroni with etcd, and HAProxy in front."""
+"""The cluster of `examples/postgres-ha`, started with its files on hosts of their own, and HAProxy on this one."""
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
-import signal
 import subprocess
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from bench.servers.postgres_server import free_port, programs_for, user_for
-from tests.postgres_cluster import Node
+from tests.patroni_member import Member
+from tests.routed_hosts import Host, RoutedHosts, routed_hosts
 
-Start = Callable[..., "subprocess.Popen[bytes]"]
+T = TypeVar("T")
 
-PROGRAMS = ("etcd", "patroni", "haproxy")
-_HELP = "these tests need Patroni, etcd and HAProxy: apt-get install -y patroni python3-etcd etcd-server haproxy"
+FILES = Path(__file__).parents[1] / "examples/postgres-ha"
+NAMES = ("db1", "db2", "db3")
+PROGRAMS = ("etcd", "patroni", "haproxy", "pgbouncer")
 
-# The shortest times that Patroni accepts: a leader that is silent for `ttl` is replaced.
-_TIMES: dict[str, object] = {"ttl": 20, "loop_wait": 1, "retry_timeout": 3}
-
-
-@dataclass
-class Member:
-    """One server with its Patroni."""
-
-    node: Node
-    api_port: int
-    process: subprocess.Popen[bytes]
-
-    def is_primary(self) -> bool:
-        """Return whether its Patroni reports it as the primary."""
-        return self._answers("primary")
-
-    def is_synchronous(self) -> bool:
-        """Return whether it is a standby with every acknowledged commit."""
-        return self._answers("synchronous")
-
-    def send(self, number: signal.Signals) -> None:
-        """Send a signal to Patroni and to the server."""
-        self.process.send_signal(number)
-        self.node.send(number)
-
-    def switch_over(self) -> None:
-        """Ask the leader to hand over to another member."""
-        body = json.dumps({"leader": f"node-{self.node.port}"}).encode()
-        request = urllib.request.Request(f"http://127.0.0.1:{self.api_port}/switchover", data=body, method="POST")
-        urllib.request.urlopen(request, timeout=30).close()
-
-    def _answers(self, role: str) -> bool:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{self.api_port}/{role}", timeout=1).close()
-        except OSError:
-            return False
-        return True
+_HELP = "these tests need the programs of: apt-get install -y patroni python3-etcd etcd-server haproxy pgbouncer"
+_PASSWORD = "change-me"
 
 
 @dataclass
 class PatroniCluster:
-    """Members, and HAProxy's port for their primary."""
+    """The members, their network, and HAProxy's port."""
 
-    members: list[Member] = field(default_factory=list)
-    haproxy_port: int = 0
+    network: RoutedHosts
+    members: list[Member]
+    haproxy_port: int
+    is_synchronous: bool
+
+    def standbys_of(self, primary: Member) -> list[Host]:
+        """Return the other hosts."""
+        return [member.host for member in self.members if member is not primary]
 
     @property
-    def proxied_url(self) -> str:
-        """Return the URL through HAProxy."""
-        return f"postgresql://postgres@127.0.0.1:{self.haproxy_port}/postgres"
+    def pooled_url(self) -> str:
+        """Return the URL through HAProxy and PgBouncer."""
+        return f"postgresql://jobs:{_PASSWORD}@127.0.0.1:{self.haproxy_port}/shop"
 
     @property
     def direct_url(self) -> str:
-        """Return the URL that names every member."""
-        return f"postgresql://postgres@{','.join(member.node.host for member in self.members)}/postgres"
+        """Return the URL that names every server."""
+        return self.url_of(*self.members)
 
-    def primary(self, *, other_than: Member | None = None, seconds: float = 90) -> Member:
+    @staticmethod
+    def url_of(*members: Member) -> str:
+        """Return the URL that names these servers."""
+        return f"postgresql://jobs:{_PASSWORD}@{','.join(f'{one.address}:5432' for one in members)}/shop"
+
+    def primary(self, *, other_than: Member | None = None) -> Member:
         """Return the primary, once there is one."""
+
+        def found() -> Member | None:
+            return next((one for one in self.members if one is not other_than and one.is_primary()), None)
+
+        return self._once(found, "there is no primary")
+
+    def wait_until_whole(self) -> None:
+        """Wait until two standbys follow the primary, of which one has every acknowledged commit."""
+        roles = ["quorum_standby" if self.is_synchronous else "replica"] * (len(NAMES) - 1)
+
+        def is_whole() -> bool:
+            with suppress(OSError):
+                return any(one.is_primary() and one.standbys() == roles for one in self.members)
+            return False
+
+        self._once(is_whole, "no two standbys follow a primary")
+
+    def _once(self, condition: Callable[[], T | None], problem: str, seconds: float = 180) -> T:
         deadline = time.monotonic() + seconds
-        while True:
-            for member in self.members:
-                if member is not other_than and member.is_primary():
-                    return member
-            assert time.monotonic() < deadline, "there is no primary"
+        while not (found := condition()):
+            logs = "\n".join(member.log("patroni") for member in self.members)
+            assert time.monotonic() < deadline, f"{problem}:\n{logs}"
             time.sleep(0.05)
+        return found
 
 
 @contextmanager
-def patroni_cluster(members: int = 3) -> Iterator[PatroniCluster]:
-    """Yield a running cluster with a synchronous standby, removed at the end. Fails if a program is missing."""
+def patroni_cluster(*, synchronous: bool = True) -> Iterator[PatroniCluster]:
+    """Yield the running cluster with the database `shop`, removed at the end. Fails if a program is missing.
+
+    If it is not synchronous, its files lack this setting.
+    """
     if not all(map(shutil.which, PROGRAMS)):
         pytest.fail(_HELP, pytrace=False)
     folder = Path(tempfile.mkdtemp(prefix="server-jobs-patroni-"))
     folder.chmod(0o755)
-    started: list[subprocess.Popen[bytes]] = []
-    programs, user = (programs_for(folder) / "initdb").resolve().parent, user_for(folder)
-    cluster = PatroniCluster()
-
-    def start(name: str, *command: str) -> subprocess.Popen[bytes]:
-        with (folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
-        started.append(process)
-        return process
-
     try:
-        etcd = _start_etcd(folder, start)
-        for _ in range(members):
-            node, api = Node(folder, programs, user, free_port()), free_port()
-            config = folder / f"{node.port}.json"
-            config.write_text(json.dumps(_patroni_config(node, api, etcd)))
-            cluster.members.append(Member(node, api, start(f"patroni-{node.port}", "patroni", str(config))))
-        cluster.haproxy_port = free_port()
-        (folder / "haproxy.cfg").write_text(_haproxy_config(cluster))
-        start("haproxy", "haproxy", "-db", "-f", str(folder / "haproxy.cfg"))
-        cluster.primary()
-        _wait_for_standby(cluster)
-        yield cluster
+        with routed_hosts(len(NAMES)) as network:
+            yield from _cluster_in(folder, network, synchronous)
     finally:
-        for process in started:
-            with suppress(ProcessLookupError):
-                process.kill()
-            process.wait()
-        for member in cluster.members:
-            member.node.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start_etcd(folder: Path, start: Start) -> int:
-    port, peers = free_port(), free_port()
-    url, peer_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{peers}"
-    start(
-        "etcd",
-        *("etcd", "--data-dir", str(folder / "etcd"), "--listen-client-urls", url, "--advertise-client-urls", url),
-        *("--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url),
-        *("--initial-cluster", f"default={peer_url}"),
+def _cluster_in(folder: Path, network: RoutedHosts, synchronous: bool) -> Iterator[PatroniCluster]:
+    programs = (programs_for(folder) / "initdb").resolve().parent
+    addresses: dict[str, str] = dict(zip(NAMES, (host.address for host in network.hosts), strict=True))
+    cluster = PatroniCluster(network, [], free_port(), synchronous)
+    for name, host in zip(NAMES, network.hosts, strict=True):
+        home = write_files(folder / name, name, addresses, programs)
+        member = Member(host, home, programs, user_for(home))
+        if not synchronous:
+            member.change_config("synchronous_mode: quorum", "synchronous_mode: false")
+        cluster.members.append(member)
+    haproxy = folder / "haproxy.cfg"
+    haproxy.write_text(
+        _here((FILES / "haproxy.cfg").read_text(), addresses).replace(":5000", f":{cluster.haproxy_port}")
     )
-    return port
+    proxy = None
+    try:
+        for member in cluster.members:
+            member.start()
+        proxy = subprocess.Popen(["haproxy", "-db", "-f", str(haproxy)], stderr=subprocess.DEVNULL)
+        cluster.wait_until_whole()
+        role = f"CREATE ROLE jobs LOGIN PASSWORD '{_PASSWORD}'"
+        cluster.primary().psql(role, "CREATE DATABASE shop OWNER jobs")
+        yield cluster
+    finally:
+        if proxy is not None:
+            proxy.kill()
+            proxy.wait()
+        for member in cluster.members:
+            member.kill()
 
 
-def _patroni_config(node: Node, api_port: int, etcd_port: int) -> dict[str, object]:
-    parameters = {"fsync": "off", "shared_buffers": "16MB", "unix_socket_directories": str(node.folder)}
-    users = {name: {"username": "postgres", "password": "unused"} for name in ("superuser", "replication")}
-    settings: dict[str, object] = {**_TIMES, "synchronous_mode": True, "postgresql": {"use_pg_rewind": True}}
-    return {
-        "scope": "jobs",
-        "name": f"node-{node.port}",
-        "restapi": {"listen": f"127.0.0.1:{api_port}", "connect_address": f"127.0.0.1:{api_port}"},
-        "etcd3": {"host": f"127.0.0.1:{etcd_port}"},
-        "bootstrap": {
-            "dcs": settings,
-            "initdb": [{"encoding": "UTF8"}, {"locale": "C"}],
-        },
-        "postgresql": {
-            "listen": node.host,
-            "connect_address": node.host,
-            "data_dir": str(node.data),
-            "bin_dir": str(node.programs),
-            "authentication": users,
-            "parameters": parameters,
-            "pgpass": str(node.folder / f"pgpass-{node.port}"),
-            "pg_hba": ["local all all trust", "host all all all trust", "host replication all all trust"],
-        },
-    }
+def write_files(folder: Path, name: str, addresses: Mapping[str, str], programs: Path) -> Path:
+    """Write the files of one host, as their comments and the page say. Return the folder, which stands for `/`."""
+    for part in ("lib/postgresql", "lib/etcd", "run/postgresql", "log/postgresql"):
+        (folder / "var" / part).mkdir(parents=True)
+    for file in FILES.iterdir():
+        text = file.read_text(encoding="utf-8")
+        if file.name in ("etcd", "patroni_env.conf"):
+            # The line that names every host is the same on all of them.
+            text = re.sub(r"^(?!.*db2).*", lambda line: line[0].replace("db1", name), text, flags=re.MULTILINE)
+        text = _here(text, addresses).replace("/usr/lib/postgresql/17/bin", str(programs))
+        (folder / file.name).write_text(text.replace("/var/", f"{folder}/var/"), encoding="utf-8")
+    return folder
 
 
-def _haproxy_config(cluster: PatroniCluster) -> str:
-    servers = "\n".join(
-        f"  server n{member.node.port} {member.node.host} check port {member.api_port}" for member in cluster.members
-    )
-    return f"""
-defaults
-  mode tcp
-  timeout connect 2s
-  timeout client 30m
-  timeout server 30m
-  timeout check 1s
-listen primary
-  bind 127.0.0.1:{cluster.haproxy_port}
-  option httpchk OPTIONS /primary
-  http-check expect status 200
-  default-server inter 1s fall 2 rise 1 on-marked-down shutdown-sessions
-{servers}
-"""
-
-
-def _wait_for_standby(cluster: PatroniCluster) -> None:
-    deadline = time.monotonic() + 90
-    while not any(member.is_synchronous() for member in cluster.members):
-        assert time.monotonic() < deadline, "there is no synchronous standby"
-        time.sleep(0.2)
+def _here(text: str, addresses: Mapping[str, str]) -> str:
+    """Replace the names of hosts by their addresses."""
+    return re.sub(r"\bdb[123]\b", lambda name: addresses[name[0]], text)

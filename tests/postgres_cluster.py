@@ -17,7 +17,7 @@ import psycopg
 from bench.servers.postgres_server import free_port, programs_for, run_as, user_for
 from tests.routed_hosts import Host
 
-_SETTINGS = "-c fsync=off -c wal_sender_timeout=5s -c shared_buffers=16MB"
+_SETTINGS = "-c wal_sender_timeout=5s -c shared_buffers=16MB"
 _HBA = "host all all all trust\nhost replication all all trust\n"
 
 
@@ -73,9 +73,7 @@ class Node:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to all of its processes at once."""
-        for pid in self._processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, number)
+        send_to_server(self.data, number)
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
         """Run one statement there, and return its rows."""
@@ -93,20 +91,13 @@ class Node:
         run_as([self.programs / "initdb", "-D", self.data, *options], self.user)
         with (self.data / "pg_hba.conf").open("a") as rules:
             rules.write(_HBA)
+        with (self.data / "postgresql.conf").open("a") as settings:
+            settings.write("fsync = off\n")
 
     def copy(self, primary: Node) -> None:
         """Copy a server that was never started, and become its standby."""
         run_as(["cp", "-r", primary.data, self.data], self.user)
         self.follow(primary)
-
-    def _processes(self) -> list[int]:
-        """Return its processes, the postmaster first, so that it restarts no child."""
-        try:
-            postmaster = int((self.data / "postmaster.pid").read_text().split("\n", 1)[0])
-        except (FileNotFoundError, ValueError):
-            return []
-        children = [int(entry.name) for entry in Path("/proc").iterdir() if _parent(entry) == postmaster]
-        return [postmaster, *children]
 
     def _control(self, *arguments: str) -> None:
         command: list[str | Path] = [self.programs / "pg_ctl", "-D", self.data, *arguments]
@@ -114,6 +105,21 @@ class Node:
             run_as(command, self.user)
         else:
             run_as([*self.place.into(self.user), *command], None)
+
+
+def send_to_server(data: Path, number: signal.Signals) -> None:
+    """Send a signal to all processes of the server with that data directory, the postmaster first.
+
+    Otherwise it would restart its children.
+    """
+    try:
+        postmaster = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return
+    children = [int(entry.name) for entry in Path("/proc").iterdir() if _parent(entry) == postmaster]
+    for pid in (postmaster, *children):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _parent(entry: Path) -> int | None:

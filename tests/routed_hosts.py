@@ -6,6 +6,7 @@ They are Linux network namespaces with real TCP. Packets vanish silently, which 
 from __future__ import annotations
 
 import os
+import pwd
 import random
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import pytest
 
-PROGRAMS = ("ip", "runuser")
+PROGRAMS = ("ip", "setpriv")
 _HELP = "these tests need root and network namespaces, and on Linux the programs of: apt-get install -y iproute2"
 
 
@@ -28,8 +29,10 @@ class Host:
 
     def into(self, user: str | None) -> list[str]:
         """Return the prefix of a command that runs it on this host as that user."""
-        change_user = ["runuser", "-u", user, "--"] if user is not None else []
-        return ["ip", "netns", "exec", self.namespace, *change_user]
+        command = ["ip", "netns", "exec", self.namespace]
+        if user is not None:
+            command += ["setpriv", f"--reuid={user}", f"--regid={pwd.getpwnam(user).pw_gid}", "--init-groups"]
+        return command
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,21 @@ class RoutedHosts:
         """Let the router report the host as unreachable from now on."""
         self._drop("from", host, "blackhole")
         self._drop("to", host, "unreachable")
+
+    def separate(self, host: Host, *others: Host) -> None:
+        """Silently drop all packets from the host to these from now on. The rest of the network reaches all of them."""
+        for other in others:
+            _ip("-n", self.router, "rule", "add", "from", host.address, "to", other.address, "blackhole")
+
+    def join(self, host: Host, *others: Host) -> None:
+        """Deliver the packets again that `separate` drops."""
+        for other in others:
+            _ip("-n", self.router, "rule", "delete", "from", host.address, "to", other.address, "blackhole")
+
+    def deliver_packets(self, host: Host) -> None:
+        """Deliver the packets again that `lose_packets` drops."""
+        for direction in ("from", "to"):
+            _ip("-n", self.router, "rule", "delete", direction, host.address, "blackhole")
 
     def _drop(self, direction: str, host: Host, how: str) -> None:
         _ip("-n", self.router, "rule", "add", direction, host.address, how)

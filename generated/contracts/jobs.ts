@@ -277,6 +277,24 @@ export type Enqueued<N extends EnqueueableJob = EnqueueableJob> = {
   created: boolean;
 };
 
+/** The job that runs after all jobs of a batch have ended. Its spec has no unique key. */
+export type CompletionJob = {
+  [N in EnqueueableJob]: {
+    name: N;
+    params: JobParams[N];
+    options?: Pick<EnqueueOptions, "priority" | "maxAttempts" | "correlationId">;
+  };
+}[EnqueueableJob];
+
+/** The jobs of one call of `enqueueMany`, in the order of their params. */
+export type EnqueuedBatch<N extends EnqueueableJob = EnqueueableJob> = {
+  /** The id of the batch, and of its completion job. */
+  id: string;
+  job_name: N;
+  /** `created` is false for an unfinished job with the same unique key, which does not belong to the batch. */
+  jobs: { id: string; created: boolean }[];
+};
+
 /** One problem, and its place: a JSON pointer into the request. */
 export type Problem = { pointer: string; detail: string };
 
@@ -321,20 +339,23 @@ export class JobsClient {
     params: JobParams[N],
     options: EnqueueOptions = {},
   ): Promise<Enqueued<N>> {
-    const chosen = checked(options);
-    const body = {
-      params,
-      delay: chosen.delaySeconds === undefined ? undefined : isoDuration(chosen.delaySeconds),
-      scheduled_for: chosen.scheduledFor?.toISOString(),
-      expires_after: chosen.expiresAfterSeconds === undefined ? undefined : isoDuration(chosen.expiresAfterSeconds),
-      priority: chosen.priority,
-      max_attempts: chosen.maxAttempts,
-      unique_key: chosen.uniqueKey,
-      on_conflict: chosen.onConflict,
-      correlation_id: chosen.correlationId,
-    };
-    const answer = await this.#ask("POST", `/jobs/${name}`, textOf(body));
+    const answer = await this.#ask("POST", `/jobs/${name}`, textOf({ params, ...bodyOf(options) }));
     return (await answer.json()) as Enqueued<N>;
+  }
+
+  /**
+   * Queue 1 to 1,000 jobs in one transaction: all of them, or none if the params of one do not fit. The options
+   * apply to each job. `then` runs once, after all of them have ended. Throws `RefusedError`.
+   */
+  async enqueueMany<N extends EnqueueableJob>(
+    name: N,
+    params: readonly JobParams[N][],
+    options: EnqueueOptions & { then?: CompletionJob } = {},
+  ): Promise<EnqueuedBatch<N>> {
+    const last = options.then as { name: string; params: unknown; options?: EnqueueOptions } | undefined;
+    const then = last && { job_name: last.name, params: last.params, ...bodyOf(last.options ?? {}) };
+    const answer = await this.#ask("POST", `/batches/${name}`, textOf({ params, ...bodyOf(options), then }));
+    return (await answer.json()) as EnqueuedBatch<N>;
   }
 
   /** All stored values of a job; `job_name` determines the type of its result. Throws `RefusedError`. */
@@ -358,25 +379,39 @@ export class JobsClient {
     return (await (await this.#ask("POST", `/jobs/${encodeURIComponent(id)}/retry`)).json()) as JobSummary;
   }
 
-  /** The progress of a job at each change, until it is finished or the server ends the stream. */
+  /**
+   * The progress of a job at each change, until it is finished. Connects again when the server ends the stream or
+   * restarts; give a signal, such as `AbortSignal.timeout(60_000)`, to stop earlier. Throws `RefusedError`.
+   */
   async *events(id: string, signal?: AbortSignal): AsyncGenerator<JobEvent, void, void> {
-    const answer = await this.#ask("GET", `/jobs/${encodeURIComponent(id)}/events`, undefined, signal);
-    const reader = answer.body?.getReader();
-    const decoder = new TextDecoder();
-    let waiting = "";
-    try {
-      while (reader !== undefined) {
-        const { done, value } = await reader.read();
-        if (done) return;
-        const lines = (waiting + decoder.decode(value, { stream: true })).split("\n");
-        waiting = lines.pop() ?? "";
-        for (const line of lines) {
-          if (line.startsWith("data: ")) yield JSON.parse(line.slice(6)) as JobEvent;
-        }
-      }
-    } finally {
-      await reader?.cancel();
+    yield* followed<JobEvent>(() => this.#ask("GET", `/jobs/${encodeURIComponent(id)}/events`, undefined, signal), signal);
+  }
+
+  /** Wait like `events` until a job is finished, and return it: with `result`, or with `error`. */
+  async result<N extends JobName = JobName>(id: string, signal?: AbortSignal): Promise<Job<N>> {
+    for await (const _event of this.events(id, signal));
+    return this.job<N>(id);
+  }
+
+  /** Like `events`, with the counts of a batch, until all its jobs have finished. */
+  async *batchEvents(id: string, signal?: AbortSignal): AsyncGenerator<BatchCounts, void, void> {
+    const path = `/batches/${encodeURIComponent(id)}/events`;
+    yield* followed<BatchCounts>(() => this.#ask("GET", path, undefined, signal), signal);
+  }
+
+  /**
+   * Wait like `batchEvents` until all jobs of `enqueueMany` have finished, and return them in the order of its params.
+   * It waits for duplicates too, which do not belong to the batch.
+   */
+  async batchResults<N extends EnqueueableJob>(batch: EnqueuedBatch<N>, signal?: AbortSignal): Promise<Job<N>[]> {
+    if (batch.jobs.some((one) => one.created)) for await (const _counts of this.batchEvents(batch.id, signal));
+    const finished: Job<N>[] = [];
+    for (let start = 0; start < batch.jobs.length; start += 10) {
+      const some = batch.jobs.slice(start, start + 10);
+      const read = some.map(({ id, created }) => (created ? this.job<N>(id) : this.result<N>(id, signal)));
+      finished.push(...(await Promise.all(read)));
     }
+    return finished;
   }
 
   async #ask(method: string, path: string, body?: string, signal?: AbortSignal): Promise<Response> {
@@ -389,6 +424,25 @@ export class JobsClient {
     if (!answer.ok) throw await refusal(answer);
     return answer;
   }
+}
+
+/**
+ * Like `events` of the client, by a signed link of `events_link` in Python, which needs no token. Throws `RefusedError`,
+ * with 403 for an expired link.
+ */
+export async function* eventsOf(link: string, signal?: AbortSignal): AsyncGenerator<JobEvent, void, void> {
+  yield* followed<JobEvent>(() => linked(link, signal), signal);
+}
+
+/** Like `eventsOf`, for the counts of a batch by a link of `batch.events_link` in Python. */
+export async function* batchEventsOf(link: string, signal?: AbortSignal): AsyncGenerator<BatchCounts, void, void> {
+  yield* followed<BatchCounts>(() => linked(link, signal), signal);
+}
+
+async function linked(link: string, signal?: AbortSignal): Promise<Response> {
+  const answer = await fetch(link, signal === undefined ? {} : { signal });
+  if (!answer.ok) throw await refusal(answer);
+  return answer;
 }
 
 /** The jobs that `insertJob` accepts, because it can compute their keys. Enqueue the others over HTTP. */
@@ -501,6 +555,21 @@ RETURNING id`,
   },
 };
 
+/** Return the options as members of a body, or throw if one is invalid. */
+function bodyOf(options: EnqueueOptions): { [member: string]: string | number | undefined } {
+  const chosen = checked(options);
+  return {
+    delay: chosen.delaySeconds === undefined ? undefined : isoDuration(chosen.delaySeconds),
+    scheduled_for: chosen.scheduledFor?.toISOString(),
+    expires_after: chosen.expiresAfterSeconds === undefined ? undefined : isoDuration(chosen.expiresAfterSeconds),
+    priority: chosen.priority,
+    max_attempts: chosen.maxAttempts,
+    unique_key: chosen.uniqueKey,
+    on_conflict: chosen.onConflict,
+    correlation_id: chosen.correlationId,
+  };
+}
+
 /** Return the options, or throw if one is invalid. */
 function checked(options: EnqueueOptions): EnqueueOptions {
   const { scheduledFor, delaySeconds, expiresAfterSeconds, priority, maxAttempts, uniqueKey, correlationId } = options;
@@ -604,6 +673,70 @@ function canonical(value: JsonValue): string {
   if (typeof value === "number" && !Number.isSafeInteger(value)) throw new RangeError(`${value} is no part of a key`);
   const text = JSON.stringify(value);
   return text.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** Yield each new event until the one named `end`. */
+async function* followed<E>(connect: () => Promise<Response>, signal?: AbortSignal): AsyncGenerator<E, void, void> {
+  let answer = await connect();
+  let last = "";
+  for (;;) {
+    for await (const { name, data } of eventsIn(answer)) {
+      if (data !== last) yield JSON.parse(data) as E;
+      if (name === "end") return;
+      last = data;
+    }
+    answer = await connectAgain(connect, signal);
+  }
+}
+
+/** Connect after a pause, and again while the server is away or busy. */
+async function connectAgain(connect: () => Promise<Response>, signal?: AbortSignal): Promise<Response> {
+  for (;;) {
+    await pause(signal);
+    try {
+      return await connect();
+    } catch (error) {
+      if (error instanceof RefusedError && error.status < 500 && error.status !== 429) throw error;
+    }
+  }
+}
+
+/** Wait a second. Throws the reason of the signal when it is aborted. */
+function pause(signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const stop = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, 1000);
+    signal?.addEventListener("abort", stop, { once: true });
+  });
+}
+
+/** Yield the events of one answer. A broken connection ends them, too. */
+async function* eventsIn(answer: Response): AsyncGenerator<{ name: string; data: string }, void, void> {
+  const reader = answer.body?.getReader();
+  const decoder = new TextDecoder();
+  let waiting = "";
+  let name = "";
+  try {
+    while (reader !== undefined) {
+      const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
+      if (done) return;
+      const lines = (waiting + decoder.decode(value, { stream: true })).split("\n");
+      waiting = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith("event: ")) name = line.slice(7);
+        if (line.startsWith("data: ")) yield { name, data: line.slice(6) };
+      }
+    }
+  } finally {
+    await reader?.cancel().catch(() => undefined);
+  }
 }
 
 async function refusal(answer: Response): Promise<RefusedError> {

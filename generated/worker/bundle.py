@@ -33,7 +33,8 @@ def main() -> None:
                 target = build / module.relative_to(SOURCE)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(module, target)
-    (build / "main.py").write_text("from generated.worker.entry import Default as Default\n", encoding="utf-8")
+    classes = "Default as Default, JobsAlarm as JobsAlarm"
+    (build / "main.py").write_text(f"from generated.worker.entry import {classes}\n", encoding="utf-8")
 
 
 def check_package(folder: Path) -> None:

@@ -4,7 +4,7 @@
 
 from typing import TYPE_CHECKING
 
-from server_jobs.cloudflare import WorkerRequest, create_cron_handler, database_of
+from server_jobs.cloudflare import AlarmClock, WorkerRequest, create_cron_handler, database_of
 
 from ..registry import registry
 
@@ -16,8 +16,13 @@ if TYPE_CHECKING:
         env: object
         ctx: object
 
+    class DurableObject(WorkerEntrypoint):
+        """The used part of its base class of objects."""
+
+        def __init__(self, ctx: object, env: object) -> None: ...
+
 else:
-    from workers import WorkerEntrypoint
+    from workers import DurableObject, WorkerEntrypoint
 
 handler = create_cron_handler(job_registry=registry.load(), database=database_of, max_concurrency=10)
 routes = handler.app  # created while the Worker loads, before the first request
@@ -33,3 +38,9 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request: WorkerRequest) -> object:
         """Answer a request to the routes under /_jobs/."""
         return await handler.fetch(request, self.env, self.ctx)
+
+
+class JobsAlarm(AlarmClock, DurableObject):
+    """The object that wakes this Worker when the next job is due. It stores this time alone."""
+
+    handler = handler

@@ -55,9 +55,9 @@ class BuildCache:
         """
         files = {file.name: file for file in found if isinstance(file, SpecFile)}
         is_plain = len(files) == len(found) and not any(_URI.search(file.data) for file in files.values())
-        cached = self._read_changed(files) if self.specs and is_plain else None
+        cached = self._read_changed(files, project) if self.specs and is_plain else None
         if cached is None:
-            specs = check_specs(found)
+            specs = check_specs(found, project.formats)
             if specs.problems:
                 return replace(specs, warnings=_not_allowed(specs.warnings, project))
             cached = _cached(files, files, specs)
@@ -66,7 +66,7 @@ class BuildCache:
         warnings = _not_allowed(sorted(each for spec in cached.values() for each in spec.warnings), project)
         return Specs(tuple(jobs), (), {name: spec.needs for name, spec in cached.items()}, warnings=warnings)
 
-    def _read_changed(self, files: Mapping[str, SpecFile]) -> dict[str, CachedSpec] | None:
+    def _read_changed(self, files: Mapping[str, SpecFile], project: Project) -> dict[str, CachedSpec] | None:
         """Return all specs. Return None if there is a problem: the caller then checks all files together."""
         needs = {name: spec.needs for name, spec in self.specs.items()}
         keys = _keys(files, needs)
@@ -74,7 +74,8 @@ class BuildCache:
         stale = files.keys() - known.keys()
         # A changed file may have a new reference to any shared file.
         wanted = reached([*stale, *(name for name in files if stale and files[name].is_shared)], needs)
-        fresh = check_specs([file for name, file in files.items() if name in wanted]) if stale else Specs((), ())
+        changed = [file for name, file in files.items() if name in wanted]
+        fresh = check_specs(changed, project.formats) if stale else Specs((), ())
         if fresh.problems:
             return None
         cached = known | _cached(stale, files, fresh)

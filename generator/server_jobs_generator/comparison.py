@@ -22,7 +22,7 @@ from .migrations.history import is_intact
 from .plan import Finding, Plan, State
 from .worker_lint.configuration import check_configuration, read_settings
 
-_OWNED_FOLDERS = ("contracts", "jobs", "models", "schemas", "testing")
+_OWNED_FOLDERS = ("contracts", "jobs", "kubernetes", "models", "schemas", "testing")
 
 
 def compare_files(
@@ -41,7 +41,7 @@ def compare_files(
         remarks=contracts.remarks,
         findings=_findings(project, files, last.manifest) + _manifest_finding(project, manifest),
         unused=tuple(path for path in new.once if path not in paths),
-        configuration=tuple(sorted(check_configuration(read_settings(project)))),
+        configuration=tuple(sorted(check_configuration(read_settings(project)))) if project.worker else (),
         manifest=manifest,
         journal=File(manifest.path, last.recorded.begin(new).dump()),
         specs=specs,

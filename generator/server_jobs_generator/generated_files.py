@@ -27,6 +27,7 @@ from .migrations.migration_files import migration_files
 from .models.model_module import render_all_models
 from .models.property_types import PropertyTypes
 from .python.code import header, package_module
+from .python.custom_types import custom_types
 from .render.job_files import earlier_files, earlier_specs, job_files
 from .render.worker_files import worker_files
 
@@ -69,7 +70,8 @@ def generated_files(
         for job in changed
         if (old := before[job.class_name]) is not None
     }
-    models = render_all_models([*changed, *earlier_specs(changed, steps)], PropertyTypes(cache.answers))
+    custom = custom_types(project.types)
+    models = render_all_models([*changed, *earlier_specs(changed, steps)], PropertyTypes(cache.answers), custom)
     made = [
         *render_files(project, jobs, steps, kept, models[: len(changed)], changes),
         *earlier_files(project, changed, steps, models[len(changed) :]),
@@ -94,7 +96,7 @@ def render_files(
     """
     ordered = sorted(jobs, key=lambda job: job.class_name)
     changed = [job for job in ordered if job.class_name not in kept]
-    models = render_all_models(changed) if models is None else models
+    models = render_all_models(changed, custom=custom_types(project.types)) if models is None else models
     schema = files("server_jobs_generator").joinpath("spec.schema.json").read_text(encoding="utf-8")
     return [
         File(f"{project.output}/__init__.py", package_module("Generated from the specs.")),
@@ -104,6 +106,7 @@ def render_files(
         # A copy in the project, where an editor finds it wherever the package is installed.
         File(f"{project.output}/spec.schema.json", schema),
         *_documents(project, ordered),
+        *_manifests(project, ordered, steps),
     ]
 
 
@@ -132,6 +135,14 @@ def _documents(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
         from .outputs.typescript.module import typescript_text
 
         yield _document(project, "jobs.ts", typescript_text(jobs, project.schema))
+
+
+def _manifests(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> list[File]:
+    if "kubernetes" not in project.outputs:
+        return []
+    from .outputs.kubernetes.manifests import kubernetes_files
+
+    return kubernetes_files(project, jobs, steps)
 
 
 def _document(project: Project, name: str, text: str) -> File:

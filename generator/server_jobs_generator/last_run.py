@@ -152,7 +152,7 @@ def _lost(project: Project) -> list[str]:
     """Return the missing files that cannot be generated again; or all of them if none is missing."""
     if not (project.root / project.output).is_dir():
         return [project.output]
-    folders = [f"{project.output}/migrations", f"{project.output}/worker/migrations"]
+    folders = [f"{project.output}/migrations", *([f"{project.output}/worker/migrations"] if project.worker else ())]
     paths = [lock_path(project), manifest_path(project), *folders]
     return [path for path in paths if not os.path.lexists(project.root / path)]
 
@@ -243,7 +243,8 @@ def _with_lock(project: Project, manifest: Manifest) -> Manifest:
     path = lock_path(project)
     recorded = {one: digests for one, digests in manifest.hashes.items() if one.startswith(f"{path}#")}
     content = read_file(project.root / path)
-    if content is None or not (recorded or manifest.is_merged):
+    is_recorded = recorded or manifest.is_merged or manifest.generator  # a lock without jobs has no hashes
+    if content is None or path in manifest.hashes or not is_recorded:
         return manifest
     found = recorded_hashes(project, {}, content.decode("utf-8", "replace"))
     # An interrupted run may have left the entries before or after it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,9 @@ from pydantic import JsonValue
 from server_jobs.contract.schemas.checker import Checker
 
 from .problems.problem import listed, nearest, shown
-from .python.names import class_name_problem, pascal_case, property_name, snake_case, spec_name_problem
+from .python.names import property_name
 from .read.document import read_document
+from .spec_text import JobNames, NewSpecError, SpecParts, spec_text
 
 TYPES: Mapping[str, Mapping[str, JsonValue]] = {
     "str": {"type": "string"},
@@ -50,14 +50,6 @@ _EXAMPLES: Mapping[str, JsonValue] = {
 _PROPERTY = re.compile(
     r"(?P<name>[^:=?]+)(?P<optional>\?)?(?::(?P<type>[^=\[\]]+)(?P<list>\[\])?)?(?:=(?P<default>.*))?", re.DOTALL
 )
-# Texts that YAML reads as texts without quotes, except some words.
-_PLAIN = re.compile("[A-Za-z][A-Za-z0-9_./@+-]*(?: [A-Za-z0-9_./@+-]+)*")
-_OTHER_MEANING = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-_WIDTH = 100
-
-
-class NewSpecError(ValueError):
-    """A name or a property that cannot be part of a spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +60,6 @@ class Property:
     schema: Mapping[str, JsonValue]
     example: JsonValue
     is_required: bool
-
-
-@dataclass(frozen=True, slots=True)
-class JobNames:
-    """The two names of a job: of its files, and of its class."""
-
-    spec_name: str
-    class_name: str
-
-
-def job_names(given: str) -> JobNames:
-    """Return the names of a job that is given as `SendEmail`, `send_email` or `send-email`. Raises `NewSpecError`."""
-    class_name = pascal_case(given)
-    spec_name = snake_case(class_name)
-    problem = class_name_problem(class_name) or spec_name_problem(spec_name)
-    if problem or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", given):
-        problem = problem or "it has letters, digits, '_' and '-', such as send_email"
-        raise NewSpecError(f"{shown(given)} cannot be the name of a job: {problem}")
-    return JobNames(spec_name, class_name)
 
 
 def read_property(text: str) -> Property:
@@ -131,16 +104,14 @@ def new_spec(
         **({"queue": queue} if queue is not None else {}),
         **({"schedules": [slots]} if schedule is not None else {}),
     }
-    spec: dict[str, JsonValue] = {
-        **({"title": names.class_name} if pascal_case(names.spec_name) != names.class_name else {}),
-        **({"description": description} if description is not None else {}),
-        "x-job": options,
-        **({"params": _object(params)} if params else {}),
-        **({"result": _object(result)} if result else {}),
-    }
-    if is_yaml:
-        return f"# yaml-language-server: $schema={schema}\n{_yaml(spec)}"
-    return f"{_json({'$schema': schema, **spec})}\n"
+    parts = SpecParts(
+        names=names,
+        description=description,
+        options=options,
+        params=_object(params) if params else None,
+        result=_object(result) if result else None,
+    )
+    return spec_text(parts, schema, is_yaml=is_yaml)
 
 
 def _type(name: str) -> tuple[Mapping[str, JsonValue], JsonValue]:
@@ -164,7 +135,7 @@ def _default(name: str, schema: Mapping[str, JsonValue], text: str) -> JsonValue
     return value
 
 
-def _object(properties: Sequence[Property]) -> JsonValue:
+def _object(properties: Sequence[Property]) -> Mapping[str, JsonValue]:
     required: list[JsonValue] = [one.name for one in properties if one.is_required]
     return {
         "type": "object",
@@ -172,43 +143,3 @@ def _object(properties: Sequence[Property]) -> JsonValue:
         **({"required": required} if required else {}),
         "properties": {one.name: dict(one.schema) for one in properties},
     }
-
-
-def _json(value: JsonValue, indent: str = "") -> str:
-    """Return JSON with each object and list on one line if it fits."""
-    line = json.dumps(value, ensure_ascii=False)
-    if not isinstance(value, dict | list) or (indent and _is_short(value, f"{indent}{line}")):
-        return line
-    inner = f"{indent}  "
-    if isinstance(value, list):
-        return "[\n" + ",\n".join(f"{inner}{_json(one, inner)}" for one in value) + f"\n{indent}]"
-    lines = (f"{inner}{json.dumps(key, ensure_ascii=False)}: {_json(one, inner)}" for key, one in value.items())
-    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
-
-
-def _yaml(value: Mapping[str, JsonValue], indent: str = "") -> str:
-    """Return the members of an object in YAML, each object on one line if it fits."""
-    lines: list[str] = []
-    for key, inner in value.items():
-        line = f"{indent}{_flow(key)}: {_flow(inner)}"
-        if not isinstance(inner, dict) or _is_short(inner, line):
-            lines.append(f"{line}\n")
-        else:
-            lines.append(f"{indent}{_flow(key)}:\n{_yaml(inner, f'{indent}  ')}")
-    return "".join(lines)
-
-
-def _flow(value: JsonValue) -> str:
-    match value:
-        case dict():
-            return "{" + ", ".join(f"{_flow(key)}: {_flow(inner)}" for key, inner in value.items()) + "}"
-        case list():
-            return f"[{', '.join(map(_flow, value))}]"
-        case str() if _PLAIN.fullmatch(value) and value.lower() not in _OTHER_MEANING:
-            return value
-        case _:
-            return json.dumps(value, ensure_ascii=False)
-
-
-def _is_short(value: JsonValue, line: str) -> bool:
-    return len(line) <= _WIDTH and not (isinstance(value, dict) and "properties" in value)

@@ -16,6 +16,8 @@ from .generated_files import generated_files
 from .ir.spec import find_specs
 from .last_run import merge_conflicts, read_last_run
 from .plan import Plan
+from .worker_lint.jobs_in_pods import jobs_in_pods
+from .worker_lint.tenant_jobs import tenant_problems
 
 
 def make_plan(
@@ -37,6 +39,8 @@ def make_plan(
     specs = cache.read(project, found)
     if problems := merge_conflicts(project, found, specs.problems):
         return Plan(problems=tuple(sorted(problems)), warnings=specs.warnings)
+    if problems := sorted([*tenant_problems(project, specs.jobs), *jobs_in_pods(project, specs.jobs)]):
+        return Plan(problems=tuple(problems), warnings=specs.warnings)
     last = read_last_run(project, specs.jobs, relocked, forgotten)
     if last.problems:
         return Plan(problems=tuple(sorted(last.problems)))

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import Schema, definitions_of
+from server_jobs.contract.values import path_of
 
 _DEFINITIONS = "#/$defs/"
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -196,7 +197,7 @@ def redacted_properties(redact: Iterable[str]) -> frozenset[str] | None:
     pointers = list(redact)
     if "" in pointers:
         return None
-    return frozenset(pointer.split("/")[1].replace("~1", "/").replace("~0", "~") for pointer in pointers)
+    return frozenset(path_of(pointer)[0] for pointer in pointers)
 
 
 def view_name(spec_name: str) -> str:

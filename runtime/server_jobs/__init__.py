@@ -28,13 +28,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .connection import connect
+    from .connection import connect, set_database
     from .context import JobContext, create_job_context
     from .contract.json_schema import JobSchemas
     from .contract.upcasts import EarlierVersion
     from .definition import Handler
     from .domain.options import (
         ConcurrencyLimit,
+        ContainerResources,
         JobOptions,
         Misfire,
         OnConflict,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
         DatabaseBusyError,
         DatabaseError,
         DatabaseUnreachableError,
+        DependencyError,
         DuplicateJobError,
         DuplicateRegistrationError,
         HandlerMissingError,
@@ -76,17 +78,21 @@ if TYPE_CHECKING:
         ProjectError,
         RealDatabaseError,
         ResourceNotFoundError,
+        ScheduleConflictError,
         ScheduleError,
+        ScheduleNotFoundError,
         SchemaMissingError,
         ServerJobsError,
         SetupError,
+        ShardUnreachableError,
         StaleClaimError,
         UnknownJobError,
         UpcastError,
         UpcastNotImplementedError,
         ValueTooLargeError,
     )
-    from .handle import Batch, JobHandle
+    from .handle import Batch, JobHandle, ScheduleHandle
+    from .isolation.limits import ProcessLimits
     from .job import Job, define_job
     from .job_bases import OptionalParamsJob, RetiredJob
     from .logs import JobLogFilter
@@ -100,7 +106,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engine.backend": ("Backend",),
-    "connection": ("connect",),
+    "connection": ("connect", "set_database"),
     "context": ("JobContext", "create_job_context"),
     "domain.statistics": ("BatchCounts",),
     "errors": (
@@ -108,6 +114,7 @@ _HOMES = {
         "DatabaseBusyError",
         "DatabaseError",
         "DatabaseUnreachableError",
+        "DependencyError",
         "DuplicateJobError",
         "DuplicateRegistrationError",
         "HandlerMissingError",
@@ -128,17 +135,20 @@ _HOMES = {
         "ProjectError",
         "RealDatabaseError",
         "ResourceNotFoundError",
+        "ScheduleConflictError",
         "ScheduleError",
+        "ScheduleNotFoundError",
         "SchemaMissingError",
         "ServerJobsError",
         "SetupError",
+        "ShardUnreachableError",
         "StaleClaimError",
         "UnknownJobError",
         "UpcastError",
         "UpcastNotImplementedError",
         "ValueTooLargeError",
     ),
-    "handle": ("Batch", "JobHandle"),
+    "handle": ("Batch", "JobHandle", "ScheduleHandle"),
     "definition": ("Handler",),
     "job": ("Job", "define_job"),
     "job_bases": ("OptionalParamsJob", "RetiredJob"),
@@ -147,6 +157,7 @@ _HOMES = {
     "contract.json_schema": ("JobSchemas",),
     "domain.options": (
         "ConcurrencyLimit",
+        "ContainerResources",
         "JobOptions",
         "Misfire",
         "OnConflict",
@@ -173,6 +184,7 @@ _HOMES = {
     "engine.tick": ("Tick", "tick"),
     "contract.upcasts": ("EarlierVersion",),
     "engine.worker": ("Worker",),
+    "isolation.limits": ("ProcessLimits",),
 }
 HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 """The module of each public name."""
@@ -202,9 +214,11 @@ __all__ = [
     "Cancel",
     "Cancellation",
     "ConcurrencyLimit",
+    "ContainerResources",
     "DatabaseBusyError",
     "DatabaseError",
     "DatabaseUnreachableError",
+    "DependencyError",
     "DoNotRetryError",
     "DuplicateJobError",
     "DuplicateRegistrationError",
@@ -248,6 +262,7 @@ __all__ = [
     "Outcome",
     "PrivilegeMissingError",
     "Problem",
+    "ProcessLimits",
     "ProjectError",
     "RateLimit",
     "RealDatabaseError",
@@ -259,10 +274,14 @@ __all__ = [
     "RunIn",
     "RunningAttempt",
     "Schedule",
+    "ScheduleConflictError",
     "ScheduleError",
+    "ScheduleHandle",
+    "ScheduleNotFoundError",
     "SchemaMissingError",
     "ServerJobsError",
     "SetupError",
+    "ShardUnreachableError",
     "Snooze",
     "StaleClaimError",
     "Tick",
@@ -276,5 +295,6 @@ __all__ = [
     "create_job_context",
     "create_job_registry",
     "define_job",
+    "set_database",
     "tick",
 ]

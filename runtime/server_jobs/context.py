@@ -87,7 +87,8 @@ class JobContext:
         self.correlation_id = correlation_id
         self.database = database
         self.jobs = jobs
-        self._resources = resources
+        self.resources = resources
+        """The open resources. `resource` finds one by its type."""
         self.idempotency_key = job_id or new_job_id()
         """The same key for every attempt of a job, so that other systems can recognize a repeated call."""
 
@@ -113,7 +114,7 @@ class JobContext:
                 await context.resource(Mailer).send(params.to)
                 return SendEmailResult(message_id="1")
         """
-        return self._resources.get(kind)
+        return self.resources.get(kind)
 
     async def batch_counts(self) -> BatchCounts:
         """Count the jobs of the batch whose completion job this is. Raises `InvalidOptionError` in another job."""

@@ -5,11 +5,12 @@ The engine works with definitions. `Job` adds the calls that use the engine.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack, cast
+from typing import Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
 
@@ -22,15 +23,15 @@ from .binding import (
     stand_in_for,
 )
 from .context import JobContext
-from .contract.documents import read_params, read_result, write_params
-from .contract.job_keys import job_keys
+from .contract.documents import read_params, read_result, write_params, write_params_of_many
+from .contract.job_keys import job_keys, shard_key
 from .contract.json_schema import JobSchemas, schemas_of_models
 from .contract.upcasts import AnyEarlierVersion, Versions
 from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
 from .domain.ids import new_job_id
 from .domain.options import JobOptions, OnConflict, Schedule
 from .domain.outcomes import Cancel, Snooze
-from .domain.record import Claim, JobRecord, NewJob
+from .domain.record import Claim, JobRecord, NewJob, ScheduleRecord
 from .domain.search import IndexedColumn
 from .errors import InvalidOptionError, JobNotBoundError, JobRetiredError
 from .hooks import Hooks
@@ -40,9 +41,13 @@ P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel | None)
 D = TypeVar("D", bound=Mapping[str, object])
 
-Handler = Callable[[P, JobContext], Awaitable[R | Snooze | Cancel]] | Callable[[P, JobContext], R | Snooze | Cancel]
+Handler = (
+    Callable[Concatenate[P, JobContext, ...], Awaitable[R | Snooze | Cancel]]
+    | Callable[Concatenate[P, JobContext, ...], R | Snooze | Cancel]
+)
+"""A function of params and context, async or plain. Resources fill its other parameters, by type."""
 AnyDefinition = type["JobDefinition[Any, Any, Any]"]
-AnyHandler = Callable[[Any, JobContext], object]
+AnyHandler = Callable[Concatenate[Any, JobContext, ...], object]
 
 
 class JobDefinition(Generic[P, R, D]):
@@ -129,10 +134,28 @@ class JobDefinition(Generic[P, R, D]):
         return next(cls.new_jobs((params,), **options))
 
     @classmethod
+    def scheduled_job(
+        cls, schedule: ScheduleRecord, versions: Versions | None = None, **options: Unpack[EnqueueOptions]
+    ) -> NewJob:
+        """Return the job that a stored schedule enqueues, with params of the current version.
+
+        `versions` converts params of earlier versions, by default with the upcasters of the class. Raises
+        `InvalidParamsError`, or `UpcastError` if the version cannot be read here.
+        """
+        params = schedule.params
+        if schedule.spec_version is not None:
+            params = (versions or cls.versions()).current_params(params, schedule.spec_version)
+        return cls.new_job(json.loads(params), **options)
+
+    @classmethod
     def new_jobs(
         cls, params_list: Iterable[object], batch_id: str | None = None, **options: Unpack[EnqueueOptions]
     ) -> Iterator[NewJob]:
-        """Like `new_job`, for many params of a batch. Validates each one when the iterator reaches it."""
+        """Like `new_job`, for many params. Validates each one when the iterator reaches it.
+
+        With `batch_id`, one `InvalidParamsError` at the end names all params that do not fit: its pointers begin with
+        their index, such as `/17/to`.
+        """
         cls._check_active()
         chosen = cls._chosen(options) if options else cls.options
         scheduled_for = options.get("scheduled_for")
@@ -151,10 +174,15 @@ class JobDefinition(Generic[P, R, D]):
             OnConflict(chosen.on_conflict),
         )
         given_key = options.get("unique_key")
-        for params in params_list:
-            _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
+        kind = (cls.job_name, cls.params_model)
+        if batch_id is None:
+            written: Iterator[tuple[BaseModel, str]] = (write_params(*kind, one, chosen.redact) for one in params_list)
+        else:
+            written = write_params_of_many(*kind, params_list, chosen.redact)
+        for _, text in written:
             keys = job_keys(cls.job_name, chosen, text, given_key)
-            yield NewJob(new_job_id(), text, keys.unique, keys.concurrency, keys.rate, *shared)
+            shard = shard_key(cls.job_name, chosen, text)
+            yield NewJob(new_job_id(), text, keys.unique, keys.concurrency, keys.rate, shard, *shared)
 
     @classmethod
     def _check_active(cls) -> None:
@@ -198,6 +226,11 @@ class JobDefinition(Generic[P, R, D]):
             return stand_in.backend
         run = None if cls._pinned else current_run.get()
         return (run and (handler_backend.get() or run.backend)) or cls.backend or bound_before_import(cls)
+
+
+def call_handler(handler: AnyHandler, params: BaseModel, context: JobContext) -> object:
+    """Call a handler with the resources for its parameters after `context`. Raises `DependencyError`."""
+    return handler(params, context, **context.resources.arguments_of(handler, context.job_name))
 
 
 def inherited_correlation_id(correlation_id: str | None) -> str | None:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MOST_PROBLEMS = 100
 """Most problems that an error or a response lists; a document of 1 MB may have 100,000."""
 
 
 class ServerJobsError(Exception):
-    """The base of all errors of this package."""
+    """The base of all errors of this package. All of them can be pickled, for pools of processes and other queues."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # An exception pickles as a call of its class with the message, which most of these classes do not take.
+        return _unpickled, (type(self), self.args), self.__dict__
+
+
+def _unpickled(kind: type[ServerJobsError], arguments: tuple[object, ...]) -> ServerJobsError:
+    return kind.__new__(kind, *arguments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,7 @@ class JobNotBoundError(ServerJobsError):
         self.job_name = job_name
         super().__init__(
             f"{job_name} is not bound to a backend: open one with `async with connect(registry)`, "
-            f"or call `registry.bind(backend)` or `{job_name}.set_database(database)` first"
+            f"or call `set_database(registry)` or `{job_name}.set_database(database)` first"
         )
 
 
@@ -232,6 +240,19 @@ class ScheduleError(InvalidOptionError):
     """A cron expression, time zone or misfire policy is invalid."""
 
 
+class ScheduleNotFoundError(ServerJobsError):
+    """The job has no schedule with this name."""
+
+    def __init__(self, job_name: str, name: str) -> None:
+        self.job_name = job_name
+        self.name = name
+        super().__init__(f"{job_name} has no schedule named {name!r}; `server-jobs schedules` lists the stored ones")
+
+
+class ScheduleConflictError(ScheduleError):
+    """A schedule with this name is stored already, or is declared in code, which a call at run time cannot change."""
+
+
 class DatabaseError(ServerJobsError):
     """A call of the database failed. The driver's error is the `__cause__`."""
 
@@ -241,6 +262,18 @@ class DatabaseUnreachableError(DatabaseError):
 
     The call may or may not have taken effect.
     """
+
+
+class ShardUnreachableError(DatabaseUnreachableError):
+    """One of several databases did not answer, so the answer would be incomplete. `shards` has the error of each.
+
+    A change may have taken effect in the other shards.
+    """
+
+    def __init__(self, shards: Mapping[str, DatabaseUnreachableError]) -> None:
+        self.shards = dict(shards)
+        reasons = "; ".join(f"{name}: {error}" for name, error in self.shards.items())
+        super().__init__(f"{'a shard does' if len(self.shards) == 1 else 'shards do'} not answer: {reasons}")
 
 
 class DatabaseBusyError(DatabaseError):
@@ -256,10 +289,17 @@ class ValueTooLargeError(DatabaseError):
 
 
 class SchemaMissingError(DatabaseError):
-    """The tables are missing, or older than this version. `command` creates them."""
+    """The tables are missing, or older than this version. `command` creates them.
 
-    def __init__(self, detail: str, command: str = "server-jobs migrate") -> None:
-        super().__init__(f"{detail}; run `{command}` against this database")
+    `variable` is an environment variable that is not set, and would lead to another database.
+    """
+
+    command: ClassVar[str] = "server-jobs migrate"
+    """The Django app replaces it."""
+
+    def __init__(self, detail: str, variable: str | None = None) -> None:
+        instead = f", or set {variable} to the URL of another one" if variable else ""
+        super().__init__(f"{detail}; run `{self.command}` against this database{instead}")
 
 
 class PrivilegeMissingError(DatabaseError):
@@ -277,26 +317,53 @@ class SetupError(ServerJobsError):
         self.__cause__ = cause
 
 
-class RealDatabaseError(ServerJobsError):
-    """A test would reach a real database, and did not ask for one. The pytest plugin refuses it."""
+class DependencyError(SetupError):
+    """A parameter of a handler has no type that a resource can have, or no resource has its type."""
 
-    def __init__(self, place: str, test: str) -> None:
+    def __init__(self, job_name: str, place: str, parameter: str, reason: str) -> None:
+        ServerJobsError.__init__(self, f"the handler of {job_name} ({place}), parameter `{parameter}`: {reason}")
+
+
+class RealDatabaseError(ServerJobsError):
+    """A test would reach a real database that it did not ask for. The pytest plugin refuses it.
+
+    `own` is the place of the database of the fixture `jobs_database`, if the test uses it.
+    """
+
+    def __init__(self, place: str, test: str, own: str | None = None) -> None:
         self.test = test
-        super().__init__(
-            f"{test} would reach a real database ({place}); use the fixture `jobs` to keep jobs in memory, or ask for "
-            "a database with the fixture `jobs_database` or @pytest.mark.jobs_database"
+        advice = (
+            "use the fixture `jobs` to keep jobs in memory, or ask for a database with the fixture `jobs_database` or "
+            "@pytest.mark.jobs_database"
+            if own is None
+            else f"`jobs_database` allows only {own}; give the application that URL when the test starts it, or allow "
+            "every database with @pytest.mark.jobs_database"
         )
+        super().__init__(f"{test} would reach a real database ({place}); {advice}")
+
+
+class ClusterError(ServerJobsError):
+    """The API server of the Kubernetes cluster refused a request, or did not answer."""
+
+    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+        self.is_refused = is_refused
+        """Whether the same request would be refused again."""
+        super().__init__(message)
 
 
 class ResourceNotFoundError(ServerJobsError, LookupError):
-    """No resource, or more than one, has the type. `known` are the names of all types."""
+    """No resource, or more than one, has the type.
+
+    `known` are the names of all types. `matches` is the number of resources that have the type.
+    """
 
     def __init__(self, kind: str, known: Sequence[str], matches: int = 0) -> None:
         self.kind = kind
         self.known = tuple(known)
-        found = "no resource is" if matches == 0 else f"{matches} resources are"
+        self.matches = matches
+        found = "no resource has" if matches == 0 else f"{matches} resources have"
         super().__init__(
-            f"{found} a {kind}; resources: {', '.join(known) or 'none'}; "
+            f"{found} the type {kind}; resources: {', '.join(known) or 'none'}; "
             "yield one from a lifespan of the registry, or pass `resources` to `create_job_context` in a test"
         )
 

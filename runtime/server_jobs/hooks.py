@@ -61,7 +61,7 @@ class Hooks:
         if is_manager or not callable(lifespan):
             raise InvalidOptionError(
                 "a lifespan must be a function that returns an async context manager, "
-                f"not a {type(lifespan).__name__}; pass the function itself, without ()"
+                f"not a value of type {type(lifespan).__name__}; pass the function itself, without ()"
             )
         check_decorated("a lifespan", lifespan, "asynccontextmanager")
         self._lifespans += (lifespan,)

@@ -14,16 +14,16 @@ from pydantic import BaseModel
 
 from .binding import JobBackend, hooks_without_backend
 from .concurrency.blocking import wait_for
-from .contract.documents import lost_fields, write_params
+from .contract.documents import lost_fields, write_params, write_params_of_many
 from .contract.upcasts import AnyEarlierVersion
 from .definition import D, Handler, JobDefinition, P, R, inherited_correlation_id
 from .domain.enqueue_options import EnqueueOptions, check_options
 from .domain.ids import new_job_id
 from .domain.options import JobOptions, Schedule, check_range
-from .domain.record import Inserted, NewJob
+from .domain.record import Inserted, NewJob, ScheduleRecord
 from .domain.text_limits import LONGEST_NAME, check_text
 from .errors import BatchNotFoundError, InvalidOptionError, JobFailedError
-from .handle import Batch, JobHandle, completion_job
+from .handle import Batch, JobHandle, ScheduleHandle, completion_job
 from .result import JobResult
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ class Job(JobDefinition[P, R, D]):
     ) -> Batch[R]:
         """Enqueue many jobs in one transaction: all of them, or none if one does not fit the spec.
 
-        All params are validated before the transaction begins. `then` is the completion job, which `new_job` of any job
+        All params are validated before the transaction begins. `InvalidParamsError` names all that do not fit: its
+        pointers begin with their index, such as `/17/to`. `then` is the completion job, which `new_job` of any job
         class makes. It is stored in the same transaction, and runs once, after all jobs of the batch have completed,
         failed, or been cancelled or deleted. If there are none, it runs at once. Raises `InvalidOptionError` if it has
         a unique key or a due time.
@@ -137,6 +138,10 @@ class Job(JobDefinition[P, R, D]):
         inserted = (await backend.insert(jobs + completion))[: len(jobs)]
         if completion and not any(one.created for one in inserted):
             await backend.end_batches([batch_id])
+        return cls._batch(backend, batch_id, inserted)
+
+    @classmethod
+    def _batch(cls, backend: JobBackend | None, batch_id: str, inserted: Sequence[Inserted]) -> Batch[R]:
         return Batch(cls, backend, batch_id, [JobHandle.of(cls, backend, one) for one in inserted])
 
     @classmethod
@@ -150,7 +155,7 @@ class Job(JobDefinition[P, R, D]):
         found = await backend.store.batch_jobs(batch_id or "", cls.job_name)
         if batch_id is None or not found:
             raise BatchNotFoundError(str(batch_id), cls.job_name)
-        return Batch(cls, backend, batch_id, [JobHandle.of(cls, backend, Inserted(one, False)) for one in found])
+        return cls._batch(backend, batch_id, [Inserted(one, False) for one in found])
 
     @classmethod
     def find_batch_sync(cls, batch_id: str | None) -> Batch[R]:
@@ -186,14 +191,19 @@ class Job(JobDefinition[P, R, D]):
                 session.add(order)
                 SendEmail.later_in(session, {"to": order.email, "subject": "Thank you"})
         """
-        inserted = cls._insert_in(transaction, (params,), options)
+        inserted = cls._insert_in(transaction, list(cls.new_jobs((params,), **options)))
         return _answered(inserted, lambda answers: JobHandle.of(cls, None, answers[0]))
 
     @overload
     @classmethod
     def later_many_in(
-        cls, transaction: AnySyncTransaction, params_list: Sequence[P | D], **options: Unpack[EnqueueOptions]
-    ) -> list[JobHandle[R]]: ...
+        cls,
+        transaction: AnySyncTransaction,
+        params_list: Sequence[P | D],
+        *,
+        then: NewJob | None = None,
+        **options: Unpack[EnqueueOptions],
+    ) -> Batch[R]: ...
 
     @overload
     @classmethod
@@ -201,26 +211,32 @@ class Job(JobDefinition[P, R, D]):
         cls,
         transaction: AnyAsyncTransaction,
         params_list: Sequence[P | D],
+        *,
+        then: NewJob | None = None,
         **options: Unpack[EnqueueOptions],
-    ) -> Coroutine[Any, Any, list[JobHandle[R]]]: ...
+    ) -> Coroutine[Any, Any, Batch[R]]: ...
 
     @classmethod
     def later_many_in(
         cls,
         transaction: AnySyncTransaction | AnyAsyncTransaction,
         params_list: Sequence[P | D],
+        *,
+        then: NewJob | None = None,
         **options: Unpack[EnqueueOptions],
-    ) -> list[JobHandle[R]] | Coroutine[Any, Any, list[JobHandle[R]]]:
-        """Like `later_in`, for many jobs in one statement. Return their handles in order.
+    ) -> Batch[R] | Coroutine[Any, Any, Batch[R]]:
+        """Like `later_many`, inside your transaction as `later_in`. One statement stores all jobs of `params_list`.
 
-        If one does not fit the spec, none is stored.
+        `then` is stored in the same transaction. A batch without jobs, or of duplicates only, ends about a second after
+        the commit.
 
             readers = ["ada@example.com", "bob@example.com"]
             with sqlite3.connect("server-jobs.sqlite3") as connection:
                 SendEmail.later_many_in(connection, [{"to": reader, "subject": "News"} for reader in readers])
         """
-        inserted = cls._insert_in(transaction, params_list, options)
-        return _answered(inserted, lambda answers: [JobHandle.of(cls, None, one) for one in answers])
+        batch_id, jobs, completion = cls._new_batch(params_list, then, options)
+        inserted = cls._insert_in(transaction, jobs + completion)
+        return _answered(inserted, lambda answers: cls._batch(None, batch_id, answers[: len(jobs)]))
 
     @classmethod
     def insert_job(
@@ -238,13 +254,15 @@ class Job(JobDefinition[P, R, D]):
                 stored = connection.execute(insertion.sql, insertion.parameters).fetchall()
             assert stored == [(insertion.ids[0],)]
         """
-        return cls.insert_jobs((params,), dialect=dialect, paramstyle=paramstyle, **options)
+        from .transactions.insertion import insertion_of  # imported when used, as below
+
+        return insertion_of(cls, list(cls.new_jobs((params,), **options)), dialect, paramstyle)
 
     @classmethod
     def insert_jobs(
         cls, params_list: Sequence[P | D], *, dialect: DialectName, paramstyle: str, **options: Unpack[EnqueueOptions]
     ) -> Insertion:
-        """Like `insert_job`, for many jobs in one statement.
+        """Like `insert_job`, for many jobs in one statement. They are a batch, which `find_batch` finds by `batch_id`.
 
         Raises `InvalidOptionError` for an empty list.
 
@@ -253,25 +271,41 @@ class Job(JobDefinition[P, R, D]):
             insertion = SendEmail.insert_jobs(news, dialect="postgresql", paramstyle="format")
             assert len(insertion.ids) == 2
         """
-        from .transactions.insertion import insertion_of  # imported when used, as below
+        from .transactions.insertion import insertion_of
 
-        return insertion_of(cls, list(cls.new_jobs(params_list, **options)), dialect, paramstyle)
+        return insertion_of(cls, list(cls.new_jobs(params_list, new_job_id(), **options)), dialect, paramstyle)
 
     @classmethod
-    def _insert_in(
-        cls,
-        transaction: AnySyncTransaction | AnyAsyncTransaction,
-        params_list: Sequence[P | D],
-        options: EnqueueOptions,
-    ) -> Answers:
+    def _insert_in(cls, transaction: AnySyncTransaction | AnyAsyncTransaction, jobs: list[NewJob]) -> Answers:
         from .transactions import joining  # a process that only uses backends should not wait for this import
 
-        return joining.insert_in(cls, transaction, list(cls.new_jobs(params_list, **options)))
+        return joining.insert_in(cls, transaction, jobs)
 
     @classmethod
     def handle(cls, job_id: str) -> JobHandle[R]:
         """Return the handle of a stored id. Reads nothing until you use the handle."""
         return JobHandle.of(cls, None, Inserted(job_id, created=False))
+
+    @classmethod
+    def schedule(cls, name: str) -> ScheduleHandle[R, P | D]:
+        """Return the handle of the schedule with this name, stored or not. Reads nothing until you use the handle.
+
+        news = {"to": "ada@example.com", "subject": "News"}
+        await SendEmail.schedule("weekly").add(cron="0 7 * * 1", params=news)
+        """
+        return ScheduleHandle(cls, name)
+
+    @classmethod
+    async def list_schedules(cls) -> list[ScheduleRecord]:
+        """Read the stored schedules of this job, declared and added, ordered by name."""
+        backend = cls.current_backend()
+        await backend.initialize()
+        return [one for one in await backend.store.list_schedules() if one.job_name == cls.job_name]
+
+    @classmethod
+    def list_schedules_sync(cls) -> list[ScheduleRecord]:
+        """Like `list_schedules`, for code without an event loop."""
+        return wait_for(cls.current_backend(), f"{cls.job_name}.list_schedules()", cls.list_schedules)
 
     @classmethod
     async def now(
@@ -340,7 +374,8 @@ class Job(JobDefinition[P, R, D]):
             failures = [outcome.error for outcome in outcomes if not outcome.ok]
         """
         check_range("concurrency", concurrency, 1, 10_000)
-        models = [write_params(cls.job_name, cls.params_model, params, cls.options.redact)[0] for params in params_list]
+        written = write_params_of_many(cls.job_name, cls.params_model, params_list, cls.options.redact)
+        models = [model for model, _ in written]
         over = asyncio.Event()
         slots = asyncio.Semaphore(concurrency)
 

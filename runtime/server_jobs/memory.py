@@ -71,7 +71,8 @@ class InMemoryBackend(Backend):
         if self._given is None:
             await super().open_resources()
         else:
-            self.attempt_factory.resources = self._given
+            # A test gives only the resources of the handlers that it runs.
+            self.attempt_factory.resources = self.attempt_factory.checked = self._given
 
     async def initialize(self) -> None:
         await super().initialize()

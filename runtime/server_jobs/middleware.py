@@ -144,7 +144,7 @@ def check_middleware(middleware: object) -> None:
         raise InvalidOptionError(f"middleware must be an object, not the class {middleware.__name__}; add ()")
     if not all(callable(getattr(middleware, name, None)) for name in names):
         raise InvalidOptionError(
-            f"middleware must have the methods {', '.join(names)}, not be a {type(middleware).__name__}; "
+            f"middleware must have the methods {', '.join(names)}, not be of type {type(middleware).__name__}; "
             "derive its class from server_jobs.Middleware"
         )
     check_decorated("around_enqueue", getattr(middleware, names[0]), "contextmanager")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from .errors import InvalidOptionError, ProjectError
 from .logs import enable_our_loggers
@@ -42,18 +44,30 @@ def import_registry(place: str, folders: Sequence[str]) -> JobRegistry:
     module_name, _, attribute = place.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
         raise InvalidOptionError(f"--registry must be MODULE:ATTRIBUTE, such as 'shop.jobs:registry', not {place!r}")
-    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
-    try:
+    with _importing(module_name, folders):
         registry: object = getattr(import_module(module_name), attribute, None)
         if isinstance(registry, JobRegistry):
             registry.load()
         enable_our_loggers()
-    except (Exception, SystemExit) as error:  # modules of a project may raise anything
-        raise ProjectError(_import_problem(module_name, error, folders)) from error
     if not isinstance(registry, JobRegistry):
-        found = "there is none" if registry is None else f"it is a {type(registry).__name__}"
+        found = "there is none" if registry is None else f"it has the type {type(registry).__name__}"
         raise ProjectError(f"{place} must be a JobRegistry, as `create_job_registry()` makes it, but {found}")
     return registry
+
+
+def import_application(module_name: str, folders: Sequence[str]) -> ModuleType:
+    """Import a module, with these folders first on the path. Raises `ProjectError` with the line that failed."""
+    with _importing(module_name, folders):
+        return import_module(module_name)
+
+
+@contextmanager
+def _importing(module_name: str, folders: Sequence[str]) -> Iterator[None]:
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # modules of a project may raise anything
+        raise ProjectError(_import_problem(module_name, error, folders)) from error
 
 
 def _import_problem(module_name: str, error: BaseException, folders: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .testing import InMemoryJobs
 
 _ASKS = "jobs_database"
+_FIRST = ("jobs_database", "jobs")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -27,10 +28,23 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Refuse real databases while the test and its fixtures run, unless the test asks for one."""
-    is_asking = item.get_closest_marker(_ASKS) is not None or _ASKS in getattr(item, "fixturenames", ())
-    with real_database.refused_in(None if is_asking else item.nodeid):
+    """Refuse real databases while the test and its fixtures run, unless the test has the marker."""
+    with real_database.refused_in(None if item.get_closest_marker(_ASKS) else item.nodeid):
         return (yield)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Set up `jobs` before the other fixtures of a test, of which one may start the application."""
+    if not isinstance(item, pytest.Function):
+        return
+    names, definitions = item.fixturenames, item._fixtureinfo.name2fixturedefs
+    wider = [name for name in names if name in definitions and definitions[name][-1].scope != "function"]
+    place = names.index(wider[-1]) + 1 if wider else 0
+    for name in _FIRST:
+        if name in names[place:]:
+            names.remove(name)
+            names.insert(place, name)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -76,7 +90,11 @@ def _migrated_sqlite_file(pytestconfig: pytest.Config, tmp_path_factory: pytest.
 def jobs_database(
     request: pytest.FixtureRequest, jobs_database_server: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Iterator[str]:
-    """The URL of an empty, migrated database for this test. `connect` and the command line use it."""
+    """The URL of an empty, migrated database for this test. `connect` and the command line use it.
+
+    The test may use no other database.
+    """
+    from .databases.opening import open_database
     from .databases.url import DATABASE_URL
     from .testing import temporary_database
 
@@ -88,7 +106,8 @@ def jobs_database(
     with database as url:
         for variable in {DATABASE_URL, project.database_url_env}:
             monkeypatch.setenv(variable, url)
-        yield url
+        with real_database.allowed(real_database.place_of(open_database(url))):
+            yield url
 
 
 def _project(config: pytest.Config) -> Project:

@@ -117,7 +117,11 @@ class JobRegistry:
         return self
 
     def lifespan(self, lifespan: Lifespan) -> JobRegistry:
-        """Add a lifespan and return this registry. It yields an object or a tuple of objects for `context.resource`.
+        """Add a lifespan and return this registry. It yields a resource or a tuple of resources for handlers.
+
+        A parameter of a handler after `context` gets the resource of its class: exactly of this class, or else the only
+        one of a subclass. Without one, it keeps its default, and `mailer: Mailer | None` gets None. If a handler needs
+        a resource that no lifespan yields, a worker ends with `DependencyError` before its first claim.
 
         Each process that runs handlers opens it once, before its first claim, and closes it at the shutdown of the
         backend, after the last attempt. A process that only enqueues does not open it. If it fails to open, the
@@ -127,6 +131,9 @@ class JobRegistry:
             async def mail_server() -> AsyncIterator[Mailer]:
                 async with Mailer("smtp.example.com") as mailer:
                     yield mailer
+
+            async def handle(params: SendEmailParams, context: JobContext, mailer: Mailer) -> SendEmailResult:
+                return SendEmailResult(message_id=await mailer.send(params.to))
 
             registry = create_job_registry().register(SendEmail, handle).lifespan(mail_server)
         """

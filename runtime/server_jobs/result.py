@@ -57,7 +57,10 @@ class JobProgress:
 
 @dataclass(frozen=True, slots=True)
 class JobResult(Generic[R]):
-    """The outcome of one run: the typed result, or the error."""
+    """The outcome of one run: the typed result, or the error.
+
+    Its `repr` leaves out the result, which may be secret.
+    """
 
     metadata: JobMetadata
     value: R | None = field(default=None, repr=False)

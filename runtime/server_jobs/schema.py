@@ -5,7 +5,9 @@ Needs the extra `sqlalchemy`; the engine itself never imports this module.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -28,7 +30,8 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .domain.record import UNREADABLE, JobStatus, Outcome
 from .domain.table_names import VERSION_TABLE
-from .errors import InvalidOptionError
+from .errors import InvalidOptionError, ProjectNotFoundError
+from .project import find_project
 
 __all__ = [
     "JOB_STATUS",
@@ -285,6 +288,14 @@ cron_jobs = Table(
     Column("created_at", Timestamp, nullable=False, doc="When the schedule was stored."),
     Column("updated_at", Timestamp, nullable=False, doc="When the row changed last."),
     Column("misfire_limit", Integer, doc="With `fire_all`, the number of passed slots that fire. NULL: all of them."),
+    Column(
+        "source",
+        Text,
+        nullable=False,
+        server_default=text("'declared'"),
+        doc="`declared` in code or a spec, or `added` at run time.",
+    ),
+    Column("spec_version", Integer, doc="The version of the spec that the params fit. NULL: the schedule is declared."),
     PrimaryKeyConstraint("id", name=conv("cron_jobs_pkey")),
     CheckConstraint("misfire IN ('skip', 'fire_once', 'fire_all')", name=conv("cron_jobs_misfire_check")),
     info={"doc": "One row per schedule."},
@@ -329,12 +340,19 @@ job_audit = Table(
         nullable=False,
         doc="`token:NAME`, `user:NAME`, `application`, or a name that the application gave.",
     ),
-    Column("action", Text, nullable=False, doc="`cancel`, `retry`, `repair`, `delete`, `pause` or `resume`."),
-    Column("target", Text, nullable=False, doc="The id of the job, or the name of the queue."),
+    Column(
+        "action",
+        Text,
+        nullable=False,
+        doc="`cancel`, `retry`, `repair`, `delete`, `pause`, `resume`, `add`, `change` or `remove`.",
+    ),
+    Column(
+        "target", Text, nullable=False, doc="The id of the job, the name of the queue, or JOB/NAME of the schedule."
+    ),
     Column("job_name", Text, doc="The name of the job. NULL for a queue."),
     Column("detail", Text, doc="More about the change, without params."),
     PrimaryKeyConstraint("id", name=conv("job_audit_pkey")),
-    info={"doc": "One row per manual change of a job or a queue. Rows stay when their job is deleted."},
+    info={"doc": "One row per manual change of a job, a queue or a schedule. Rows stay when their job is deleted."},
 )
 
 Index("job_audit_at", job_audit.c.at)
@@ -433,12 +451,24 @@ def include_name(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "index" or name is None or not name.endswith("_idx")
 
 
-def exclude_ours(name: str | None, kind: str, _parents: object) -> bool:
+def exclude_ours(name: str | None, kind: str, parents: Mapping[str, str | None]) -> bool:
     """For `context.configure(include_name=...)` where `target_metadata` has the tables of an application only.
 
-    Alembic then leaves alone the tables of server-jobs, which `server-jobs migrate` makes.
+    Alembic then leaves alone the tables of server-jobs, which `server-jobs migrate` makes. On PostgreSQL they are in
+    the `schema` of the project around the current folder, and an application may use their names in other schemas.
     """
-    return kind != "table" or (name != VERSION_TABLE and name not in metadata.tables)
+    is_ours_by_name = kind == "table" and (name == VERSION_TABLE or name in metadata.tables)
+    return not is_ours_by_name or parents.get("schema_name") != _our_schema()
+
+
+def _our_schema() -> str | None:
+    """Return the schema of our tables in the database that Alembic compares. None is the default one."""
+    from alembic import context  # most programs that import this module never migrate
+
+    try:
+        return find_project(Path.cwd()).schema if context.get_context().dialect.name == "postgresql" else None
+    except ProjectNotFoundError:
+        return None
 
 
 def is_ours(name: str | None, kind: str, parents: object) -> bool:

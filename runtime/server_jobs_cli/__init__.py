@@ -20,19 +20,31 @@ This module imports only the standard library, so that it can report missing pac
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
 from io import TextIOWrapper
+from types import FrameType
 
 _NOT_INSTALLED = """\
 The command line needs the packages {missing}. Install them with:
 
-  pip install 'server-jobs[cli]'
+  pip install 'server-jobs[{extra}]'
 """
+_EXTRAS = {
+    **dict.fromkeys(("init", "new", "import", "generate", "check", "explain"), "generator"),
+    "migrate": "worker",
+    "serve": "serve",
+    "mcp": "mcp",
+}
+"""The extras of commands that need more than `cli`, so that a new user installs once."""
 
 
 def main() -> None:
     """Run the command in `sys.argv` and exit with its status. See `server-jobs --help`."""
     _print_whatever_the_encoding()
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         import click  # noqa: F401  whether it is there is the question
         import rich  # noqa: F401  and this one
@@ -41,13 +53,20 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise
-        sys.stderr.write(_NOT_INSTALLED.format(missing="click and rich"))
+        command = next((one for one in sys.argv[1:] if not one.startswith("-")), "")
+        sys.stderr.write(_NOT_INSTALLED.format(missing="click and rich", extra=_EXTRAS.get(command, "cli")))
         sys.exit(3)
     try:
         program(prog_name="server-jobs")
     finally:
         # Skip the last garbage collection at exit: it takes a tenth of the time of a short command.
         gc.freeze()
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    """Exit at once, as the signal ends any other process. Linux drops signals that process 1 does not handle."""
+    del frame
+    os._exit(128 + number)
 
 
 def _print_whatever_the_encoding() -> None:

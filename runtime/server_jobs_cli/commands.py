@@ -17,13 +17,16 @@ class CommandEntry:
 COMMANDS = {
     "init": CommandEntry("Project", ".generator.new_project:init", "Start a new project, with one example job."),
     "new": CommandEntry("Project", ".generator.new_job:new", "Write the spec of a new job, and generate."),
+    "import": CommandEntry("Project", ".generator.import_jobs:import_jobs", "Write specs from code and schemas."),
     "generate": CommandEntry("Project", ".generator.generate:generate", "Generate code from specs/."),
     "check": CommandEntry("Project", ".generator.generate:check", "Compare generated files with the specs."),
     "explain": CommandEntry("Project", ".generator.explain:explain", "Explain a rule of check."),
     "doctor": CommandEntry("Project", ".doctor.doctor:doctor", "Find problems of project and database."),
     "token": CommandEntry("Project", ".serve:token", "Print a token for the HTTP routes."),
     "migrate": CommandEntry("Database", ".migrate:migrate", "Bring the tables to the newest revision."),
+    "tenants": CommandEntry("Database", ".tenants:tenants", "List the tenants of a Worker with one store for each."),
     "worker": CommandEntry("Running jobs", ".worker.worker:worker", "Run queued jobs until stopped."),
+    "run": CommandEntry("Running jobs", ".worker.claimed_run:run", "Run one job that a worker has claimed."),
     "workers": CommandEntry("Running jobs", ".jobs.why_and_workers:workers", "List the workers, alive and dead."),
     "serve": CommandEntry("Running jobs", ".serve:serve", "Serve the HTTP routes."),
     "mcp": CommandEntry("Running jobs", ".agents.mcp_command:mcp", "Serve tools for agents (MCP)."),
@@ -43,8 +46,10 @@ COMMANDS = {
     "pause": CommandEntry("Jobs", ".jobs.queues:pause", "Stop workers from claiming from a queue."),
     "resume": CommandEntry("Jobs", ".jobs.queues:resume", "Undo pause."),
     "delete": CommandEntry("Jobs", ".jobs.delete_and_prune:delete", "Delete jobs, by id or by a filter."),
-    "audit": CommandEntry("Jobs", ".jobs.audit_log:audit", "List who changed jobs and queues by hand."),
+    "audit": CommandEntry("Jobs", ".jobs.audit_log:audit", "List who changed jobs, queues and schedules."),
     "prune": CommandEntry("Jobs", ".jobs.delete_and_prune:prune", "Delete finished jobs past their retention."),
-    "schedules": CommandEntry("Jobs", ".jobs.schedules:schedules", "List schedules, enable or disable one."),
+    "schedules": CommandEntry(
+        "Jobs", ".jobs.schedules:schedules", "List schedules, or add, change, pause, run or remove one."
+    ),
 }
 """In the order of `--help`."""

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_GRACE = 10  # seconds for open requests, and for handlers that ignore their cancellation
+# Seconds for open requests, and for handlers that ignore their cancellation. Docker kills a container after 10 s.
+_GRACE = 8
 _RESERVED_FILES = 64  # for the database, and for files that handlers open
 _LARGEST_HEAD = 32 * 1024
 _logger = logging.getLogger("server_jobs")

@@ -139,7 +139,8 @@ def token(*, name: str | None, scopes: tuple[str, ...], as_json: bool) -> None:
     With --name and --scope, the first line is the token, for the caller. The second line is for the variable
     JOBS_TOKENS of the server, which has one such line per token. It contains only a hash of the token.
 
-    Scopes: read (list, show and watch jobs), enqueue, admin (cancel, retry, delete, trigger).
+    Scopes: read (list, show and watch jobs, list schedules), enqueue, admin (cancel, retry and delete jobs, change and
+    run schedules, trigger a tick).
 
     \b
     Examples:

@@ -58,6 +58,8 @@ def run_bench(folder: Path, *arguments: str) -> Run:
     return Run(finished.returncode, finished.stderr, folder)
 
 
+# Runs of the bare driver are the short form of those of a project.
+@pytest.mark.slow
 def test_a_short_run_is_exact_and_writes_its_measurements(tmp_path: Path) -> None:
     run = run_bench(tmp_path, *EVERY_KIND, "--phases", "drain1")
 
@@ -97,6 +99,7 @@ if IS_LONG:
 
 
 # The bare driver starts in a tenth of a project's time, and each measurement starts several processes.
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", ["bare:sqlite-100", *(["server-jobs:sqlite"] if IS_LONG else [])])
 def test_large_params_are_measured(tmp_path: Path, subject: str) -> None:
     run = run_bench(tmp_path, subject, "--phases", "large", "--large", "2")
@@ -105,6 +108,7 @@ def test_large_params_are_measured(tmp_path: Path, subject: str) -> None:
     assert {"large, one", "large, bulk", "large, drain"} <= {*run.subjects()[subject]["measures"]}
 
 
+@pytest.mark.slow
 def test_lost_repeated_or_remaining_jobs_fail_the_run(tmp_path: Path) -> None:
     faults = ("lost", "twice", "never", "unfinished")
     subjects = [f"tests.bench.unreliable:{fault}" for fault in faults]
@@ -116,6 +120,7 @@ def test_lost_repeated_or_remaining_jobs_fail_the_run(tmp_path: Path) -> None:
         assert run.worst(subject) == {**dict.fromkeys(faults, 0), fault: 1}, fault
 
 
+@pytest.mark.slow
 def test_a_subject_that_cannot_be_loaded_is_left_out_with_its_reason(tmp_path: Path) -> None:
     run = run_bench(tmp_path, "tests.bench.nothing", "bare:sqlite-1", "--phases", "one")
 

@@ -341,6 +341,7 @@ def test_generated_files_that_are_not_as_the_specs_ask_fail(generated: Generated
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_database_behind_the_newest_revision_fails(generated: GeneratedProject, tmp_path: Path) -> None:
     behind = GeneratedProject(generated.project)
     behind.url = f"sqlite:///{tmp_path}/behind.sqlite3"

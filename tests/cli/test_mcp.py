@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pydantic
 import pytest
@@ -32,13 +32,14 @@ if tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 13):
     pytest.skip("the lowest dependencies have a pydantic that the SDK does not take", allow_module_level=True)
 
 from jsonschema import ValidationError, validate
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.stdio import stdio_client
-from mcp.types import CallToolResult, TextContent, Tool
 from server_jobs_cli.agents.job_tools import job_tools
-from server_jobs_cli.agents.mcp_server import _server, _usable
 from server_jobs_cli.agents.tool import READS, Answer
 from server_jobs_cli.agents.tool import Tool as JobTool
+
+# Every process of a test run imports this module, and the SDK takes most of a second.
+if TYPE_CHECKING:
+    from mcp import Client
+    from mcp.types import CallToolResult, Tool
 
 READING = {"list_jobs", "show_job", "explain_job", "list_queues", "list_workers", "list_specs", "show_spec"}
 WRITING = {"retry_job", "cancel_job", "retry_jobs", "cancel_jobs", "pause_queue", "resume_queue"}
@@ -70,6 +71,8 @@ class Session:
 
 
 def texts(result: CallToolResult) -> list[str]:
+    from mcp.types import TextContent
+
     found = [one.text for one in result.content if isinstance(one, TextContent)]
     assert SECRET not in "".join(found)
     return found
@@ -77,6 +80,9 @@ def texts(result: CallToolResult) -> list[str]:
 
 @asynccontextmanager
 async def session(shop: Shop, *options: str) -> AsyncIterator[Session]:
+    from mcp import Client, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
     command = ["-m", "server_jobs_cli", *shop._complete(("mcp", *options))]
     transport = stdio_client(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT))
     async with Client(transport) as client:
@@ -84,6 +90,8 @@ async def session(shop: Shop, *options: str) -> AsyncIterator[Session]:
 
 
 def test_an_agent_reads_jobs_queues_and_specs_and_changes_nothing(shop: Shop) -> None:
+    from mcp import MCPError
+
     failed = shop.enqueue("Shout", "--correlation-id", "order-17", text="fail", secret=SECRET)
     shop.run("worker", "--until-empty")
     waiting = shop.enqueue("Shout", secret=SECRET)
@@ -194,6 +202,7 @@ def test_an_agent_runs_jobs_and_acts_on_them(shop: Shop) -> None:
     assert "cancel" in shop.run("audit").stdout
 
 
+@pytest.mark.slow
 def test_stdout_has_only_the_protocol_and_a_signal_ends_the_command(shop: Shop) -> None:
     (shop.path.parent / "noisy.py").write_text(f"print('noise')\nfrom {REGISTRY.partition(':')[0]} import registry\n")
     hello = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
@@ -268,6 +277,9 @@ def test_the_schemas_of_a_tool_are_those_of_the_spec() -> None:
 
 
 def test_an_unexpected_error_is_an_error_of_the_tool_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    from mcp import Client
+    from server_jobs_cli.agents.mcp_server import _server
+
     async def call(_: object) -> Answer:
         raise ValueError(SECRET)
 
@@ -284,6 +296,8 @@ def test_an_unexpected_error_is_an_error_of_the_tool_without_its_text(caplog: py
 
 
 def test_a_retired_job_and_a_job_without_a_possible_name_are_no_tools(capsys: pytest.CaptureFixture[str]) -> None:
+    from server_jobs_cli.agents.mcp_server import _usable
+
     names = ("Größe", "list_jobs", "Fine", "Old")
     options = {name: JobOptions(retired=name == "Old") for name in names}
     jobs = [

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from server_jobs import project as projects
 from server_jobs.domain.table_names import TABLES
+from server_jobs.project import project as projects
 from sqlalchemy import create_engine, inspect, text
 
 from tests.conformance.hrana_server import HranaServer
@@ -112,6 +112,21 @@ def test_the_database_is_printed_first_and_without_its_password(project: Tempora
     assert result.stdout == "migrating postgresql://ann:***@127.0.0.1:1/shop\n"
 
 
+def test_beside_djangos_database_no_file_is_made_unless_it_is_named(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    project.path("manage.py").write_text('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")')
+
+    refused = project.run("migrate")
+
+    assert refused.exit_code == 3
+    assert "run `python manage.py jobs` with the same arguments, or set DJANGO_SETTINGS_MODULE" in refused.stderr
+    assert list(project.root.glob("*.sqlite3")) == []
+    assert project.run("migrate", "--database", "sqlite:///server-jobs.sqlite3").exit_code == 0
+    assert project.run("migrate", "--database", "sqlite:///jobs.sqlite3").exit_code == 0
+
+
 def test_the_revisions_of_an_application_stay(project: TemporaryProject, url: str) -> None:
     execute(url, "CREATE TABLE alembic_version (version_num TEXT)", "INSERT INTO alembic_version VALUES ('4fe1')")
     assert project.run("migrate", "--database", url).exit_code == 0
@@ -169,6 +184,7 @@ def test_tables_without_a_recorded_revision_are_left_alone(project: TemporaryPro
     assert "migrations of your application or plain SQL made them" in result.stderr
 
 
+@pytest.mark.slow
 def test_of_two_new_projects_the_second_is_refused(url: str, tmp_path: Path) -> None:
     shop, blog = (new_project(tmp_path / name) for name in ("shop", "blog"))
     assert shop.run("migrate", "--database", url).exit_code == 0

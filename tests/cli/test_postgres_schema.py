@@ -100,6 +100,7 @@ def in_process(project: TemporaryProject, url: str, *command: str, status: int =
     return done.stderr if status else done.stdout
 
 
+@pytest.mark.slow
 def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Path, command: Command) -> None:
     shop, blog = new_project(tmp_path / "shop", "shop"), new_project(tmp_path / "blog", "order")
     assert command(shop, url, "migrate").splitlines()[0] == f"migrating {url} (schema shop)"
@@ -136,6 +137,7 @@ def test_two_projects_and_an_application_share_a_database(url: str, tmp_path: Pa
     command(blog, url, "list")
 
 
+@pytest.mark.slow
 def test_tables_move_to_a_schema_with_their_jobs(tmp_path: Path, command: Command) -> None:
     project = new_project(tmp_path / "shop", None)
     with postgres_database() as url:

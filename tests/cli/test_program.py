@@ -82,11 +82,16 @@ def test_the_help_imports_nothing_heavy(arguments: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["click", "rich"])
-def test_without_its_libraries_the_command_names_the_package(missing: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [("", "cli"), ("list --json", "cli"), ("new send_email", "generator"), ("migrate", "worker"), ("serve", "serve")],
+)
+def test_without_its_libraries_the_command_names_the_package(missing: str, arguments: str, extra: str) -> None:
     script = f"import sys; sys.modules[{missing!r}] = None; from server_jobs_cli import main; main()"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-c", script, *arguments.split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert "pip install 'server-jobs[cli]'" in done.stderr
+    assert f"pip install 'server-jobs[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

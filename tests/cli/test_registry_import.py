@@ -73,7 +73,7 @@ def test_a_module_that_is_not_there_is_named(folder: Path) -> None:
         ("import no_such_library\n", "ModuleNotFoundError: No module named 'no_such_library' (at {file}:1)"),
         ("import sys\nsys.exit('no')\n", "SystemExit: no (at {file}:2)"),
         ("other = 1\n", "broken_shop:registry must be a JobRegistry"),
-        ("registry = 17\n", "but it is a int"),
+        ("registry = 17\n", "but it has the type int"),
     ],
 )
 def test_a_module_that_fails_is_reported_with_its_line_and_no_traceback(

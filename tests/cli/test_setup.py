@@ -185,15 +185,22 @@ def test_an_error_of_middleware_around_an_enqueue_has_its_place_and_no_traceback
     assert re.fullmatch(message, errors)
 
 
+@pytest.mark.slow
 def test_a_supervisor_ends_if_no_process_can_be_set_up(project: TemporaryProject) -> None:
-    text = SETUP.replace('note("open")', "raise OSError('no mail server')")
-    project.path("app/jobs_setup.py").write_text(text, encoding="utf-8")
+    text = HANDLER.replace("context: JobContext", "context: JobContext, mailer: Mailer")
+    project.path("handlers/send_email.py").write_text(text, encoding="utf-8")
+    project.path("app/jobs_setup.py").write_text(SETUP.replace("yield Mailer()", "yield None"), encoding="utf-8")
     errors = in_process(project, "-m", "server_jobs_cli", "worker", "--until-empty", "--processes", "2", status=3)
-    assert "a lifespan of the registry failed: OSError: no mail server" in errors
+    assert re.search(
+        r"cannot start: the handler of SendEmail \(handlers/send_email\.py:7\), parameter `mailer`: no resource "
+        r"has the type Mailer; resources: none; ",
+        errors,
+    )
     assert "cannot be set up, and no other process runs" in errors
     assert "at work" not in errors
 
 
+@pytest.mark.slow
 def test_doctor_reports_a_set_up_function_that_fails(project: TemporaryProject) -> None:
     project.path("handlers/send_email.py").write_text(HANDLER.replace("from app.jobs_setup import Mailer\n", ""))
     project.path("app/jobs_setup.py").write_text("def setup(registry: object) -> None:\n    raise OSError('no DSN')\n")

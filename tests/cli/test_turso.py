@@ -240,6 +240,7 @@ def test_a_file_that_was_cut_off_is_not_half_executed(tmp_path: Path) -> None:
         plain_revisions(Workspace(folder=project.root))
 
 
+@pytest.mark.slow
 def test_the_doctor_checks_the_revision(project: TemporaryProject, server: HranaServer) -> None:
     def examine() -> list[dict[str, str]]:
         # As a child process, because the registry of a project is imported, and other projects have equal names.

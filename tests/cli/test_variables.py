@@ -26,19 +26,22 @@ ON_COMMAND_LINE = {
     *(("generate", name) for name in ("--force", "--relock", "--forget")),
     ("check", "--database"),
     *(("new", name) for name in ("--param", "--result", "--schedule", "--queue", "--description", "--yaml")),
+    *(("import", name) for name in ("--only", "--force", "--relock", "--diff")),
     ("migrate", "--downgrade"),
     ("worker", "--metrics-socket"),
     ("worker", "--supervised"),
+    ("run", "--claim"),
     ("show", "--reveal"),
     ("mcp", "--allow-writes"),
     *(("repair", name) for name in ("--params", "--version", "--all")),
     *((move, name) for move in ("retry", "cancel", "delete") for name in (*FILTER, "--yes")),
     *(("prune", name) for name in FILTER),
-    *(("schedules", name) for name in ("--enable", "--disable")),
+    *(("schedules", name) for name in ("--cron", "--timezone", "--misfire", "--misfire-limit", "--params")),
 }
 """The options without a variable. Each of them chooses, confirms, overwrites or discloses something."""
 
 VALUES = {
+    "--max-memory-per-process": "512MB",
     "--target": "cloudflare",
     "--params": '{"text": "x"}',
     "--at": "2026-01-31T09:00:00Z",
@@ -51,6 +54,7 @@ VALUES = {
     "--drain-timeout": "3s",
     "--lock-timeout": "3s",
     "--poll-interval": "3s",
+    "--pod-start-timeout": "3s",
     "--older-than": "3s",
     "--newer-than": "3s",
 }
@@ -95,7 +99,9 @@ def value_for(option: click.Option, folder: Path) -> str:
 def parsed(name: str, *arguments: str) -> click.Context:
     command = program.get_command(click.Context(program), name)
     assert command is not None
-    needed = ["1" for one in command.params if isinstance(one, click.Argument) and one.required]
+    arguments_of = [one for one in command.params if isinstance(one, click.Argument) and one.required]
+    needed = [str(one.type.choices[0]) if isinstance(one.type, click.Choice) else "1" for one in arguments_of]
+    needed += ["--claim", "job:digest"] if name == "run" else []
     return command.make_context(name, [*arguments, *needed])
 
 
@@ -240,6 +246,7 @@ def test_a_variable_of_another_command_or_program_gets_none(
     assert "warning" not in Shop(tmp_path / "nothing.sqlite3").run("list").stderr
 
 
+@pytest.mark.slow
 def test_worker_processes_have_the_options_of_their_supervisor_and_repeat_no_warning(shop: Shop) -> None:
     job_ids = [shop.enqueue("Shout") for _ in range(3)]
     environment = {

@@ -12,6 +12,7 @@ import psycopg
 from server_jobs.schema import metadata
 from sqlalchemy import create_engine
 
+from tests.generator.databases import postgres_database
 from tests.postgres import postgres_url
 
 _free: list[str] = []
@@ -30,12 +31,10 @@ def empty_database() -> Iterator[str]:
 
 @contextmanager
 def new_database() -> Iterator[str]:
-    """Yield the URL of a new database, dropped at the end."""
-    url = _create()
-    try:
+    """Yield the URL of a database with new tables."""
+    with postgres_database() as url:
+        _create_tables(url)
         yield url
-    finally:
-        _drop(url.rpartition("/")[2])
 
 
 def empty(url: str) -> None:
@@ -69,10 +68,14 @@ def _create() -> str:
         connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off".encode())  # no test cuts the power
     atexit.register(_drop, name)
     url = f"{server.rpartition('/')[0]}/{name}"
+    _create_tables(url)
+    return url
+
+
+def _create_tables(url: str) -> None:
     engine = create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
     metadata.create_all(engine)
     engine.dispose()
-    return url
 
 
 def _drop(name: str) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -104,6 +105,8 @@ async def fill(store: SqlStore) -> None:
             schedule("fits", name="fits", params='{"to":[]}'),
         ]
     )
+    for name, params in (("upcast", '{"to":"ada"}'), ("upcast-not", '{"to":"nobody"}')):
+        await store.add_schedule(replace(schedule(name, name=name, params=params), spec_version=1))
 
 
 @pytest.fixture(params=SQL_STORES)
@@ -132,6 +135,7 @@ async def test_every_row_that_is_to_be_run_is_read_as_a_worker_would(sql_store: 
     assert [(found.id, found.is_declared) for found in report.schedules] == [
         (schedule_id("SendEmail", "declared"), True),
         ("undeclared", False),
+        ("upcast-not", False),
     ]
 
 

@@ -72,6 +72,6 @@ async def _work(store: Store, runs: Runs, calling: asyncio.Future[list[None]]) -
         is_last = calling.done()
         claims = await store.claim(request(limit=2))
         await asyncio.gather(*(runs.run(store, claim) for claim in claims))
-        if is_last and not claims and await store.next_due(request()) is None and not runs.running:
+        if is_last and not claims and (await store.upcoming_work(request())).until_due is None and not runs.running:
             return
         await asyncio.sleep(0)

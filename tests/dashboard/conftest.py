@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser
+from playwright.async_api import Browser, Page
 
 from .example import Situation, broken
-from .site import Server, Visitor, running_browser, running_server
+from .site import VIEWPORT, Server, Visitor, running_browser, running_server
 
 
 @pytest.fixture(scope="session")
@@ -50,21 +51,32 @@ def options() -> dict[str, Any]:
     return {}
 
 
+@pytest.fixture(scope="session")
+def pages() -> dict[str, Page]:
+    """Return the pages of the browser by their options. A new one costs half a second of the processor."""
+    return {}
+
+
 @pytest.fixture
 def visitor(
-    runner: asyncio.Runner, browser: Browser, server: Server, here: Situation, options: dict[str, Any]
+    runner: asyncio.Runner,
+    browser: Browser,
+    pages: dict[str, Page],
+    server: Server,
+    here: Situation,
+    options: dict[str, Any],
 ) -> Iterator[Visitor]:
     """Yield a visitor who is not signed in. Expects no error of a script and no violation of the CSP."""
 
     # Playwright asks for the current event loop, which there is only inside of it.
     async def come() -> Visitor:
-        context = await browser.new_context(**options)
-        return Visitor(await context.new_page(), server.origin)
-
-    async def leave(somebody: Visitor) -> None:
-        await somebody.page.context.close()
+        key = json.dumps(options)
+        if key not in pages:
+            context = await browser.new_context(viewport=VIEWPORT, **options)
+            pages[key] = await context.new_page()
+        return Visitor(pages[key], server.origin)
 
     somebody = runner.run(come())
     yield somebody
-    runner.run(leave(somebody))
+    runner.run(somebody.leaves())
     assert somebody.problems == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 import uvicorn
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Error, Page, Response, ViewportSize, async_playwright
 from server_jobs.http import NamedToken, Tokens, create_app
 from server_jobs.http.app import under_prefix
 from server_jobs.http.dashboard.sessions import COOKIE, cookie_of
@@ -31,6 +31,7 @@ TOKENS = Tokens(
     ],
 )
 PLACE = "/_jobs/dashboard"
+VIEWPORT: ViewportSize = {"width": 1280, "height": 720}
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -92,9 +93,26 @@ class Visitor:
         self.origin = origin
         self.problems: list[str] = []
         page.set_default_timeout(10_000)
-        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("pageerror", self._note_error)
+        page.on("response", self._note_response)
         page.on("console", self._note)
-        page.on("response", lambda one: self.problems.append(one.url) if "/static/" in one.url and not one.ok else None)
+
+    async def leaves(self) -> None:
+        """Leave the page as a new one, for the next visitor."""
+        await self.page.goto("about:blank")
+        self.page.remove_listener("pageerror", self._note_error)
+        self.page.remove_listener("response", self._note_response)
+        self.page.remove_listener("console", self._note)
+        await self.page.context.clear_cookies()
+        await self.page.set_viewport_size(VIEWPORT)
+        await self.page.emulate_media(color_scheme="null")
+
+    def _note_error(self, error: Error) -> None:
+        self.problems.append(str(error))
+
+    def _note_response(self, response: Response) -> None:
+        if "/static/" in response.url and not response.ok:
+            self.problems.append(response.url)
 
     def _note(self, message: ConsoleMessage) -> None:
         # The browser reports each page with a status of 4xx itself.

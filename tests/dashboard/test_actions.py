@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from types import SimpleNamespace
@@ -14,14 +15,21 @@ from server_jobs.domain.record import JobRecord, JobStatus
 from server_jobs.domain.search import FindStep
 from server_jobs.http.dashboard import job_actions
 
+from tests.slow import slow
+
 from .example import Situation
 from .site import READER, Visitor
 
+SCRIPT, NO_SCRIPT = {"java_script_enabled": True}, {"java_script_enabled": False}
+# A test of these runs without scripts among the others; the rest of them does so only among the slow ones.
+with_and_without_scripts = pytest.mark.parametrize("options", [SCRIPT, NO_SCRIPT], ids=["script", "no script"])
 
-@pytest.fixture(params=[True, False], ids=["script", "no script"])
+
+@pytest.fixture(params=[SCRIPT, slow(NO_SCRIPT)], ids=["script", "no script"])
 def options(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Return the options of a browser, with and without scripts."""
-    return {"java_script_enabled": request.param}
+    found: dict[str, Any] = request.param
+    return found
 
 
 async def stored(here: Situation, what: str) -> JobRecord:
@@ -119,6 +127,7 @@ async def test_selected_jobs_change_together_and_each_outcome_is_shown(here: Sit
     assert found == ["pending", "pending", "failed", "completed"]
 
 
+@with_and_without_scripts
 async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visitor: Visitor) -> None:
     await visitor.comes("/jobs?job=SendEmail&error=ConnectionRefusedError")
 
@@ -218,13 +227,18 @@ async def test_a_queue_is_paused_and_resumed(here: Situation, visitor: Visitor) 
     assert [(entry.action, entry.target) for entry in entries] == [("resume", "mail"), ("pause", "imports")]
 
 
-async def test_a_schedule_is_turned_off_and_on_and_run_now(here: Situation, visitor: Visitor) -> None:
+async def test_a_schedule_is_paused_resumed_and_run_now(here: Situation, visitor: Visitor) -> None:
     await visitor.comes("/schedules")
 
-    await visitor.presses("Turn off every-morning")
+    await visitor.presses("Pause every-morning")
     assert [one.enabled for one in await here.backend.store.list_schedules()] == [False]
-    await visitor.presses("Turn on every-morning")
+    await visitor.presses("Resume every-morning")
     assert [one.enabled for one in await here.backend.store.list_schedules()] == [True]
+    weekly = replace((await here.backend.store.list_schedules())[0], id="weekly", name="weekly")
+    await here.backend.store.add_schedule(weekly)
+    await visitor.comes("/schedules")
+    await visitor.presses("Remove weekly")
+    assert [one.name for one in await here.backend.store.list_schedules()] == ["every-morning"]
     await visitor.presses("Run now every-morning")
 
     record = await here.backend.store.get(visitor.path.partition("?")[0].removeprefix("/jobs/"))
@@ -232,6 +246,7 @@ async def test_a_schedule_is_turned_off_and_on_and_run_now(here: Situation, visi
     assert (record.job_name, json.loads(record.params)) == ("Digest", {"file": "x", "customer": "all"})
 
 
+@with_and_without_scripts
 async def test_a_job_is_enqueued_with_a_form_that_shows_problems_at_their_fields(
     here: Situation, visitor: Visitor
 ) -> None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import axe_playwright_python
+import pytest
 from playwright.async_api import Browser
 from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Heartbeat, NewJob
@@ -70,6 +71,7 @@ async def faults(visitor: Visitor) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 async def test_no_page_breaks_a_rule_or_is_wider_than_a_narrow_screen(
     server: Server, here: Situation, visitor: Visitor
 ) -> None:
@@ -129,6 +131,7 @@ async def test_everything_is_reached_with_the_keyboard_alone(here: Situation, vi
     assert record.status == "pending"
 
 
+@pytest.mark.slow
 async def test_every_address_of_a_page_answers(here: Situation, visitor: Visitor) -> None:
     await visitor.comes()
     waiting, seen = ["/"], set[str]()

@@ -25,6 +25,7 @@ from server_jobs.stores import pages
 
 from tests.conformance.postgres_databases import new_database
 from tests.conformance.stores import create_sqlite_file
+from tests.slow import slow
 
 from .example import example_registry
 from .site import PLACE, TOKENS, Client
@@ -112,7 +113,7 @@ PATHS = (
 )
 
 
-@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("database", ["sqlite", slow("postgresql")])
 async def test_each_page_is_fast_with_many_jobs(
     tmp_path: Path, database: str, record_property: Callable[[str, object], None]
 ) -> None:

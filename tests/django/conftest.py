@@ -16,6 +16,7 @@ from filelock import FileLock
 from sqlalchemy import make_url
 
 from tests.generator.databases import postgres_database
+from tests.slow import slow
 
 SOURCE = Path(__file__).parent / "project"
 Settings = dict[str, object]
@@ -100,7 +101,7 @@ def project(generated: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(generated, tmp_path / "shop"))
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", slow("postgresql")])
 def shop(request: pytest.FixtureRequest, project: Path) -> Iterator[Shop]:
     """Yield the project on each kind of database, without tables."""
     if request.param == "sqlite":

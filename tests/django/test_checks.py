@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+
 import pytest
 
 from .conftest import Shop
@@ -15,6 +18,19 @@ def test_a_folder_without_settings_of_the_jobs_is_reported(sqlite_shop: Shop) ->
     (sqlite_shop.folder / "pyproject.toml").unlink()
 
     assert "server_jobs.E001" in sqlite_shop.manage("check", status=1)
+
+
+def test_the_hint_for_a_folder_without_settings_leads_to_the_first_job(sqlite_shop: Shop) -> None:
+    for folder in ("generated", "specs", "handlers"):
+        shutil.rmtree(sqlite_shop.folder / folder)
+    (sqlite_shop.folder / "shop/urls.py").write_text("urlpatterns = []")
+    (sqlite_shop.folder / "pyproject.toml").unlink()
+    told = " ".join(sqlite_shop.manage("check", status=1).split())
+    (command,) = re.findall(r"beside manage.py, and run `python manage.py (jobs new [^`]+)`", told)
+
+    (sqlite_shop.folder / "pyproject.toml").write_text("[tool.server-jobs]\n")
+    sqlite_shop.manage(*command.split())
+    assert "no issues" in sqlite_shop.manage("check")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +49,7 @@ def test_what_is_missing_is_reported(missing: str, problem: str, sqlite_shop: Sh
     assert "python manage.py jobs generate" in told
 
 
+@pytest.mark.slow
 def test_a_new_spec_is_reported_until_it_is_generated(sqlite_shop: Shop) -> None:
     spec = sqlite_shop.folder / "specs/send_email.json"
     (sqlite_shop.folder / "specs/remind.json").write_text(spec.read_text().replace("SendEmail", "Remind"))

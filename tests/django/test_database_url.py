@@ -13,6 +13,8 @@ from server_jobs.databases.opening import sqlalchemy_url
 from server_jobs.databases.postgres.url import parse_postgres_url
 from sqlalchemy import make_url
 
+from tests.slow import slow
+
 SCRIPT = """
 import json, sys
 import django
@@ -77,7 +79,7 @@ def test_a_service_and_a_socket_are_places(tmp_path: Path) -> None:
     assert [host.is_socket for host in socket.hosts] == [True]
 
 
-@pytest.mark.parametrize("name", ["shop.sqlite3", "a folder/100% ours?.sqlite3", "größe#1.sqlite3"])
+@pytest.mark.parametrize("name", [slow("shop.sqlite3"), "a folder/100% ours?.sqlite3", slow("größe#1.sqlite3")])
 def test_a_file_is_found_by_both_drivers(name: str, tmp_path: Path) -> None:
     url = url_of({"ENGINE": "django.db.backends.sqlite3", "NAME": name}, tmp_path)
 
@@ -85,6 +87,8 @@ def test_a_file_is_found_by_both_drivers(name: str, tmp_path: Path) -> None:
     assert make_url(sqlalchemy_url(url)).database in (str(tmp_path / name), url.removeprefix("sqlite:///"))
 
 
-@pytest.mark.parametrize("name", [":memory:", "file:memorydb_default?mode=memory&cache=shared", "file:jobs.sqlite3"])
+@pytest.mark.parametrize(
+    "name", [":memory:", slow("file:memorydb_default?mode=memory&cache=shared"), slow("file:jobs.sqlite3")]
+)
 def test_a_database_that_no_other_process_can_use_is_refused(name: str, tmp_path: Path) -> None:
     assert url_of({"ENGINE": "django.db.backends.sqlite3", "NAME": name}, tmp_path).startswith("refused: ")

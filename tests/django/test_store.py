@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 # What job classes and the admin use. The long form runs everything.
 PARTS = ("insert", "reading", "audit")
 
 
+@pytest.mark.slow
 def test_the_conformance_suite_passes_through_django() -> None:
     suite = ROOT / "tests/conformance/suite"
     parts = [suite] if os.environ.get("SERVER_JOBS_LONG_TESTS") else [suite / f"test_{part}.py" for part in PARTS]

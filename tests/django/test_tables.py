@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from .conftest import Shop, sqlite
 
 COUNT = "from server_jobs.django.models import StoredJob\nprint('jobs:', StoredJob.objects.count())"
@@ -45,6 +47,7 @@ def test_migrate_brings_the_tables_and_takes_them_back(shop: Shop) -> None:
     assert last == "True 0/2 False"
 
 
+@pytest.mark.slow
 def test_the_tables_of_the_command_line_are_not_made_again(shop: Shop) -> None:
     shop.manage("jobs", "migrate")
 
@@ -52,6 +55,7 @@ def test_the_tables_of_the_command_line_are_not_made_again(shop: Shop) -> None:
     assert told.split() == ["0/2", "2/2", "jobs:", "1"]
 
 
+@pytest.mark.slow
 def test_a_new_revision_is_a_new_migration(sqlite_shop: Shop) -> None:
     assert "2/2" in sqlite_shop.script(f"{APPLIED}\nrun('migrate', verbosity=0)\nprint(applied())")
     spec = sqlite_shop.folder / "specs/send_email.json"
@@ -74,6 +78,7 @@ def test_sqlmigrate_shows_the_statements_and_runs_none(shop: Shop) -> None:
     assert told.endswith("0/2\n")
 
 
+@pytest.mark.slow
 def test_a_router_gives_the_jobs_a_database_of_their_own(sqlite_shop: Shop) -> None:
     jobs = sqlite(sqlite_shop.folder / "jobs.sqlite3")
     databases = json.dumps({"default": sqlite_shop.database, "jobs": jobs})
@@ -85,6 +90,7 @@ def test_a_router_gives_the_jobs_a_database_of_their_own(sqlite_shop: Shop) -> N
     assert "no such table" in sqlite_shop.script(COUNT, status=1)
 
 
+@pytest.mark.slow
 def test_the_tables_can_have_a_schema_of_their_own(postgres_shop: Shop) -> None:
     settings = postgres_shop.folder / "pyproject.toml"
     settings.write_text(f'{settings.read_text()}schema = "background"\n')
@@ -101,6 +107,7 @@ def test_the_tables_can_have_a_schema_of_their_own(postgres_shop: Shop) -> None:
     assert "SendEmail" in told
 
 
+@pytest.mark.slow
 def test_a_failed_revision_leaves_nothing_behind(shop: Shop) -> None:
     (first, *_) = sorted((shop.folder / "generated/migrations/versions").glob("*.py"))
     begin = "def upgrade() -> None:\n"
@@ -117,4 +124,6 @@ def test_a_failed_revision_leaves_nothing_behind(shop: Shop) -> None:
 
 
 def test_missing_tables_are_named_with_the_command_that_makes_them(shop: Shop) -> None:
-    assert "run `python manage.py migrate` against this database" in shop.script(ENQUEUE, status=1)
+    told = "run `python manage.py migrate` against this database"
+    assert told in shop.script(ENQUEUE, status=1)
+    assert told in shop.manage("jobs", "worker", "--until-empty", status=3)

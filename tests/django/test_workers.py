@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 
+import pytest
+
 from .conftest import Shop
 
 BEGIN = """
@@ -46,6 +48,7 @@ def test_jobs_of_a_handler_belong_to_its_transaction(shop: Shop) -> None:
     assert orders == "[[False, False, False]]"
 
 
+@pytest.mark.slow
 def test_a_broken_connection_does_not_reach_the_next_job(postgres_shop: Shop) -> None:
     enqueue = 'Ship.later_sync({"order": order.pk, "fails": "connection"})\nShip.later_sync({"order": order.pk})'
     settings = {**postgres_shop.database, "CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
@@ -75,6 +78,7 @@ def test_settings_that_cannot_be_imported_are_named(sqlite_shop: Shop) -> None:
     assert "Traceback" not in told
 
 
+@pytest.mark.slow
 def test_options_of_django_may_follow_the_command(sqlite_shop: Shop) -> None:
     sqlite_shop.script(BEGIN)
 
@@ -83,6 +87,7 @@ def test_options_of_django_may_follow_the_command(sqlite_shop: Shop) -> None:
     sqlite_shop.manage("jobs", "show", "1", status=1)
 
 
+@pytest.mark.slow
 def test_each_record_is_printed_once(sqlite_shop: Shop) -> None:
     sqlite_shop.script(BEGIN + 'SendEmail.later_sync({"to": order.email, "subject": "Hello"})')
     console = {"handlers": ["console"], "level": "INFO"}

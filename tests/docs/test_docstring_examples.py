@@ -11,6 +11,10 @@ from itertools import takewhile
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+
+from tests.slow import slow
+
 from .pages import ROOT
 from .reader import shell
 
@@ -64,15 +68,20 @@ def failures_of(examples: Mapping[str, str], folder: Path, programs: list[Path])
     return found
 
 
-def test_every_example_runs_and_a_broken_one_fails(copy_of_tutorial: Callable[[], Path], programs: list[Path]) -> None:
+# The short form runs every fourth example.
+@pytest.mark.parametrize("step", [4, slow(1)])
+def test_every_example_runs_and_a_broken_one_fails(
+    copy_of_tutorial: Callable[[], Path], programs: list[Path], step: int
+) -> None:
     examples = {
         f"{place}, example {number}": code
         for place, text in docstrings_of_package().items()
         for number, code in enumerate(code_in(dedent(text)), 1)
     }
-    failures = failures_of({**examples, **BROKEN}, copy_of_tutorial(), programs)
-
     assert len(examples) > 20
+    some = dict(list(examples.items())[::step])
+    failures = failures_of({**some, **BROKEN}, copy_of_tutorial(), programs)
+
     assert failures.keys() == BROKEN.keys(), "\n".join(f"{name}\n{trace}" for name, trace in failures.items())
 
 

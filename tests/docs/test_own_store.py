@@ -12,6 +12,7 @@ import pytest
 
 from .pages import ROOT, block
 
+pytestmark = pytest.mark.slow
 PAGE = ROOT / "docs/how-to/write-a-store.md"
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 SUITE = "server_jobs.testing.conformance"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from .pages import FIRST_JOB, README, ROOT, blocks, installs, name_of, pages
+from .pages import DJANGO_TASKS, FIRST_JOB, README, ROOT, blocks, installs, name_of, pages
 from .reader import Reader
 
 EXTRAS = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"])
@@ -17,7 +17,16 @@ MOST_WORDS = 700
 MOST_LINES = 30
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page != FIRST_JOB], ids=name_of)
+def by_duration(page: Path) -> object:
+    """Mark a long page as slow. The README and other pages of the tutorial run the same commands."""
+    is_long = page.parent.name == "how-to" or page.name == "change-a-spec.md"
+    return pytest.param(page, marks=pytest.mark.slow) if is_long else page
+
+
+TRIED = [by_duration(page) for page in pages() if page not in (DJANGO_TASKS, FIRST_JOB)]
+
+
+@pytest.mark.parametrize("page", TRIED, ids=name_of)
 def test_every_block_of_a_page_works(
     page: Path, tmp_path: Path, programs: list[Path], copy_of_tutorial: Callable[[], Path]
 ) -> None:
@@ -61,11 +70,16 @@ def test_every_extra_is_installed_on_some_page() -> None:
     assert named == EXTRAS
 
 
-def test_each_link_of_the_readme_leads_to_a_file() -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]+)", README.read_text(encoding="utf-8"))
+def test_each_link_to_a_file_leads_to_one() -> None:
+    """`test_site` also tests the anchors, and the pages that Sphinx makes."""
+    found = [
+        (page, target)
+        for page in pages()
+        for target in re.findall(r"\]\((?![a-z]+:)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    ]
 
-    assert len(targets) > 10
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    assert len([page for page, _ in found if page == README]) > 10
+    assert [(name_of(page), target) for page, target in found if not (page.parent / target).exists()] == []
 
 
 def test_the_readme_is_short() -> None:

@@ -11,6 +11,7 @@ from server_jobs.domain.transitions import TRANSITIONS, Move, State
 
 from bench.figures.redraw import FOLDER as BENCH
 from bench.figures.redraw import redrawn
+from tests.slow import slow
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "docs/_ext"))
@@ -19,7 +20,8 @@ from server_jobs_docs.content import transitions  # noqa: E402  as in test_refer
 from server_jobs_docs.pictures import architecture, directive, state_machine  # noqa: E402
 
 
-@pytest.mark.parametrize("name", directive.DRAWINGS)
+# The picture of the terminal is made by real commands.
+@pytest.mark.parametrize("name", [slow(name) if name == "terminal" else name for name in directive.DRAWINGS])
 def test_a_picture_is_up_to_date(name: str) -> None:
     drawn = directive.DRAWINGS[name]()
     assert drawn == (directive.FOLDER / f"{name}.svg").read_text(encoding="utf-8"), "run `make pictures`"

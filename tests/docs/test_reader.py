@@ -13,8 +13,6 @@ from .pages import Block, blocks
 from .reader import Reader
 
 FAILURES = (AssertionError, pytest.fail.Exception, sqlite3.Error, ProjectError)
-UNIT = "[Service]\nExecStart=/srv/.venv/bin/server-jobs worker --processes 2\nTimeoutStopSec=40\n"
-DOCKERFILE = 'FROM python:3.13-slim\nCOPY pyproject.toml ./\nCMD ["server-jobs", "worker"]\n'
 
 
 @pytest.mark.parametrize(
@@ -34,11 +32,6 @@ DOCKERFILE = 'FROM python:3.13-slim\nCOPY pyproject.toml ./\nCMD ["server-jobs",
         Block("sh", "", "make no-such-target\n"),
         Block("sh", "", "pgbnech\n"),
         Block("toml", "", '[tool.server-jobs]\noutput = "no package"\n'),
-        Block("ini", "a.service", UNIT.replace("--processes", "--procceses")),
-        Block("dockerfile", "Dockerfile", DOCKERFILE.replace("worker", "wroker")),
-        Block("dockerfile", "Dockerfile", DOCKERFILE),  # a worker needs the generated code
-        Block("yaml", "compose.yaml", 'services: {worker: {command: ["server-jobs", "wroker"]}}\n'),
-        Block("yaml", "compose.yaml", "services: {}\n"),
         Block("yaml", "alerts.yaml", "rules: [{expr: server_jobs_waiting > 1}]\n"),
     ],
     ids=lambda block: f"{block.language} {block.title}",
@@ -56,8 +49,19 @@ def test_blocks_that_work_pass(tmp_path: Path) -> None:
     following.follow(Block("bash", "", "python one.py\n"))
     following.follow(Block("text", "output", "printed\n"))
     following.follow(Block("sh", "", "A=1 server-jobs worker --processes 2 | jq . && make help\n"))
-    following.follow(Block("ini", "a.service", UNIT))
     following.finish()
+
+
+def test_a_page_keeps_its_own_ports(tmp_path: Path) -> None:
+    first, second = reader(tmp_path), reader(tmp_path)
+    for following in (first, second):
+        following.follow(Block("python", "one.py", "print(8134, 8135)\n"))
+        following.follow(Block("bash", "", "python one.py\n"))
+        following.follow(Block("text", "output", "8134 8135\n"))
+
+    ports = {*first.output.split(), *second.output.split()}
+    assert len(ports) == 4
+    assert ports.isdisjoint({"8134", "8135"})
 
 
 def test_a_file_that_nothing_runs_fails(tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def test_an_example_that_the_generator_refuses_has_no_type(monkeypatch: pytest.M
         keywords.model_types(("$dynamicRef",))
 
 
+@pytest.mark.slow
 def test_the_figures_of_the_official_suite_are_those_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_json_schema_suite, "TOGETHER", 30)
     newest = test_json_schema_suite.tally_of("draft2020-12")
@@ -125,10 +126,10 @@ def test_each_route_has_a_section() -> None:
         for method in route.methods or ()
         if method not in ("HEAD", "OPTIONS")
     }
-    # Jobs by name and jobs by id are one path to the router.
-    enqueue = f"POST {PREFIX}/jobs/{{id}}"
-    assert served - {enqueue} | {f"POST {PREFIX}/jobs/{{name}}"} == titles
-    assert enqueue in served
+    # Names and ids are one path to the router.
+    by_id = {f"POST {PREFIX}/{kind}/{{id}}" for kind in ("jobs", "batches")}
+    assert served - by_id | {one.replace("{id}", "{name}") for one in by_id} == titles
+    assert by_id <= served
 
 
 def test_no_response_is_without_a_meaning() -> None:
@@ -233,7 +234,7 @@ def test_each_environment_variable_of_tests_that_is_described_is_read() -> None:
 
 
 def test_each_setting_of_a_project_has_a_meaning() -> None:
-    rows = {key.strip("`"): (default, meaning) for key, _, default, meaning in settings.rows()}
+    rows = {key.strip("`"): (default, meaning) for key, _, default, meaning in settings.rows(Project, "root", "name")}
     project = Project(root=ROOT)
 
     assert rows["specs"][0] == f"`{project.specs}`"

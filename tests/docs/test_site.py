@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -63,6 +65,8 @@ def loaded_from_elsewhere(site: Path) -> list[str]:
     ]
 
 
+# The links between files are tested in `test_pages`, too.
+@pytest.mark.slow
 # One test, because the tests of a file run in several processes, and each would build the site.
 def test_the_site_builds_and_each_link_leads_somewhere(tmp_path: Path) -> None:
     site = build(tmp_path)

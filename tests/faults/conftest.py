@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.processes import Nursery
 from tests.faults.site import KINDS, Site, open_site
+from tests.slow import slow
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 
@@ -24,7 +25,7 @@ def nursery() -> Iterator[Nursery]:
     nursery.close()
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[slow(kind) if kind == "postgresql" and not IS_LONG else kind for kind in KINDS])
 def site(request: pytest.FixtureRequest, tmp_path: Path, nursery: Nursery) -> Iterator[Site]:
     """Yield a new database with empty tables and a history; the test runs once for each kind of database."""
     with open_site(request.param, tmp_path, nursery) as site:

@@ -85,9 +85,9 @@ class TemporaryProject:
         }
 
 
-def run_command(*arguments: str) -> Result:
-    """Run `server-jobs` with these arguments; a traceback fails the test."""
-    return CliRunner().invoke(program, list(arguments), catch_exceptions=False)
+def run_command(*arguments: str, called: str = "server-jobs") -> Result:
+    """Run `server-jobs` with these arguments, as a program with this name; a traceback fails the test."""
+    return CliRunner().invoke(program, list(arguments), prog_name=called, catch_exceptions=False)
 
 
 def make_project(
@@ -124,6 +124,13 @@ def _generated_files(specs: str, handlers: str) -> Mapping[str, bytes]:
         project = make_project(Path(folder) / "project", json.loads(specs), handlers=handlers)
         project.generate()
         return {path: project.path(path).read_bytes() for path in project.files()}
+
+
+def leave_out_the_worker(project: TemporaryProject) -> None:
+    """Change the settings of a project, so that it has no Cloudflare Worker."""
+    path = project.path("pyproject.toml")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("[tool.server-jobs]", "[tool.server-jobs]\nworker = false", 1), encoding="utf-8")
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""The stream of a job's progress."""
+"""The streams of the progress of a job and of a batch."""
 
 from __future__ import annotations
 
@@ -51,6 +51,30 @@ async def test_each_change_is_an_event_and_the_last_one_says_how_it_ended() -> N
     assert found[0] == ("progress", {"status": "pending", "progress": 0, "message": None, "attempt_count": 0})
     assert ("progress", {"status": "running", "progress": 50, "message": "half way", "attempt_count": 1}) in found
     assert (found[-1][0], found[-1][1]["status"]) == ("end", "completed")
+
+
+async def test_each_change_of_a_batch_is_an_event_and_the_last_one_follows_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(events, "_PAUSE_OF_BATCH", 0.01)
+    call = Caller()
+    keep = call.backend.registry.find("Keep").job
+    keep.bind(call.backend)
+    batch = await keep.later_many([{"text": "x"}, {"text": "bad"}])
+    head = await call("HEAD", f"/batches/{batch.id}/events")
+    stream = asyncio.create_task(call("GET", f"/batches/{batch.id}/events"))
+    await asyncio.sleep(0.05)
+    assert not stream.done()
+    await tick(call.backend)
+
+    reply = await stream
+
+    assert (head.status_code, head.headers) == (200, reply.headers)
+    (first_name, first), *_, (last_name, last) = read(reply.text)
+    assert (first_name, first["pending"], first["percent"]) == ("progress", 2, 0)
+    assert (last_name, last) == ("end", (await call("GET", f"/batches/{batch.id}")).json())
+    assert (last["completed"], last["failed"], last["percent"]) == (1, 1, 100)
+    assert (await call("GET", "/batches/gone/events")).status_code == 404
 
 
 async def test_who_asks_for_the_headers_alone_gets_them_at_once() -> None:

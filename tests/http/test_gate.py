@@ -17,12 +17,8 @@ from server_jobs.security.tokens import Caller as TokenCaller
 from tests.http.caller import BEARER, OTHER_TOKEN, TOKEN, Caller, new_backend
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
-PATHS = tuple(
-    sorted(
-        {route.path.replace("{name}", "Keep") for route in ROUTES} | {"/", "/nope", "/jobs/", "/STATUS", "/jobs/x/y"}
-    )
-)
-WRITING = ("/trigger", "/jobs/Keep", "/jobs/{id}/cancel", "/jobs/{id}/retry")
+PATHS = tuple(sorted({route.path for route in ROUTES} | {"/", "/nope", "/jobs/", "/STATUS", "/jobs/x/y"}))
+WRITING = ("/trigger", "/jobs/Keep", "/jobs/{id}/cancel", "/jobs/{id}/retry", "/schedules/{job}/{name}")
 
 
 def allowed(path: str) -> set[str]:

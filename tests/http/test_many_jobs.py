@@ -1,4 +1,4 @@
-"""The filter of the list, and the routes that change all jobs of a filter."""
+"""Batches, the filter of the list, and the routes that change all jobs of a filter."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterable
 import pytest
 from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import WAITS, JobQuery, JobStatus, NewJob
+from server_jobs.engine.tick import tick
+from server_jobs.http import batches
 from server_jobs.http import jobs as routes
 
 from tests.http.caller import Caller
 from tests.http.test_scopes import caller_with
 
+KEEP = {"job_name": "Keep", "params": {"text": "all kept"}}
 ACTIONS = ("retry", "cancel", "delete")
 
 
@@ -84,6 +87,87 @@ async def test_a_batch_is_counted_and_is_a_filter() -> None:
     assert (await call("GET", f"/jobs/{new_id(1)}")).json()["batch_id"] == "b"
     missing = await call("GET", f"/batches/{new_id(4)}")
     assert (missing.status_code, missing.json()["title"]) == (404, "there is no batch with that id")
+
+
+async def test_many_jobs_and_their_completion_job_are_enqueued_in_one_request() -> None:
+    call = Caller()
+    woken: list[None] = []
+    call.backend.inserted.append(lambda: woken.append(None))
+    body = {"params": [{"text": "a"}, {"text": "bad"}], "priority": 5, "then": {**KEEP, "priority": 9}}
+
+    reply = await call("POST", "/batches/Keep", body)
+
+    batch = reply.json()
+    assert (reply.status_code, reply.headers["location"]) == (201, f"/batches/{batch['id']}")
+    assert (batch["job_name"], [one["created"] for one in batch["jobs"]], len(woken)) == ("Keep", [True, True], 1)
+    stored = {one.id: one for one in await call.backend.store.list_jobs(JobQuery())}
+    assert set(stored) == {batch["id"], *(one["id"] for one in batch["jobs"])}
+    assert [stored[one["id"]].priority for one in batch["jobs"]] == [5, 5]
+    assert stored[batch["id"]].priority == 9
+
+    await tick(call.backend)
+
+    counts = (await call("GET", f"/batches/{batch['id']}")).json()
+    assert (counts["completed"], counts["failed"], counts["total"]) == (1, 1, 2)
+    assert (await call("GET", f"/jobs/{batch['id']}")).json()["status"] == "completed"
+
+
+async def test_a_batch_of_duplicates_only_runs_its_completion_job() -> None:
+    call = Caller()
+    body = {"params": [{"text": "a"}], "unique_key": "u", "then": KEEP}
+    await call("POST", "/batches/Keep", {**body, "then": None})
+
+    batch = (await call("POST", "/batches/Keep", body)).json()
+
+    assert [one["created"] for one in batch["jobs"]] == [False]
+    record = await call.backend.store.get(batch["id"])
+    assert record is not None
+    assert record.scheduled_for is not None
+    assert record.scheduled_for < WAITS
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({"params": []}, "/params"),
+        ({"params": [{"text": "a"}] * 1001}, "/params"),
+        ({"params": [{"text": "a"}, {"text": 5}]}, "/params/1/text"),
+        ({"params": [{"text": "a"}], "then": {"job_name": "Keep", "params": {}}}, "/then/params/text"),
+        ({"params": [{"text": "a"}], "then": {"job_name": "Keep"}}, "/then/params"),
+        ({"params": [{"text": "a"}], "priority": "5"}, "/priority"),
+    ],
+)
+async def test_a_batch_that_does_not_fit_stores_nothing_and_names_the_place(body: object, pointer: str) -> None:
+    call = Caller()
+
+    reply = await call("POST", "/batches/Keep", body)
+
+    assert (reply.status_code, [one["pointer"] for one in reply.json()["errors"]]) == (422, [pointer])
+    assert await call.stored() == 0
+
+
+async def test_all_params_of_a_batch_that_do_not_fit_are_named() -> None:
+    call = Caller()
+
+    reply = await call("POST", "/batches/Keep", {"params": [{"text": 5}, {"text": "a"}, {}] + [{}] * 100})
+
+    body = reply.json()
+    assert [one["pointer"] for one in body["errors"][:3]] == ["/params/0/text", "/params/2/text", "/params/3/text"]
+    assert (reply.status_code, len(body["errors"]), body["more_errors"]) == (422, 100, 2)
+    assert await call.stored() == 0
+
+
+async def test_the_completion_job_needs_the_scope_for_its_queue_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = caller_with(["enqueue:mail"])
+
+    async def enqueue(name: str) -> int:
+        then = {"job_name": name, "params": {"text": "all"}}
+        return (await call("POST", "/batches/KeepMail", {"params": [{"text": "a"}], "then": then})).status_code
+
+    assert (await enqueue("KeepMail"), await enqueue("KeepSlow")) == (201, 403)
+    assert await call.stored() == 2
+    monkeypatch.setattr(batches, "check_queue", lambda *_: None)
+    assert await enqueue("KeepSlow") == 201  # without the check
 
 
 async def test_a_list_by_value_continues_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from server_jobs.security.tokens import NamedToken, Scope, named_tokens, new_tok
 from tests.http.caller import OTHER_TOKEN, TOKEN, Caller, Kept, Note, keep
 
 MAIL, SLOW = "KeepMail", "KeepSlow"
-EVERY_QUEUE, ITS_JOB, SOME_QUEUE = "every queue", "its job", "some queue"
+EVERY_QUEUE, ITS_JOB, SOME_QUEUE, ITS_QUEUE = "every queue", "its job", "some queue", "its queue"
 
 # The scopes of each route, written a second time.
 NEEDS: Mapping[tuple[str, str], tuple[Scope, str] | None] = {
@@ -36,8 +36,17 @@ NEEDS: Mapping[tuple[str, str], tuple[Scope, str] | None] = {
     ("GET", "/jobs/{id}/events"): (Scope.READ, ITS_JOB),
     ("GET", "/jobs/{id}/attempts"): (Scope.READ, ITS_JOB),
     ("GET", "/jobs/{id}/why"): (Scope.READ, ITS_JOB),
+    ("POST", "/batches/{id}"): (Scope.ENQUEUE, SOME_QUEUE),
     ("GET", "/batches/{id}"): (Scope.READ, ITS_JOB),
+    ("GET", "/batches/{id}/events"): (Scope.READ, ITS_JOB),
     ("GET", "/workers"): (Scope.READ, EVERY_QUEUE),
+    ("GET", "/schedules"): (Scope.READ, SOME_QUEUE),
+    ("POST", "/schedules/{job}/{name}"): (Scope.ADMIN, ITS_QUEUE),
+    ("DELETE", "/schedules/{job}/{name}"): (Scope.ADMIN, ITS_QUEUE),
+    ("POST", "/schedules/{job}/{name}/change"): (Scope.ADMIN, ITS_QUEUE),
+    ("POST", "/schedules/{job}/{name}/pause"): (Scope.ADMIN, ITS_QUEUE),
+    ("POST", "/schedules/{job}/{name}/resume"): (Scope.ADMIN, ITS_QUEUE),
+    ("POST", "/schedules/{job}/{name}/run"): (Scope.ADMIN, ITS_QUEUE),
     ("POST", "/bulk/retry"): (Scope.ADMIN, SOME_QUEUE),
     ("POST", "/bulk/cancel"): (Scope.ADMIN, SOME_QUEUE),
     ("POST", "/bulk/delete"): (Scope.ADMIN, SOME_QUEUE),
@@ -93,13 +102,18 @@ async def test_every_route_with_every_scope(method: str, path: str, scopes: tupl
     call.backend.registry.bind(call.backend)
     ids = await jobs_of(call)
     for queue, name in (("mail", MAIL), ("slow", SLOW)):
-        is_enqueue = (method, path) == ("POST", "/jobs/{id}")
+        is_enqueue = (method, path) in (("POST", "/jobs/{id}"), ("POST", "/batches/{id}"))
         record = await call.backend.store.get(ids[queue])
         batch_id = None if record is None else record.batch_id
         stored_id = batch_id if path.startswith("/batches/") else ids[queue]
         place = path.replace("{id}", name if is_enqueue else str(stored_id))
-        bulk = {"job_name": "Keep", "dry_run": True} if path.startswith("/bulk/") else None
-        body = {"params": {"text": "x"}} if is_enqueue else bulk
+        bulk: dict[str, object] | None = {"job_name": "Keep", "dry_run": True} if path.startswith("/bulk/") else None
+        params = [{"text": "x"}] if path.startswith("/batches/") else {"text": "x"}
+        body: dict[str, object] | None = {"params": params} if is_enqueue else bulk
+        if need is not None and need[1] == ITS_QUEUE:
+            await call.backend.registry.find(name).job.schedule("daily").add(cron="0 7 * * *", params={"text": "x"})
+            place = path.replace("{job}", name).replace("{name}", "daily")
+            body = {"cron": "0 8 * * *", "params": {"text": "x"}} if path.endswith(("{name}", "change")) else None
         reply = await call(method, place, body)
 
         who = TokenCaller("tester", rights)
@@ -154,9 +168,9 @@ async def test_a_token_without_a_name_has_all_rights_even_if_others_have_names()
 def test_the_document_states_the_scope_of_every_operation() -> None:
     paths = document(backend_of_two_queues().registry, server="/")["paths"]
     for (method, path), need in NEEDS.items():
-        place = path.replace("{id}", MAIL) if method == "POST" and path == "/jobs/{id}" else path
+        place = path.replace("{id}", MAIL) if method == "POST" and path in ("/jobs/{id}", "/batches/{id}") else path
         operation = paths[place][method.lower()]
-        assert operation["security"] == [{"token": [] if need is None else [str(need[0])]}]
+        assert operation["security"][0] == {"token": [] if need is None else [str(need[0])]}
         assert ("403" in operation["responses"]) or need is None
 
 

@@ -1,4 +1,4 @@
-"""The environments that all tests here share."""
+"""The environments and projects that all tests here share."""
 
 from __future__ import annotations
 
@@ -6,18 +6,38 @@ from pathlib import Path
 
 import pytest
 
-from .environments import Environments
+from tests.docs.pages import FIRST_JOB
+from tests.once import made_once, shared_folder
+
+from .environments import Environments, newer_python
+from .projects import follow, make_project
 
 
 @pytest.fixture(scope="session")
-def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return the folder of all processes."""
+    return shared_folder(tmp_path_factory, worker_id)
+
+
+@pytest.fixture(scope="session")
+def environments(shared: Path) -> Environments:
     """Return environments that are made once, because installing takes most of the time."""
-    return Environments(tmp_path_factory.mktemp("environments"))
+    return Environments(shared / "environments")
 
 
 @pytest.fixture(scope="session")
-def project(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Path:
-    """Return a project with generated code and a handler, to be copied."""
-    from .projects import make_project
+def newer_environments(shared: Path) -> Environments:
+    """Return environments with a Python for Django 6."""
+    return Environments(shared / "newer-environments", python=newer_python())
 
-    return make_project(tmp_path_factory.mktemp("project"), environments)
+
+@pytest.fixture(scope="session")
+def project(shared: Path, environments: Environments) -> Path:
+    """Return a project with generated code and a handler, to be copied."""
+    return made_once(shared / "project", lambda folder: make_project(folder, environments))
+
+
+@pytest.fixture(scope="session")
+def tutorial(shared: Path, environments: Environments) -> Path:
+    """Return the project at the end of the first page of the tutorial, to be copied."""
+    return made_once(shared / "tutorial", lambda folder: follow(FIRST_JOB, folder, environments).folder)

@@ -9,12 +9,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.docs.pages import FIRST_JOB, blocks
-from tests.docs.reader import shell
+from tests.docs.pages import FIRST_JOB, blocks, installs
+from tests.docs.reader import Reader, shell
 
 from .environments import Environments
 
 GENERATOR = '"server-jobs[generator]"'
+OTHER_QUEUES = "celery redis rq arq dramatiq huey"
 PARAMS = json.dumps({"to": "ada@example.com", "subject": "Hello"})
 OUTPUTS = ["asyncapi", "catalogue", "llms", "openapi", "testing", "typescript"]
 
@@ -54,6 +55,19 @@ def make_project(folder: Path, environments: Environments) -> Path:
     settings.write_text(text, encoding="utf-8")
     user.types("server-jobs generate && server-jobs check && server-jobs migrate")
     return user.folder
+
+
+def follow(page: Path, folder: Path, environments: Environments) -> Reader:
+    """Follow a page. Each `pip install` in a block adds to the environment."""
+    packages = [GENERATOR]
+    reader = Reader(folder, [environments.programs(GENERATOR)])
+    for block in blocks(page):
+        if block.language == "bash":
+            packages += [line for line in installs(block.text) if line not in packages]
+            reader.programs = (environments.programs(*packages),)
+        reader.follow(block)
+    reader.finish()
+    return reader
 
 
 def copy_of(project: Path, folder: Path) -> Path:

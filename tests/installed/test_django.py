@@ -1,34 +1,26 @@
-"""The page for Django with Django 6, which needs Python 3.12 or newer."""
+"""The pages for Django with Django 6, which needs Python 3.12 or newer."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 
-from tests.docs.pages import FIRST_JOB, ROOT
+from tests.docs.pages import DJANGO_TASKS, FIRST_JOB, ROOT
 
 from .environments import Environments
-from .projects import User
-from .test_pages import follow
+from .projects import User, follow
 
 PAGE = ROOT / "docs/how-to/django.md"
-VERSIONS = ("3.13", "3.12", "3.14")
 
 
-def newer_python() -> str:
-    """Return a Python for Django 6. Fails if this machine has none."""
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"), "versions")
-    path = os.pathsep.join([*map(str, versions.glob("*/bin")), os.environ["PATH"]])
-    found = (shutil.which(f"python{version}", path=path) for version in VERSIONS)
-    return next(python for python in found if python)
-
-
-def test_the_page_works_with_django_6(tmp_path: Path) -> None:
-    (tmp_path / "environments").mkdir()
-    environments = Environments(tmp_path / "environments", python=newer_python())
-
-    reader = follow(FIRST_JOB, tmp_path, environments)
-    reader = follow(PAGE, reader.folder, environments)
+def test_the_page_works_with_django_6(tmp_path: Path, newer_environments: Environments) -> None:
+    reader = follow(FIRST_JOB, tmp_path, newer_environments)
+    reader = follow(PAGE, reader.folder, newer_environments)
     user = User(reader.folder, reader.programs[0])
     user.types("python -c 'import django; assert django.VERSION >= (6,), django.VERSION'")
+
+    user = User(reader.folder, newer_environments.programs('"server-jobs[django]" pytest-django'))
+    assert "1 passed" in user.types("python -m pytest -q --ds shop.settings shop/tests.py")
+
+
+def test_the_page_about_tasks_works_in_an_empty_folder(tmp_path: Path, newer_environments: Environments) -> None:
+    follow(DJANGO_TASKS, tmp_path, newer_environments)

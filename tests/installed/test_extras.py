@@ -42,6 +42,8 @@ _DATABASE = {"migrate": "server-jobs migrate"}
 _GENERATOR = {
     "init": "server-jobs init another && rm -r another",
     "new": "server-jobs new clean_up --yaml",
+    "import": """echo '{"type": "object", "additionalProperties": false}' > tidy_up.json
+        server-jobs import json-schema tidy_up.json""",
     "generate": "server-jobs generate",
     "check": "server-jobs check",
 }

@@ -7,33 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import FIRST_JOB, README, blocks, installs, name_of, pages
-from tests.docs.reader import Reader
+from tests.docs.pages import DJANGO_TASKS, FIRST_JOB, README, name_of, pages
 
 from .environments import Environments
-from .projects import GENERATOR
+from .projects import follow
 
 
-@pytest.fixture(scope="module")
-def tutorial(tmp_path_factory: pytest.TempPathFactory, environments: Environments) -> Path:
-    """The project at the end of the first page of the tutorial."""
-    return follow(FIRST_JOB, tmp_path_factory.mktemp("tutorial"), environments).folder
-
-
-def follow(page: Path, folder: Path, environments: Environments) -> Reader:
-    """Follow a page. Each `pip install` in a block adds to the environment."""
-    packages = [GENERATOR]
-    reader = Reader(folder, [environments.programs(GENERATOR)])
-    for block in blocks(page):
-        if block.language == "bash":
-            packages += [line for line in installs(block.text) if line not in packages]
-            reader.programs = (environments.programs(" ".join(packages)),)
-        reader.follow(block)
-    reader.finish()
-    return reader
-
-
-@pytest.mark.parametrize("page", [page for page in pages() if page != FIRST_JOB], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in pages() if page not in (DJANGO_TASKS, FIRST_JOB)], ids=name_of)
 def test_a_page_works_with_what_it_installs(
     page: Path, tmp_path: Path, tutorial: Path, environments: Environments
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,9 +27,10 @@ from server_jobs import (
 )
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Row, Statement, Value
-from server_jobs.domain.record import NewJob
+from server_jobs.domain.record import JobQuery, NewJob
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.maintenance import Maintenance
+from server_jobs.errors import MOST_PROBLEMS
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -131,9 +132,44 @@ async def test_waiting_ends_with_its_time_and_leaves_the_jobs_alone() -> None:
     batch = await job.later_many(texts(2))
 
     for wait in (batch.wait, batch.results):
-        with pytest.raises(TimeoutError):
+        with pytest.raises(TimeoutError, match=f"the batch {batch.id} has not finished after .* seconds"):
             await wait(timeout=SOON)
     assert await batch.counts() == BatchCounts(pending=2)
+
+
+async def insert_jobs(job: TextJob, params: Sequence[Mapping[str, object]]) -> None:
+    """Make the statement for many jobs."""
+    job.insert_jobs(params, dialect="sqlite", paramstyle="qmark")
+
+
+@pytest.mark.parametrize(
+    "enqueue", [lambda job, params: job.later_many(params), lambda job, params: job.batch(params), insert_jobs]
+)
+async def test_one_error_names_all_params_of_a_batch_that_do_not_fit(
+    enqueue: Callable[[TextJob, Sequence[Mapping[str, object]]], Awaitable[object]],
+) -> None:
+    job = text_job(echo)
+    backend = backend_on(None, job)
+
+    with pytest.raises(InvalidParamsError) as caught:
+        await enqueue(job, [{"text": "a"}, {"text": 5}, {"text": "b"}, {}])
+
+    assert [one.pointer for one in caught.value.problems] == ["/1/text", "/3/text"]
+    assert str(caught.value) == (
+        "params of Echo do not fit its spec: /1/text: Input should be a valid string, got 5; /3/text: Field required"
+    )
+    assert list(await backend.store.list_jobs(JobQuery())) == []
+
+
+async def test_the_error_of_a_batch_counts_the_problems_that_it_leaves_out() -> None:
+    job = text_job(echo)
+    backend_on(None, job)
+
+    with pytest.raises(InvalidParamsError) as caught:
+        await job.later_many([{}] * 250)
+
+    assert (len(caught.value.problems), caught.value.left_out) == (MOST_PROBLEMS, 250 - MOST_PROBLEMS)
+    assert caught.value.problems[-1].pointer == "/99/text"
 
 
 async def test_a_batch_is_watched_to_its_end() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from server_jobs import JobContext, JobHandle, JobNotFoundError, JobStatus, Worker
@@ -48,9 +49,26 @@ async def test_waiting_for_a_result_ends_with_its_time_and_leaves_the_job_alone(
     job = text_job(echo)
     backend_on(None, job)
     handle = await job.later(PARAMS)
-    with pytest.raises(TimeoutError):
+    message = f"Echo {handle} has not finished after {SOON.total_seconds():g} seconds; `server-jobs why {handle}` shows"
+    with pytest.raises(TimeoutError, match=message):
         await handle.result(timeout=SOON)
     assert await handle.status() is JobStatus.PENDING
+
+
+async def test_a_timeout_of_the_store_while_waiting_for_a_result_is_raised_unchanged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    job = text_job(echo)
+    backend = backend_on(None, job)
+    handle = await job.later(PARAMS)
+
+    async def get(_job_id: str) -> None:
+        raise TimeoutError("the pool has no connection")
+
+    monkeypatch.setattr(backend.store, "get", get)
+    for timeout in (None, timedelta(hours=1)):
+        with pytest.raises(TimeoutError, match="the pool has no connection"):
+            await handle.result(timeout=timeout)
 
 
 async def test_a_job_is_watched_from_its_queue_to_its_end() -> None:

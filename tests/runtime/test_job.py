@@ -216,7 +216,7 @@ async def test_params_that_do_not_fit_are_refused_and_nothing_is_stored() -> Non
     job = text_job(echo)
     backend = backend_on(MemoryStore(), job)
     for call in (job.later({}), job.now({}), job.now({}, persist=False), job.batch([PARAMS, {}]), job.later_many([{}])):
-        with pytest.raises(InvalidParamsError, match="params of Echo do not fit its spec: /text: Field required"):
+        with pytest.raises(InvalidParamsError, match=r"params of Echo do not fit its spec: (/\d)?/text: Field"):
             await call
     assert await backend.store.count_jobs() == []
 

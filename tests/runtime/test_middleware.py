@@ -798,7 +798,7 @@ async def test_a_failed_set_up_is_an_error_of_its_own_and_is_tried_again() -> No
 def test_an_object_that_is_no_middleware_is_refused() -> None:
     with pytest.raises(InvalidOptionError, match="not the class Recorder; add \\(\\)"):
         create_job_registry().use(Recorder)  # type: ignore[arg-type]
-    with pytest.raises(InvalidOptionError, match="around_enqueue, around_attempt, around_plain_handler, not be a int"):
+    with pytest.raises(InvalidOptionError, match="around_attempt, around_plain_handler, not be of type int"):
         create_job_registry().use(5)  # type: ignore[arg-type]
 
 

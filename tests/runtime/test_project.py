@@ -37,11 +37,13 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
             database-url-env = "SHOP_DATABASE"
             setup = "shop.jobs_setup:setup"
             outputs = ["openapi"]
+            worker = false
             """,
         )
     )
     assert (project.specs, project.database_url_env) == ("contracts/jobs", "SHOP_DATABASE")
     assert project.outputs == ("openapi",)
+    assert not project.worker
     assert project.setup == "shop.jobs_setup:setup"
     assert (project.output_package, project.handlers_package) == ("shop.generated", "shop.handlers")
 
@@ -68,13 +70,16 @@ def test_without_a_project_the_message_has_advice(tmp_path: Path) -> None:
     [
         ('spec = "specs"', "has no key 'spec'; did you mean 'specs'?"),
         ('outputs = ["typescrip"]', "outputs has no word 'typescrip'; did you mean 'typescript'?"),
-        ('outputs = ["java"]', "known: asyncapi, catalogue, llms, openapi, testing, typescript"),
+        ('outputs = ["java"]', "known: asyncapi, catalogue, kubernetes, llms, openapi, testing, typescript"),
         (
             'outputs = "openapi"',
-            "outputs must be a list of asyncapi, catalogue, llms, openapi, testing, typescript, not 'openapi'",
+            "outputs must be a list of asyncapi, catalogue, kubernetes, llms, openapi, testing, typescript, not",
         ),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
-        ("root = '/'", "known: specs, output, handlers, database-url-env, schema, setup, outputs, allow"),
+        ("root = '/'", "known: specs, output, handlers, database-url-env, schema, setup, outputs, worker, cloudflare"),
+        ("types = 1", "types must be a table such as {decimal = 'decimal:Decimal'}, not 1"),
+        ("types.size = 'sizes.Size'", "types.size must name a module and a name in it"),
+        ('worker = "no"', "worker must be true or false, not 'no'"),
         ("specs = 1", "specs must be a string, not 1"),
         ('allow = ["TYPE_MISING"]', "allow has no word 'TYPE_MISING'; did you mean 'TYPE_MISSING'?"),
         ('allow = ["x"]', "allow has no word 'x'; known: DEFAULT_DOES_NOT_FIT, EXAMPLE_DOES_NOT_FIT, "),

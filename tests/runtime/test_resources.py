@@ -287,11 +287,11 @@ def test_a_context_finds_a_resource_by_its_type() -> None:
 
 
 def test_a_missing_resource_is_an_error_that_lists_the_types() -> None:
-    with pytest.raises(ResourceNotFoundError, match="no resource is a Mailer; resources: Clock; yield one from"):
+    with pytest.raises(ResourceNotFoundError, match="no resource has the type Mailer; resources: Clock; yield"):
         create_job_context(resources=(Clock(),)).resource(Mailer)
-    with pytest.raises(ResourceNotFoundError, match="no resource is a Mailer; resources: none; "):
+    with pytest.raises(ResourceNotFoundError, match="no resource has the type Mailer; resources: none; "):
         create_job_context().resource(Mailer)
-    with pytest.raises(ResourceNotFoundError, match="2 resources are a Mailer; resources: LoudMailer, LoudMailer; "):
+    with pytest.raises(ResourceNotFoundError, match="2 resources have the type Mailer; resources: LoudMailer, L"):
         create_job_context(resources=(LoudMailer([]), LoudMailer([]))).resource(Mailer)
 
 

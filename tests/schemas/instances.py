@@ -46,6 +46,8 @@ _TYPE_OF_KEYWORDS: Mapping[str, frozenset[str]] = {
 # Python's `re`, which the reference validator uses, and ECMA-262 differ about these characters.
 _DISPUTED = re.compile("[\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]")
 _DEEPEST = 14
+# A schema with hundreds of properties that contain each other would fill the memory.
+_MOST_VALUES = 2_000
 
 
 class Instances:
@@ -57,12 +59,13 @@ class Instances:
         self._chance = chance
         self._texts = rstr.Rstr(chance)
         self._is_exact = True
+        self._size = 0
         self._changes = Changes(documents, chance)
 
     def near(self) -> Iterator[object]:
         """Yield documents without end: one made from the schema, then four changes of it."""
         while True:
-            self._is_exact = self._chance.random() < 0.7
+            self._is_exact, self._size = self._chance.random() < 0.7, 0
             made = self._made(self._flat(self._schema, self._resolver), 0)
             yield made
             for _ in range(4):
@@ -93,6 +96,7 @@ class Instances:
 
     def _made(self, parts: list[Part], depth: int) -> object:
         schemas = [schema for schema, _ in parts]
+        self._size += 1
         if depth > _DEEPEST:
             return self._simple()
         for schema in schemas:
@@ -179,6 +183,7 @@ class Instances:
         named = _all_properties(parts)
         required = [name for schema, _ in parts for name in _list(schema.get("required"))]
         share = min((0.75, 0.5, 0.3, 0.2, 0.1)[min(depth, 4)], 8 / (len(named) + 1)) if depth < 7 else 0.02
+        share = share if self._size < _MOST_VALUES else 0
         optional = [name for name in named if name not in required and self._chance.random() < share]
         made: dict[str, object] = {}
         for name in dict.fromkeys([*required, *optional]):

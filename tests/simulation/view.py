@@ -38,8 +38,10 @@ from server_jobs.domain.record import (
     NewJob,
     PendingWork,
     Retrial,
+    ScheduleChange,
     ScheduleRecord,
     Settlement,
+    UpcomingWork,
 )
 from server_jobs.domain.search import FindStep, Found, JobPage
 from server_jobs.domain.statistics import BatchCounts, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
@@ -186,8 +188,8 @@ class StoreView:
     async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
         return await self._ask("pending_work", request, lambda store: store.pending_work(request, tick))
 
-    async def next_due(self, request: ClaimRequest) -> timedelta | None:
-        return await self._ask("next_due", request, lambda store: store.next_due(request))
+    async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
+        return await self._ask("upcoming_work", request, lambda store: store.upcoming_work(request))
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
         await self._ask("save_schedules", schedules, lambda store: store.save_schedules(schedules))
@@ -202,10 +204,24 @@ class StoreView:
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
         return await self._ask("list_schedules", None, lambda store: store.list_schedules())
 
-    async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
+    async def find_schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        return await self._ask("find_schedule", schedule_id, lambda store: store.find_schedule(schedule_id))
+
+    async def enable_schedule(self, schedule_id: str, *, enabled: bool, by: str = APPLICATION) -> bool:
         return await self._ask(
-            "enable_schedule", schedule_id, lambda store: store.enable_schedule(schedule_id, enabled=enabled)
+            "enable_schedule", schedule_id, lambda store: store.enable_schedule(schedule_id, enabled=enabled, by=by)
         )
+
+    async def add_schedule(self, schedule: ScheduleRecord, *, by: str = APPLICATION) -> bool:
+        return await self._ask("add_schedule", schedule, lambda store: store.add_schedule(schedule, by=by))
+
+    async def change_schedule(self, schedule_id: str, change: ScheduleChange, *, by: str = APPLICATION) -> bool:
+        return await self._ask(
+            "change_schedule", schedule_id, lambda store: store.change_schedule(schedule_id, change, by=by)
+        )
+
+    async def remove_schedule(self, schedule_id: str, *, by: str = APPLICATION) -> bool:
+        return await self._ask("remove_schedule", schedule_id, lambda store: store.remove_schedule(schedule_id, by=by))
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         return await self._ask("due_schedules", job_names, lambda store: store.due_schedules(job_names))

@@ -50,8 +50,28 @@ async def no_context(params: SendEmailParams) -> SendEmailResult:
     raise NotImplementedError
 
 
+async def with_resource(params: SendEmailParams, context: JobContext, name: str) -> SendEmailResult:
+    raise NotImplementedError
+
+
+def with_resources(params: SendEmailParams, context: JobContext, *, name: str, to: int | None) -> SendEmailResult:
+    raise NotImplementedError
+
+
+async def other_params_with_resource(params: DailyDigestParams, context: JobContext, name: str) -> SendEmailResult:
+    raise NotImplementedError
+
+
+async def other_result_with_resource(params: SendEmailParams, context: JobContext, name: str) -> DailyDigestResult:
+    raise NotImplementedError
+
+
 create_job_registry().register(SendEmail, right)
 create_job_registry().register(SendEmail, right_plain)
+create_job_registry().register(SendEmail, with_resource)
+create_job_registry().register(SendEmail, with_resources)
+create_job_registry().register(SendEmail, other_params_with_resource)  # refused
+create_job_registry().register(SendEmail, other_result_with_resource)  # refused
 create_job_registry().register(SendEmail, other_params)  # refused
 create_job_registry().register(SendEmail, other_result)  # refused
 create_job_registry().register(SendEmail, plain_text)  # refused
@@ -202,7 +222,7 @@ import psycopg
 from django.db import connection, connections
 from generated.jobs import SendEmail
 from generated.models.send_email import SendEmailParams, SendEmailResult
-from server_jobs import JobHandle
+from server_jobs import Batch, JobHandle
 from sqlalchemy import Connection, Engine
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 from sqlalchemy.orm import Session, scoped_session
@@ -232,7 +252,7 @@ def place(
     assert_type(SendEmail.later_in(raw, params), Handle)
     assert_type(SendEmail.later_in(session, params), Handle)
     assert_type(SendEmail.later_in(scoped, params), Handle)
-    assert_type(SendEmail.later_many_in(session, [params]), list[Handle])
+    assert_type(SendEmail.later_many_in(session, [params]), Batch[SendEmailResult])
     SendEmail.later_in(connection, params, priority=1)
     SendEmail.later_in(connections["other"], params)
     SendEmail.later_in("other", params)
@@ -259,7 +279,7 @@ async def place_async(
     assert_type(await SendEmail.later_in(raw, params), Handle)
     assert_type(await SendEmail.later_in(session, params), Handle)
     assert_type(await SendEmail.later_in(scoped, params), Handle)
-    assert_type(await SendEmail.later_many_in(session, [params]), list[Handle])
+    assert_type(await SendEmail.later_many_in(session, [params]), Batch[SendEmailResult])
     SendEmail.later_in(lite, params)  # refused
     SendEmail.later_in(pg, params)  # refused
     SendEmail.later_in(asyncpg, params)  # refused
@@ -337,6 +357,8 @@ def test_mypy_rejects_code_that_does_not_fit_its_spec(folder: Path) -> None:
     assert {(Path(one["file"]).name, one["line"]) for one in found} == REFUSED, finished.stdout
 
 
+# `make types` runs pyright, and the test of mypy is the short form.
+@pytest.mark.slow
 def test_pyright_rejects_code_that_does_not_fit_its_spec(folder: Path) -> None:
     settings = {"extraPaths": [str(ROOT), str(ROOT / "runtime"), str(ROOT / "generator")], "include": ["*.py"]}
     (folder / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")

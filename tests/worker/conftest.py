@@ -10,10 +10,11 @@ from server_jobs.cloudflare import CloudflareWorkerBackend
 
 from tests.worker import tools
 from tests.worker.chores.jobs import REGISTRY
-from tests.worker.project import WorkerProject, new_project, repository_project, suite_project
+from tests.worker.project import WITHOUT_ALARM, WorkerProject, new_project, repository_project, suite_project
 from tests.worker.workerd import RemoteD1, Workerd
 
 CHORES = Path(__file__).parent / "chores"
+TENANTS = Path(__file__).parent / "tenants"
 
 
 @pytest.fixture(scope="session")
@@ -39,9 +40,28 @@ def repository_worker(_tools: None, tmp_path_factory: pytest.TempPathFactory) ->
 def chores_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> WorkerProject:
     """Return a project of jobs for these tests, to be copied and served."""
     project = new_project(tmp_path_factory.mktemp("projects") / "chores", CHORES)
+    for with_alarm, without in WITHOUT_ALARM:  # these tests decide when a tick runs
+        project.edit("generated/worker/wrangler.jsonc", with_alarm, without)
     project.install()
     project.build()
     return project
+
+
+@pytest.fixture(scope="session")
+def tenants_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> WorkerProject:
+    """Return a project with one store per tenant."""
+    root = tmp_path_factory.mktemp("tenants") / "notes"
+    project = new_project(root, TENANTS, '\n[tool.server-jobs.cloudflare]\nstore = "durable-objects"\n')
+    project.install()
+    project.build()
+    return project
+
+
+@pytest.fixture(scope="session")
+def tenants_worker(tenants_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
+    """Yield its Worker."""
+    with Workerd(tenants_project.copy(tmp_path_factory.mktemp("served") / "notes")) as worker:
+        yield worker
 
 
 @pytest.fixture(scope="session")

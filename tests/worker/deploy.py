@@ -100,7 +100,9 @@ def log_in(deployment: Deployment) -> None:
 
 def migrate(deployment: Deployment) -> None:
     database = jobs_database(deployment.settings)
-    if database is None or is_on_turso(deployment.settings):
+    if deployment.project.has_tenants:
+        print("  each tenant runs them itself, at its next call")
+    elif database is None or is_on_turso(deployment.settings):
         _migrate_turso(deployment)
     elif database.get("database_id") is None and not deployment.is_dry:
         raise StoppedError(

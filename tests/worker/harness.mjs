@@ -34,16 +34,18 @@ function options() {
   const config = wrangler.unstable_readConfig({ config: path.join(project, "wrangler.jsonc") });
   const { workerOptions } = wrangler.unstable_getMiniflareWorkerOptions(config.configPath);
   const compatibilityDate = workerOptions.compatibilityDate;
-  const d1Databases = workerOptions.d1Databases;
+  const { d1Databases, durableObjects } = workerOptions;
+  const classes = [...new Set(Object.values(durableObjects).map(({ className }) => className))];
   const main = {
     name: "main",
     compatibilityDate,
     // With this flag workerd would fetch a Pyodide of its own.
     compatibilityFlags: workerOptions.compatibilityFlags.filter((flag) => !flag.startsWith("python_workers")),
     d1Databases,
-    bindings: { ...workerOptions.bindings, PYTHON_MAIN: path.basename(config.main, ".py"), PYODIDE: pyodideInfo() },
+    durableObjects,
+    bindings: { ...workerOptions.bindings, ...bindings(config, classes) },
     unsafeEvalBinding: "UNSAFE_EVAL",
-    modules: modules(),
+    modules: modules(classes),
   };
   const database = {
     name: "database",
@@ -65,20 +67,29 @@ function options() {
   };
 }
 
-function pyodideInfo() {
-  return JSON.parse(fs.readFileSync(path.join(PYODIDE, "pyodide-lock.json"), "utf8")).info;
+// For the modules that run in workerd.
+function bindings(config, classes) {
+  const { info } = JSON.parse(fs.readFileSync(path.join(PYODIDE, "pyodide-lock.json"), "utf8"));
+  return { PYTHON_MAIN: path.basename(config.main, ".py"), PYTHON_OBJECTS: classes, PYODIDE: info };
 }
 
 // The first one is the Worker. They import each other by these names.
-function modules() {
+function modules(classes) {
   return [
-    ...["worker.mjs", "boot.mjs", "entropy.mjs", "web_assembly.mjs"].map((name) => module_("ESModule", name)),
+    { type: "ESModule", path: "main.mjs", contents: mainModule(classes) },
+    ...["worker.mjs", "object.mjs", "boot.mjs", "entropy.mjs", "web_assembly.mjs"].map((name) => module_("ESModule", name)),
     ...["dispatch.py", "global_scope.py"].map((name) => module_("Text", name)),
     ...["pyodide.mjs", "pyodide.asm.mjs"].map((name) => module_("ESModule", name, PYODIDE)),
     module_("CompiledWasm", "pyodide.asm.wasm", PYODIDE),
     module_("Data", "python_stdlib.zip", PYODIDE),
     { type: "Data", path: "upload.tar", contents: fs.readFileSync(upload) },
   ];
+}
+
+// workerd asks the main module for a class of each name in wrangler.jsonc.
+function mainModule(classes) {
+  const objects = classes.map((name) => `export const ${name} = objectClass("${name}");`);
+  return ['export { default } from "./worker.mjs";', 'import { objectClass } from "./object.mjs";', ...objects].join("\n");
 }
 
 function module_(type, name, folder = path.join(HERE, "inside")) {

@@ -16,6 +16,17 @@ from tests.suite import groups
 from tests.worker import tools
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
+_SUITE_OBJECT = """"durable_objects": { "bindings": [{ "name": "SUITE", "class_name": "Suite" }] },
+  "migrations": [{ "tag": "v1", "new_sqlite_classes": ["Suite"] }],
+  """
+WITHOUT_ALARM = [
+    (
+        '"durable_objects": { "bindings": [{ "name": "JOBS_ALARM", "class_name": "JobsAlarm" }] },',
+        '"durable_objects": {},',
+    ),
+    ('"new_sqlite_classes": ["JobsAlarm"]', '"new_sqlite_classes": []'),
+]
+"""The parts of wrangler.jsonc that a Worker without the object of the alarm lacks, and their replacements."""
 _UPLOAD = re.compile(r"Total Upload: ([\d.]+) KiB / gzip: ([\d.]+) KiB")
 
 
@@ -76,7 +87,8 @@ class WorkerProject:
         self.upload_sizes = (float(sizes[1]), float(sizes[2]))
         with tarfile.open(self.upload, "w") as archive:
             archive.add(output, arcname="", filter=lambda entry: None if entry.name == "README.md" else entry)
-        self._wrangler("d1", "migrations", "apply", "DB", "--local")
+        if "d1_databases" in (self.folder / "wrangler.jsonc").read_text(encoding="utf-8"):
+            self._wrangler("d1", "migrations", "apply", "DB", "--local")
 
     def _wrangler(self, *arguments: str) -> str:
         return tools.wrangler(*arguments, folder=self.folder, environment=environment())
@@ -88,9 +100,13 @@ def repository_project(root: Path) -> WorkerProject:
     return WorkerProject(root)
 
 
-def new_project(root: Path, sources: Path) -> WorkerProject:
-    """Return a project made by `server-jobs init`, with the specs and handlers of that folder."""
+def new_project(root: Path, sources: Path, settings: str = "") -> WorkerProject:
+    """Return a project made by `server-jobs init`, with these settings, and the specs and handlers of that folder."""
     _server_jobs("init", root.name, folder=root.parent)
+    if settings:
+        with (root / "pyproject.toml").open("a", encoding="utf-8") as pyproject:
+            pyproject.write(settings)
+        (root / "generated/worker/wrangler.jsonc").unlink()  # it belongs to the user, and is for another store
     shutil.copytree(sources / "specs", root / "specs", dirs_exist_ok=True)
     shutil.copytree(sources / "handlers", root / "handlers", dirs_exist_ok=True, ignore=_what_was_built)
     project = WorkerProject(root)
@@ -105,12 +121,17 @@ def suite_project(chores: WorkerProject, root: Path) -> WorkerProject:
         shutil.copytree(tools.REPOSITORY / "tests" / folder, root / "tests" / folder, ignore=_what_is_elsewhere)
     for package in ("tests", "tests/worker"):
         (root / package / "__init__.py").touch()
+    shutil.copy(tools.REPOSITORY / "tests/slow.py", root / "tests")
     (root / "tests/worker/suite/decisions.py").write_text(f"DECISIONS = {decisions()!r}\n", encoding="utf-8")
-    (root / "suite.py").write_text("from tests.worker.suite.entry import Default as Default\n", encoding="utf-8")
+    files = {path.name: path.read_text(encoding="utf-8") for path in (project.folder / "migrations").glob("*.sql")}
+    (root / "tests/worker/suite/migrations.py").write_text(f"FILES = {files!r}\n", encoding="utf-8")
+    main = "from tests.worker.suite.entry import Default as Default, Suite as Suite\n"
+    (root / "suite.py").write_text(main, encoding="utf-8")
     settings = "generated/worker/wrangler.jsonc"
     project.edit(settings, '"python3 bundle.py"', '"python3 bundle.py tests && cp ../../suite.py build"')
     project.edit(settings, '"build/main.py"', '"build/suite.py"')
-    for module in ("memory.py", "stores/memory.py", "stores/room.py", "testing/**"):
+    project.edit(settings, '"observability"', f'{_SUITE_OBJECT}"observability"')
+    for module in ("domain/transitions.py", "memory.py", "stores/memory/**", "testing/**"):
         project.edit(settings, f'"server_jobs/{module}",', "")  # the tests use modules that the engine does not
     return project
 

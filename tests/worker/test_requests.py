@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from server_jobs.cloudflare import CloudflareWorkerBackend
+from server_jobs.http import Tokens
 
 from tests.worker.chores.jobs import Shout
+from tests.worker.project import TOKEN
 from tests.worker.workerd import Workerd
 
 
@@ -47,6 +49,9 @@ def test_the_progress_of_a_job_is_streamed(worker: Workerd) -> None:
 
     assert "event: end" in stream
     assert '"status": "completed"' in stream
+    link = Shout.handle(created.body["id"]).events_link(tokens=Tokens(TOKEN))
+    assert worker.request("GET", link, token=None).text == stream
+    assert worker.request("GET", f"{link}A", token=None).status == 403
 
 
 def test_invalid_params_are_reported_with_pointers_and_not_stored(worker: Workerd) -> None:

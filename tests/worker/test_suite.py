@@ -1,4 +1,4 @@
-"""The conformance tests in a Worker, on workerd's D1."""
+"""The conformance tests in a Worker: on workerd's D1, and inside a Durable Object."""
 
 from __future__ import annotations
 
@@ -20,17 +20,21 @@ FILES = sorted(
 )
 
 
-def run_inside(worker: Workerd, *arguments: str) -> dict[str, str]:
+PLACES = {"on D1": "/run", "inside an object": "/object"}
+
+
+def run_inside(worker: Workerd, *arguments: str, place: str = "/run") -> dict[str, str]:
     """Return the outcome of each test that these arguments of pytest select."""
-    reply = worker.request("GET", "/run?" + urlencode([("argument", argument) for argument in arguments]))
+    reply = worker.request("GET", f"{place}?" + urlencode([("argument", argument) for argument in arguments]))
     assert reply.status == 200, reply.text + worker.log
     outcomes: dict[str, str] = reply.body
     return outcomes
 
 
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
 @pytest.mark.parametrize("file", FILES)
-def test_the_tests_of_every_store_pass_inside_a_worker(suite_worker: Workerd, file: str) -> None:
-    outcomes = run_inside(suite_worker, f"tests/conformance/{file}")
+def test_the_tests_of_every_store_pass_inside_a_worker(suite_worker: Workerd, file: str, place: str) -> None:
+    outcomes = run_inside(suite_worker, f"tests/conformance/{file}", place=place)
 
     failed = {name: outcome for name, outcome in outcomes.items() if outcome != "passed"}
     assert not failed, "\n\n".join(f"{name}\n{outcome}" for name, outcome in failed.items())
@@ -43,7 +47,8 @@ def test_json_schema_is_decided_alike_inside_a_worker(suite_worker: Workerd) -> 
     assert set(outcomes.values()) == {"passed"}, "\n\n".join(outcomes.values())
 
 
-def test_a_random_life_of_jobs_is_as_the_model_says_inside_a_worker(suite_worker: Workerd) -> None:
-    outcomes = run_inside(suite_worker, "tests/runtime/stores/test_state_machine.py")
+@pytest.mark.parametrize("place", PLACES.values(), ids=PLACES)
+def test_a_random_life_of_jobs_is_as_the_model_says_inside_a_worker(suite_worker: Workerd, place: str) -> None:
+    outcomes = run_inside(suite_worker, "tests/runtime/stores/test_state_machine.py", place=place)
 
     assert set(outcomes.values()) == {"passed"}, "\n\n".join(outcomes.values())

@@ -24,6 +24,8 @@ from server_jobs.contract.documents import write_params
 from server_jobs.contract.job_keys import job_keys
 from server_jobs.domain.options import JobOptions
 from server_jobs.schema import metadata
+from server_jobs.security.links import events_link
+from server_jobs.security.tokens import Tokens
 from server_jobs.stores.columns import GIVEN_TYPES
 from server_jobs.stores.rows import milliseconds
 from server_jobs_generator.ir.spec import JobSpec
@@ -31,6 +33,7 @@ from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
 from sqlalchemy import create_engine
 
+from generated.jobs import SendEmail
 from tests.conformance.stores import create_sqlite_file
 from tests.generator.databases import postgres_database
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas
@@ -100,6 +103,7 @@ def test_jobs_from_typescript_are_run_by_the_worker(application: Path) -> None:
         program = subprocess.Popen(
             [tools.NODE, "application.ts", str(database), found[0], TOKEN, os.environ["JOBS_KEY_SECRET"]],
             cwd=application,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -108,7 +112,9 @@ def test_jobs_from_typescript_are_run_by_the_worker(application: Path) -> None:
         first = json.loads(program.stdout.readline() or "null")
         worker = [*command, "worker", "--until-empty"]
         subprocess.run(worker, env=environment, cwd=ROOT, check=True, capture_output=True)
-        rest, errors = program.communicate(timeout=60)
+        link = SendEmail.handle(first["sent"]["id"]).events_link(base=found[0], tokens=Tokens(TOKEN))
+        batch = events_link("batches", first["many"]["id"], found[0], timedelta(minutes=5), Tokens(TOKEN))
+        rest, errors = program.communicate(f"{link}\n{batch}", timeout=60)
     finally:
         server.kill()
         server.communicate()
@@ -124,7 +130,12 @@ def test_jobs_from_typescript_are_run_by_the_worker(application: Path) -> None:
     assert second["jobs"] == ["completed", "completed"]
     assert second["transports"] == ["outbox", "outbox"]
     assert second["statuses"][-1] == "completed"
-    assert len(list((application / "outbox").iterdir())) == 2
+    assert second["linked"] == ["completed"]
+    assert [one["created"] for one in first["many"]["jobs"]] == [True, True]
+    assert (second["counts"], second["last"]) == ([2, 2], "completed")
+    assert second["finished"] == [[one["id"], "completed"] for one in first["many"]["jobs"]]
+    assert second["again"] == [first["sent"]["id"]]
+    assert len(list((application / "outbox").iterdir())) == 5
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)

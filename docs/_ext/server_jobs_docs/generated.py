@@ -41,6 +41,9 @@ WRITERS: Mapping[str, Callable[[], str]] = {
     "view columns": views.own_columns,
     "view types": views.property_types,
     "project settings": settings.project_settings,
+    "cloudflare settings": settings.cloudflare_settings,
+    "kubernetes settings": settings.kubernetes_settings,
+    "settings of worker groups": settings.group_settings,
     "extras": settings.extras,
 }
 """The writer of each word that the directive takes."""

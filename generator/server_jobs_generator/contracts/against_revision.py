@@ -73,7 +73,7 @@ def _lock_then(revision: str, then: Revision) -> _LockThen:
 def _findings(
     project: Project, revision: str, files: Sequence[SpecFile | SpecProblem], jobs: Sequence[JobSpec], lock_then: Lock
 ) -> list[ContractFinding]:
-    olds = check_specs(files)
+    olds = check_specs(files, project.formats)
     if olds.problems:
         shown = "\n".join(f"  {problem}" for problem in olds.problems[:_MOST_SHOWN])
         more = len(olds.problems) - _MOST_SHOWN

@@ -44,6 +44,7 @@ class LockedOptions:
     max_attempts: int = 3
     timeout: timedelta | None = None
     unique_by: tuple[str, ...] | None = None
+    shard_by: str | None = None
 
     def document(self) -> dict[str, JsonValue]:
         """Return the JSON form, with the names of `x-job`. Absent limits are left out."""
@@ -53,6 +54,7 @@ class LockedOptions:
             "maxAttempts": self.max_attempts,
             **({} if seconds is None else {"timeout": f"{seconds}S"}),
             **({} if self.unique_by is None else {"unique": {"by": list(self.unique_by)}}),
+            **({} if self.shard_by is None else {"shardBy": self.shard_by}),
         }
 
     @classmethod
@@ -65,6 +67,7 @@ class LockedOptions:
             max_attempts=int(str(document["maxAttempts"])),
             timeout=None if timeout is None else read_timeout(timeout),
             unique_by=tuple(map(str, by)) if isinstance(by, list) else None,
+            shard_by=str(document["shardBy"]) if "shardBy" in document else None,
         )
         if options.document() != document:
             raise ValueError("has keys or values that no options have")
@@ -110,6 +113,7 @@ def contract_of(job: JobSpec) -> Contract:
             max_attempts=options.max_attempts,
             timeout=options.timeout,
             unique_by=options.unique_by,
+            shard_by=options.shard_by,
         ),
     )
 

@@ -52,6 +52,7 @@ class ChangeRule(StrEnum):
     TIMEOUT_LOWERED = "TIMEOUT_LOWERED"
     UNIQUE_PROP_REMOVED = "UNIQUE_PROP_REMOVED"
     UNIQUE_CHANGED = "UNIQUE_CHANGED"
+    SHARD_CHANGED = "SHARD_CHANGED"
     REDACT_REMOVED = "REDACT_REMOVED"
     ACCEPTED_EXPIRED = "ACCEPTED_EXPIRED"
     ACCEPTED_UNUSED = "ACCEPTED_UNUSED"
@@ -91,6 +92,9 @@ _GENERAL: Mapping[ChangeRule, str] = {
         "or raise version in x-job, if new jobs need not exclude those"
     ),
     ChangeRule.UNIQUE_CHANGED: "jobs that are queued keep their keys: they and new ones do not exclude each other",
+    ChangeRule.SHARD_CHANGED: (
+        "stored jobs stay in their shards: their unique keys and limits exclude new jobs only in the same shard"
+    ),
     ChangeRule.REDACT_REMOVED: "stored rows may have a secret there: keep it in redact while there are any",
     ChangeRule.VERSION_LOWERED: "rows of the higher version may be queued; raise it instead",
     ChangeRule.RESERVED_REUSED: "choose another name, or take it out of x-job.reserved if no row ever held it",

@@ -71,6 +71,9 @@ class Judge:
             message = f"timeout was {before}, and is {duration(now.timeout)} now"
             yield self._option(ChangeRule.TIMEOUT_LOWERED, "timeout", message)
         yield from self._unique(old)
+        if was.shard_by != now.shard_by:
+            message = f"jobs were {_sharded_by(was.shard_by)}, and are {_sharded_by(now.shard_by)} now"
+            yield self._option(ChangeRule.SHARD_CHANGED, "shardBy", message)
 
     def redactions(self, before: Sequence[str]) -> Iterator[ContractFinding]:
         """Yield pointers that were redacted and are shown now, although rows may have values there."""
@@ -225,3 +228,7 @@ def deletion_message(path: str, retitled: JobSpec | None, *, was_retired: bool =
 
 def _unique_by(pointers: Sequence[str] | None) -> str:
     return "not unique" if pointers is None else f"unique by {', '.join(map(shown, pointers))}"
+
+
+def _sharded_by(pointer: str | None) -> str:
+    return "not sharded" if pointer is None else f"sharded by {shown(pointer)}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -53,9 +53,12 @@ class Bundle:
     places: Mapping[str, Location]
 
 
-def bundle(library: Library, file: str) -> Bundle:
-    """Bundle the spec in `file`, which has passed every other check. Raises `BundleError`."""
-    bundler = _Bundler(library)
+def bundle(library: Library, file: str, formats: Collection[str] = ()) -> Bundle:
+    """Bundle the spec in `file`, which has passed every other check. Raises `BundleError`.
+
+    `formats` are the formats with a custom type.
+    """
+    bundler = _Bundler(library, formats)
     stated = [Location(file, pointer) for pointer in (PARAMS, RESULT)]
     without = (NO_PARAMS, NO_RESULT)
     parts = [
@@ -84,6 +87,7 @@ def bundle(library: Library, file: str) -> Bundle:
 @dataclass(slots=True)
 class _Bundler:
     library: Library
+    formats: Collection[str] = ()
     names: dict[Location, str] = field(default_factory=dict[Location, str])
     definitions: dict[str, JsonValue] = field(default_factory=dict[str, JsonValue])
     _taken: Names = field(default_factory=Names)
@@ -112,7 +116,7 @@ class _Bundler:
             return schema
         return {
             key: self._copied_member(key, value, file)
-            for key, value in effective(schema).items()
+            for key, value in effective(schema, self.formats).items()
             if key not in _DROPPED
         }
 

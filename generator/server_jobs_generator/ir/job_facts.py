@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 
 from pydantic import JsonValue
-from server_jobs.domain.options import JobOptions, Misfire, Retention, Schedule
+from server_jobs.domain.options import ContainerResources, JobOptions, Misfire, Retention, Schedule
 
 from ..lint.option_values import Status
 from .spec import JobSpec
@@ -14,9 +15,12 @@ from .spec import JobSpec
 
 def job_facts(job: JobSpec) -> dict[str, JsonValue]:
     """Return the value of `x-job` with all options, except those whose default is their absence."""
-    options = job.options
+    return {"specName": job.spec_name, **options_document(job.options, job.schedules)}
+
+
+def options_document(options: JobOptions, schedules: Sequence[Schedule] = ()) -> dict[str, JsonValue]:
+    """Return these options as the value of `x-job`, except those whose default is their absence."""
     facts: dict[str, JsonValue] = {
-        "specName": job.spec_name,
         "version": options.version,
         "queue": options.queue,
         "priority": options.priority,
@@ -29,12 +33,19 @@ def job_facts(job: JobSpec) -> dict[str, JsonValue]:
             "jitter": options.retry.jitter,
         },
     }
+    if options.image is not None:
+        facts["image"] = options.image
+    if options.resources != ContainerResources():
+        stated = {"requests": options.resources.requests, "limits": options.resources.limits}
+        facts["resources"] = {part: dict(quantities) for part, quantities in stated.items() if quantities}
     if options.timeout is not None:
         facts["timeout"] = duration(options.timeout)
     if options.expires_after is not None:
         facts["expiresAfter"] = duration(options.expires_after)
     if options.unique_by is not None:
         facts["unique"] = {"by": list(options.unique_by), "onConflict": str(options.on_conflict)}
+    if options.shard_by is not None:
+        facts["shardBy"] = options.shard_by
     if options.retired:
         facts["status"] = str(Status.RETIRED)
     facts |= _limits(options)
@@ -42,8 +53,8 @@ def job_facts(job: JobSpec) -> dict[str, JsonValue]:
         facts["retention"] = _retention(options.retention)
     if options.redact:
         facts["redact"] = list(options.redact)
-    if job.schedules:
-        facts["schedules"] = [_schedule(schedule) for schedule in job.schedules]
+    if schedules:
+        facts["schedules"] = [_schedule(schedule) for schedule in schedules]
     return facts
 
 
@@ -79,6 +90,8 @@ def _schedule(schedule: Schedule) -> JsonValue:
         "misfire": str(schedule.misfire),
         "params": json.loads(schedule.params),
     }
+    if schedule.shard is not None:
+        facts["shard"] = schedule.shard
     if schedule.misfire == Misfire.FIRE_ALL and schedule.misfire_limit is not None:
         facts["misfireLimit"] = schedule.misfire_limit
     return facts

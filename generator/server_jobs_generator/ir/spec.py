@@ -123,9 +123,9 @@ def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProbl
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
 
 
-def check_specs(found: Iterable[SpecFile | SpecProblem]) -> Specs:
-    """Read and check these files, which may refer to no other files."""
-    reader = _SpecReader()
+def check_specs(found: Iterable[SpecFile | SpecProblem], formats: Collection[str] = ()) -> Specs:
+    """Read and check these files, which may refer to no other files. `formats` are the formats with a custom type."""
+    reader = _SpecReader(formats)
     for file in found:
         reader.read(file)
         if reader.is_full:
@@ -150,6 +150,7 @@ def library_of(found: Iterable[SpecFile | SpecProblem]) -> Library:
 class _SpecReader:
     """Reads the files of one run into jobs."""
 
+    formats: Collection[str] = ()
     problems: list[SpecProblem] = field(default_factory=list[SpecProblem])
     warnings: list[SpecProblem] = field(default_factory=list[SpecProblem])
     library: Library = field(default_factory=lambda: Library({}))
@@ -229,7 +230,7 @@ class _SpecReader:
             self._lint(name, documents[name])
 
     def _lint(self, name: str, document: Document) -> None:
-        lint = SchemaLint(document)
+        lint = SchemaLint(document, self.formats)
         with self._reporting(lint.report):
             if name in self.spec_names:
                 lint_job(lint, self.spec_names[name])
@@ -325,7 +326,7 @@ class _SpecReader:
         if not self._broken().isdisjoint(reached([name], self.library.needs)):
             return None
         try:
-            bundled = bundle(self.library, name)
+            bundled = bundle(self.library, name, self.formats)
         except BundleError as error:
             self.problems.append(error.problem)
             return None

@@ -7,12 +7,13 @@ and repeats other keywords if that is simpler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import ceil, floor
 
 from pydantic import JsonValue
 from server_jobs.contract.schemas.json_equality import kind_of, rounded, whole
+from server_jobs.contract.schemas.text_formats import FORMATS
 
 from ..python.names import python_names
 from ..read.keywords import ANNOTATIONS, Schema, types_of
@@ -20,7 +21,8 @@ from .branches import Branches
 from .typed_form import MAX_LEVELS, cut_circles, is_class, referenced_name, rest_of
 
 _ANNOTATIONS = (ANNOTATIONS | {"$anchor", "$id"}) - {"$defs"}
-_PARSED_FORMATS = ("date", "date-time", "uuid", "ipv4", "ipv6")
+_TEXT_FORMATS = FORMATS.keys() - {"date", "date-time", "uuid", "ipv4", "ipv6"}
+"""Formats that stay texts in Python, so that limits of texts apply to their type."""
 _OPEN: Schema = {"type": "object", "additionalProperties": True}
 
 _DESCRIBES_OBJECTS = frozenset({"properties", "additionalProperties", "patternProperties"})
@@ -208,7 +210,7 @@ class TypedSchemas:
         extras = rest.pop("additionalProperties", True)
         if not isinstance(properties, dict) or not isinstance(required, list):
             raise TypeError("an object has not passed the lint")
-        kept = {name: properties[name] for name in _attributes(properties) if properties[name] is not False}
+        kept = {name: properties[name] for name in python_names(properties) if properties[name] is not False}
         others = {name: schema for name, schema in properties.items() if name not in kept}
         # Other schemas may describe the same object's properties, unless this schema describes all further properties.
         bases = self._bases(rest) if extras is True else []
@@ -274,7 +276,7 @@ def _inherited(bases: list[Parts], own: Parts) -> Parts:
     for base in bases:
         properties = base.get("properties")
         if isinstance(properties, dict):
-            names = [name for name in _attributes({**own, **found, **properties}) if name not in {**own, **found}]
+            names = [name for name in python_names({**own, **found, **properties}) if name not in {**own, **found}]
             found |= {name: properties[name] for name in names if properties[name] is not False}
     return found
 
@@ -306,6 +308,10 @@ def _choices(options: list[JsonValue], said: Parts, key: str) -> tuple[Parts, Pa
     rest = _without(said, key, "type")
     if not fitting:
         return {}, said
+    if said.get("format", "email") not in FORMATS and all(isinstance(one, str | None) for one in fitting):
+        # A custom type.
+        types: JsonValue = ["string", "null"] if None in fitting else "string"
+        return {"type": types, "format": rest.pop("format")}, {**rest, "enum": fitting}
     if not any(isinstance(one, list | dict) or kind_of(one) == "number" for one in fitting):
         return {"enum": [whole(one) if isinstance(one, float) else one for one in fitting]}, rest
     rest[key] = fitting[0] if key == "const" else fitting
@@ -323,7 +329,7 @@ def _is_number(value: JsonValue) -> bool:
 def _split_text(rest: Parts, types: Parts) -> None:
     if isinstance(rest.get("format"), str):
         types["format"] = rest.pop("format")
-    if types.get("format") not in _PARSED_FORMATS:
+    if types.get("format", "email") in _TEXT_FORMATS:
         _take_counts(rest, types, "minLength", "maxLength")
         if "pattern" in rest:
             types["pattern"] = rest.pop("pattern")
@@ -354,15 +360,6 @@ def _take_counts(rest: Parts, types: Parts, *keys: str) -> None:
         if isinstance(count := rest.get(key), int | float):
             types[key] = int(count)
             del rest[key]
-
-
-def _attributes(properties: Parts) -> Iterator[str]:
-    """Yield the names of properties that can be attributes in Python, each with a different Python name."""
-    taken: set[str] = set()
-    for name, python_name in python_names(properties).items():
-        if python_name not in taken:
-            taken.add(python_name)
-            yield name
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 from server_jobs.contract.job_keys import is_redacted
 from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
+from server_jobs.contract.values import path_of
 from server_jobs.domain.options import OnConflict
 
 from .spec import JobSpec
@@ -90,7 +91,7 @@ def _parts(job: JobSpec, pointers: Sequence[str]) -> tuple[KeyPart, ...]:
 
 def _part(job: JobSpec, pointer: str) -> KeyPart:
     params = job.params
-    path = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+    path = tuple(path_of(pointer))
     schema: JsonValue | Schema = params
     for token in path:
         holder = _resolved(params, schema)

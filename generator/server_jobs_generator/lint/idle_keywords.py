@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from pydantic import JsonValue
 from server_jobs.contract.formats import FORMATS
@@ -40,8 +40,11 @@ _PLAIN_FORMATS = frozenset({"int32", "int64", "float", "double", "decimal", "bin
 _LEAST_LETTERS = 4
 
 
-def idle_keywords(schema: Schema) -> Iterator[tuple[str, Mistake | None]]:
-    """Yield the keywords of a schema without an effect, each with a warning; None if nobody expects an effect."""
+def idle_keywords(schema: Schema, formats: Collection[str] = ()) -> Iterator[tuple[str, Mistake | None]]:
+    """Yield the keywords of a schema without an effect, each with a warning; None if nobody expects an effect.
+
+    `formats` are the formats with a custom type.
+    """
     types = types_of(schema)
     others = _OF_SOME_TYPE.difference(*(BY_TYPE[name] for name in types)) if types else frozenset[str]()
     for key, value in schema.items():
@@ -55,7 +58,7 @@ def idle_keywords(schema: Schema) -> Iterator[tuple[str, Mistake | None]]:
             yield key, (KEYWORD_IGNORED, f"{key} has no effect without {needed}")
         elif key in ANNOTATIONS and (mistake := value_problem(key, value)):
             yield key, (KEYWORD_IGNORED, f"{mistake[1]}; it is ignored")
-        elif key == "format" and isinstance(value, str) and value not in FORMATS:
+        elif key == "format" and isinstance(value, str) and value not in FORMATS and value not in formats:
             yield key, None if value in _PLAIN_FORMATS else _unknown_format(value)
         elif key == "contentEncoding" and isinstance(value, str) and value not in ENCODINGS:
             yield key, _not_enforced(value, ENCODINGS)
@@ -63,9 +66,9 @@ def idle_keywords(schema: Schema) -> Iterator[tuple[str, Mistake | None]]:
             yield key, _not_enforced(value, MEDIA_TYPES)
 
 
-def effective(schema: Schema) -> dict[str, JsonValue]:
+def effective(schema: Schema, formats: Collection[str] = ()) -> dict[str, JsonValue]:
     """Return a schema without the keywords that have no effect."""
-    idle = {key for key, _ in idle_keywords(schema)}
+    idle = {key for key, _ in idle_keywords(schema, formats)}
     return {key: value for key, value in schema.items() if key not in idle}
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import JsonValue
 from server_jobs.domain.cron import check_cron
-from server_jobs.domain.options import LONGEST_PERIOD, SHORTEST_PERIOD
+from server_jobs.domain.options import LONGEST_PERIOD, SHARD_NAME, SHORTEST_PERIOD
 from server_jobs.errors import ScheduleError
 
 from ..problems.problem import did_you_mean, listed, nearest, shown
@@ -24,6 +24,10 @@ _AMOUNTS = (
     r"p?t?(?:([0-9]{1,6})w(?:eeks?)?)?(?:([0-9]{1,6})d(?:ays?)?)?t?(?:([0-9]{1,9})h(?:(?:ou)?rs?)?)?"
     r"(?:([0-9]{1,9})m(?:in(?:ute)?s?)?)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)s(?:ec(?:ond)?s?)?)?"
 )
+_IMAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/@-]*[A-Za-z0-9])?")
+_RESOURCE = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[a-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+_QUANTITY = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(?:[mkMGTPE]|[KMGTPE]i|e[+-]?[0-9]{1,2})?")
+_MOST_RESOURCES = 20
 _LONGEST = timedelta(days=365)
 _LONGEST_TEXT = 500
 _MOST_INDEXES = 20
@@ -101,6 +105,13 @@ def read_name(value: JsonValue) -> str:
     return value
 
 
+def read_shard(value: JsonValue) -> str:
+    """Read the name of a shard, or `each`."""
+    if not isinstance(value, str) or not SHARD_NAME.fullmatch(value):
+        raise OptionError(f'must be the name of a shard (a-z, 0-9, "_" and "-"), or "each", not {shown(value)}')
+    return value
+
+
 def read_indexes(value: JsonValue) -> tuple[str, ...]:
     """Read a list of different pointers. Raises `OptionError` for any other value."""
     if not isinstance(value, list) or len(value) > _MOST_INDEXES:
@@ -111,6 +122,27 @@ def read_indexes(value: JsonValue) -> tuple[str, ...]:
         if item in value[:index]:
             raise OptionError(f"lists {shown(item)} twice", LISTED_TWICE)
     return tuple(str(item) for item in value)
+
+
+def read_image(value: JsonValue) -> str:
+    """Read the name of a container image."""
+    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not _IMAGE.fullmatch(value):
+        raise OptionError(f'must be the name of a container image such as "ghcr.io/shop/jobs:1.4", not {shown(value)}')
+    return value
+
+
+def read_quantities(value: JsonValue) -> dict[str, str]:
+    """Read quantities of Kubernetes by the name of their resource."""
+    if not isinstance(value, dict) or len(value) > _MOST_RESOURCES:
+        raise OptionError(f'must be an object such as {{"cpu": "500m", "memory": "2Gi"}}, not {shown(value)}')
+    for name, quantity in value.items():
+        if not _RESOURCE.fullmatch(name):
+            message = "is no name of a resource; use cpu, memory, ephemeral-storage, or a name such as nvidia.com/gpu"
+            raise OptionError(f"{shown(name)} {message}")
+        if not isinstance(quantity, str) or not _QUANTITY.fullmatch(quantity):
+            message = f'must be a text with a quantity such as "500m", "2" or "1.5Gi", not {shown(quantity)}'
+            raise OptionError(f"{shown(name)} {message}")
+    return {name: str(quantity) for name, quantity in value.items()}
 
 
 def read_share(value: JsonValue) -> float:

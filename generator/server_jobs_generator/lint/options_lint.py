@@ -15,6 +15,7 @@ from server_jobs.domain.options import (
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
     ConcurrencyLimit,
+    ContainerResources,
     JobOptions,
     Misfire,
     OnConflict,
@@ -55,16 +56,20 @@ from .option_values import (
     read_duration,
     read_expiry,
     read_flag,
+    read_image,
     read_indexes,
     read_integer,
     read_name,
     read_period,
+    read_quantities,
+    read_shard,
     read_share,
     read_status,
     read_timeout,
     read_timezone,
 )
 from .params_pointers import ParamsPointers
+from .shard_lint import redaction_mistake, shard_pointer_mistake, unsharded_keys
 
 _LONGEST_LIST = 1_000
 _LONGEST_POINTER = 500
@@ -77,6 +82,7 @@ _AS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("ttl", "expires", "expireIn", "maxAge", "deadline"), "expiresAfter"),
     **dict.fromkeys(("rateLimit", "throttle"), "rate"),
     **dict.fromkeys(("uniqueBy", "uniqueKey", "dedupe"), "unique"),
+    **dict.fromkeys(("shard", "shardKey", "partitionBy", "tenantBy"), "shardBy"),
 }
 """Names of the same options in other queues."""
 _PLACE: Pointer = ("x-job", "indexes")
@@ -129,10 +135,20 @@ class OptionsLint:
             return SpecOptions()
         if members.get("retired") and members.get("schedules"):
             self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
+        is_stated = isinstance(value, dict) and "runIn" in value  # an invalid value is already reported
+        if members.get("run_in", None if is_stated else RunIn.WORKER) in (RunIn.WORKER, RunIn.PROCESS):
+            for key in sorted(members.keys() & {"image", "resources"}):
+                self._note(("x-job", key), OPTION_WITHOUT_EFFECT, 'works only with "runIn": "kubernetes"')
         ours = {name: member for name, member in members.items() if name in _FOR_THE_GENERATOR}
         rest = {name: member for name, member in members.items() if name not in ours}
         rest |= rest.pop("unique", {})
-        return SpecOptions(options=replace(JobOptions(), **rest), **ours)
+        shard_by = rest.pop("shard_by", None)
+        if shard_by is not None:
+            self._check_schedules(ours.get("schedules", ()))
+        options = replace(JobOptions(), **rest)
+        if shard_by is not None and self._may_shard(options, shard_by):
+            options = replace(options, shard_by=shard_by)
+        return SpecOptions(options=options, **ours)
 
     def _members(self, pointer: Pointer, value: JsonValue, readers: Mapping[str, _Reader]) -> dict[str, Any]:
         """Read the members of an object by their Python names. Report invalid members and leave them out."""
@@ -188,6 +204,31 @@ class OptionsLint:
             message = 'must state "limit" and "per": how many starts within which time, such as 100 and "PT1M"'
             raise OptionError(message, OPTION_MISSING)
         return RateLimit(**members) if members.keys() >= {"limit", "per"} else None
+
+    def shard_by(self, _: Pointer, value: JsonValue) -> str:
+        if mistake := shard_pointer_mistake(self.pointers_into_params, value):
+            rule, message = mistake
+            raise OptionError(message, rule)
+        return str(value)
+
+    def _check_schedules(self, schedules: Sequence[Schedule]) -> None:
+        """Report schedules that name a shard, although their params choose it."""
+        for schedule in schedules:
+            if schedule.shard is not None:
+                message = f"the schedule {shown(schedule.name)} has its shard by shardBy, from its params; remove shard"
+                self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, message)
+
+    def _may_shard(self, options: JobOptions, shard_by: str) -> bool:
+        """Report the options that do not go with `shardBy`. Return whether there are none."""
+        problems = list(unsharded_keys(options, shard_by))
+        for pointer, message in problems:
+            self._note(("x-job", *pointer), OPTION_VALUE, message)
+        if (mistake := redaction_mistake(options, shard_by)) is not None:
+            self._note(("x-job", "shardBy"), OPTION_VALUE, mistake)
+        return not problems
+
+    def resources(self, pointer: Pointer, value: JsonValue) -> ContainerResources:
+        return ContainerResources(**self._members(pointer, value, RESOURCES))
 
     def retention(self, pointer: Pointer, value: JsonValue) -> Retention:
         return Retention(**self._members(pointer, value, RETENTION))
@@ -300,10 +341,13 @@ OPTIONS: Mapping[str, _Reader] = {
     "timeout": _plain("timeout", read_timeout),
     "expiresAfter": _plain("expires_after", read_expiry),
     "runIn": _plain("run_in", read_choice(RunIn)),
+    "image": _plain("image", read_image),
+    "resources": ("resources", OptionsLint.resources),
     "retry": ("retry", OptionsLint.retry),
     "unique": ("unique", OptionsLint.unique),
     "concurrency": ("concurrency", OptionsLint.concurrency),
     "rate": ("rate", OptionsLint.rate),
+    "shardBy": ("shard_by", OptionsLint.shard_by),
     "retention": ("retention", OptionsLint.retention),
     "redact": ("redact", OptionsLint.pointers),
     "status": _plain("retired", read_status),
@@ -336,6 +380,7 @@ RATE: Mapping[str, _Reader] = {
     "per": _plain("per", read_period),
     "by": ("by", OptionsLint.pointers),
 }
+RESOURCES: Mapping[str, _Reader] = {name: _plain(name, read_quantities) for name in ("requests", "limits")}
 RETENTION: Mapping[str, _Reader] = {
     "completed": _plain("completed", read_duration),
     "failed": _plain("failed", read_duration),
@@ -348,6 +393,7 @@ SCHEDULE: Mapping[str, _Reader] = {
     "misfire": _plain("misfire", read_choice(Misfire)),
     "misfireLimit": _plain("misfire_limit", read_integer(1, HIGHEST_MISFIRE_LIMIT)),
     "params": ("params", OptionsLint.schedule_params),
+    "shard": _plain("shard", read_shard),
 }
 
 

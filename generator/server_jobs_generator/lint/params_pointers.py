@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
-from server_jobs.contract.values import pointer_to
+from server_jobs.contract.values import path_of, pointer_to
 
 from ..problems.problem import Suggestions, shown
 from ..read.keywords import applied_schemas
@@ -31,10 +31,9 @@ class ParamsPointers:
     def missing(self, pointer: str) -> str | None:
         """Return which part of the pointer no params can have; None if some params can have all of it."""
         schemas = [(self.params, self.file)]
-        for token in pointer.split("/")[1:]:
+        for key in path_of(pointer):
             if self.steps > _MOST_STEPS:
                 return "it takes too long to look; make the schema or the pointers simpler"
-            key = token.replace("~1", "/").replace("~0", "~")
             schemas = self._below(schemas, key)
             if not schemas:
                 return f"there is no {shown(key)}"

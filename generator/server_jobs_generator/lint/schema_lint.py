@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -35,7 +35,7 @@ from ..problems.rules import (
     Mistake,
     Rule,
 )
-from ..python.names import folded, property_name, python_names
+from ..python.names import folded, property_name, stated_names
 from ..read.dialects import DIALECTS, draft_of
 from ..read.document import Document, Pointer
 from ..read.file_report import FileReport
@@ -80,12 +80,15 @@ _COUNTS = (("minLength", "maxLength"), ("minItems", "maxItems"), ("minProperties
 class SchemaLint:
     """Checks the schemas of one document, and collects the problems and the place of every schema.
 
+    `formats` are the formats with a custom type.
+
     `is_partial` marks a schema that only adds to another one, `is_watched` one with `unevaluatedItems` or
     `unevaluatedProperties` around it, and `is_published` one of a whole that states its own dialect. Raises
     `TooManyProblemsError` at the two hundredth error.
     """
 
     document: Document
+    formats: Collection[str] = ()
     is_partial: bool = False
     is_watched: bool = False
     is_published: bool = False
@@ -126,7 +129,7 @@ class SchemaLint:
         self.is_published = self.is_published or "$schema" in schema
         if schema and not (is_partial or schema.keys() & (STATES_VALUES | DEFINITIONS | ADVICE.keys())):
             self.note(pointer, TYPE_MISSING, _how_to_state_a_type(schema))
-        idle = dict(idle_keywords(schema))
+        idle = dict(idle_keywords(schema, self.formats))
         for key, value in schema.items():
             self._check_keyword((*pointer, key), key, value, idle, is_partial=is_partial or "type" in schema)
         self._check_together(pointer, schema, types, is_partial=is_partial)
@@ -250,14 +253,17 @@ class SchemaLint:
             self.note(pointer, KEYWORD_VALUE, f"must be an object of named schemas, not {shown(value)}")
             return
         first_with: dict[str, str] = {}
-        python = python_names(value)
+        python = stated_names(value)
         for name, schema in value.items():
             self.check((*pointer, name), schema)
             python_name = python.get(name)
             if python_name is None:
                 message = f"gives no name for Python; state one: {_OVERRIDE}"
                 self.note((*pointer, name), NAME_NOT_USABLE, f"the property {shown(name)} {message}", at_key=True)
-            elif (other := first_with.setdefault(folded(python_name), name)) != name:
+            elif (other := first_with.setdefault(folded(python_name), name)) == name:
+                continue
+            # Nobody can rename the properties of a public schema; they get numbers. Names that it states are kept.
+            elif not self.is_published or (_states_a_name(schema) and _states_a_name(value[other])):
                 is_same = python[other] == python_name
                 how = f"are both {python_name} in Python" if is_same else "are the same name, written in two ways"
                 message = f"{shown(name)} and {shown(other)} {how}; give one of them another name there: {_OVERRIDE}"
@@ -338,6 +344,10 @@ def _type_meant(name: JsonValue) -> str:
     if word in TYPES_ELSEWHERE:
         return f"; write {TYPES_ELSEWHERE[word]}"
     return nearest(word, TYPES) or f"; use {listed(TYPES)}"
+
+
+def _states_a_name(schema: JsonValue) -> bool:
+    return isinstance(schema, dict) and PYTHON_NAME in schema
 
 
 def _how_to_state_a_type(schema: Schema) -> str:

@@ -24,19 +24,19 @@ _MOST_COLUMNS, _MOST_BYTES = 100, 100_000  # https://developers.cloudflare.com/d
 
 
 def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[str] = ()) -> Iterator[File]:
-    """Yield the flat SQL of each revision for SQLite, D1 and PostgreSQL, unless all its files are `kept`."""
-    wanted = [one for one in revisions if not all(path in kept for path in sql_paths(project, one))]
+    """Yield the flat SQL of each revision, for each kind of `sql_paths`, unless all its files are `kept`."""
+    wanted = [one for one in revisions if not all(path in kept for path in sql_paths(project, one).values())]
     on_sqlite = sqlite_statements(revisions, [one for one in wanted if one.label != VIEWS])
     for revision in wanted:
         dialects = DIALECTS if revision.label == VIEWS else ("postgresql",)
         statements = {"sqlite": on_sqlite.get(revision.id, []), **offline_statements(revision, dialects)}
-        sqlite = _script(revision, statements["sqlite"])
-        postgresql = _script(revision, statements["postgresql"])
-        d1 = _script(revision, map(_for_d1, statements["sqlite"]))
-        # Share one text between equal files, because the texts can be large.
-        texts = (sqlite, postgresql, sqlite if d1 == sqlite else d1)
-        for path, text in zip(sql_paths(project, revision), texts, strict=True):
-            yield File(path, text, Ownership.APPENDED)
+        texts = {kind: _script(revision, statements[kind]) for kind in ("sqlite", "postgresql")}
+        if project.worker:
+            d1 = _script(revision, map(_for_d1, statements["sqlite"]))
+            # Share one text between equal files, because the texts can be large.
+            texts["d1"] = texts["sqlite"] if d1 == texts["sqlite"] else d1
+        for kind, path in sql_paths(project, revision).items():
+            yield File(path, texts[kind], Ownership.APPENDED)
 
 
 def _for_d1(statement: str) -> str:

@@ -30,7 +30,8 @@ _FILE = re.compile(r"server_jobs_(?P<number>\d{4})_(?P<digest>[0-9a-f]{8})_(?P<l
 _PARENTS = re.compile(r"^down_revision = (None|\".*?\"|\(.*?\))$", re.MULTILINE | re.DOTALL)
 _LEADS_TO = re.compile(r'^leads_to = "(\w+)"$', re.MULTILINE)
 _NO_DIGEST = "0" * 8
-_FLAT_SQL = ("migrations/sql/sqlite", "migrations/sql/postgresql", "worker/migrations")
+_FLAT_SQL = {"sqlite": "migrations/sql/sqlite", "postgresql": "migrations/sql/postgresql", "d1": "worker/migrations"}
+"""The folder of the flat SQL of each kind of database."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,10 @@ def versions_folder(project: Project) -> str:
     return f"{project.output}/migrations/versions"
 
 
-def sql_paths(project: Project, revision: Revision) -> tuple[str, str, str]:
-    """Return the paths of a revision's flat SQL: for SQLite, for PostgreSQL and for D1."""
-    sqlite, postgresql, d1 = (f"{project.output}/{folder}/{revision.sql_name}" for folder in _FLAT_SQL)
-    return sqlite, postgresql, d1
+def sql_paths(project: Project, revision: Revision) -> dict[str, str]:
+    """Return the paths of a revision's flat SQL, by "sqlite", "postgresql", and "d1" if there is a Worker."""
+    folders = {kind: folder for kind, folder in _FLAT_SQL.items() if kind != "d1" or project.worker}
+    return {kind: f"{project.output}/{folder}/{revision.sql_name}" for kind, folder in folders.items()}
 
 
 def appended_paths(project: Project) -> list[str]:
@@ -116,7 +117,7 @@ def appended_paths(project: Project) -> list[str]:
     output = project.root / project.output
     versions = (project.root / versions_folder(project)).glob("server_jobs_*.py")
     found: list[Path] = [path for path in versions if is_revision(path.name)]
-    for folder in _FLAT_SQL:
+    for folder in _FLAT_SQL.values():
         found += (output / folder).glob("[0-9][0-9][0-9][0-9]_*.sql")
     return sorted(path.relative_to(project.root).as_posix() for path in found)
 

@@ -59,7 +59,9 @@ def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> 
     if len(tips) != 1 or fingerprint != tips[0].leads_to:
         return []
     paths = [
-        path for one in history for path in (f"{versions_folder(project)}/{one.file_name}", *sql_paths(project, one))
+        path
+        for one in history
+        for path in (f"{versions_folder(project)}/{one.file_name}", *sql_paths(project, one).values())
     ]
     if sorted(paths) != appended_paths(project):
         return []
@@ -93,7 +95,7 @@ def _unchanged(project: Project, history: Sequence[Revision], manifest: Manifest
             yield KeptFile(path, digest, Ownership.APPENDED)
         else:
             is_same = False
-        for path in sql_paths(project, revision) if is_same else ():
+        for path in sql_paths(project, revision).values() if is_same else ():
             content = read_file(project.root / path)
             if content is not None and (digest := hash_content(content)) in hashes.get(path, ()):
                 yield KeptFile(path, digest, Ownership.APPENDED)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import keyword
+import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import JsonValue
+from server_jobs.contract.values import path_of
 
 from ..ir.spec import JobSpec
 from ..python.code import (
@@ -32,6 +34,7 @@ from ..python.code import (
     tuple_of,
 )
 from ..python.code_check import IMPORTABLE, IMPORTS, check_code
+from ..python.custom_types import NO_CUSTOM_TYPES, CustomTypes
 from ..read.keywords import Schema
 from ..sql import properties_of
 from .model_plan import Checked, ClassPlan, Generic, Limited, ModelPlan, Named, PropertyPlan, Type, Union, plan_models
@@ -55,28 +58,31 @@ def render_models(job: JobSpec) -> str:
     return text
 
 
-def render_all_models(jobs: Sequence[JobSpec], types: PropertyTypes | None = None) -> list[str]:
+def render_all_models(
+    jobs: Sequence[JobSpec], types: PropertyTypes | None = None, custom: CustomTypes = NO_CUSTOM_TYPES
+) -> list[str]:
     """Like `render_models`, but return the modules of many jobs, with one call of the code generator.
 
-    `types` may have answers of earlier runs.
+    `types` may have answers of earlier runs. `custom` are the custom types of the project.
     """
     types = types or PropertyTypes()
-    plans = [plan_models(job, {*IMPORTABLE, DEFINITIONS}) for job in jobs]
+    plans = [plan_models(job, {*IMPORTABLE, DEFINITIONS}, custom) for job in jobs]
     types.ask(plans)
-    texts = [_Module(job, plan, types.of(plan)).text() for job, plan in zip(jobs, plans, strict=True)]
+    texts = [_Module(job, plan, types.of(plan), custom).text() for job, plan in zip(jobs, plans, strict=True)]
     for text in texts:
-        check_code(text)
+        check_code(text, custom.imports)
     return texts
 
 
 class _Module:
-    def __init__(self, job: JobSpec, plan: ModelPlan, types: Types) -> None:
+    def __init__(self, job: JobSpec, plan: ModelPlan, types: Types, custom: CustomTypes) -> None:
         self._job = job
+        self._importable = {**IMPORTS, **custom.imports}
         self._plan = plan
         self._types = types
         self._uses: set[str] = set()
         self._texts = TypeText(plan, self._uses)
-        self._defaults = DefaultValue(plan, self._uses)
+        self._defaults = DefaultValue(plan, self._uses, custom)
         self._hidden = _HiddenValues(plan, types).of(job.options.redact)
 
     def text(self) -> str:
@@ -93,9 +99,9 @@ class _Module:
     def _imports(self) -> Iterator[Code]:
         """Yield blocks of imports in the order of the linter, the standard library first."""
         yield import_names("__future__", ["annotations"])
-        lines = {module: sorted(names & self._uses) for module, names in IMPORTS.items()}
+        lines = {module: sorted(names & self._uses) for module, names in self._importable.items()}
         used = {module: import_names(module, names) for module, names in lines.items() if names}
-        others = ("pydantic", *(module for module in IMPORTS if module.startswith("server_jobs.")))
+        others = [module for module in used if module.partition(".")[0] not in sys.stdlib_module_names]
         for block in (sorted(used.keys() - set(others)), [module for module in others if module in used]):
             if block:
                 yield Code("\n".join(used[module] for module in sorted(block)))
@@ -289,8 +295,7 @@ class _HiddenValues:
     def of(self, pointers: Iterable[str]) -> Mapping[str, set[str]]:
         """Return the names to mask by class token: attributes by Python name, additional properties by JSON name."""
         for pointer in pointers:
-            keys = [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
-            self._hide(self.plan.classes[self.plan.params], keys)
+            self._hide(self.plan.classes[self.plan.params], path_of(pointer))
         return self.names
 
     def _hide(self, plan: ClassPlan, keys: Sequence[str]) -> None:

@@ -27,6 +27,7 @@ from ..ir.typed_form import (
     without_annotations,
 )
 from ..ir.typed_schema import TypedSchemas
+from ..python.custom_types import NO_CUSTOM_TYPES, CustomTypes
 from ..python.names import ClassNames, pascal_case, python_names
 from ..read.keywords import ANNOTATIONS, Schema, types_of
 
@@ -93,7 +94,16 @@ class Checked:
     schema: str
 
 
-Type = Named | Generic | Union | Choice | Limited | Checked
+@dataclass(frozen=True, slots=True)
+class Custom:
+    """A class of the application, for a format. `values` are the texts that the schema lists, if it does."""
+
+    name: str
+    format: str
+    values: tuple[str, ...] = ()
+
+
+Type = Named | Generic | Union | Choice | Limited | Checked | Custom
 
 
 def members_of(one: Type) -> tuple[Type, ...]:
@@ -105,12 +115,14 @@ def members_of(one: Type) -> tuple[Type, ...]:
 class PartPlan:
     """A part of a type: the question about it, its limits, and its checks.
 
-    `limits` are arguments of `Field`. `checks` is the JSON text of a schema to check values against.
+    `limits` are arguments of `Field`. `checks` is the JSON text of a schema to check values against. A `custom` type
+    needs no question.
     """
 
     question: JsonValue
     limits: tuple[tuple[str, Scalar], ...] = ()
     checks: str | None = None
+    custom: Custom | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +192,11 @@ class ModelPlan:
         return schema
 
 
-def plan_models(job: JobSpec, taken: Iterable[str]) -> ModelPlan:
-    """Plan the classes of a job, and use none of the `taken` names."""
+def plan_models(job: JobSpec, taken: Iterable[str], custom: CustomTypes = NO_CUSTOM_TYPES) -> ModelPlan:
+    """Plan the classes of a job, and use none of the `taken` names, nor one of a custom type."""
     stated = {**definitions_of(job.params), **definitions_of(job.result)}
     typed = TypedSchemas(stated)
-    planner = _Planner(typed.definitions, stated, ClassNames(taken))
+    planner = _Planner(typed.definitions, stated, ClassNames({*taken, *custom.names}), custom)
     # Reserve both names before a definition can take them.
     suffix = f"V{job.options.version}" if job.is_earlier else ""
     params_name, result_name = (
@@ -201,6 +213,7 @@ class _Planner:
     definitions: Mapping[str, JsonValue]
     stated: Mapping[str, JsonValue]
     names: ClassNames
+    custom: CustomTypes
     tokens: dict[int, str] = field(default_factory=dict[int, str])
     done: list[ClassPlan] = field(default_factory=list[ClassPlan])
     parts: dict[str, PartPlan] = field(default_factory=dict[str, PartPlan])
@@ -258,6 +271,9 @@ class _Planner:
             return schema
         rest = rest_of(schema)
         question = self._question_of_types(schema, wanted, parent)
+        is_text = types_of(schema) == ("string",)
+        if is_text and isinstance(rest, dict) and (one := self._custom_of(schema, rest)) is not None:
+            return self._part(PartPlan(True, checks=self._text(rest), custom=one))
         if rest is True or (is_class(schema) and types_of(schema) == ("object",)):
             return question
         return self._part(PartPlan(question, checks=self._text(rest)))
@@ -291,7 +307,7 @@ class _Planner:
         known = self.tokens.get(id(schema))
         return known or self.plan_class(schema, self.names.take(wanted, f"{parent}{wanted or 'Part'}"))
 
-    def _part(self, part: PartPlan) -> JsonValue:
+    def _part(self, part: PartPlan) -> dict[str, JsonValue]:
         token = f"k{len(self.parts) + 1}"
         self.parts[token] = part
         return _named(token)
@@ -313,9 +329,18 @@ class _Planner:
         limits = tuple(_limits(kind, schema))
         return self._part(PartPlan(question, limits)) if limits else question
 
+    def _custom_of(self, schema: Schema, rest: Schema | None = None) -> Custom | None:
+        """Return the custom type of the texts of a schema."""
+        name = str(schema.get("format"))
+        values = rest.get("enum") if rest else None
+        texts = tuple(map(str, values)) if isinstance(values, list) else ()
+        return Custom(self.custom.class_of[name], name, texts) if name in self.custom.class_of else None
+
     def _question_without_limits(self, kind: str, schema: Schema, wanted: str, parent: str) -> dict[str, JsonValue]:
         match kind:
-            case "string" if (name := schema.get("format")) is not None:
+            case "string" if (one := self._custom_of(schema)) is not None:
+                return self._part(PartPlan(True, custom=one))
+            case "string" if (name := schema.get("format")) in FORMAT_TYPES:
                 return _named(FORMAT_TYPES[str(name)])
             case "object":
                 values = schema.get("additionalProperties", True)

@@ -195,6 +195,8 @@ class PropertyTypes:
         match one:
             case Named(name) if name in parts:
                 part = parts[name]
+                if part.custom is not None:
+                    return part.custom if part.checks is None else Checked(part.custom, part.checks)
                 inner = self._completed(self._type(part.question), parts)
                 limited = Limited(inner, part.limits) if part.limits else inner
                 return limited if part.checks is None else Checked(limited, part.checks)
@@ -209,7 +211,7 @@ class PropertyTypes:
 def _questions(plan: ModelPlan) -> Iterator[JsonValue]:
     for _, one in _places(plan):
         yield one.question
-        yield from (part.question for part in one.parts.values())
+        yield from (part.question for part in one.parts.values() if part.custom is None)
 
 
 def _places(plan: ModelPlan) -> Iterator[tuple[tuple[str, str], TypePlan]]:

@@ -10,12 +10,27 @@ from pydantic import JsonValue
 from server_jobs.contract.canonical_text import read_date_time, read_ipv6, read_uuid
 from server_jobs.contract.schemas.json_equality import whole
 
+from ..ir.typed_form import rest_of
 from ..lint.meaning_lint import Fitting
 from ..python.code import Alternatives, Code, Expression, Group, Text, call, lay_out, literal, tuple_of
+from ..python.custom_types import CustomTypes
 from ..read.document import Document
 from ..read.keywords import Schema, types_of
 from ..read.library import Library, Location
-from .model_plan import Checked, Choice, ClassPlan, Generic, Limited, ModelPlan, Named, Scalar, Type, Union, members_of
+from .model_plan import (
+    Checked,
+    Choice,
+    ClassPlan,
+    Custom,
+    Generic,
+    Limited,
+    ModelPlan,
+    Named,
+    Scalar,
+    Type,
+    Union,
+    members_of,
+)
 
 _PARSERS: Mapping[str, tuple[str, str]] = {
     "date": ("date.fromisoformat", "date.fromisoformat"),
@@ -79,6 +94,7 @@ class DefaultValue:
 
     plan: ModelPlan
     uses: set[str]
+    custom: CustomTypes
     fitting: Fitting = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +153,9 @@ class DefaultValue:
 
     def _text(self, schema: Schema, value: str) -> Expression:
         name = str(schema.get("format"))
+        if name in self.custom.class_of:
+            self.uses.add(self.custom.class_of[name])
+            return call(self.custom.class_of[name], literal(value))
         if name not in _PARSERS:
             return Text(value)
         keeps_its_own = hasattr(_READ.get(name, str)(value), "text")
@@ -184,6 +203,9 @@ class TypeText:
         if tag := self._tag(inner):
             arguments["discriminator"] = literal(tag)
         metadata: list[Expression] = []
+        if isinstance(inner, Custom):
+            values = [tuple_of([Text(value) for value in inner.values])] if inner.values else []
+            metadata.append(call(self.used("CustomType"), Code(inner.name), Text(inner.format), *values))
         if isinstance(inner, Choice) and any(isinstance(value, int) for value in inner.values):
             metadata.append(call(self.used("Exact")))
         if arguments:
@@ -223,6 +245,8 @@ class TypeText:
                 return self._generic(name, map(self.in_document, arguments))
             case Named(name) if name in self.plan.classes:
                 return Code(f"{self.plan.classes[name].name}Dict")
+            case Custom():
+                return Code("str")
             case Named(name) if name == _ANYTHING:
                 return Code(self.used("JsonValue"))
             case Named(name):
@@ -244,7 +268,7 @@ class TypeText:
                 return any(map(self.is_nullable, members))
             case Choice(values):
                 return None in values
-            case Generic():
+            case Generic() | Custom():
                 return False
             case Named(name):
                 return name in ("None", _ANYTHING)
@@ -260,6 +284,8 @@ class TypeText:
         match one:
             case Limited() | Checked():
                 return self.in_model(one)
+            case Custom(name):
+                return Code(self.used(name))
             case Choice(values):
                 return self._generic("Literal", map(_plain_value, values))
             case Union(members):
@@ -306,6 +332,8 @@ def _has_booleans(one: Type) -> bool:
             return any(map(_has_booleans, parts))
         case Choice(values):
             return any(isinstance(value, bool) for value in values)
+        case Custom():
+            return False
         case Named(name):
             return name == "bool"
 
@@ -315,10 +343,12 @@ def _argument(value: Scalar) -> Expression:
 
 
 def _tags(plan: ClassPlan, plans: ModelPlan) -> Iterable[tuple[str, frozenset[str]]]:
-    """Yield the required properties with an `enum` of texts, and these texts."""
+    """Yield the required properties whose whole schema is an `enum` of texts, and these texts."""
     for item in plan.properties:
         schema = plans.target(item.schema)
-        values = schema.get("enum") if isinstance(schema, dict) else None
+        # Pydantic allows no validator, such as `Checked`, at the property that distinguishes classes.
+        is_whole = rest_of(item.schema) is True and rest_of(schema) is True
+        values = schema.get("enum") if is_whole and isinstance(schema, dict) else None
         if isinstance(values, list) and values and item.is_required and all(isinstance(value, str) for value in values):
             yield item.python_name, frozenset(str(value) for value in values)
 

@@ -19,6 +19,7 @@ IMPORTS: Mapping[str, frozenset[str]] = {
     "uuid": frozenset({"UUID"}),
     "pydantic": frozenset({"Field", "JsonValue"}),
     "server_jobs.contract.checked": frozenset({"Checked", "CheckedModel"}),
+    "server_jobs.contract.custom_types": frozenset({"CustomType"}),
     "server_jobs.contract.formats": frozenset(
         {
             *("Byte", "Date", "DateTime", "Duration", "Email", "Hostname", "IdnEmail", "IdnHostname", "Ipv4", "Ipv6"),
@@ -37,6 +38,8 @@ IMPORTS: Mapping[str, frozenset[str]] = {
 }
 """Every name that generated models may import, by module."""
 
+_NO_TYPES: Mapping[str, frozenset[str]] = {}
+
 IMPORTABLE = frozenset[str]().union(*IMPORTS.values())
 
 _FIELD_ARGUMENTS = frozenset(
@@ -54,14 +57,14 @@ class GeneratedCodeError(ServerJobsError):
     """The generator was about to write code of an unknown shape."""
 
 
-def check_code(text: str) -> None:
-    """Raise `GeneratedCodeError` unless a module consists of plain models."""
+def check_code(text: str, custom: Mapping[str, frozenset[str]] = _NO_TYPES) -> None:
+    """Raise `GeneratedCodeError` unless a module consists of plain models. `custom` has more names by module."""
     try:
         module = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError) as error:
         raise GeneratedCodeError(f"generated models cannot be parsed: {error}") from error
     classes = {node.name for node in module.body if isinstance(node, ast.ClassDef)}
-    checker = _Checker(classes | {name for node in module.body for name in _assigned(node)})
+    checker = _Checker(classes | {name for node in module.body for name in _assigned(node)}, custom)
     for node in module.body:
         if not checker.is_statement(node):
             raise GeneratedCodeError(f"line {node.lineno} of generated models has an unknown shape of code")
@@ -73,14 +76,16 @@ def _assigned(node: ast.stmt) -> list[str]:
 
 
 class _Checker:
-    def __init__(self, classes: set[str]) -> None:
+    def __init__(self, classes: set[str], custom: Mapping[str, frozenset[str]]) -> None:
         self._classes = classes
-        self._types = classes | _BUILTIN_TYPES | IMPORTABLE
+        self._imports = {**IMPORTS, **custom}
+        self._custom = frozenset[str]().union(*custom.values())
+        self._types = classes | _BUILTIN_TYPES | IMPORTABLE | self._custom
 
     def is_statement(self, node: ast.stmt) -> bool:
         match node:
             case ast.ImportFrom(module=module, names=names, level=0):
-                allowed = IMPORTS.get(module or "", frozenset[str]())
+                allowed = self._imports.get(module or "", frozenset[str]())
                 return all(alias.name in allowed and alias.asname is None for alias in names)
             case ast.ClassDef(
                 bases=[ast.Name("JobModel" | "JobUnion" | "CheckedModel" | "TypedDict" as base)],
@@ -88,7 +93,7 @@ class _Checker:
                 keywords=keywords,
             ):
                 extras = all(self._is_setting(keyword, base) for keyword in keywords)
-                hides = base != "TypedDict" and any(map(_hides_a_name, node.body))
+                hides = base != "TypedDict" and any(map(self._hides_a_name, node.body))
                 return extras and not hides and node.name not in IMPORTABLE and all(map(self._is_member, node.body))
             case ast.Assign(targets=[ast.Name("DEFINITIONS")], value=value):
                 return _is_string(value)
@@ -139,7 +144,7 @@ class _Checker:
             case ast.Subscript(value=ast.Name("Literal"), slice=values):
                 return all(map(_is_plain, _elements(values)))
             case ast.Subscript(value=ast.Name("Annotated"), slice=ast.Tuple(elts=[inner, *metadata])):
-                return self._is_type(inner) and all(map(_is_metadata, metadata))
+                return self._is_type(inner) and all(map(self._is_metadata, metadata))
             case ast.Subscript(value=ast.Name(name), slice=arguments):
                 return name in self._types and all(map(self._is_type, _elements(arguments)))
             case _:
@@ -166,25 +171,27 @@ class _Checker:
                 reads = name in self._classes and method == "model_validate_json"
                 return _is_string(text) and (reads or (name in _DATES and method == "fromisoformat"))
             case ast.Call(func=ast.Name(name), args=[text], keywords=[]):
-                return name in _PARSERS and _is_string(text)
+                return name in _PARSERS | self._custom and _is_string(text)
             case _:
                 return _is_plain(node)
 
-
-def _hides_a_name(node: ast.stmt) -> bool:
-    return isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in USED_IN_CLASSES
-
-
-def _is_metadata(node: ast.expr) -> bool:
-    match node:
-        case ast.Call(func=ast.Name("Exact" | "JsonInteger" | "JsonNumber" | "JsonTuple"), args=[], keywords=[]):
-            return True
-        case ast.Call(func=ast.Name("Checked"), args=[schema, *shared], keywords=[]):
-            return _is_string(schema) and len(shared) <= 1 and all(map(_is_definitions, shared))
-        case ast.Call(func=ast.Name("Field"), args=[], keywords=keywords):
-            return all(keyword.arg in _FIELD_ARGUMENTS and _is_plain(keyword.value) for keyword in keywords)
-        case _:
+    def _hides_a_name(self, node: ast.stmt) -> bool:
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             return False
+        return node.target.id in USED_IN_CLASSES | self._custom
+
+    def _is_metadata(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Name("Exact" | "JsonInteger" | "JsonNumber" | "JsonTuple"), args=[], keywords=[]):
+                return True
+            case ast.Call(func=ast.Name("Checked"), args=[schema, *shared], keywords=[]):
+                return _is_string(schema) and len(shared) <= 1 and all(map(_is_definitions, shared))
+            case ast.Call(func=ast.Name("CustomType"), args=[ast.Name(name), word, *values], keywords=[]):
+                return name in self._custom and _is_string(word) and all(map(_is_strings, values))
+            case ast.Call(func=ast.Name("Field"), args=[], keywords=keywords):
+                return all(keyword.arg in _FIELD_ARGUMENTS and _is_plain(keyword.value) for keyword in keywords)
+            case _:
+                return False
 
 
 def _is_definitions(node: ast.expr) -> bool:
@@ -201,6 +208,10 @@ def _is_text(node: ast.stmt) -> bool:
 
 def _is_string(node: ast.expr | None) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
+
+
+def _is_strings(node: ast.expr) -> bool:
+    return isinstance(node, ast.Tuple) and all(map(_is_string, node.elts))
 
 
 def _is_plain(node: ast.expr) -> bool:

@@ -25,9 +25,9 @@ _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers", "jobs", "models", "registry"})
 _TAKEN_CLASS_NAMES = frozenset(
     {
-        *("Backoff", "EarlierVersion", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions", "JobRegistry"),
-        *("Callable", "ConcurrencyLimit", "FakeJob", "JobSchemas", "Misfire", "NoneType", "OptionalParamsJob"),
-        *("RateLimit", "Retention", "RetiredJob"),
+        *("AlarmClock", "Backoff", "EarlierVersion", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions"),
+        *("Callable", "ConcurrencyLimit", "ContainerResources", "FakeJob", "JobSchemas", "Misfire", "NoneType"),
+        *("JobRegistry", "OptionalParamsJob", "RateLimit", "Retention", "RetiredJob"),
         *("RetryPolicy", "RunIn", "Schedule", "SearchStrategy", "UpcastNotImplementedError"),
     }
 )
@@ -135,11 +135,35 @@ _SIGNS = {
 def python_names(properties: Mapping[str, object]) -> dict[str, str]:
     """Return the attributes of an object's properties by their JSON names; properties without one are absent.
 
-    Each has its `property_name`, or the `x-python-name` of its schema. Of several with the same name, those with a sign
-    spell it out: `+1` is `plus_1`, and `_name` beside `name` is `name_`.
+    Each has the name of `stated_names`. If several have the same name, the property with this name in JSON keeps it, or
+    the first one. The others get a number.
 
     >>> python_names({"name": True, "_name": True, "$name": True})
     {'name': 'name', '_name': 'name_', '$name': 'dollar_name'}
+    >>> python_names({"Type": True, "type": True})
+    {'Type': 'type_2', 'type': 'type'}
+    """
+    wanted = stated_names(properties)
+    used = {folded(name) for name in wanted.values()}
+    if len(used) == len(wanted):
+        return wanted
+    owners: dict[str, str] = {}
+    for name in sorted(wanted, key=lambda name: (_override(properties[name]) is None, name != wanted[name])):
+        owners.setdefault(folded(wanted[name]), name)
+    names: dict[str, str] = {}
+    for name, found in wanted.items():
+        numbered = (f"{found}_{number}" for number in count(2))
+        is_owner = owners[folded(found)] == name
+        names[name] = found if is_owner else next(one for one in numbered if folded(one) not in used)
+        used.add(folded(names[name]))
+    return names
+
+
+def stated_names(properties: Mapping[str, object]) -> dict[str, str]:
+    """Return the attributes of an object's properties, where two properties may have the same one.
+
+    Each has its `property_name`, or the `x-python-name` of its schema. Of several with the same name, those with a sign
+    spell it out: `+1` is `plus_1`, and `_name` beside `name` is `name_`.
     """
     stated = {name: _override(schema) or property_name(name) for name, schema in properties.items()}
     counts = Counter(folded(found) for found in stated.values() if found is not None)

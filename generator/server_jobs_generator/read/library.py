@@ -17,7 +17,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from pydantic import JsonValue
-from server_jobs.contract.values import pointer_to
+from server_jobs.contract.values import path_of, pointer_to
 
 from ..files.generated_file import content_of
 from ..problems.problem import SpecProblem, Suggestions, listed, shown
@@ -246,7 +246,7 @@ class Library:
         if fragment and not fragment.startswith("/"):
             raise UnresolvedReferenceError(f"leads to no schema: none in {file} has the $anchor {shown(fragment)}")
         document = self.documents[file]
-        keys = [token.replace("~1", "/").replace("~0", "~") for token in fragment.split("/")[1:]]
+        keys = path_of(fragment)
         pointer, length = self._moved(file, keys)
         keys = keys[length:]
         value = self.value_at(Location(file, pointer))

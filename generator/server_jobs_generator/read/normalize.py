@@ -10,7 +10,7 @@ from itertools import islice
 from urllib.parse import quote, unquote, urljoin
 
 from pydantic import JsonValue
-from server_jobs.contract.values import at_pointer, pointer_to
+from server_jobs.contract.values import at_pointer, path_of, pointer_to
 
 from ..problems.problem import SpecProblem, shown
 from ..problems.rules import NAME_TAKEN
@@ -127,7 +127,7 @@ def _walked(value: JsonValue, base: Pointer, tokens: Sequence[str]) -> Pointer |
 
 
 def _tokens(fragment: str) -> list[str]:
-    return [token.replace("~1", "/").replace("~0", "~") for token in unquote(fragment).split("/")[1:]]
+    return path_of(unquote(fragment))
 
 
 def _part_meant(one: _Schema, reference: str, document: Document) -> str | None:
@@ -183,10 +183,14 @@ class _Meant:
 
 @dataclass(slots=True)
 class _Resources:
-    """`ids` has the schemas by their URIs, `anchors` by URIs with a name after the `#`."""
+    """`ids` has the schemas by their URIs, `anchors` by URIs with a name after the `#`.
+
+    `used` are the URIs that references led to.
+    """
 
     ids: dict[str, dict[str, list[Pointer]]] = field(default_factory=dict[str, dict[str, list[Pointer]]])
     anchors: dict[str, dict[str, list[Pointer]]] = field(default_factory=dict[str, dict[str, list[Pointer]]])
+    used: set[str] = field(default_factory=set[str])
 
     def add(self, one: _Schema) -> None:
         """Record the names of a schema."""
@@ -203,7 +207,9 @@ class _Resources:
         is_pointer = not fragment or fragment.startswith("/")
         if target == _ROOT + quote(one.file) and is_pointer:
             return _Meant()
-        found = self.ids.get(target, {}) if is_pointer else self.anchors.get(f"{target}#{fragment}", {})
+        name = target if is_pointer else f"{target}#{fragment}"
+        found = (self.ids if is_pointer else self.anchors).get(name, {})
+        self.used.add(name)
         # Each job of a file with several has a copy of its definitions.
         whole = {file: places for file, places in found.items() if file == file_of(file) or file_of(file) not in found}
         # Prefer the schema in the same file. Two schemas with one name in one file are reported separately.
@@ -211,10 +217,14 @@ class _Resources:
         return _Meant(own, fragment if is_pointer else "")
 
     def problems(self, documents: Mapping[str, Document]) -> Iterator[SpecProblem]:
-        """Yield duplicate names in one file, each at the later schema, up to a limit for each file."""
+        """Yield duplicate names in one file, each at the later schema, up to a limit for each file.
+
+        Public schemas repeat names that no reference uses, which harms nobody.
+        """
         twice: dict[str, dict[tuple[str, tuple[Pointer, ...]], None]] = {}
         for keyword, known in (("$id", self.ids), ("$anchor", self.anchors)):
-            for file, pointers in (each for found in known.values() for each in found.items()):
+            used = (found for name, found in known.items() if name in self.used)
+            for file, pointers in (each for found in used for each in found.items()):
                 if len(pointers) > 1:
                     twice.setdefault(file, {})[keyword, tuple(pointers)] = None
         for file, names in twice.items():

@@ -13,7 +13,16 @@ from datetime import timedelta
 from typing import Any
 
 from server_jobs.contract.values import pointer_to
-from server_jobs.domain.options import ConcurrencyLimit, JobOptions, Misfire, RateLimit, Retention, RunIn, Schedule
+from server_jobs.domain.options import (
+    ConcurrencyLimit,
+    ContainerResources,
+    JobOptions,
+    Misfire,
+    RateLimit,
+    Retention,
+    RunIn,
+    Schedule,
+)
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.project import Project
 
@@ -46,9 +55,11 @@ from ..sql import ColumnType, identifier, view_name
 _RUNTIME = (
     "Backoff",
     "ConcurrencyLimit",
+    "ContainerResources",
     "IndexedColumn",
     "JobOptions",
     "Misfire",
+    "OnConflict",
     "RateLimit",
     "Retention",
     "RetryPolicy",
@@ -328,6 +339,10 @@ def _strings(values: Sequence[str]) -> Expression:
     return tuple_of([Text(value) for value in values])
 
 
+def _texts_by_name(values: Mapping[str, str]) -> Expression:
+    return Group("{", tuple((f"{literal(key)}: ", literal(value)) for key, value in values.items()), "}")
+
+
 def _duration(value: timedelta) -> Expression:
     """Return a duration in the largest unit with a whole number."""
     for unit in _UNITS:
@@ -341,7 +356,7 @@ def _names_in(body: str) -> set[str]:
     return {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
 
 
-_Value = ConcurrencyLimit | JobOptions | RateLimit | Retention | RetryPolicy | Schedule
+_Value = ConcurrencyLimit | ContainerResources | JobOptions | RateLimit | Retention | RetryPolicy | Schedule
 _Writers = Mapping[str, Callable[[Any], Expression]]
 """How to write each argument of a dataclass."""
 
@@ -359,11 +374,14 @@ _OPTIONS: _Writers = {
     "timeout": _duration,
     "expires_after": _duration,
     "run_in": _member,
+    "image": literal,
+    "resources": _call_of("ContainerResources", dict.fromkeys(("requests", "limits"), _texts_by_name)),
     "retry": _call_of("RetryPolicy", _RETRY),
     "unique_by": _strings,
     "on_conflict": _member,
     "concurrency": _call_of("ConcurrencyLimit", {"limit": Code, "by": _strings}),
     "rate": _call_of("RateLimit", {"limit": Code, "per": _duration, "by": _strings}),
+    "shard_by": literal,
     "retention": _call_of("Retention", dict.fromkeys(("completed", "failed", "cancelled"), _duration)),
     "redact": _strings,
     "retired": Code,
@@ -377,6 +395,7 @@ _schedule = _call_of(
         "misfire": _member,
         "misfire_limit": Code,
         "params": Text,
+        "shard": literal,
     },
 )
 

@@ -29,23 +29,32 @@ build/
 node_modules/
 python_modules/
 """
+_OF_D1, _AFTER_D1 = "  // One tick a minute", '  "observability"'
+"""The beginnings of the part of wrangler.jsonc that is about D1, and of the next part."""
 _ONCE = ("wrangler.jsonc", "pyproject.toml", "package.json")
 
 
 def worker_files(project: Project) -> list[File]:
-    """Return the files of the generator beside the Worker, and the files that the user owns once they are written."""
+    """Return the files of the generator beside the Worker, and the files that the user owns once they are written.
+
+    Return none if the project leaves the Worker out.
+    """
+    if not project.worker:
+        return []
     folders = tuple_of([literal(folder) for folder in _source_folders(project)])
     depth = len(PurePosixPath(_without_src(project.output)).parts)
     engine = engine_package(project.root, Path(f"{project.output}/worker"))
     source = engine.source and literal(engine.source)
+    entry = "worker_tenants_entry.py.txt" if project.has_tenants else "worker_entry.py.txt"
+    classes = ("Default", "JobsDirectory", "JobsTenant") if project.has_tenants else ("Default", "JobsAlarm")
     once = {
-        "wrangler.jsonc": plain_template("wrangler.jsonc"),
+        "wrangler.jsonc": wrangler_settings(has_tenants=project.has_tenants),
         "pyproject.toml": render("worker_pyproject.toml.jinja", engine=literal(engine.requirement), source=source),
         "package.json": plain_template("worker_package.json"),
     }
     return [
         File(f"{project.output}/worker/__init__.py", package_module("The Cloudflare Worker project.")),
-        File(f"{project.output}/worker/entry.py", f"{header()}\n\n{plain_template('worker_entry.py.txt')}"),
+        File(f"{project.output}/worker/entry.py", f"{header()}\n\n{plain_template(entry)}"),
         owned_file(
             project,
             "worker/bundle.py",
@@ -53,6 +62,8 @@ def worker_files(project: Project) -> list[File]:
             depth=Code(str(depth)),
             folders=lay_out(folders, 0, 10),
             package=name(project.output_package),
+            classes=Code(", ".join(f"{one} as {one}" for one in classes)),
+            has_tenants=project.has_tenants,
             version=literal(__version__),
             digest=literal(engine.digest),
         ),
@@ -62,9 +73,18 @@ def worker_files(project: Project) -> list[File]:
     ]
 
 
+def wrangler_settings(*, has_tenants: bool) -> str:
+    """Return wrangler.jsonc: with a D1 database, or with the objects of tenants instead."""
+    text = plain_template("wrangler.jsonc")
+    if not has_tenants:
+        return text
+    start, end = text.index(_OF_D1), text.index(_AFTER_D1)
+    return text[:start] + plain_template("wrangler_tenants.jsonc") + text[end:]
+
+
 def worker_once_paths(project: Project) -> list[str]:
-    """Return the files beside the Worker that belong to the user once they are written."""
-    return [f"{project.output}/worker/{path}" for path in _ONCE]
+    """Return the files beside the Worker, if there is one, that belong to the user once they are written."""
+    return [f"{project.output}/worker/{path}" for path in _ONCE] if project.worker else []
 
 
 def _source_folders(project: Project) -> list[str]:

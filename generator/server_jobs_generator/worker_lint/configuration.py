@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
@@ -14,7 +14,15 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue
 from server_jobs import __version__
-from server_jobs.databases.url import D1_BINDING, TURSO_TOKEN, TURSO_URL
+from server_jobs.databases.url import (
+    ALARM_BINDING,
+    ALARM_CLASS,
+    D1_BINDING,
+    DIRECTORY_BINDING,
+    TENANTS_BINDING,
+    TURSO_TOKEN,
+    TURSO_URL,
+)
 from server_jobs.project import Project
 from server_jobs.security.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
 
@@ -119,6 +127,8 @@ class Settings:
     dependencies: Sequence[str] | None = None
     sources: Sequence[str] = ()
     findings: Sequence[CodeFinding] = ()
+    has_tenants: bool = False
+    """Whether the project has one store per tenant."""
 
     def at(self, *keys: str) -> JsonValue:
         """Return the value there in wrangler.jsonc, None if there is none."""
@@ -153,7 +163,7 @@ def read_settings(project: Project) -> Settings:
         else:
             dependencies = names_in(value_at(content, "project", "dependencies"))
             sources = names_in(value_at(content, "tool", "uv", "sources"))
-    return Settings(worker, document, dependencies, sources, findings)
+    return Settings(worker, document, dependencies, sources, findings, project.has_tenants)
 
 
 def is_uploaded(path: str, project: Project, settings: Settings) -> bool:
@@ -275,12 +285,43 @@ def _options(settings: Settings) -> Iterator[CodeFinding]:
         (rules.WRANGLER_DATE, ("compatibility_date",), is_recent),
         (rules.WRANGLER_FLAG, ("compatibility_flags",), "python_workers" in flags),
         (rules.WRANGLER_CRON, ("triggers", "crons"), settings.at("triggers", "crons") == ["* * * * *"]),
-        (rules.WRANGLER_DATABASE, ("d1_databases",), jobs_database(settings) is not None or is_on_turso(settings)),
+        _store_need(settings),
+        (rules.WRANGLER_ALARM, ("durable_objects", "bindings"), settings.has_tenants or _has_alarm(settings)),
     )
     for rule, keys, is_met in needs:
         if not is_met:
             value = settings.at(*keys)
             yield settings.finding(rule, keys, f"{'.'.join(keys)} is {'missing' if value is None else shown(value)}")
+
+
+def _store_need(settings: Settings) -> tuple[Rule, tuple[str, ...], bool]:
+    if not settings.has_tenants:
+        has_database = jobs_database(settings) is not None or is_on_turso(settings)
+        return rules.WRANGLER_DATABASE, ("d1_databases",), has_database
+    listed = settings.at("durable_objects", "bindings")
+    bound = (
+        {str(one.get("name")) for one in listed if isinstance(one, dict)} if isinstance(listed, list) else set[str]()
+    )
+    rule = replace(
+        rules.WRANGLER_DATABASE,
+        why="each tenant has an object",
+        advice="delete wrangler.jsonc and run `server-jobs generate`",
+    )
+    return rule, ("durable_objects", "bindings"), bound >= {TENANTS_BINDING, DIRECTORY_BINDING}
+
+
+def _has_alarm(settings: Settings) -> bool:
+    """Return whether the object of the alarm is bound, and its class is made by a migration."""
+    bindings, migrations = settings.at("durable_objects", "bindings"), settings.at("migrations")
+    classes = [
+        name
+        for one in (migrations if isinstance(migrations, list) else [])
+        for name in names_in(value_at(one, "new_sqlite_classes"))
+    ]
+    return ALARM_CLASS in classes and any(
+        value_at(one, "name") == ALARM_BINDING and value_at(one, "class_name") == ALARM_CLASS
+        for one in (bindings if isinstance(bindings, list) else [])
+    )
 
 
 def _secrets(settings: Settings) -> Iterator[CodeFinding]:

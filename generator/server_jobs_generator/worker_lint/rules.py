@@ -67,6 +67,12 @@ WRANGLER_CRON = Rule("wrangler-cron", FAIL, "the Worker runs jobs at a tick a mi
 WRANGLER_DATABASE = Rule(
     "wrangler-database", FAIL, "the jobs are in D1, or in Turso", 'bind one as "DB", or set TURSO_DATABASE_URL'
 )
+WRANGLER_ALARM = Rule(
+    "wrangler-alarm",
+    WARN,
+    "delayed jobs start up to a minute late",
+    'bind "JOBS_ALARM" to the class "JobsAlarm", and name it under new_sqlite_classes of migrations',
+)
 WRANGLER_SECRET = Rule("wrangler-secret", FAIL, "the repository shows it", "use npx wrangler secret put instead")
 WORKER_PACKAGE = Rule("worker-package", FAIL, "the Worker imports it", 'add "server-jobs[dashboard]" there')
 WORKER_PIN = Rule(

@@ -4,7 +4,14 @@
 to change                                       open
 ==============================================  ==============
 the entry of a Worker: cron trigger, requests   `entry`
+its routes: tokens and settings                 `routes`
+the object that wakes it at exact times         `alarm`
+work after the answer of an invocation          `background`
 the database of a Worker                        `bindings`
+the entry of a Worker with tenants              `tenants`
+the object of a tenant: store, alarm, routes    `tenant_object`
+the list of tenants                             `tenant_directory`
+a tenant as a database of the command line      `pipeline`
 the query budget of an invocation               `query_budget`
 the log in Cloudflare's console                 `console`
 ==============================================  ==============
@@ -12,6 +19,15 @@ the log in Cloudflare's console                 `console`
 
 from __future__ import annotations
 
-from .entry import CloudflareWorkerBackend, CronHandler, WorkerRequest, create_cron_handler, database_of
+from .alarm import AlarmClock
+from .entry import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
+from .routes import WorkerRequest
 
-__all__ = ["CloudflareWorkerBackend", "CronHandler", "WorkerRequest", "create_cron_handler", "database_of"]
+__all__ = [
+    "AlarmClock",
+    "CloudflareWorkerBackend",
+    "CronHandler",
+    "WorkerRequest",
+    "create_cron_handler",
+    "database_of",
+]

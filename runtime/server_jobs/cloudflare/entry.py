@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ..databases.d1.database import D1Binding, D1Database
 from ..domain.interfaces import CountedDatabase, Database, Store
@@ -22,8 +20,10 @@ from ..engine.tick import Tick, tick
 from ..errors import DatabaseError, InvalidOptionError
 from ..registry import JobRegistry
 from ..security.key_secret import key_secret
-from ..security.variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from ..security.variables import KEY_SECRET_VARIABLE
 from ..stores.sql import SqlStore
+from .alarm import AlarmSetter, next_alarm
+from .background import keep_running
 from .bindings import database_of, text_in
 from .console import log_ended, log_started, log_to_console
 from .limits import (
@@ -36,43 +36,25 @@ from .limits import (
     queries_in,
 )
 from .query_budget import QueryBudget
+from .routes import WorkerRequest, WorkerRoutes
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.requests import Request
+    from starlette.routing import Route
 
-    from ..security.tokens import Tokens
+    from ..http.gate import TokensOf
+    from ..http.http_options import HttpOptions
 
 __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "database_of"]
 
 CRON_CONCURRENCY = 10
-HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
-ORIGINS_VARIABLE = "JOBS_ALLOWED_ORIGINS"
+NOTHING_DONE = Tick(expired=0, scheduled=0, completed=0, failed=0)
+_READS = ("GET", "HEAD", "OPTIONS")
 
 _logger = logging.getLogger("server_jobs")
 
 DatabaseSource = Store | Database | str | D1Binding | Callable[[Any], Store | Database | str | D1Binding]
-
-
-class RequestHeaders(Protocol):
-    """The headers of a request."""
-
-    def get(self, name: str, /) -> str | None: ...
-
-    def items(self) -> Iterable[tuple[str, str]]: ...
-
-
-class WorkerRequest(Protocol):
-    """The used part of a `workers.Request`."""
-
-    @property
-    def method(self) -> str: ...
-
-    @property
-    def url(self) -> str: ...
-
-    @property
-    def headers(self) -> RequestHeaders: ...
 
 
 class CloudflareWorkerBackend(Backend):
@@ -107,6 +89,10 @@ class CloudflareWorkerBackend(Backend):
         """Whether this backend opened its database from a URL."""
         self._budget: QueryBudget | None = None
         """None if nothing counts the queries."""
+        self.started = asyncio.Event()
+        """Set when an attempt has started."""
+        self.is_followed_by_tick = False
+        """Whether another backend of this invocation runs a tick after this one."""
         if isinstance(self.store, SqlStore) and isinstance(self.store.database, CountedDatabase):
             self._budget = QueryBudget(
                 max_queries, max_concurrency, self.store.database, lambda: len(self.runner.attempts())
@@ -115,6 +101,11 @@ class CloudflareWorkerBackend(Backend):
     def allowance(self) -> int | None:
         """Return how many jobs may start on the remaining queries; None if nothing counts them."""
         return None if self._budget is None else self._budget.most_to_claim()
+
+    @property
+    def has_queries(self) -> bool:
+        """Whether one more query may be made after all jobs have ended."""
+        return self._budget is None or not self._budget.is_used_up
 
     async def _run(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         if self._budget is None:
@@ -127,6 +118,7 @@ class CloudflareWorkerBackend(Backend):
 
     async def _run_logged(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         log_started(attempt.claim)
+        self.started.set()
         began = self.clock.monotonic()
         outcome, error = await super()._run(attempt)
         log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
@@ -145,10 +137,14 @@ class CloudflareWorkerBackend(Backend):
 class CronHandler:
     """The handler behind the entry of a Worker. `create_cron_handler` makes it."""
 
+    prefix = "/_jobs"
+    """The place of the routes."""
+
     def __init__(self, make_backend: Callable[[object], CloudflareWorkerBackend], budget: timedelta) -> None:
         self._make_backend = make_backend
         self._budget = budget
-        self._routes = cache(self._make_routes)
+        self._routes = WorkerRoutes(self._application, budget)
+        self._alarm = AlarmSetter()
 
     async def scheduled(self, controller: object, env: object, ctx: object) -> Tick:
         """Run one cron invocation. `controller` and `ctx` come from Cloudflare; only `env` is used.
@@ -156,8 +152,38 @@ class CronHandler:
         Raises the first error at the end, so that Cloudflare shows the invocation as failed.
         """
         del controller, ctx
+        done: Tick | None = None
         async with self._backend(env) as backend:
-            return await backend.handle_cron(budget=self._budget)
+            try:
+                done = await backend.handle_cron(budget=self._budget)
+                return done
+            finally:
+                await self._alarm.plan(backend, env, done, is_sure=False)  # the object may be lost
+
+    async def ring(self, env: object, started: asyncio.Event) -> float | None:
+        """Run one tick for the alarm, and return the time of the next one. Sets `started` when a job runs.
+
+        The time is in milliseconds since the epoch; None if nothing is stored that needs an alarm.
+        """
+        async with self._backend(env) as backend:
+            backend.started = started
+            done = await backend.handle_cron(budget=self._budget)
+            return await next_alarm(backend, done)
+
+    async def next_alarm(self, env: object) -> float | None:
+        """Return the time of the next alarm while a tick runs, which starts the jobs that are due now."""
+        async with self._backend(env) as backend:
+            return await next_alarm(backend, NOTHING_DONE)
+
+    @asynccontextmanager
+    async def connect(self, env: object) -> AsyncIterator[CloudflareWorkerBackend]:
+        """Bind the jobs to this Worker's database for code outside of the routes, and set the alarm at the end."""
+        async with self._backend(env) as backend:
+            await backend.initialize()
+            try:
+                yield backend
+            finally:
+                await self._alarm.plan(backend, env)
 
     async def fetch(self, request: WorkerRequest, env: object, ctx: object) -> object:
         """Answer one HTTP request with a JavaScript `Response`. Every request gets 404 unless `JOBS_TOKEN` is set.
@@ -165,55 +191,58 @@ class CronHandler:
         The variables `JOBS_ALLOWED_HOSTS` and `JOBS_ALLOWED_ORIGINS` set these options of `HttpOptions`, separated by
         commas. A job enqueued by a request runs right after the response.
         """
-        asgi = importlib.import_module("asgi")  # part of the Workers SDK
-        routes = self._routes(_listed_in(env, HOSTS_VARIABLE), _listed_in(env, ORIGINS_VARIABLE))
-        return await asgi.fetch(routes, _bounded(request), env, ctx)
+        return await self._routes.fetch(request, env, ctx)
 
     @property
     def app(self) -> Starlette:
         """The routes without variables for hosts and origins."""
-        return self._routes((), ())
+        return self._routes.app
 
-    def _make_routes(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> Starlette:
-        """Return the routes. Backend and tokens come from the environment of each request."""
+    def _application(self, options: HttpOptions, tokens: TokensOf) -> Starlette:
+        """Return the routes. The backend comes from the environment of each request."""
         from ..http.app import application, under_prefix  # an extra that a cron trigger does not need
-        from ..http.http_options import HttpOptions
 
-        try:
-            options = HttpOptions(
-                allowed_hosts=hosts or None,
-                allowed_origins=origins,
-                trigger_budget=self._budget,
-                longest_stream=TICK_BUDGET,
-                needs_length=True,
-            )
-        except InvalidOptionError as error:
-            return under_prefix(application(self._open, partial(_no_tokens, error), HttpOptions()))
-        return under_prefix(application(self._open, _tokens, options, self._run_at_once, follows_changes=False))
+        app = application(
+            self._open,
+            tokens,
+            options,
+            self._run_at_once,
+            follows_changes=False,
+            further_routes=self.further_routes(),
+        )
+        return under_prefix(app, self.prefix)
+
+    def further_routes(self) -> Sequence[Route]:
+        """Return the further routes of this host."""
+        return ()
 
     @asynccontextmanager
     async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:
         async with self._backend(scope["env"]) as backend:
             await backend.initialize()
             yield backend
+            if scope["method"] not in _READS and not backend.is_followed_by_tick:
+                await self._alarm.plan(backend, scope["env"])
 
     def _run_at_once(self, request: Request) -> None:
         """Run due jobs after the response, in another backend, because the current one gets closed."""
-        run = asyncio.ensure_future(self._tick(request))
-        # JavaScript keeps the proxy longer than the call, so destroy it at the end of the work.
-        promise = importlib.import_module("pyodide.ffi").create_proxy(run)
-        run.add_done_callback(lambda _: promise.destroy())
-        importlib.import_module("workers").wait_until(promise)
+        from ..http.gate import backend_of
+
+        earlier = backend_of(request)
+        if isinstance(earlier, CloudflareWorkerBackend):
+            earlier.is_followed_by_tick = True
+        keep_running(self._tick(request))
 
     async def _tick(self, request: Request) -> None:
         from ..http.gate import backend_of
 
-        earlier = backend_of(request)
+        env, earlier = request.scope["env"], backend_of(request)
         try:
-            async with self._backend(request.scope["env"]) as backend:
+            async with self._backend(env) as backend:
                 if isinstance(earlier, CloudflareWorkerBackend):
                     backend.goes_on_after(earlier)
-                await backend.handle_cron(budget=min(self._budget, AT_ONCE_BUDGET))
+                done = await backend.handle_cron(budget=min(self._budget, AT_ONCE_BUDGET))
+                await self._alarm.plan(backend, env, done)
         except Exception:
             _logger.exception("what a request enqueued could not be run at once; the next tick runs it")
 
@@ -283,40 +312,3 @@ def _configured_queries(env: object, otherwise: int) -> int:
         return queries_in(getattr(env, QUERIES_VARIABLE, None)) or otherwise
     except InvalidOptionError as error:  # the configuration is wrong, not the request
         raise DatabaseError(f"{error}; it is under vars in wrangler.jsonc") from error
-
-
-def _listed_in(env: object, variable: str) -> tuple[str, ...]:
-    return tuple(text for part in (text_in(env, variable) or "").split(",") if (text := part.strip()))
-
-
-def _bounded(request: WorkerRequest) -> WorkerRequest:
-    """Return the request, without a body that the routes refuse. The Workers SDK would read all of it first."""
-    from ..http.body import check_length
-    from ..http.problem_document import RefusedError
-
-    try:
-        check_length(request.headers, is_needed=True)
-    except RefusedError:
-        make = importlib.import_module("workers").Request
-        bodiless: WorkerRequest = make(request.url, method=request.method, headers=list(request.headers.items()))
-        return bodiless
-    return request
-
-
-def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
-    """Return the tokens of the Worker's secrets. Without valid ones, return none and log the reason."""
-    from ..security.tokens import Tokens
-
-    key_secret.give(text_in(scope["env"], KEY_SECRET_VARIABLE))  # it also signs the cookies of the dashboard
-    names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE)
-    try:
-        return Tokens.from_environment({name: text for name in names if (text := text_in(scope["env"], name))})
-    except InvalidOptionError as error:
-        return _no_tokens(error, scope)
-
-
-def _no_tokens(reason: InvalidOptionError, _scope: MutableMapping[str, Any]) -> Tokens:
-    from ..security.tokens import Tokens
-
-    _logger.error("no route is open: %s", reason)
-    return Tokens()

@@ -47,6 +47,11 @@ class QueryBudget:
         """Queries that this invocation made."""
         return self._database.queries - self._start
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether this invocation may make no more queries."""
+        return self.used >= self._limit
+
     def add(self, queries: int) -> None:
         """Count queries that the same invocation made through another backend."""
         self._start -= queries

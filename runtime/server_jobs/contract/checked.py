@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from enum import Enum
 from functools import cache, cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, ClassVar, Self, TypeVar, Unpack
@@ -119,10 +120,14 @@ def document_of(value: object) -> object:
             return {key: document_of(item) for key, item in value.items()}
         case list() | tuple():
             return [document_of(item) for item in value]
+        case Enum():
+            return value.value
         case date() | UUID() | IPv4Address() | IPv6Address():
             return written(value)
-        case _:
+        case str() | int() | float() | None:
             return value
+        case _:
+            return str(value)  # a custom type
 
 
 def _detail(violation: Violation, document: object) -> InitErrorDetails:

@@ -52,6 +52,30 @@ def write_params(
     return _write(model, params, _Refusal(InvalidParamsError, job_name, redact))
 
 
+def write_params_of_many(
+    job_name: str, model: type[BaseModel], params_list: Iterable[object], redact: Sequence[str] = ()
+) -> Iterator[tuple[BaseModel, str]]:
+    """Like `write_params`, for the params of many jobs. Yields the valid ones until the first that is not.
+
+    Raises one `InvalidParamsError` at the end, for all params that do not fit: each pointer begins with their index.
+    """
+    problems: list[Problem] = []
+    left_out = 0
+    for index, params in enumerate(params_list):
+        try:
+            written = write_params(job_name, model, params, redact)
+        except InvalidParamsError as error:
+            located = [Problem(f"/{index}{one.pointer}", one.message, one.unquoted) for one in error.problems]
+            shown = located[: MOST_PROBLEMS - len(problems)]
+            problems += shown
+            left_out += len(located) - len(shown) + error.left_out
+            continue
+        if not problems:
+            yield written
+    if problems:
+        raise InvalidParamsError(job_name, problems, left_out)
+
+
 def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequence[str] = ()) -> BaseModel:
     """Return the model of stored params. Drops undeclared properties. Raises `InvalidParamsError`."""
     return _read(model, text, _Refusal(InvalidParamsError, job_name, redact))
@@ -252,7 +276,7 @@ def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
         except InvalidDocumentError:
             text = _dump(value, refuse, only_set=True)
             return _validate(model, text, refuse), text
-    raise refuse([Problem("", f"must be a {model.__name__} or a mapping, not {type(value).__name__}")])
+    raise refuse([Problem("", f"must be of type {model.__name__} or a mapping, not {type(value).__name__}")])
 
 
 def _complete(value: BaseModel, refuse: _Refusal, written: str) -> str:

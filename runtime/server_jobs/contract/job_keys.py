@@ -1,6 +1,7 @@
-"""The keys of a job: its unique key, and the keys under which its limits count it.
+"""The keys of a job: its unique key, the keys under which its limits count it, and the key of its shard.
 
-A key is a hash of the values at some pointers into the params. If the spec redacts one of them, the hash is keyed.
+The first three are hashes of the values at some pointers into the params. If the spec redacts one of them, the hash is
+keyed. The key of the shard is the value itself.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from pydantic_core import from_json
 
 from ..domain.options import JobOptions
+from ..errors import InvalidOptionError
 from ..security.key_secret import key_secret
 from .values import at_pointer, canonical, fingerprint
 
@@ -50,6 +52,21 @@ def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | 
         hashes.of_limit(() if concurrency is None else concurrency.by) if is_limited else None,
         hashes.of_limit(() if rate is None else rate.by) if is_limited else None,
     )
+
+
+def shard_key(job_name: str, options: JobOptions, params: str) -> str | None:
+    """Return the shard key of a job with these params (JSON text): the text at `shard_by`, or the digits of a number.
+
+    None for a job without `shard_by`. Raises `InvalidOptionError` if the params have no text or whole number there.
+    """
+    if options.shard_by is None:
+        return None
+    value = at_pointer(from_json(params), options.shard_by)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise InvalidOptionError(
+            f"{job_name} is sharded by {options.shard_by}, and these params have no text or whole number there"
+        )
+    return str(value)
 
 
 def is_redacted(pointer: str, redact: Sequence[str]) -> bool:

@@ -154,7 +154,7 @@ class Versions:
     def _write(self, step: AnyEarlierVersion, next_model: type[BaseModel], made: object) -> str:
         """Validate the result of an upcaster against the next version, and return its text."""
         if not isinstance(made, next_model):
-            reason = f"its upcaster returned a {type(made).__name__}, and not a {next_model.__name__}"
+            reason = f"its upcaster returned a value of type {type(made).__name__}, not {next_model.__name__}"
             raise UpcastError(self.job_name, step.version, reason)
         redact = self.job.options.redact if next_model is self.job.params_model else self._hidden
         try:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import date, time
 from hashlib import sha256
 from itertools import chain, islice
 from typing import cast
@@ -26,6 +27,7 @@ MAX_ERROR_CHARACTERS = 64 * 1024
 MAX_DEPTH = 48  # the limit of pydantic in WebAssembly, as in a Worker
 MAX_INTEGER_DIGITS = 4_000
 
+_NO_JSON = "JSON has objects, arrays, strings, numbers, booleans and null"
 _TOO_LONG = 10**MAX_INTEGER_DIGITS
 _LONG_NUMBER = 200  # digits; a shorter number with a two-digit exponent is finite
 _MOST_PROBLEMS = 100
@@ -111,8 +113,7 @@ def fingerprint(value: object) -> str:
 
 def at_pointer(value: object, pointer: str) -> object:
     """Return the part of a JSON value at a pointer (RFC 6901), or None."""
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
+    for key in path_of(pointer):
         if isinstance(value, Mapping):
             value = value.get(key)
         elif isinstance(value, list) and key.isdecimal() and int(key) < len(value):
@@ -125,6 +126,11 @@ def at_pointer(value: object, pointer: str) -> object:
 def pointer_to(path: Sequence[str | int]) -> str:
     """Return the JSON pointer (RFC 6901) of a path of keys and indexes."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
+
+
+def path_of(pointer: str) -> list[str]:
+    """Return the keys of a JSON pointer (RFC 6901); an index is a key with digits."""
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
 
 def _as_dict(value: object) -> dict[object, object]:
@@ -307,5 +313,9 @@ def _scalar_problems(value: object) -> Iterator[str]:
         case int():
             if abs(value) >= _TOO_LONG:
                 yield f"has more than {MAX_INTEGER_DIGITS:,} digits"
+        case date() | time():
+            yield f"is of type {type(value).__name__}; pass its isoformat(), or a model"
         case _:
-            yield f"is a {type(value).__name__}; JSON has objects, arrays, strings, numbers, booleans and null"
+            # Numbers and arrays of NumPy, and columns of pandas, have the method.
+            advice = "pass its tolist()" if hasattr(value, "tolist") else _NO_JSON
+            yield f"is of type {type(value).__name__}; {advice}"

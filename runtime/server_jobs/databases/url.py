@@ -11,8 +11,13 @@ from ..errors import InvalidOptionError
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
 TURSO_URL = "TURSO_DATABASE_URL"
 TURSO_TOKEN = "TURSO_AUTH_TOKEN"  # noqa: S105  the name of the variable, not a token
-DEFAULT_URL = "sqlite:///server-jobs.sqlite3"
+DEFAULT_FILE = "server-jobs.sqlite3"
+DEFAULT_URL = f"sqlite:///{DEFAULT_FILE}"
 D1_BINDING = "DB"
+ALARM_BINDING, ALARM_CLASS = "JOBS_ALARM", "JobsAlarm"
+"""The object beside the database of a Worker that wakes it."""
+TENANTS_BINDING, DIRECTORY_BINDING = "TENANTS", "TENANT_DIRECTORY"
+"""The objects of tenants, and the object that lists them."""
 
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
 TURSO_SCHEMES = ("libsql", "https", "http")

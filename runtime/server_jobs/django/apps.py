@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 from django.apps import AppConfig
 from django.db.models.signals import pre_migrate
+
+from ..errors import SchemaMissingError
 
 
 class ServerJobsConfig(AppConfig):
@@ -21,9 +25,14 @@ class ServerJobsConfig(AppConfig):
         from .setup import set_up
         from .tables import create_without_migrations, enter_schema
 
+        SchemaMissingError.command = "python manage.py migrate"
         pre_migrate.connect(create_without_migrations, sender=self)
         enter_schema(self.get_models())
         if is_generated():
             registry = jobs_registry()
             registry.set_up(set_up)
+            if find_spec("django.tasks"):  # since Django 6
+                from .tasks.task import register_tasks
+
+                register_tasks(registry)
             registry.bind(DjangoBackend(registry))

@@ -16,7 +16,7 @@ from ..middleware import enqueuing
 from ..registry import JobRegistry
 from ..result import JobMetadata
 from ..stores.sql import SqlStore
-from .database import DjangoDatabase
+from .database import DjangoDatabase, DjangoStore
 from .handlers_here import engine_here
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class DjangoBackend:
     def store(self) -> SqlStore:
         """The stored jobs. Raises `InvalidOptionError` for a database that is not supported."""
         if self._store is None:
-            self._store = SqlStore(DjangoDatabase(self._registry.database_schema))
+            self._store = DjangoStore(DjangoDatabase(self._registry.database_schema))
         return self._store
 
     @property

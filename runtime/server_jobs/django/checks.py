@@ -7,15 +7,20 @@ import re
 from collections.abc import Iterator, Sequence
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, Warning, register  # noqa: A004  the name of Django
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  the name of Django
 
 from ..databases.url import DATABASE_URL
-from ..errors import ProjectError
+from ..errors import InvalidOptionError, ProjectError, SchemaMissingError
 from ..project import Project
-from .database import SUPPORTED, jobs_connection
-from .project import jobs_project
+from .backend import DjangoBackend
+from .database import SUPPORTED, jobs_alias, jobs_connection
+from .project import is_generated, jobs_project, jobs_registry
 from .tables import newest_revisions
 
+_BEGIN = (
+    "Write the line [tool.server-jobs] into a pyproject.toml beside manage.py, and run `python manage.py jobs new "
+    "send_email --param to:email`."
+)
 _GENERATE = "Run `python manage.py jobs generate`."
 _JOB = re.compile(r'register_on_demand\(\s*"\w+",\s*"\.jobs\.(\w+)"')
 _HANDLER = re.compile(r"\b(\w+)\.handle\b")
@@ -28,7 +33,7 @@ def check_project(app_configs: Sequence[AppConfig] | None, **_options: object) -
     try:
         project = jobs_project()
     except ProjectError as error:
-        return [Error(str(error), hint="Run `server-jobs init` in the folder of manage.py.", id="server_jobs.E001")]
+        return [Error(str(error), hint=_BEGIN, id="server_jobs.E001")]
     return list(_problems_of(project))
 
 
@@ -65,6 +70,21 @@ def check_database(app_configs: Sequence[AppConfig] | None, **_options: object) 
             )
         )
     return found
+
+
+@register(Tags.database, deploy=True)
+def check_tables(databases: Sequence[str] | None = None, **_options: object) -> list[CheckMessage]:
+    """Check that the tables exist, for `check --deploy --database default`. `migrate` should not ask for itself."""
+    if not is_generated() or jobs_alias() not in (databases or ()):
+        return []
+    backend = DjangoBackend(jobs_registry())
+    try:
+        backend.run_blocking(lambda: backend.store.get(""))
+    except SchemaMissingError as error:
+        return [Error(str(error), hint="Run `python manage.py migrate`.", id="server_jobs.E010")]
+    except InvalidOptionError:
+        pass  # `check_database` reports it
+    return []
 
 
 def _problems_of(project: Project) -> Iterator[CheckMessage]:

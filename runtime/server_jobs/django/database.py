@@ -18,6 +18,7 @@ from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
 from ..domain.interfaces import POSTGRES_CHANNEL, Row, Statement, Value, Wake
 from ..domain.table_names import in_schema
 from ..errors import DatabaseBusyError, DatabaseError, InvalidOptionError, SchemaMissingError
+from ..stores.sql import SqlStore
 from ..transactions import storing
 
 if TYPE_CHECKING:
@@ -112,6 +113,16 @@ class DjangoDatabase:
             return [dict(zip(names, map(_aware, row), strict=True)) for row in cursor.fetchall()]
 
 
+class DjangoStore(SqlStore):
+    """The stored jobs through Django's own connection."""
+
+    async def open(self) -> None:
+        """Do nothing: Django connects when needed.
+
+        The pytest plugin does not guard this connection, because the test runner of Django and pytest-django do.
+        """
+
+
 def is_psycopg3() -> bool:
     """Whether Django uses version 3 of the driver of PostgreSQL."""
     from django.db.backends.postgresql import psycopg_any  # needs a driver
@@ -141,13 +152,17 @@ def _announce(connection: BaseDatabaseWrapper) -> None:
         return
     driver = cast("Connection", connection.connection)
     with suppress(Exception), driver.cursor() as cursor:  # a hint: the jobs are stored without it
-        cursor.execute(f"NOTIFY {POSTGRES_CHANNEL}")
+        if storing.may_notify(connection.alias) is None:
+            (may,) = cursor.execute(storing.MAY_NOTIFY).fetchone() or (False,)
+            storing.note_may_notify(connection.alias, may=may)
+        if storing.may_notify(connection.alias):
+            cursor.execute(f"SELECT pg_notify('{POSTGRES_CHANNEL}', '')")
 
 
 def _meaning(error: Error, alias: str) -> DatabaseError:
     text = str(error).partition("\n")[0]
     if _MISSING.search(text):
-        return SchemaMissingError(f"the database {alias!r} of Django: {text}", "python manage.py migrate")
+        return SchemaMissingError(f"the database {alias!r} of Django: {text}")
     if isinstance(error, OperationalError) and "locked" in text:
         return DatabaseBusyError(f"the database {alias!r} of Django is locked by another process: {text}")
     return DatabaseError(f"the database {alias!r} of Django refused a statement: {text}")

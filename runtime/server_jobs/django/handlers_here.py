@@ -10,7 +10,7 @@ from asgiref.sync import sync_to_async
 from pydantic import BaseModel
 
 from ..context import JobContext
-from ..definition import AnyDefinition, AnyHandler
+from ..definition import AnyDefinition, AnyHandler, call_handler
 from ..engine.attempt import is_async, isawaitable
 from ..engine.attempt_factory import AttemptFactory
 from ..engine.backend import Backend
@@ -56,9 +56,9 @@ def _in_thread_of_caller(handler: AnyHandler, note: NoteError | None) -> AnyHand
     async def call(params: BaseModel, context: JobContext) -> object:
         try:
             if is_async(handler):
-                result = handler(params, context)
+                result = call_handler(handler, params, context)
             else:
-                result = await sync_to_async(partial(handler, params, context))()
+                result = await sync_to_async(partial(call_handler, handler, params, context))()
             return await result if isawaitable(result) else result
         except Exception as error:
             if note is not None:

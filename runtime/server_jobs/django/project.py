@@ -13,6 +13,9 @@ from ..errors import ProjectError, ProjectNotFoundError
 from ..project import Project, find_project
 from ..registry import JobRegistry
 
+TASK_JOB = "DjangoTask"
+"""The name of the job of all tasks without a spec."""
+
 
 def jobs_project() -> Project:
     """Return the project: the table `[tool.server-jobs]` in the folder of `manage.py`, or above the settings.

@@ -1,4 +1,4 @@
-"""The audit log: each manual change of a job or a queue, with its author and time."""
+"""The audit log: each manual change of a job, a queue or a schedule, with its author and time."""
 
 from __future__ import annotations
 
@@ -32,11 +32,17 @@ class AuditAction(StrEnum):
     DELETE = "delete"
     PAUSE = "pause"
     RESUME = "resume"
+    ADD = "add"
+    CHANGE = "change"
+    REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRecord:
-    """One entry. `target` is the id of a job, or the name of a queue; `actor` is `token:NAME` or `user:NAME`."""
+    """One entry. `actor` is `token:NAME` or `user:NAME`.
+
+    `target` is the id of a job, the name of a queue, or `JOB/NAME` of a schedule.
+    """
 
     id: str
     at: datetime

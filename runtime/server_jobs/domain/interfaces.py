@@ -48,8 +48,10 @@ if TYPE_CHECKING:
         PruneStep,
         Repair,
         Retrial,
+        ScheduleChange,
         ScheduleRecord,
         Settlement,
+        UpcomingWork,
     )
     from .search import FindStep, Found, JobPage
     from .statistics import BatchCounts, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
@@ -228,8 +230,11 @@ class JobReader(Protocol):
         """Count the due pending jobs of the request. Ignores limits, and excludes paused queues."""
         ...
 
-    async def next_due(self, request: ClaimRequest) -> timedelta | None:
-        """Return the time until a job of the request is due (zero if one is), or None if none is pending."""
+    async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
+        """Return when the next job of the request is due, the next lease ends, and the next schedule has a slot.
+
+        Ignores limits, and pending jobs in paused queues.
+        """
         ...
 
 
@@ -256,8 +261,30 @@ class ScheduleStore(Protocol):
         """Return all schedules, ordered by job name and name."""
         ...
 
-    async def enable_schedule(self, schedule_id: str, *, enabled: bool) -> bool:
+    async def find_schedule(self, schedule_id: str) -> ScheduleRecord | None:
+        """Return the schedule with this id, or None."""
+        ...
+
+    async def enable_schedule(self, schedule_id: str, *, enabled: bool, by: str = APPLICATION) -> bool:
         """Enable or disable a schedule. Plan it again if that is a change. Return False for an unknown id."""
+        ...
+
+    async def add_schedule(self, schedule: ScheduleRecord, *, by: str = APPLICATION) -> bool:
+        """Store a schedule as added, enabled and not planned. Return False if its id is stored.
+
+        No set of declared schedules disables it. A set that declares its id makes it a declared schedule.
+        """
+        ...
+
+    async def change_schedule(self, schedule_id: str, change: ScheduleChange, *, by: str = APPLICATION) -> bool:
+        """Change an added schedule. Plan it again if its expression, zone or policy changed.
+
+        Return False if no added schedule has this id. Two changes of different values at once both take effect.
+        """
+        ...
+
+    async def remove_schedule(self, schedule_id: str, *, by: str = APPLICATION) -> bool:
+        """Delete an added schedule. Its jobs stay. Return False if no added schedule has this id."""
         ...
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:

@@ -46,6 +46,7 @@ _BLANK = vars(JobRecord(id="", job_name="", params="", status=JobStatus.PENDING,
 def enqueue(job: NewJob, now: datetime) -> JobRecord:
     """Return the record of a new, pending job."""
     given = job._asdict()
+    del given["shard_key"]
     delay, expires_after = given.pop("delay"), given.pop("expires_after")
     due = job.scheduled_for or now + delay
     start_before = None if expires_after is None else due + expires_after
@@ -76,9 +77,14 @@ def is_claimable(record: JobRecord, request: ClaimRequest, now: datetime) -> boo
         record.status is JobStatus.PENDING
         and record.attempt_count < record.max_attempts
         and not is_late(record, now)
-        and any(record.job_name == job.name and record.spec_version == job.version for job in request.known)
-        and (request.queues is None or record.queue in request.queues)
+        and is_asked(record, request)
     )
+
+
+def is_asked(record: JobRecord, request: ClaimRequest) -> bool:
+    """Whether the request is for jobs of this name, version and queue."""
+    is_known = any(record.job_name == job.name and record.spec_version == job.version for job in request.known)
+    return is_known and (request.queues is None or record.queue in request.queues)
 
 
 def is_due(record: JobRecord, now: datetime) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -14,8 +16,14 @@ from .text_limits import LONGEST_NAME, check_text
 LOWEST_PRIORITY = -100
 HIGHEST_PRIORITY = 100
 MOST_ATTEMPTS = 10_000
+MOST_JOBS_PER_REQUEST = 1_000
+"""The most jobs that one HTTP request enqueues, so that its transaction is short."""
 HIGHEST_LIMIT = 100_000
 HIGHEST_MISFIRE_LIMIT = 1_000
+SHARD_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
+"""The names that a shard can have."""
+EACH_SHARD = "each"
+"""The shard of a schedule that every shard fires."""
 SHORTEST_PERIOD = timedelta(milliseconds=1)
 LONGEST_PERIOD = timedelta(days=31)
 
@@ -42,10 +50,20 @@ class OnConflict(StrEnum):
 
 
 class RunIn(StrEnum):
-    """Where a handler runs: in the worker (async in the event loop, plain in a thread), or in its own process."""
+    """Where a handler runs: in the worker (async in the event loop, plain in a thread), in its own process, or in its
+    own pod.
+    """
 
     WORKER = "worker"
     PROCESS = "process"
+    KUBERNETES = "kubernetes"
+
+
+class ScheduleSource(StrEnum):
+    """The origin of a stored schedule: code and specs declare it, or a call at run time added it."""
+
+    DECLARED = "declared"
+    ADDED = "added"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +72,8 @@ class Schedule:
 
     `cron` has five fields, in `timezone` (an IANA name). `params` is the JSON text of the params of each run. `name` is
     unique within the job, and has at most 100 characters. With `misfire` FIRE_ALL, at most the newest `misfire_limit`
-    late slots fire; it is None or 1 to 1,000, and None for other policies. Raises `InvalidOptionError`.
+    late slots fire; it is None or 1 to 1,000, and None for other policies. `shard` names the shard that fires it, of
+    several databases, or is `EACH_SHARD`; None: the shard of its params. Raises `InvalidOptionError`.
     """
 
     name: str
@@ -63,6 +82,7 @@ class Schedule:
     misfire: Misfire = Misfire.FIRE_ONCE
     misfire_limit: int | None = None
     params: str = "{}"
+    shard: str | None = None
 
     def __post_init__(self) -> None:
         check_text("the name of a schedule", self.name, LONGEST_NAME)
@@ -121,15 +141,25 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerResources:
+    """CPU, memory and other resources of a container, as quantities of Kubernetes such as `500m` and `2Gi`, by name."""
+
+    requests: Mapping[str, str] = field(default_factory=dict[str, str])
+    limits: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """Options of all jobs of one spec. `later()` may override some of them for one job.
 
     `priority` is -100 to 100; higher numbers run first. `timeout` limits one attempt (None: no limit). If no attempt
     starts within `expires_after` after the due time, the job is cancelled (None: no limit). `unique_by` lists JSON
     pointers into the params: at most one unfinished job has the same values there. `on_conflict` says what happens to
-    another one. `concurrency` and `rate` limit the claims of workers. `redact` lists pointers to values that tools
-    hide. `run_in` PROCESS runs each handler in its own process. A `retired` job cannot be enqueued; queued ones still
-    run.
+    another one. `concurrency` and `rate` limit the claims of workers. `shard_by` is a pointer to the text or whole
+    number that chooses the shard of a job (None: none); the keys of the unique jobs and of both limits must contain it.
+    `redact` lists pointers to values that tools hide. `run_in` PROCESS runs each handler in its own process. KUBERNETES
+    runs it in its own pod, with `image` (None: the image of the worker) and `resources`. A `retired` job cannot be
+    enqueued; queued ones still run.
     """
 
     version: int = 1
@@ -143,9 +173,12 @@ class JobOptions:
     on_conflict: OnConflict = OnConflict.KEEP
     concurrency: ConcurrencyLimit | None = None
     rate: RateLimit | None = None
+    shard_by: str | None = None
     retention: Retention = field(default_factory=Retention)
     redact: tuple[str, ...] = ()
     run_in: RunIn = RunIn.WORKER
+    image: str | None = None
+    resources: ContainerResources = field(default_factory=ContainerResources)
     retired: bool = False
 
     def __post_init__(self) -> None:
@@ -163,7 +196,33 @@ class JobOptions:
             values = ", ".join(f"OnConflict.{one.name}" for one in OnConflict)
             raise InvalidOptionError(f"on_conflict must be one of {values}, not {self.on_conflict!r}")
         if self.run_in not in list(RunIn):
-            raise InvalidOptionError(f"run_in must be RunIn.WORKER or RunIn.PROCESS, not {self.run_in!r}")
+            values = ", ".join(f"RunIn.{one.name}" for one in RunIn)
+            raise InvalidOptionError(f"run_in must be one of {values}, not {self.run_in!r}")
+        if self.shard_by is not None:
+            _check_shard_by(self, self.shard_by)
+
+
+def keys_across_shards(shard_by: str, options: JobOptions) -> Iterator[str]:
+    """Yield the options whose keys do not contain the value at `shard_by`, so that jobs of two shards could share one.
+
+    A key contains the value if it has this pointer, or a pointer to a part around it.
+    """
+    unique, concurrency, rate = options.unique_by, options.concurrency, options.rate
+    keys = {
+        "unique": unique,
+        "concurrency": None if concurrency is None else concurrency.by,
+        "rate": None if rate is None else rate.by,
+    }
+    for name, by in keys.items():
+        if by is not None and not any(f"{shard_by}/".startswith(f"{pointer}/") for pointer in by):
+            yield name
+
+
+def _check_shard_by(options: JobOptions, shard_by: str) -> None:
+    if not shard_by.startswith("/"):
+        raise InvalidOptionError(f"shard_by must be a JSON pointer into params such as '/tenant', not {shard_by!r}")
+    for name in keys_across_shards(shard_by, options):
+        raise InvalidOptionError(f"{name} must go by {shard_by!r} too, the value of shard_by: shards do not share keys")
 
 
 def check_duration(name: str, value: timedelta) -> None:

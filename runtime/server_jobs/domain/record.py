@@ -10,8 +10,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..errors import InvalidOptionError
-from .options import OnConflict
-from .text_limits import check_text
+from .options import OnConflict, ScheduleSource
+from .text_limits import LONGEST_CORRELATION_ID, check_text
 
 if TYPE_CHECKING:
     from .options import ConcurrencyLimit, RateLimit
@@ -83,7 +83,8 @@ class NewJob(NamedTuple):
     The job is due at `scheduled_for`, or `delay` after the current time of the store if that is None. No attempt starts
     later than `expires_after` after the due time. `job_keys` in `contract` makes the keys; the keys of limits are None
     for a job without limits. `on_conflict` decides over an unfinished job with the same unique key. `headers` is a JSON
-    object of texts. `batch_id` is the id of its batch; a completion job has the same `id`.
+    object of texts. `batch_id` is the id of its batch; a completion job has the same `id`. `shard_key` chooses the
+    shard in a sharded store, and is not stored; None: the first shard.
     """
 
     # A tuple: one call may make thousands of jobs, which differ in the first fields only.
@@ -93,6 +94,7 @@ class NewJob(NamedTuple):
     unique_key: str | None = None
     concurrency_key: str | None = None
     rate_key: str | None = None
+    shard_key: str | None = None
     job_name: str = ""
     queue: str = "default"
     priority: int = 0
@@ -109,7 +111,7 @@ class NewJob(NamedTuple):
     @property
     def shared(self) -> tuple[object, ...]:
         """The fields that all jobs of one call share."""
-        return self[5:]
+        return self[6:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -567,9 +569,32 @@ class PendingWork:
     has_late: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class UpcomingWork:
+    """The time until there is work for the jobs of a request. Zero: there is now. None: nothing is stored for it.
+
+    `until_due` is the time until a pending job is due, `until_lease_end` until the lease of a running job ends, and
+    `until_slot` until a schedule has a slot. A schedule without a planned slot counts as due.
+    """
+
+    until_due: timedelta | None = None
+    until_lease_end: timedelta | None = None
+    until_slot: timedelta | None = None
+
+    @property
+    def earliest(self) -> timedelta | None:
+        """The time until the first of them."""
+        waits = (self.until_due, self.until_lease_end, self.until_slot)
+        return min((wait for wait in waits if wait is not None), default=None)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleRecord:
-    """A stored schedule. Its times are slots in UTC. `next_run_at` None: not planned yet."""
+    """A stored schedule. Its times are slots in UTC. `next_run_at` None: not planned yet.
+
+    `spec_version` is the version of the spec that the params of an added schedule fit; None if it is declared. Not
+    stored are `shard`, the shard that a declaration names, and `shard_key`, the shard key of its params.
+    """
 
     id: str
     job_name: str
@@ -583,6 +608,36 @@ class ScheduleRecord:
     next_run_at: datetime | None = None
     last_job_id: str | None = None
     misfire_limit: int | None = None
+    source: str = ScheduleSource.DECLARED
+    spec_version: int | None = None
+    shard: str | None = None
+    shard_key: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Return the name for people and for the audit log: `DailyDigest/every-morning`."""
+        return f"{self.job_name}/{self.name}"
+
+    @property
+    def correlation_id(self) -> str:
+        """Return the correlation id of jobs that a person runs now: the label, cut if it is too long."""
+        return self.label[:LONGEST_CORRELATION_ID]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleChange:
+    """New values of an added schedule. None keeps the stored value.
+
+    `misfire` comes with `misfire_limit`, and `params` with `spec_version` and `shard_key`.
+    """
+
+    cron_expression: str | None = None
+    timezone: str | None = None
+    misfire: str | None = None
+    misfire_limit: int | None = None
+    params: str | None = None
+    spec_version: int | None = None
+    shard_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from .history import MAX_TRACEBACK_BYTES
 from .text_limits import clean_text
 
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
 
 MAX_TRACEBACK_CHARACTERS = 64 * 1024
 LONGEST_MESSAGE = 8 * 1024
@@ -74,7 +74,12 @@ def error_place(error: BaseException) -> str:
     if not frames:
         return ""
     code, line = frames[-1][0].f_code, frames[-1][1]
-    return f" (at {'/'.join(PurePath(code.co_filename).parts[-2:])}:{line} in {code.co_name})"
+    return f" (at {code_place(code, line)} in {code.co_name})"
+
+
+def code_place(code: CodeType, line: int | None = None) -> str:
+    """Return `folder/file.py:line` of this line of the code, or of its first line."""
+    return f"{'/'.join(PurePath(code.co_filename).parts[-2:])}:{line or code.co_firstlineno}"
 
 
 def _is_ours(frame: FrameType) -> bool:

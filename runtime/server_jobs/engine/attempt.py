@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, TypeGuard, TypeVar
 
@@ -23,7 +23,7 @@ from ..context import JobContext
 from ..contract.documents import WrittenResult, masking, write_result
 from ..contract.upcasts import Versions
 from ..contract.values import MAX_ERROR_CHARACTERS
-from ..definition import AnyDefinition, AnyHandler
+from ..definition import AnyDefinition, AnyHandler, call_handler
 from ..domain.clock import exact_length
 from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from ..domain.record import (
@@ -42,6 +42,7 @@ from ..domain.record import (
 from ..domain.text_limits import clean_text
 from ..domain.tracebacks import error_place, short_traceback, stored_traceback
 from ..errors import InvalidDocumentError, InvalidParamsError, UpcastError
+from ..isolation.pods import ClaimName, PodAttempt, PodEnd, Pods
 from ..isolation.raised import HandlerProcessError, TimedOutInProcessError, TracebackThere
 from ..middleware import Middleware, RunningAttempt, called_within, note_outcome, read_headers, surrounded
 
@@ -139,6 +140,15 @@ class HandlerCall:
 
         return await surrounded(middleware, running, call)
 
+    async def run_in_pod(self, pods: Pods, attempt: PodAttempt) -> PodEnd:
+        """Like `run`, but in a pod, which stores the outcome itself. Raises `PodFailedError` if it does not."""
+        self._task = asyncio.current_task()
+        try:
+            await pods.run(attempt)
+        finally:
+            self._end()
+        return PodEnd.SETTLED
+
     async def run_in(
         self, processes: HandlerProcesses, params: str, running: RunningAttempt | None = None
     ) -> WrittenResult | Snooze | Cancel:
@@ -180,7 +190,7 @@ class HandlerCall:
     def _begin(self, params: BaseModel) -> object:
         """Call the handler. Return its result, or an awaitable of it."""
         if is_async(self._handler) or not HAS_THREADS:
-            return self._handler(params, self._context)
+            return call_handler(self._handler, params, self._context)
         return self._in_thread(params)
 
     async def _in_thread(self, params: BaseModel) -> object:
@@ -190,9 +200,12 @@ class HandlerCall:
 
     def _called(self, params: BaseModel) -> object:
         """Call the plain handler, in its thread."""
-        if self._running is None:
-            return self._handler(params, self._context)
-        return called_within(self._middleware, self._running, lambda: self._handler(params, self._context))
+        call = partial(call_handler, self._handler, params, self._context)
+        return call() if self._running is None else called_within(self._middleware, self._running, call)
+
+
+async def _nothing(_: timedelta) -> None:
+    pass
 
 
 class _UnreadableError(Exception):
@@ -239,6 +252,8 @@ class Attempt:
     """Monotonic time of the start."""
     cause: BaseException | None = None
     """The exception that ended the attempt, until `log_failure` has logged it."""
+    is_handed_over = False
+    """Whether a pod holds the claim, and this process neither renews the lease nor stores an outcome."""
     _has_begun = False
     _reported_progress = 0
     _reported_message: str | None = None
@@ -253,6 +268,7 @@ class Attempt:
         claimed: float,
         lease: timedelta,
         processes: HandlerProcesses | None = None,
+        pods: Pods | None = None,
         versions: Versions | None = None,
         middleware: Sequence[Middleware] = (),
     ) -> None:
@@ -264,7 +280,11 @@ class Attempt:
         """Monotonic time at or before the claim, from which its lease lasts."""
         self.lease = lease
         self.processes = processes
-        """The processes that run the handler; None: it runs in this process."""
+        """The processes that run the handler; None: it runs in this process, or in a pod."""
+        self.pods = pods
+        """The cluster whose pod runs the handler; None: it runs on this machine."""
+        self.renew_last: Callable[[timedelta], Awaitable[None]] = _nothing
+        """Renews the lease for the last time in this process, by this time. The runner sets it."""
         self._versions = versions or job.versions()
         self._middleware = middleware
         self._running = _running(claim, job) if middleware else None
@@ -283,8 +303,24 @@ class Attempt:
         """Whether `stop` was called."""
         return self.stopped is not None
 
-    async def run(self, backend: JobBackend) -> Settlement | None:
-        """Run the handler and return the settlement; None if the claim is lost.
+    @property
+    def runs_here(self) -> bool:
+        """Whether the handler runs in this process."""
+        return self.processes is None and self.pods is None
+
+    async def hand_over(self, boot: timedelta) -> None:
+        """As in `PodAttempt`."""
+        self.is_handed_over = True
+        await self.renew_last(self.lease + boot)
+
+    async def is_current(self) -> bool:
+        """As in `PodAttempt`."""
+        return self.context.jobs is not None and ClaimName.of(self.claim).is_newest(
+            await self.context.jobs.get(self.claim.id)
+        )
+
+    async def run(self, backend: JobBackend) -> Settlement | PodEnd | None:
+        """Run the handler and return the settlement; None if the claim is lost, `PodEnd` if a pod has taken it over.
 
         Raises `CancelledError` only if the caller itself is cancelled. Unreadable params park the job, because another
         attempt would fail in the same way.
@@ -295,6 +331,8 @@ class Attempt:
         self._has_begun = True
         try:
             outcome = await self._outcome(backend)
+            if isinstance(outcome, PodEnd):
+                return outcome
             if isinstance(outcome, Snooze):
                 return Released(
                     id=claim.id,
@@ -343,6 +381,8 @@ class Attempt:
     async def _outcome(self, backend: JobBackend) -> object:
         """Return the result of the handler. Raises `_UnreadableError` if the params cannot be read."""
         claim, processes, running = self.claim, self.processes, self._running
+        if self.pods is not None:
+            return await self.call.run_in_pod(self.pods, self)
         if processes is None:
             params = _legible(self._versions.read, claim)
             if running is None:
@@ -354,8 +394,10 @@ class Attempt:
         except InvalidParamsError as error:  # the process reads the params first, and wraps exceptions of the handler
             raise _UnreadableError(error) from error
 
-    def _ended(self) -> Settlement | None:
+    def _ended(self) -> Settlement | PodEnd | None:
         claim = self.claim
+        if self.is_handed_over:
+            return PodEnd.LEFT
         match self.stopped:
             case Stop.CANCELLED:
                 return Failed(
@@ -370,7 +412,7 @@ class Attempt:
                 ended = Ended(Outcome.RELEASED) if self._has_begun else None
                 return Released(id=claim.id, token=claim.token, report=self._unreported(), ended=ended)
             case _:
-                return None
+                return None if self.pods is None else PodEnd.SETTLED  # by the pod, or the claim is lost
 
     def _refused(self, outcome: Cancel) -> Settlement:
         reason = clean_text(str(outcome.reason), MAX_ERROR_CHARACTERS)
@@ -383,7 +425,7 @@ class Attempt:
         ended = Ended(Outcome.UNREADABLE, type(cause).__name__)
         return Failed(id=claim.id, token=claim.token, error=error, retry_after=None, ended=ended)
 
-    def _failed(self, cause: BaseException) -> Settlement | None:
+    def _failed(self, cause: BaseException) -> Settlement | PodEnd | None:
         error = self.without_secrets(describe(cause))
         if error.startswith(UNREADABLE):
             error = f"Error: {error}"  # only the engine may write the prefix of a parked job

@@ -14,15 +14,19 @@ from ..definition import AnyDefinition, AnyHandler
 from ..domain.interfaces import Store
 from ..domain.options import RunIn
 from ..domain.record import Claim
+from ..errors import InvalidOptionError
 from ..middleware import Middleware
-from ..resources import NO_RESOURCES
+from ..resources import NO_RESOURCES, Resources
 from .attempt import Attempt
 from .worker_backend import WorkerBackendConfig
 
 if TYPE_CHECKING:
+    from ..isolation.limits import ProcessLimits
+    from ..isolation.pods import Pods
     from ..isolation.process_pool import HandlerProcesses
 
 HANDLER_PROGRAM = f"{__package__}.handler_process"
+_OUT_OF_REACH = ("memory", "sqlite", "d1")
 HAS_PROCESSES = sys.platform not in ("emscripten", "wasi")
 
 
@@ -32,6 +36,7 @@ class _Parts(NamedTuple):
     job: AnyDefinition
     handler: AnyHandler
     processes: HandlerProcesses | None
+    pods: Pods | None
     versions: Versions
     middleware: Sequence[Middleware]
 
@@ -55,14 +60,53 @@ class AttemptFactory:
         self._has_processes = has_processes
         self._outermost = tuple(outermost)
         self._processes: HandlerProcesses | None = None
+        self.limits: ProcessLimits | None = None
+        """The limits of new handler processes."""
+        self.pods: Pods | None = None
+        """Where the claims of workers run if their spec says `kubernetes`. None: in a process, as in `now`."""
         self.resources = NO_RESOURCES
         """The open resources, for the contexts of handlers."""
+        self.checked: Resources | None = None
+        """The resources for which `check_dependencies` has checked all handlers."""
 
     def check_handlers(self) -> None:
         """Raise `InvalidOptionError` for a handler that its process could not import."""
         for registration in self._registry.registrations():
             if registration.handler is not None and (processes := self.processes_for(registration.job)):
                 processes.check(registration.job, registration.handler)
+
+    def check_dependencies(self) -> None:
+        """Raise `DependencyError` for a handler with a parameter that no open resource fills."""
+        if self.checked is not self.resources:
+            for registration in self._registry.registrations():
+                if registration.handler is not None:
+                    self.resources.arguments_of(registration.handler, registration.job.job_name)
+            self.checked = self.resources
+
+    def jobs_for_pods(self, store_name: str) -> str:
+        """Return the names of the jobs whose claims need pods, as text; empty if there are none.
+
+        Raises `InvalidOptionError` if pods cannot reach the database.
+        """
+        names = [
+            each.job.job_name
+            for each in self._registry.registrations()
+            if each.handler is not None and each.job.options.run_in is RunIn.KUBERNETES
+        ]
+        jobs = ", ".join(sorted(names))
+        if names and store_name in _OUT_OF_REACH:
+            raise InvalidOptionError(
+                f'"runIn": "kubernetes" of {jobs} needs a database that pods can reach, and this one is {store_name}; '
+                "use PostgreSQL or Turso, or another runIn"
+            )
+        return jobs
+
+    def check_pods(self, store_name: str) -> None:
+        """Raise `InvalidOptionError` if a job needs pods, and none can be started here."""
+        if (jobs := self.jobs_for_pods(store_name)) and self.pods is None:
+            raise InvalidOptionError(
+                f'"runIn": "kubernetes" of {jobs} needs pods, which only `server-jobs worker` starts; run a worker'
+            )
 
     async def close(self) -> None:
         """End the handler processes."""
@@ -75,20 +119,26 @@ class AttemptFactory:
         attempts: list[Attempt] = []
         for claim in claims:
             if claim.job_name not in parts:
-                parts[claim.job_name] = self._parts_of(self._registry.find(claim.job_name).job)
+                job = self._registry.find(claim.job_name).job
+                parts[claim.job_name] = self._parts_of(job, self._pods_for(job))
             attempts.append(self._attempt(parts[claim.job_name], claim, store, claimed, lease))
         return attempts
 
     def attempt_of(self, job: AnyDefinition, claim: Claim, store: Store, claimed: float, lease: timedelta) -> Attempt:
         """Return the attempt of a claim on this job, which may be absent from the registry."""
-        return self._attempt(self._parts_of(job), claim, store, claimed, lease)
+        return self._attempt(self._parts_of(job, None), claim, store, claimed, lease)
 
-    def _parts_of(self, job: AnyDefinition) -> _Parts:
+    def _pods_for(self, job: AnyDefinition) -> Pods | None:
+        is_elsewhere = job.options.run_in is RunIn.KUBERNETES and not stand_in_for(job.job_name)
+        return self.pods if is_elsewhere else None
+
+    def _parts_of(self, job: AnyDefinition, pods: Pods | None) -> _Parts:
         """Find the handler, processes and versions of a job. Raises `HandlerMissingError`."""
         return _Parts(
             job=job,
             handler=_replaced_handler(job) or self._registry.handler_of(job),
-            processes=self.processes_for(job),
+            processes=self.processes_for(job) if pods is None else None,
+            pods=pods,
             versions=self._registry.versions_of(job),
             middleware=(*self._outermost, *self._registry.hooks.middleware),
         )
@@ -111,19 +161,20 @@ class AttemptFactory:
             claimed=claimed,
             lease=lease,
             processes=parts.processes,
+            pods=parts.pods,
             versions=parts.versions,
             middleware=parts.middleware,
         )
 
     def processes_for(self, job: AnyDefinition) -> HandlerProcesses | None:
         """Return the processes that run the handler of this job; None: it runs in this process."""
-        if job.options.run_in is not RunIn.PROCESS or not self._has_processes or stand_in_for(job.job_name):
+        if job.options.run_in is RunIn.WORKER or not self._has_processes or stand_in_for(job.job_name):
             return None
         if self._processes is None:
             from ..isolation.process_pool import HandlerProcesses  # loaded only if a job needs it
 
             url = self._database if isinstance(self._database, str) else None
-            self._processes = HandlerProcesses(HANDLER_PROGRAM, self._registry, database_url=url)
+            self._processes = HandlerProcesses(HANDLER_PROGRAM, self._registry, database_url=url, limits=self.limits)
         return self._processes
 
 

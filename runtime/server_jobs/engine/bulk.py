@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from ..contract.json_schema import Schema, definitions_of
 from ..contract.upcasts import Versions
+from ..contract.values import path_of
 from ..domain.audit import APPLICATION
 from ..domain.clock import exact_length
 from ..domain.interfaces import Store
@@ -152,7 +153,7 @@ def _checked(condition: Condition, versions: Versions | None, *, may_reveal: boo
             raise InvalidOptionError(
                 f"a search for {condition.place} needs the name of a registered job, whose spec says what is secret"
             )
-        if any(_touches(condition.path, _names(pointer)) for pointer in job.options.redact):
+        if any(_touches(condition.path, tuple(path_of(pointer))) for pointer in job.options.redact):
             raise InvalidOptionError(
                 f"{condition.place} is redacted by the spec of {job.job_name}; nobody may search it here"
             )
@@ -164,10 +165,6 @@ def _checked(condition: Condition, versions: Versions | None, *, may_reveal: boo
         raise InvalidOptionError(f"{job.job_name} has no {condition.part}.{condition.path[0]}; it has {shown}")
     column = next((one for one in job.indexed_columns if one.pointer == condition.place), None)
     return replace(condition, column=column)
-
-
-def _names(pointer: str) -> tuple[str, ...]:
-    return tuple(name.replace("~1", "/").replace("~0", "~") for name in pointer.split("/")[1:])
 
 
 def _touches(path: tuple[str, ...], hidden: tuple[str, ...]) -> bool:

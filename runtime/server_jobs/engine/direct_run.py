@@ -1,4 +1,4 @@
-"""Run a job without a worker: without a row, or from a row that the caller names."""
+"""Run a job without a worker: without a row, from a row that the caller names, or for a worker that claimed it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from ..definition import AnyDefinition
 from ..domain import lifecycle
 from ..domain.clock import Clock
 from ..domain.outcomes import Cancel, Snooze
-from ..domain.record import JobRecord, JobStatus
+from ..domain.record import Claim, JobRecord, JobStatus, LeaseAnswer
 from ..errors import JobNotFoundError, JobUnavailableError, ServerJobsError
 from ..middleware import Middleware, RunningAttempt, read_headers
 from ..result import JobMetadata
-from .attempt import PASSED_ON, HandlerCall, describe
+from .attempt import PASSED_ON, Attempt, HandlerCall, Stop, describe
 
 if TYPE_CHECKING:
+    from ..isolation.pods import ClaimName
     from ..isolation.process_pool import HandlerProcesses
+    from .backend import Backend
 
 
 async def run_unstored(
@@ -70,6 +72,39 @@ async def run_unstored(
         error=error,
     )
     return metadata, value
+
+
+async def take_over(backend: Backend, name: ClaimName) -> Attempt | None:
+    """Renew the lease of a claim that a worker made, and return its attempt for `runner.run`.
+
+    Return None, and change nothing, if another claim is newer or the job is finished.
+    """
+    await backend.initialize()
+    await backend.open_resources()
+    record = await backend.store.get(name.job_id)
+    if record is None or record.fencing_token is None or not name.is_newest(record):
+        return None
+    claim = Claim(
+        id=record.id,
+        job_name=record.job_name,
+        spec_version=record.spec_version,
+        params=record.params,
+        attempt=record.attempt_count,
+        max_attempts=record.max_attempts,
+        correlation_id=record.correlation_id,
+        token=record.fencing_token,
+        headers=record.headers,
+        batch_id=record.batch_id,
+    )
+    lease, claimed = backend.config.lock_timeout, backend.clock.monotonic()
+    job = backend.registry.find(claim.job_name).job
+    attempt = backend.attempt_factory.attempt_of(job, claim, backend.store, claimed, lease)
+    (answer,) = await backend.store.renew([attempt.heartbeat()], lease, [])
+    if answer is LeaseAnswer.LOST:
+        return None
+    if answer is LeaseAnswer.CANCEL_REQUESTED:
+        attempt.stop(Stop.CANCELLED)
+    return attempt
 
 
 def _text_of(params: BaseModel) -> str:

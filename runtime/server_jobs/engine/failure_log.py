@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from ..domain.clock import length
-from ..domain.record import UNREADABLE, Expired, Failed, JobStatus, LateJob, Settlement
+from ..domain.record import UNREADABLE, Expired, Failed, JobStatus, LateJob, Outcome, Settlement
 from ..domain.tracebacks import log_with_traceback
 from ..errors import InvalidDocumentError
 from .attempt import Attempt, describe, traceback_of
@@ -69,6 +69,25 @@ def log_failure(
         trace = traceback_of(cause)
         shown_trace = None if trace is None else attempt.without_secrets(trace)
         log_with_traceback(_logger, level, cause, shown_trace, "%s %s %s: %s", *arguments, extra=extra)
+
+
+def log_pod_failure(attempt: Attempt, outcome: Outcome, error: str | None, seconds: float) -> None:
+    """Log a failure that a pod has stored, as a WARNING. The log of the pod has the traceback."""
+    if not outcome.is_failure or outcome is Outcome.LOST:
+        return
+    claim = attempt.claim
+    extra = {
+        "event": "failed",
+        "job_id": claim.id,
+        "job_name": claim.job_name,
+        "attempt": claim.attempt,
+        "max_attempts": claim.max_attempts,
+        "correlation_id": claim.correlation_id,
+        "seconds": round(seconds, 3),
+        "error": error,
+    }
+    took = f"attempt {claim.attempt} of {claim.max_attempts} after {length(timedelta(seconds=seconds))}"
+    _logger.warning("%s %s failed in its pod in %s: %s", claim.job_name, claim.id, took, error, extra=extra)
 
 
 def log_late(jobs: Iterable[LateJob]) -> None:

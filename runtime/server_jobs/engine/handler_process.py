@@ -20,7 +20,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 from types import FrameType, MappingProxyType, NoneType
 from typing import Any, cast
 
@@ -30,15 +31,16 @@ from ..binding import Run, current_run
 from ..context import JobContext
 from ..contract.documents import masking, read_params, write_result
 from ..contract.values import MAX_ERROR_CHARACTERS
-from ..definition import AnyDefinition, AnyHandler
+from ..definition import AnyDefinition, AnyHandler, call_handler
 from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
-from ..domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary
+from ..domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary, UpcomingWork
 from ..domain.statistics import BatchCounts
 from ..domain.text_limits import clean_text
 from ..domain.tracebacks import MAX_TRACEBACK_CHARACTERS, short_traceback
 from ..errors import HandlerMissingError, InvalidDocumentError
 from ..hooks import Hooks
 from ..isolation.import_path import load
+from ..isolation.limits import resident_memory
 from ..isolation.log_record import logged
 from ..isolation.messages import (
     Answer,
@@ -47,6 +49,7 @@ from ..isolation.messages import (
     Declined,
     HandlerPaths,
     InvalidDocument,
+    Memory,
     Message,
     Progress,
     Raised,
@@ -100,6 +103,7 @@ class HandlerProgram:
         self._is_busy = False
         self._is_stopped = False
         self._is_ended = False
+        self._measures_memory = False
 
     def run(self) -> None:
         """Answer calls until the worker closes the socket or stops a call."""
@@ -124,6 +128,7 @@ class HandlerProgram:
             logging.getLogger(name or None).setLevel(level)
         logging.getLogger().addHandler(_ToWorker(self._send))
         self._place = _Place(setup)
+        self._measures_memory = setup.measures_memory
 
     def _answer(self, call: Call) -> Answer:
         name = call.paths.job_name
@@ -189,10 +194,11 @@ class HandlerProgram:
         return answer if counts is None or counts is error else _raised(counts)
 
     def _call(self, handler: AnyHandler, params: BaseModel, context: JobContext, variables: Context) -> object:
+        call = partial(call_handler, handler, params, context)
         if is_async(handler):
-            return self._runner.run(self._awaited(lambda: handler(params, context)), context=variables)
+            return self._runner.run(self._awaited(call), context=variables)
         try:
-            result = variables.run(self._called, lambda: handler(params, context))
+            result = variables.run(self._called, call)
         except StopIteration as stop:
             return _Error(RuntimeError(f"the handler raised StopIteration: {stop}"))
         except GeneratorExit:
@@ -227,6 +233,8 @@ class HandlerProgram:
     def _finish(self, answer: Answer) -> None:
         with self._lock:
             self._report()
+            if self._measures_memory:
+                self._send(Memory(used=resident_memory()))
             self._context, self._running, self._is_busy = None, None, False
             self._send(answer)
 
@@ -415,9 +423,9 @@ class _OpeningReader:
         await self._backend.initialize()
         return await self._backend.store.count_due(request)
 
-    async def next_due(self, request: ClaimRequest) -> timedelta | None:
+    async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
         await self._backend.initialize()
-        return await self._backend.store.next_due(request)
+        return await self._backend.store.upcoming_work(request)
 
 
 class _ToWorker(logging.Handler):

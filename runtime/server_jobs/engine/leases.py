@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from ..domain.clock import Clock
 from ..domain.history import WorkerReport
 from ..domain.interfaces import Store
 from ..domain.record import LeaseAnswer
+from ..errors import DatabaseError
 from .attempt import Attempt, Stop
 
 _logger = logging.getLogger("server_jobs")
@@ -83,6 +85,17 @@ class LeaseKeeper:
         """Stop renewing the lease of this attempt."""
         self._renewed.pop(attempt, None)
         self._end_if_idle()
+
+    async def renew_last(self, attempt: Attempt, lease: timedelta) -> None:
+        """Renew the lease of this attempt once more, by `lease`, and stop renewing it.
+
+        If the database does not answer, the lease ends as after the renewal before.
+        """
+        self.remove(attempt)
+        if self._renewal is not None:
+            await asyncio.wait([self._renewal], timeout=_LONGEST_WAIT)  # it would shorten the lease
+        with suppress(DatabaseError):
+            await self._store.renew([attempt.heartbeat()], lease, [])
 
     def _begin(self, lease: timedelta) -> None:
         if self._task is not None and lease < self._shortest:
@@ -204,7 +217,7 @@ class LeaseKeeper:
             return  # settled during the heartbeat
         match answer:
             case LeaseAnswer.LOST:
-                if attempt.stopped is not Stop.LOST:
+                if attempt.stopped is not Stop.LOST and attempt.pods is None:  # a pod may have stored the outcome
                     _logger.warning("the claim on %s %s was lost", attempt.claim.job_name, attempt.claim.id)
                 attempt.stop(Stop.LOST)
             case LeaseAnswer.CANCEL_REQUESTED:

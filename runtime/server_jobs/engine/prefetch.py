@@ -91,6 +91,11 @@ class Prefetcher:
         """Whether the next claim should come before the waiting jobs run out."""
         return len(self._waiting) <= self.size.any // 2
 
+    @property
+    def is_hungry(self) -> bool:
+        """Whether more jobs probably wait: the last claim brought as many as wanted, or claims wait for a slot."""
+        return self._was_full or bool(self._waiting)
+
     def next(self) -> Attempt:
         """Remove and return the attempt that has waited longest."""
         self.size.note_started()
@@ -121,7 +126,7 @@ class Prefetcher:
                 worker_id=self._worker_id,
             )
         except BaseException:
-            self.may_be_more = True
+            self.may_be_more, self._was_full = True, False
             raise
         self._add(attempts, is_full=len(attempts) == wanted)
 

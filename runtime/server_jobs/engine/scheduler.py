@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from pydantic_core import to_json
 
+from ..contract.job_keys import shard_key
 from ..definition import AnyDefinition
 from ..domain.ids import schedule_id, slot_job_id
 from ..domain.interfaces import Store
@@ -27,12 +28,27 @@ _MOST_BYTES = 1_000_000  # of params in one statement parameter; D1 accepts 2,00
 _logger = logging.getLogger("server_jobs")
 
 
-class Scheduler:
-    """Fire due schedules. The next slot follows from the stored slot instead of the clock of this machine."""
+class ShardOfSchedules(Protocol):
+    """One of several databases, with its own schedules."""
 
-    def __init__(self, store: Store, registry: JobRegistry) -> None:
+    @property
+    def name(self) -> str: ...
+
+    def declared(self, declarations: Sequence[Declaration]) -> Sequence[Declaration]:
+        """Return the declarations with the schedules of this shard only."""
+        ...
+
+
+class Scheduler:
+    """Fire due schedules. The next slot follows from the stored slot instead of the clock of this machine.
+
+    `shard` is the shard of the store; None: the store has all schedules.
+    """
+
+    def __init__(self, store: Store, registry: JobRegistry, shard: ShardOfSchedules | None = None) -> None:
         self._store = store
         self._registry = registry
+        self._shard = shard
         self._reported: dict[str, str] = {}
         self.unfired: set[str] = set()
         """Ids of the schedules that the last `tick` could not fire."""
@@ -42,7 +58,9 @@ class Scheduler:
 
         Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use.
         """
-        declarations = [_declaration(registration.job) for registration in self._registry.registrations()]
+        declarations: Sequence[Declaration] = [_declaration(one.job) for one in self._registry.registrations()]
+        if self._shard is not None:
+            declarations = self._shard.declared(declarations)
         for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
             _logger.warning(
                 "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
@@ -124,8 +142,11 @@ class Scheduler:
 
     def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
         job = self._registry.find(schedule.job_name).job
-        new = job.new_job(json.loads(schedule.params), scheduled_for=slot)
-        return new._replace(id=slot_job_id(schedule.id, slot), on_conflict=OnConflict.KEEP)
+        new = job.scheduled_job(schedule, self._registry.versions_of(job), scheduled_for=slot)
+        place = (
+            schedule.id if self._shard is None else f"{schedule.id}@{self._shard.name}"
+        )  # each shard has its own job
+        return new._replace(id=slot_job_id(place, slot), on_conflict=OnConflict.KEEP)
 
 
 def _declaration(job: AnyDefinition) -> Declaration:
@@ -139,6 +160,8 @@ def _declaration(job: AnyDefinition) -> Declaration:
             misfire=schedule.misfire,
             misfire_limit=schedule.misfire_limit,
             params=schedule.params,
+            shard=schedule.shard,
+            shard_key=shard_key(job.job_name, job.options, schedule.params),
         )
         for schedule in job.schedules
     )

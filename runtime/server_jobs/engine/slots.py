@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import Context, copy_context
 from typing import Protocol
 
@@ -13,6 +13,7 @@ from ..domain.record import Claim, Outcome
 from .attempt import Attempt
 from .backend import Backend
 from .prefetch import Prefetcher
+from .sharded.capacity import Capacity
 
 _logger = logging.getLogger("server_jobs")
 
@@ -33,15 +34,20 @@ class Listener(Protocol):
 
 
 class Slots:
-    """Runs up to `size` attempts of `prefetcher` at the same time, and starts the next one when a slot is free.
+    """Runs attempts of `prefetcher` in the slots of `capacity`, and starts the next one when a slot is free.
 
     Calls `wake` when the worker has something to do: claim more jobs, or look whether its work is done.
     """
 
     def __init__(
-        self, backend: Backend, prefetcher: Prefetcher, size: int, listener: Listener | None, wake: Callable[[], None]
+        self,
+        backend: Backend,
+        prefetcher: Prefetcher,
+        capacity: Capacity,
+        listener: Listener | None,
+        wake: Callable[[], None],
     ) -> None:
-        self.size = size
+        self._capacity = capacity
         self._backend = backend
         self._prefetcher = prefetcher
         self._listener = listener
@@ -53,6 +59,7 @@ class Slots:
         self.is_stuck = False
         """Whether stuck threads occupied every slot at the last `report_stuck`."""
         self._is_closed = False
+        capacity.join(self)
 
     def open(self) -> None:
         """Prepare for jobs in this event loop. Handlers get copies of the current context variables."""
@@ -65,8 +72,18 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """The number of free slots."""
-        return self.size - len(self._running)
+        """The number of jobs that may start now."""
+        return self._capacity.room_of(self)
+
+    @property
+    def running(self) -> Collection[Attempt]:
+        """The attempts that occupy a slot."""
+        return self._running
+
+    @property
+    def is_hungry(self) -> bool:
+        """As in `Prefetcher`."""
+        return not self._is_closed and self._prefetcher.is_hungry
 
     @property
     def is_busy(self) -> bool:
@@ -114,11 +131,16 @@ class Slots:
         self.fill()
 
     def _has_next(self) -> bool:
-        return len(self._running) < self.size and not self._is_closed and len(self._prefetcher) > 0
+        is_open = not self._is_closed and not self._capacity.is_used_up
+        return is_open and len(self._prefetcher) > 0 and self._capacity.room_of(self) > 0
 
     def _start(self, attempt: Attempt) -> None:
         if not self._running:
             self._prefetcher.size.note_busy(self._backend.clock.monotonic())
+        if attempt.runs_here:
+            self._capacity.ran_here += 1
+            if self._capacity.is_used_up:
+                self._wake()
         self._unsettled.add(attempt)
         self._running[attempt] = None
         # In a fresh context: the current one may belong to the previous job.
@@ -132,7 +154,7 @@ class Slots:
         if self._listener is not None and not attempt.is_stopped:
             self._tell_start(attempt)
         try:
-            await self._backend.runner.perform(attempt, self._backend, self._settled)
+            await self._backend.runner.perform(attempt, self._backend.for_handlers, self._settled)
             if attempt.call.lingering is not None:
                 await _until_returned(attempt, attempt.call.lingering)
         except Exception:
@@ -153,6 +175,7 @@ class Slots:
             self._wake()
         else:
             self.fill()
+        self._capacity.freed(self)
 
     def _settled(self, attempt: Attempt, outcome: Outcome, error: str | None) -> None:
         if self._listener is not None:
@@ -166,10 +189,11 @@ class Slots:
 
     def report_stuck(self) -> None:
         """Log once when stuck threads occupy every slot. Python cannot stop a thread, so the operator must restart."""
-        is_stuck = not self.free and all(attempt.is_over for attempt in self._running)
+        is_stuck = self._capacity.is_stuck
         if is_stuck and not self.is_stuck:
             _logger.error(
-                "all %d slots are occupied by handlers that did not return in time; restart this worker", self.size
+                "all %d slots are occupied by handlers that did not return in time; restart this worker",
+                self._capacity.size,
             )
         self.is_stuck = is_stuck
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from weakref import WeakSet
 
 from ..binding import stand_in_for
 from ..databases.opening import open_database
+from ..databases.shard_url import is_sharded, parse_shard_url
 from ..domain.interfaces import Database, Store
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
+from ..stores.sharded import ShardedStore
+from ..stores.sharded.fan_out import ShardOf
 from ..stores.sql import SqlStore
 
 if TYPE_CHECKING:
@@ -32,15 +36,36 @@ def store_of(database: Store | Database | str, schema: str | None) -> Store:
     if _of_tests and not (isinstance(database, Store) and database.name == MEMORY):
         return _of_tests[-1]
     if isinstance(database, str):
-        return SqlStore(open_database(database, schema=schema))
+        return (
+            _sharded_store(database, schema)
+            if is_sharded(database)
+            else SqlStore(open_database(database, schema=schema))
+        )
     if isinstance(database, Store):
         return database
     if isinstance(database, Database):
         return SqlStore(database)
     raise InvalidOptionError(
         f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
-        f"not a {type(database).__name__}"
+        f"not a value of type {type(database).__name__}"
     )
+
+
+def _sharded_store(url: str, schema: str | None) -> ShardedStore:
+    shards = parse_shard_url(url)
+    stores = {name: SqlStore(open_database(shards.url_of(name), schema=schema)) for name in shards.variables}
+    return ShardedStore(stores, None if shards.chosen_by is None else _imported(shards.chosen_by))
+
+
+def _imported(place: str) -> ShardOf:
+    module, _, name = place.partition(":")
+    try:
+        found: object = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InvalidOptionError(f"?by={place} of the database URL cannot be imported: {error}") from error
+    if not callable(found) and not isinstance(found, Mapping):
+        raise InvalidOptionError(f"?by={place} must be a function or a mapping, not {type(found).__name__}")
+    return cast("ShardOf", found)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import timedelta
 from socket import gethostname
 from typing import TypeVar
@@ -16,6 +16,7 @@ from ..domain.ids import tick_id
 from ..domain.record import Expired, PendingWork
 from .backend import Backend, WorkerExecutionResult, check_limit
 from .failure_log import log_expired
+from .sharded.shard_backend import shard_backends
 
 _logger = logging.getLogger("server_jobs")
 
@@ -35,6 +36,11 @@ class Tick:
     late: int = 0
     """Jobs that were cancelled, because they had to start earlier; see `expires_after`."""
 
+    @property
+    def has_worked(self) -> bool:
+        """Whether the tick changed a job. Otherwise, another one right after it would not either."""
+        return any((self.expired, self.scheduled, self.completed, self.failed, self.late))
+
 
 async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta | None = None) -> Tick:
     """Expire leases, cancel late jobs, fire schedules, claim and run jobs until none is due, and prune.
@@ -51,6 +57,8 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
             done = await tick(backend, limit=100, budget=timedelta(seconds=30))
         print(f"{done.completed} completed, {done.failed} failed")
     """
+    if shards := shard_backends(backend):
+        return await _tick_shards(backend, shards, limit, budget)
     check_limit(limit or 0)
     until = None if budget is None else backend.clock.monotonic() + budget.total_seconds()
     await backend.initialize()
@@ -87,6 +95,20 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     failed = sum(result.outcome.is_failure for result in results)
     unfired = len(backend.scheduler.unfired) if found.has_due_schedule else 0
     return Tick(len(expired), len(scheduled), completed, failed, unfired, late)
+
+
+async def _tick_shards(whole: Backend, shards: Sequence[Backend], limit: int | None, budget: timedelta | None) -> Tick:
+    """Tick all shards at the same time, each with an equal part of the limit. Raise the first error at the end."""
+    await whole.initialize()
+    parts = [None if limit is None else limit // len(shards) + (n < limit % len(shards)) for n in range(len(shards))]
+    ticks = (tick(shard, limit=part, budget=budget) for shard, part in zip(shards, parts, strict=True))
+    answers = await asyncio.gather(*ticks, return_exceptions=True)
+    done: list[Tick] = []
+    for one in answers:
+        if isinstance(one, BaseException):
+            raise one
+        done.append(one)
+    return Tick(*(sum(values) for values in zip(*map(astuple, done), strict=True)))
 
 
 class _Chores:

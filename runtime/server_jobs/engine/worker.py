@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from socket import gethostname
+from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..domain.history import WorkerReport
@@ -24,11 +25,18 @@ from .attempt import Attempt
 from .backend import Backend
 from .maintenance import MAINTENANCE_INTERVAL, Maintenance
 from .prefetch import Prefetcher
+from .sharded.capacity import Capacity
+from .sharded.shard_backend import shard_backends
+from .sharded.shard_workers import ShardWorkers
 from .slots import Listener, Slots
+
+if TYPE_CHECKING:
+    from ..isolation.limits import ProcessLimits
 
 _logger = logging.getLogger("server_jobs")
 
-DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=30)
+DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=8)
+"""Docker kills a container 10 s after SIGTERM. Releasing the jobs takes up to another second."""
 NEARLY_DUE = timedelta(minutes=1)
 _LONGEST_PAUSE = 2.0
 _LATE = 10.0
@@ -39,8 +47,16 @@ class Worker:
     """Run the jobs of one backend until `stop` is called.
 
     Runs at most `concurrency` jobs at a time (default: the backend's `max_concurrency`), from `queues` if given. With
-    `until_empty`, the worker ends when no job runs and none is due now or within a minute. It calls `listener` for
-    every attempt.
+    `until_empty`, the worker ends when no job runs here, none is due within a minute, and no lease of a running job
+    elsewhere ends within a minute. It calls `listener` for every attempt.
+
+    `limits` are for the handler processes of the backend, which it replaces, and for this process: when it reaches one,
+    the worker claims no more jobs, and `run` ends when the running ones have ended, however long they take. Start a new
+    process then.
+
+    With a backend of several shards, each shard has its own loop, so that one that is down or slow delays only its own
+    jobs. The loops divide the `concurrency`, which must be at least the number of shards. With `shard`, only jobs of
+    this shard run.
 
     While jobs are short, the worker prefetches: it claims more jobs than it can run at once. It renews the leases of
     waiting claims, and releases a claim that waited longer than a second.
@@ -60,6 +76,9 @@ class Worker:
         drain_timeout: timedelta = DEFAULT_DRAIN_TIMEOUT,
         until_empty: bool = False,
         listener: Listener | None = None,
+        limits: ProcessLimits | None = None,
+        shard: str | None = None,
+        part_of: Worker | None = None,
     ) -> None:
         if concurrency is not None:
             check_range("concurrency", concurrency, 1, 10_000)
@@ -69,14 +88,41 @@ class Worker:
         backend.request(limit=1, queues=queues)  # raises for a bad name here instead of at the first claim
         self.backend = backend
         self.queues = queues
-        self.id = new_job_id()
+        self.id: str = new_job_id() if part_of is None else part_of.id
         """The id of this worker in the database, also in the rows of the jobs that it claims."""
         self.concurrency = concurrency or backend.config.max_concurrency
         self._drain_timeout = drain_timeout
         self._until_empty = until_empty
         self._wake = asyncio.Event()
         self._prefetcher = Prefetcher(backend, queues, self.id)
-        self._slots = Slots(backend, self._prefetcher, self.concurrency, listener, self._wake_up)
+        most_here = None if limits is None else limits.max_jobs
+        self._capacity: Capacity = Capacity(self.concurrency, most_here) if part_of is None else part_of._capacity
+        self._is_part = part_of is not None
+        self._place = f"shard {backend.name}" if self._is_part else "the database"
+        parts = {
+            each.name: Worker(
+                each,
+                concurrency=self.concurrency,
+                queues=queues,
+                drain_timeout=drain_timeout,
+                until_empty=until_empty,
+                listener=listener,
+                limits=limits,
+                part_of=self,
+            )
+            for each in shard_backends(backend)
+            if shard in (None, each.name)
+        }
+        if len(parts) > self.concurrency:
+            raise InvalidOptionError(
+                f"concurrency must be at least {len(parts)}, one slot for each shard, not {self.concurrency}"
+            )
+        self._shards = ShardWorkers(parts) if parts else None
+        capacity = Capacity(self.concurrency) if parts else self._capacity
+        self._slots = Slots(backend, self._prefetcher, capacity, listener, self._wake_up)
+        self._limits = backend.attempt_factory.limits = limits
+        self.reached_limit: str | None = None
+        """Which of the `limits` this process has reached, as a sentence."""
         self._maintenance = Maintenance(backend, self._look_again)
         self._stops = 0
         self._may_claim = False
@@ -89,17 +135,23 @@ class Worker:
         A second call releases them now.
         """
         self._stops += 1
+        if self._shards is not None:
+            self._shards.stop()
         self._slots.close()
         self._wake.set()
 
     def attempts(self) -> list[Attempt]:
         """The running attempts of this worker, with their progress."""
-        return self._slots.attempts()
+        return self._slots.attempts() if self._shards is None else self._shards.attempts()
 
     def unready(self) -> str | None:
         """Return why this worker claims no jobs, as a sentence; None while it claims them. Any thread may ask."""
         if self._stops:
-            return f"the worker is stopping; jobs that still run: {self.concurrency - self._slots.free}"
+            return f"the worker is stopping; jobs that still run: {len(self.attempts())}"
+        if self._shards is not None:
+            return self._shards.unready()
+        if self.reached_limit is not None:
+            return f"the worker claims no more jobs, because {self.reached_limit}"
         if self._looked is None or not (self._may_claim or self._pause):
             return "the worker is starting"
         if self._pause:
@@ -116,6 +168,8 @@ class Worker:
         A worker is stuck if it has not looked for jobs for a whole lease: a handler blocks its event loop, or the
         database never answers. It is also stuck if handlers in threads that do not return occupy all slots.
         """
+        if self._shards is not None and not self._stops:
+            return self._shards.stuck()
         if self._stops or self._looked is None:
             return None
         if self._slots.is_stuck:
@@ -128,16 +182,29 @@ class Worker:
     def _late(self) -> float:
         return 0.0 if self._looked is None else self.backend.clock.monotonic() - self._looked
 
+    async def prepare(self) -> None:
+        """Open the database and the lifespans, and check all handlers. `run` does this first, and raises its errors."""
+        await self.backend.initialize()
+        self.backend.attempt_factory.check_pods(self.backend.name)
+        self.backend.check_handlers()
+        await self.backend.open_resources()
+        self.backend.attempt_factory.check_dependencies()
+
     async def run(self) -> None:
-        """Work until `stop` is called or, with `until_empty`, until the queue is empty. Stopping uses up no attempt.
+        """Work until `stop` is called, a limit is reached or, with `until_empty`, the queue is empty.
+
+        Stopping uses up no attempt.
 
         If the database goes away later, the worker waits for it with growing pauses. Raises `DatabaseError` at the
         start only, as `PrivilegeMissingError` if the first claim is not permitted. Raises `SetupError` if a lifespan
-        does not open.
+        does not open, and `DependencyError` if a handler needs a resource that no lifespan yields.
         """
-        await self.backend.initialize()
-        self.backend.check_handlers()
-        _report_stubs(self.backend.registry)
+        await self.prepare()
+        if not self._is_part:
+            _report_stubs(self.backend.registry)
+        if self._shards is not None:
+            await self._run_shards(self._shards)
+            return
         runner = self.backend.runner
         runner.add_worker(self._report(), self.backend.config.lock_timeout)
         self._wake = asyncio.Event()
@@ -156,6 +223,15 @@ class Worker:
             await self._maintenance.stop()
             await self._drain()
             await runner.remove_worker(self.id)
+
+    async def _run_shards(self, shards: ShardWorkers) -> None:
+        wake = _from_any_thread(shards.look_again)
+        self.backend.inserted.append(wake)
+        try:
+            await shards.run()
+        finally:
+            self.backend.inserted.remove(wake)
+            self.reached_limit = shards.reached_limit()
 
     def _report(self) -> WorkerReport:
         known = self.backend.registry.known_jobs()
@@ -183,6 +259,7 @@ class Worker:
             if self._pause:
                 await self.backend.store.ping()
             self._slots.report_stuck()
+            self._check_limits()
             self._prefetcher.release_late()
             await self._claim()
             self._may_claim = True
@@ -196,9 +273,19 @@ class Worker:
         finally:
             self._looked = self.backend.clock.monotonic()
         if self._pause and not self.backend.runner.is_failing:
-            _logger.warning("the database is back")
+            _logger.warning("%s is back", self._place)
             self._pause = 0.0
         return is_finished
+
+    def _check_limits(self) -> None:
+        if self._limits is None or self.reached_limit is not None:
+            return
+        from ..isolation.limits import resident_memory  # needed only with limits
+
+        self.reached_limit = self._limits.reached(self._capacity.ran_here, resident_memory)
+        if self.reached_limit is not None:
+            _logger.info("this worker ends when its running jobs have ended: %s", self.reached_limit)
+            self._prefetcher.release()
 
     async def _claim(self) -> None:
         """Claim jobs and start as many as there are free slots."""
@@ -214,16 +301,19 @@ class Worker:
         await asyncio.sleep(0)  # so that `attempts` lists them from now on
 
     def _wanted(self) -> int:
-        return 0 if self._slots.is_blocked() else self._prefetcher.wanted(self._slots.free)
+        is_over = self.reached_limit is not None
+        return 0 if is_over or self._slots.is_blocked() else self._prefetcher.wanted(self._slots.free)
 
     async def _is_finished(self) -> bool:
+        if self.reached_limit is not None:
+            return not self._slots.is_busy
         if not self._until_empty or self._is_busy():
             return False
         await self._maintenance.finish()
         if self._is_busy():
             return False
-        wait = await self.backend.store.next_due(self.backend.request(limit=1, queues=self.queues))
-        return wait is None or wait > NEARLY_DUE
+        work = await self.backend.store.upcoming_work(self.backend.request(limit=1, queues=self.queues))
+        return all(wait is None or wait > NEARLY_DUE for wait in (work.until_due, work.until_lease_end))
 
     def _is_busy(self) -> bool:
         return self._prefetcher.may_be_more or len(self._prefetcher) > 0 or self._slots.is_busy
@@ -238,7 +328,7 @@ class Worker:
 
     def _note_failure(self, error: DatabaseError) -> None:
         if not self._pause:
-            _logger.error("the database cannot be used, trying again: %s", error)
+            _logger.error("%s cannot be used, trying again: %s", self._place, error)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1)
 
     async def _drain(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -18,18 +18,20 @@ from ..engine.backend import Backend
 from ..engine.bulk import BulkAction
 from ..security.tokens import Scope as TokenScope
 from ..security.tokens import Tokens
+from . import schedules
 from .access import for_every_queue, for_its_job, for_some_queue
-from .batches import batch
+from .batches import enqueue_batch, show_batch
 from .dashboard.mounting import DashboardAccess, WithDashboard
-from .events import events
+from .events import batch_events, events
 from .gate import Gate, OpenBackend, TokensOf
 from .history import attempts, explain, workers
 from .http_options import HttpOptions
 from .jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, retry, show
+from .links import BATCH_EVENTS_PATH, JOB_EVENTS_PATH
 from .metrics import metrics
 from .operations import health, status, trigger
 from .problem_document import http_exception
-from .stopping import Stopping
+from .stopping import Stopping, StoppingOnSignals
 
 PREFIX = "/_jobs"
 
@@ -47,11 +49,33 @@ async def job(request: Request) -> Response:
     return await _ONE_JOB["GET" if request.method == "HEAD" else request.method](request)
 
 
+_ONE_BATCH = {
+    "GET": for_some_queue(_READ, show_batch),
+    "POST": for_some_queue(_ENQUEUE, enqueue_batch),
+}
+
+
+async def batch(request: Request) -> Response:
+    """Enqueue a batch by the name of its job, show a batch by id. One path, so that `Allow` names all methods."""
+    return await _ONE_BATCH["GET" if request.method == "HEAD" else request.method](request)
+
+
 async def openapi(request: Request) -> Response:
     """Return the OpenAPI document."""
     from .openapi import openapi  # seldom requested, and a Worker should start fast
 
     return await openapi(request)
+
+
+_ONE_SCHEDULE = {
+    "POST": for_some_queue(_ADMIN, schedules.add),
+    "DELETE": for_some_queue(_ADMIN, schedules.remove),
+}
+
+
+async def schedule(request: Request) -> Response:
+    """Add or remove a schedule. One path, so that `Allow` names all methods."""
+    return await _ONE_SCHEDULE[request.method](request)
 
 
 # Any valid token may read the health and the OpenAPI document.
@@ -71,9 +95,16 @@ ROUTES = (
     Route("/jobs/{id}/retry", for_its_job(_ADMIN, retry), methods=["POST"]),
     Route("/jobs/{id}/attempts", for_its_job(_READ, attempts), methods=["GET"]),
     Route("/jobs/{id}/why", for_its_job(_READ, explain), methods=["GET"]),
-    Route("/batches/{id}", for_some_queue(_READ, batch), methods=["GET"]),
+    Route("/batches/{id}", batch, methods=list(_ONE_BATCH)),
     Route("/workers", for_every_queue(_READ, workers), methods=["GET"]),
-    Route("/jobs/{id}/events", for_its_job(_READ, events), methods=["GET"]),
+    Route(JOB_EVENTS_PATH, for_its_job(_READ, events), methods=["GET"]),
+    Route(BATCH_EVENTS_PATH, for_some_queue(_READ, batch_events), methods=["GET"]),
+    Route("/schedules", for_some_queue(_READ, schedules.list_schedules), methods=["GET"]),
+    Route("/schedules/{job}/{name}", schedule, methods=list(_ONE_SCHEDULE)),
+    *(
+        Route(f"/schedules/{{job}}/{{name}}/{action.__name__}", for_some_queue(_ADMIN, action), methods=["POST"])
+        for action in (schedules.change, schedules.pause, schedules.resume, schedules.run)
+    ),
 )
 
 
@@ -88,8 +119,8 @@ def create_app(
     """Return the application with the routes and the dashboard, for mounting.
 
     The default for `tokens` are the tokens of the environment. Without a token, every request gets 404. The first
-    admitted request opens the backend; the application does not close it. A server may announce its end through
-    `stopping`: a running trigger then releases its jobs, and streams end.
+    admitted request opens the backend; the application does not close it. When the server gets SIGTERM or SIGINT, a
+    running trigger releases its jobs, and streams end. A server may announce its end through `stopping` instead.
 
     People sign in to the dashboard, at `/dashboard/`, with a token. With `dashboard_access` they do not: it gets each
     request for a page, and returns the name and the rights of the caller, or None to refuse. It may be async.
@@ -100,6 +131,7 @@ def create_app(
     """
     known = Tokens.from_environment() if tokens is None else tokens
     chosen, open_backend = options or HttpOptions(), partial(_opened, backend)
+    stopping = stopping or StoppingOnSignals()
     return application(open_backend, lambda _scope: known, chosen, stopping=stopping, dashboard_access=dashboard_access)
 
 
@@ -111,8 +143,11 @@ def application(
     stopping: Stopping | None = None,
     dashboard_access: DashboardAccess | None = None,
     follows_changes: bool = True,
+    further_routes: Sequence[Route] = (),
 ) -> Starlette:
     """Like `create_app`, for hosts that provide backend and tokens per request, and a callback for stored jobs.
+
+    `further_routes` are the host's own routes behind the same gate.
 
     Without `follows_changes`, open pages of the dashboard do not update themselves: the stream would read the database
     every two seconds, on the queries of one invocation.
@@ -126,7 +161,8 @@ def application(
         follows_changes=follows_changes,
     )
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
-    app = Starlette(routes=ROUTES, middleware=[dashboard, gate], exception_handlers={HTTPException: http_exception})
+    routes = [*ROUTES, *further_routes]
+    app = Starlette(routes=routes, middleware=[dashboard, gate], exception_handlers={HTTPException: http_exception})
     app.router.redirect_slashes = False
     app.state.options = options
     app.state.enqueued = enqueued or _ignore
@@ -134,9 +170,9 @@ def application(
     return app
 
 
-def under_prefix(app: Starlette) -> Starlette:
-    """Return an application with the routes at `/_jobs` and nothing else."""
-    outer = Starlette(routes=[Mount(PREFIX, app)], exception_handlers={HTTPException: http_exception})
+def under_prefix(app: Starlette, prefix: str = PREFIX) -> Starlette:
+    """Return an application with the routes at `/_jobs`, or at another prefix, and nothing else."""
+    outer = Starlette(routes=[Mount(prefix, app)], exception_handlers={HTTPException: http_exception})
     outer.router.redirect_slashes = False  # a redirect would reveal the routes
     return outer
 

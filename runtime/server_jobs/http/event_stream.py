@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from .http_options import HttpOptions
+from .links import seconds_left
 from .problem_document import RefusedError
 from .stopping import Stopping
 
@@ -74,12 +75,13 @@ async def changes(
 ) -> AsyncIterator[str]:
     """Read an event every `pause` seconds, and yield it if it is new. Comments keep a silent connection open.
 
-    The stream ends after the last event, if `read` returns None, after the longest time of a stream, and when the
-    server stops. Unless the event was the last one, the reader connects again.
+    The stream ends after the last event, if `read` returns None, after the longest time of a stream, when its signed
+    link expires, and when the server stops. Unless the event was the last one, the reader connects again.
     """
     stopping: Stopping = request.app.state.stopping
     clock = asyncio.get_running_loop().time
-    ends, spoken = clock() + options.longest_stream.total_seconds(), clock()
+    longest = min(options.longest_stream.total_seconds(), seconds_left(request))
+    ends, spoken = clock() + longest, clock()
     last: Event | None = None
     yield f"retry: {_RETRY}\n\n"
     while (event := await read()) is not None:

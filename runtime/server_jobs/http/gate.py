@@ -1,4 +1,4 @@
-"""The gate before the routes: checks of token, origin and host. Without a configured token, there are no routes.
+"""The gate before the routes: checks of token, link, origin and host. Without a configured token, there are no routes.
 
 Pages of an allowed origin get CORS headers, so that browsers let them send requests and read responses.
 """
@@ -16,11 +16,14 @@ from ..engine.backend import Backend
 from ..security.tokens import Caller, Tokens
 from .body import check_framing, check_length
 from .http_options import HttpOptions
+from .links import caller_of_link
 from .origins import host_in, place_of
 from .problem_document import RefusedError, refusal_of
 from .refusal_log import RefusalLog
 
 OpenBackend = Callable[[Scope], AbstractAsyncContextManager[Backend]]
+OpenNothing = Callable[[Scope], AbstractAsyncContextManager[None]]
+"""For routes that use no backend."""
 TokensOf = Callable[[Scope], Tokens]
 
 _BACKEND = "server_jobs.backend"
@@ -37,9 +40,11 @@ _HEADERS = (
 
 
 class Gate:
-    """Passes requests with a valid token on, with a backend. Answers other requests and errors itself."""
+    """Passes requests with a valid token or link on, with a backend. Answers other requests and errors itself."""
 
-    def __init__(self, app: ASGIApp, open_backend: OpenBackend, tokens_of: TokensOf, options: HttpOptions) -> None:
+    def __init__(
+        self, app: ASGIApp, open_backend: OpenBackend | OpenNothing, tokens_of: TokensOf, options: HttpOptions
+    ) -> None:
         self._app = app
         self._open_backend = open_backend
         self._tokens_of = tokens_of
@@ -63,7 +68,8 @@ class Gate:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
-                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+                headers = [*message.get("headers", ()), *_HEADERS, *_missing_shards(scope.get(_BACKEND))]
+                message = {**message, "headers": headers}
             await send(message)
 
         try:
@@ -89,7 +95,10 @@ class Gate:
         if not self._options.needs_length:  # other hosts parsed the request, and refuse a Transfer-Encoding below
             check_framing(headers)
         given = headers.getlist("authorization")
-        caller = tokens.admit(given[0]) if len(given) == 1 else None
+        if given:
+            caller = tokens.admit(given[0]) if len(given) == 1 else None
+        else:
+            caller = caller_of_link(scope, tokens)
         if caller is None:
             self._refusals.note("no valid token", scope)
             raise RefusedError(401, "a valid bearer token is needed", headers={"www-authenticate": "Bearer"})
@@ -97,6 +106,12 @@ class Gate:
             check_place(headers, self._options)
         check_length(headers, is_needed=self._options.needs_length)
         return caller
+
+
+def _missing_shards(backend: Backend | None) -> list[tuple[bytes, bytes]]:
+    """Return a header with the shards that did not answer, so that a caller knows that lists and counts lack them."""
+    missing = [] if backend is None else [name for name, answers in backend.shards.items() if not answers]
+    return [(b"server-jobs-missing-shards", ", ".join(missing).encode())] if missing else []
 
 
 def check_place(headers: Headers, options: HttpOptions) -> None:

@@ -121,12 +121,11 @@ _NOT_BOTH: dict[str, JsonValue] = {
 }
 
 
-class EnqueueBody(BaseModel):
-    """The body that enqueues a job. Missing options have the values of the job's spec."""
+class OptionFields(BaseModel):
+    """The options of jobs. Missing ones have the values of the job's spec."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH, defer_build=True)
 
-    params: dict[str, JsonValue] = Field(description="The params, which must fit the spec of the job.")
     delay: Delay | None = Field(None, description="Time until the job is due, an ISO 8601 duration of days and a time.")
     scheduled_for: AwareDatetime | None = Field(
         None, strict=True, description="Time at which the job is due, with a time zone."
@@ -157,6 +156,12 @@ class EnqueueBody(BaseModel):
             on_conflict=self.on_conflict,
             correlation_id=self.correlation_id,
         )
+
+
+class EnqueueBody(OptionFields):
+    """The body that enqueues a job."""
+
+    params: dict[str, JsonValue] = Field(description="The params, which must fit the spec of the job.")
 
 
 def _clamped(value: object) -> object:
@@ -249,9 +254,9 @@ async def enqueue(request: Request) -> Response:
     job = backend.registry.find(request.path_params["id"]).job
     check_queue(request, Scope.ENQUEUE, job.options.queue)
     options: HttpOptions = request.app.state.options
-    body = _read(EnqueueBody, await json_body(request, within=options.body_timeout))
+    body = read_body(EnqueueBody, await json_body(request, within=options.body_timeout))
     (inserted,) = await backend.insert([job.new_job(body.params, **body.options())], request_trace(request))
-    _tell_host(request)
+    tell_host(request)
     return JSONResponse(
         {"id": inserted.id, "job_name": job.job_name, "created": inserted.created},
         201 if inserted.created else 200,
@@ -304,9 +309,9 @@ async def search_page(
 async def change_many(action: BulkAction, request: Request) -> Response:
     """Change the jobs of a filter, up to `MOST_STEPS` steps of a scan. `next` is where to continue, or null."""
     options: HttpOptions = request.app.state.options
-    body = _read(BulkBody, await json_body(request, within=options.body_timeout))
+    body = read_body(BulkBody, await json_body(request, within=options.body_timeout))
     among = _filter(request, body, Scope.ADMIN)
-    result = await change_part(backend_of(request).store, action, body, among, by=_actor(request))
+    result = await change_part(backend_of(request).store, action, body, among, by=actor_of(request))
     if result.results[Retrial.RETRIED]:
         _wake(request)
     return JSONResponse(bulk_document(result, dry_run=body.dry_run))
@@ -340,7 +345,7 @@ async def show(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """Cancel a pending job (200) or ask a running job to stop (202). 409 for a finished job."""
-    outcome = await backend_of(request).store.cancel(request.path_params["id"], by=_actor(request))
+    outcome = await backend_of(request).store.cancel(request.path_params["id"], by=actor_of(request))
     if outcome is Cancellation.FINISHED:
         raise RefusedError(409, "the job is finished")
     return JSONResponse({"outcome": outcome}, 200 if outcome is Cancellation.CANCELLED else 202)
@@ -348,7 +353,7 @@ async def cancel(request: Request) -> Response:
 
 async def retry(request: Request) -> Response:
     """Make a failed or cancelled job pending again, with all its attempts."""
-    await backend_of(request).store.retry(request.path_params["id"], by=_actor(request))
+    await backend_of(request).store.retry(request.path_params["id"], by=actor_of(request))
     _wake(request)
     return JSONResponse(job_summary(await summary_for(request)))
 
@@ -356,7 +361,7 @@ async def retry(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """Delete a pending or finished job (200). 409 for a running job."""
     job_id: str = request.path_params["id"]
-    (outcome,) = await backend_of(request).store.delete([job_id], by=_actor(request))
+    (outcome,) = await backend_of(request).store.delete([job_id], by=actor_of(request))
     match outcome:
         case Deletion.DELETED:
             return JSONResponse({"outcome": outcome})
@@ -370,15 +375,17 @@ def _wake(request: Request) -> None:
     """Wake the workers of this process, and tell the host that a job is pending."""
     for notify in backend_of(request).inserted:
         notify()
-    _tell_host(request)
+    tell_host(request)
 
 
-def _tell_host(request: Request) -> None:
+def tell_host(request: Request) -> None:
+    """Tell the host of the application that a job is pending."""
     on_enqueued: Enqueued = request.app.state.enqueued
     on_enqueued(request)
 
 
-def _actor(request: Request) -> str:
+def actor_of(request: Request) -> str:
+    """Return the name of the caller for the audit log."""
     return f"token:{caller_of(request).name}"
 
 
@@ -423,7 +430,8 @@ async def _check_place(store: JobReader, place: str | None, name: str) -> None:
         raise RefusedError(422, _REQUEST_DOES_NOT_FIT, [Problem(f"/{name}", "Input should be the `next` of a page")])
 
 
-def _read(model: type[M], body: bytes) -> M:
+def read_body(model: type[M], body: bytes) -> M:
+    """Return the body of a request. Raises `RefusedError`, which names each problem by its JSON pointer."""
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -27,10 +27,13 @@ async def metrics(request: Request) -> Response:
     paused = await backend.store.paused_queues()
     alive = sum(worker.is_alive for worker in workers)
     dead = sum(not worker.is_alive and not worker.report.is_tick for worker in workers)
+    shards = backend.shards
     lines = [
         *_of_queues(states, backend.clock),
         *_of_enqueued(enqueued, (*states, *totals)),
-        *_of_outcomes(totals),
+        # Without a shard, the totals would be lower, and look like a restart of the counters.
+        *(_of_outcomes(totals) if all(shards.values()) else ()),
+        *(_of_shards(shards) if shards else ()),
         *_metric(
             "server_jobs_workers",
             "gauge",
@@ -84,6 +87,11 @@ def _of_enqueued(counts: Iterable[EnqueuedCount], others: Iterable[QueueState | 
         "Jobs that were enqueued in the last 60 seconds.",
         [({"queue": queue, "job_name": name}, count) for (queue, name), count in sorted(found.items())],
     )
+
+
+def _of_shards(shards: Mapping[str, bool]) -> Iterator[str]:
+    samples = [({"shard": name}, int(answers)) for name, answers in shards.items()]
+    yield from _metric("server_jobs_shard_up", "gauge", "1 for a shard that answers, else 0.", samples)
 
 
 def _of_outcomes(totals: Iterable[MinuteCounts]) -> Iterator[str]:

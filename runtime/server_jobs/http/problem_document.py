@@ -1,11 +1,7 @@
-"""Error responses in the form of RFC 9457, without params, SQL, paths or tokens.
-
-A response stays small with any number of problems, and any length of names.
-"""
+"""Error responses in the form of RFC 9457, without params, SQL, paths or tokens."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 
@@ -25,14 +21,16 @@ from ..errors import (
     JobRetiredError,
     KeySecretError,
     Problem,
+    ScheduleConflictError,
+    ScheduleNotFoundError,
     UnknownJobError,
+    UpcastError,
 )
+from ..inspection.problem_document import PROBLEM_TYPE, ErrorResponse, response_to
 
 _logger = logging.getLogger("server_jobs")
 
-PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = {"retry-after": "1"}
-_LONGEST_TEXT = 500
 
 
 class RefusedError(Exception):
@@ -60,15 +58,7 @@ class RefusedError(Exception):
 
     def response(self) -> Response:
         """Return the response."""
-        document: dict[str, object] = {"title": _short(self.title), "status": self.status}
-        if self.problems:
-            document["errors"] = [
-                {"pointer": _short(problem.pointer), "detail": _short(problem.without_values)}
-                for problem in self.problems
-            ]
-        if self.left_out:
-            document["more_errors"] = self.left_out
-        body = json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
+        body = ErrorResponse(self.status, self.title, self.problems, self.left_out).body
         return Response(body, self.status, self.headers, PROBLEM_TYPE)
 
 
@@ -82,21 +72,22 @@ def refusal_of(error: Exception) -> RefusedError:
         case HTTPException():
             return RefusedError(error.status_code, error.detail.lower(), headers=error.headers)
         case InvalidParamsError():
-            located = (Problem(f"/params{one.pointer}", one.message, one.without_values) for one in error.problems)
-            title = f"params of {error.job_name} do not fit its spec"
-            return RefusedError(422, title, located, left_out=error.left_out)
+            return params_refusal(error, "/params")
         case KeySecretError():
             return _unavailable("the server lacks a secret that this job needs; its log says which", error)
+        case ScheduleConflictError():
+            return RefusedError(409, str(error))
+        case ScheduleNotFoundError():
+            return RefusedError(404, "the job has no schedule with that name")
+        case UpcastError():
+            return RefusedError(409, "the params are of a version that cannot be read here; change them")
         case InvalidOptionError() | JobRetiredError():
             return RefusedError(422, str(error))
         case UnknownJobError():
             return RefusedError(404, f"no job named {error.name!r} is registered")
-        case JobNotFoundError():
-            return RefusedError(404, "there is no job with that id")
-        case JobNotRetryableError():
-            return RefusedError(409, f"the job is {error.status}; only a failed or cancelled job can be retried")
-        case DuplicateJobError():
-            return RefusedError(409, f"its unique key belongs to the unfinished job {error.job_id}")
+        case JobNotFoundError() | JobNotRetryableError() | DuplicateJobError():
+            response = response_to(error)
+            return RefusedError(response.status, response.title)
         case DatabaseBusyError():
             return _unavailable("the database is busy", error)
         case DatabaseError():
@@ -106,8 +97,11 @@ def refusal_of(error: Exception) -> RefusedError:
             return RefusedError(500, "an unexpected error; the log of the server says more")
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
+def params_refusal(error: InvalidParamsError, place: str) -> RefusedError:
+    """Return the refusal of params at this place of the body, a JSON pointer."""
+    located = (Problem(f"{place}{one.pointer}", one.message, one.without_values) for one in error.problems)
+    title = f"params of {error.job_name} do not fit its spec"
+    return RefusedError(422, title, located, left_out=error.left_out)
 
 
 async def http_exception(_request: Request, error: Exception) -> Response:

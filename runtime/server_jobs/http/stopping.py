@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from types import FrameType
 from typing import TypeVar
 
 from ..engine.attempt import is_being_cancelled
@@ -40,6 +43,48 @@ class Stopping:
             raise _stopped() from None
         finally:
             self._tasks.discard(task)
+
+
+class StoppingOnSignals(Stopping):
+    """Begins at SIGTERM or SIGINT, for an application in the server of somebody else.
+
+    Such a server waits for open connections before it announces its end to the application. It handles the signals
+    afterwards. Has no effect outside of the main thread, and where no Python code handles SIGTERM.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def within(self, work: Coroutine[object, object, T]) -> T:
+        self._listen(asyncio.get_running_loop())
+        return await super().within(work)
+
+    def _listen(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Receive the signals of the server that runs in this loop. Another loop means another run of a server."""
+        if loop is self._loop or threading.current_thread() is not threading.main_thread():
+            return
+        self._loop, self._has_started = loop, False
+        if callable(signal.getsignal(signal.SIGTERM)):
+            for number in (signal.SIGTERM, signal.SIGINT):
+                _call_first(number, self._begin_soon)
+
+    def _begin_soon(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self.begin)
+
+
+def _call_first(number: signal.Signals, call: Callable[[], None]) -> None:
+    """Make the call before the current handler of the signal, if Python code handles it."""
+    handler = signal.getsignal(number)
+    if not callable(handler):
+        return
+
+    def handle(received: int, frame: FrameType | None) -> None:
+        call()
+        handler(received, frame)
+
+    signal.signal(number, handle)
 
 
 def _stopped() -> RefusedError:

@@ -87,4 +87,4 @@ def _shown(value: object) -> str:
     try:
         return str(value)
     except Exception:  # noqa: BLE001  a class of the user
-        return f"a {type(value).__name__} that cannot be shown"
+        return f"a value of type {type(value).__name__} that cannot be shown"

@@ -39,6 +39,8 @@ class Setup(Message):
     levels: dict[str, int]
     jobs: list[HandlerPaths]
     set_ups: list[str] = []
+    measures_memory: bool = False
+    """Whether the process sends `Memory` before each answer."""
 
 
 class Surroundings(Message):
@@ -86,6 +88,13 @@ class Progress(Message):
     kind: Literal["progress"] = "progress"
     percent: int
     message: str | None
+
+
+class Memory(Message):
+    """The resident memory of the process in bytes, after the handler returned."""
+
+    kind: Literal["memory"] = "memory"
+    used: int
 
 
 class Logged(Message):
@@ -145,7 +154,7 @@ class Raised(Message):
 
 Request = Setup | Call | Stop
 Answer = Returned | Snoozed | Declined | InvalidDocument | Raised
-Reply = Began | Progress | Logged | Answer
+Reply = Began | Progress | Memory | Logged | Answer
 
 _requests: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])
 _replies: TypeAdapter[Reply] = TypeAdapter(Annotated[Reply, Field(discriminator="kind")])

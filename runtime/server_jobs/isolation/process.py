@@ -22,6 +22,7 @@ from .messages import (
     Began,
     Call,
     Logged,
+    Memory,
     Message,
     Progress,
     Reply,
@@ -68,6 +69,10 @@ class HandlerProcess:
         self._job_name = ""
         self.has_started = False
         """Whether the last handler was called."""
+        self.jobs = 0
+        """How many handlers were called."""
+        self.memory = 0
+        """The resident memory in bytes after the last handler, if `Setup` asks for it."""
         self._fault: str | None = None
         self._attending = self.loop.create_task(self._attend())
 
@@ -176,6 +181,8 @@ class HandlerProcess:
                     log_here(reply, self.pid)
             case Began():
                 self._begin()
+            case Memory(used=used):
+                self.memory = used
             case Progress():
                 if self._context is not None:
                     self._context.progress, self._context.progress_message = reply.percent, reply.message
@@ -185,6 +192,7 @@ class HandlerProcess:
 
     def _begin(self) -> None:
         self.has_started = True
+        self.jobs += 1
         if self._answer is not None and not self._answer.done() and not self._bound.expired():
             limit = None if self._limit is None else self.loop.time() + self._limit.total_seconds()
             self._bound.reschedule(limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from datetime import timedelta
 from types import NoneType
@@ -16,6 +17,7 @@ from ..errors import InvalidOptionError, InvalidParamsError, InvalidResultError,
 from ..middleware import RunningAttempt
 from ..registry import JobRegistry
 from .import_path import import_path_of
+from .limits import ProcessLimits
 from .log_record import levels
 from .messages import (
     Answer,
@@ -41,13 +43,15 @@ from .raised import (
 
 DEFAULT_IDLE_TIME = timedelta(seconds=60)
 
+_logger = logging.getLogger("server_jobs")
+
 
 class HandlerProcesses:
     """A pool of processes. A process runs one handler at a time, and is reused for the next one.
 
-    The pool has at most one process per running handler, and ends a process that was idle for `idle_time`. Handlers can
-    enqueue and read other jobs if `database_url` is set; it is also the database of their context. `program` names the
-    module with the `main` of a process.
+    The pool has at most one process per running handler. It ends a process that was idle for `idle_time`, or that
+    reached one of the `limits`. Handlers can enqueue and read other jobs if `database_url` is set; it is also the
+    database of their context. `program` names the module with the `main` of a process.
     """
 
     def __init__(
@@ -57,11 +61,13 @@ class HandlerProcesses:
         *,
         database_url: str | None = None,
         idle_time: timedelta = DEFAULT_IDLE_TIME,
+        limits: ProcessLimits | None = None,
     ) -> None:
         self._program = program
         self._registry = registry
         self._database_url = database_url
         self._idle_time = idle_time.total_seconds()
+        self._limits = limits or ProcessLimits()
         self._idle: dict[HandlerProcess, asyncio.TimerHandle] = {}
         self._all: set[HandlerProcess] = set()
 
@@ -146,6 +152,7 @@ class HandlerProcesses:
                 levels=levels(),
                 jobs=list(self._importable()),
                 set_ups=_set_ups_of(self._registry),
+                measures_memory=self._limits.max_memory is not None,
             ),
         )
         self._all.add(process)
@@ -164,10 +171,13 @@ class HandlerProcesses:
         return None
 
     def _keep(self, process: HandlerProcess) -> None:
-        if process.is_usable:
-            self._idle[process] = process.loop.call_later(self._idle_time, self._end, process)
-        else:
+        if not process.is_usable:
             self._all.discard(process)
+        elif reason := self._limits.reached(process.jobs, lambda: process.memory):
+            _logger.info("handler process %d ends: %s", process.pid, reason)
+            self._end(process)
+        else:
+            self._idle[process] = process.loop.call_later(self._idle_time, self._end, process)
 
     def _end(self, process: HandlerProcess) -> None:
         self._take_out(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext, MigrationInfo, MigrationStep
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import NotSupportedError, ProgrammingError
 
 from ..schema import is_ours, metadata
 from .configuration import alembic_config
@@ -26,6 +28,8 @@ from .engine import (
 from .occupied import MigrationRefusedError, a_separate_place, check_tables
 from .recorded import VERSION_TABLE
 from .version_table import recorded
+
+_logger = logging.getLogger("server_jobs")
 
 # Any number works that no other program uses for an advisory lock.
 _MIGRATION_LOCK = 7_365_727_665
@@ -106,9 +110,22 @@ def _configure(connection: Connection, on_step: OnStep | None = None) -> None:
 def _enter(connection: Connection, schema: str | None) -> None:
     """Wait for other migrations of this database, and enter the schema."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+        _wait_for_others(connection)
         _create_schema(connection, schema)
     enter_schema(connection, schema)
+
+
+def _wait_for_others(connection: Connection) -> None:
+    """Take the lock of migrations. The savepoint saves the transaction where the server refuses advisory locks."""
+    try:
+        with connection.begin_nested():
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+    except (NotSupportedError, ProgrammingError) as error:
+        _logger.warning(
+            "migrations do not wait for each other, because the server refuses advisory locks (%s): of two at the same "
+            "time, one may fail and change nothing",
+            str(error.orig).partition("\n")[0],
+        )
 
 
 def run_revision(connection: Connection, versions: Path, revision: str, *, schema: str | None, undo: bool) -> None:

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
@@ -108,6 +109,8 @@ class Tokens:
             *named,
         )
         self._secret = _digest(tokens[0]) if tokens else None
+        self.link_keys = tuple(hmac.digest(_digest(token), b"server-jobs links", "sha256") for token in tokens)
+        """The keys of signed links, one per token of `tokens`. The first one signs, and all of them verify."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Tokens:
@@ -157,6 +160,20 @@ def _process_secret() -> bytes:
 def new_token() -> str:
     """Return a token of 32 random bytes, in base64url."""
     return secrets.token_urlsafe(32)
+
+
+@contextmanager
+def random_token_if_missing() -> Iterator[None]:
+    """Set `JOBS_TOKEN` to a random token inside the block if it is not set, for links in tests."""
+    earlier = os.environ.get(TOKEN_VARIABLE)
+    os.environ[TOKEN_VARIABLE] = earlier or new_token()
+    try:
+        yield
+    finally:
+        if earlier is None:
+            del os.environ[TOKEN_VARIABLE]
+        else:
+            os.environ[TOKEN_VARIABLE] = earlier
 
 
 @lru_cache(maxsize=8)  # a Worker reads its variables for every request

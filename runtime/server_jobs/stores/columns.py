@@ -32,7 +32,7 @@ from ..domain.record import JobRecord, JobSummary, NewJob
 JOB_COLUMNS = ", ".join(field.name for field in fields(JobRecord))
 SUMMARY_COLUMNS = ", ".join(field.name for field in fields(JobSummary) if field.name != "is_parked")
 
-_NOT_GIVEN = ("scheduled_for", "delay", "expires_after", "on_conflict")
+_NOT_GIVEN = ("shard_key", "scheduled_for", "delay", "expires_after", "on_conflict")
 GIVEN_TYPES: Mapping[str, str] = {
     name: "integer" if kind is int else "text"
     for name, kind in get_type_hints(NewJob).items()

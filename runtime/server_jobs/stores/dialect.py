@@ -97,14 +97,21 @@ class Statements(Protocol):
     COUNT: str
     COUNT_DUE: str
     PENDING_WORK: str
-    NEXT_DUE: str
+    UPCOMING_WORK: str
     SAVE_SCHEDULES: str
     TAKE_OVER_SCHEDULES: str
     UNAPPLIED_SCHEDULES: str
     APPLY_SCHEDULES: tuple[str, ...]
     FORGET_WITHDRAWAL: str
+    FIND_SCHEDULE: str
     LIST_SCHEDULES: str
     ENABLE_SCHEDULE: str
+    ADD_SCHEDULE: str
+    CHANGE_SCHEDULE: str
+    REMOVE_SCHEDULE: str
+    AUDIT_ADD_SCHEDULE: str
+    AUDIT_CHANGE_SCHEDULE: str
+    AUDIT_ENABLE_SCHEDULE: str
     DUE_SCHEDULES: str
     NOW: str
     FIRE: str
@@ -168,7 +175,7 @@ def dialect_of(database: Database) -> Dialect:
             return Dialect(cast("Statements", postgres_statements))  # type checkers see constants as assignable
         case "sqlite":  # each row needs the GIL, which the event loop seldom releases
             return Dialect(cast("Statements", statements), packs_rows=True)
-        case "d1":  # every invocation opens it, and D1 charges for reads
+        case "d1" | "durable object":  # every invocation opens it, and Cloudflare charges for reads
             return Dialect(cast("Statements", statements), checks_at_open=False)
         case _:
             return Dialect(cast("Statements", statements))

@@ -47,7 +47,7 @@ _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
 _CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others send or count each statement
 LONG_TEXT = 16_000  # characters; escaping and parsing more costs more than a statement
 _NO_KEYS = [None, None, None]
-_OWN_FIELDS, _SHARED_FIELDS = NewJob._fields[:5], NewJob._fields[5:-1]  # as in `NewJob.shared`, without `on_conflict`
+_OWN_FIELDS, _SHARED_FIELDS = NewJob._fields[:5], NewJob._fields[6:-1]  # without `shard_key` and `on_conflict`
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _OUTCOMES: dict[object, Outcome] = {outcome.value: outcome for outcome in Outcome}
@@ -107,7 +107,7 @@ def new_job_row(job: NewJob) -> dict[str, Value]:
 def shared_parameters(job: NewJob) -> dict[str, Value]:
     """Return the shared fields of the jobs of one call, as parameters. Jobs with equal ones share a statement."""
     return {
-        **dict(zip(_SHARED_FIELDS, cast("tuple[Value, ...]", job[5:-1]), strict=True)),
+        **dict(zip(_SHARED_FIELDS, cast("tuple[Value, ...]", job[6:-1]), strict=True)),
         "scheduled_for": None if job.scheduled_for is None else timestamp(job.scheduled_for),
         "delay": milliseconds(job.delay),
         "expires_after": _milliseconds_or_none(job.expires_after),
@@ -157,6 +157,8 @@ def schedule_row(schedule: ScheduleRecord) -> dict[str, Value]:
         "misfire_limit": schedule.misfire_limit,
         "params": schedule.params,
         "enabled": schedule.enabled,
+        "source": schedule.source,
+        "spec_version": schedule.spec_version,
     }
 
 
@@ -296,6 +298,8 @@ def schedule_of(row: Row) -> ScheduleRecord:
         last_run_at=time_of(row["last_run_at"]),
         next_run_at=time_of(row["next_run_at"]),
         last_job_id=_text_or_none(row["last_job_id"]),
+        source=text_of(row["source"]),
+        spec_version=None if row["spec_version"] is None else integer_of(row["spec_version"]),
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 _CURRENT = """{sets} JOIN job_starts AS current
     ON current.id = '(schedules) ' || sets.job_name AND current.rate_key = sets.fingerprint"""
 _OURS = f"(SELECT sets.job_name FROM {_CURRENT})"
-_UNDECLARED = f"enabled AND job_name IN {_OURS} AND id NOT IN (SELECT id FROM {{schedules}})"
+_UNDECLARED = f"enabled AND source = 'declared' AND job_name IN {_OURS} AND id NOT IN (SELECT id FROM {{schedules}})"
 _IS_WITHDRAWN = """EXISTS (SELECT 1 FROM job_starts
                WHERE job_starts.id = '(schedule) ' || cron_jobs.id AND job_starts.rate_key = 'withdrawn')"""
 
@@ -46,14 +46,16 @@ RETURNING {{columns}}
 """
 SAVE = """
 INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled,
-                       created_at, updated_at)
-SELECT id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled, {now}, {now}
+                       source, spec_version, created_at, updated_at)
+SELECT id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, enabled,
+       source, spec_version, {now}, {now}
   FROM {schedules} WHERE %s
  ORDER BY id
     ON CONFLICT (id) DO UPDATE
    SET job_name = excluded.job_name, name = excluded.name, params = excluded.params,
        cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire,
-       misfire_limit = excluded.misfire_limit, enabled = cron_jobs.enabled%s,
+       misfire_limit = excluded.misfire_limit, source = excluded.source, spec_version = excluded.spec_version,
+       enabled = cron_jobs.enabled%s,
        next_run_at = CASE WHEN (cron_jobs.cron_expression, cron_jobs.timezone, cron_jobs.misfire)
                              = (excluded.cron_expression, excluded.timezone, excluded.misfire)
                            AND COALESCE(cron_jobs.misfire_limit, 0) = COALESCE(excluded.misfire_limit, 0)

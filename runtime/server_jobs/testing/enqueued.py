@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic
@@ -15,6 +15,7 @@ from ..domain.clock import exact_length
 from ..domain.record import JobRecord
 from ..domain.suggestions import closest
 from ..errors import InvalidOptionError
+from ..registry import JobRegistry
 
 OPTIONS = ("correlation_id", "delay", "max_attempts", "priority", "queue", "scheduled_for", "unique_key")
 
@@ -62,8 +63,14 @@ class EnqueuedJob(Generic[P]):
         return name in OPTIONS and bool(getattr(self.record, name, _ABSENT) == value)
 
 
+Find = Callable[[AnyDefinition | None, Mapping[str, object]], Sequence[EnqueuedJob[Any]]]
+"""A search for enqueued jobs by their class, params and options."""
+
+
 def check_names(job: AnyDefinition | None, names: Iterable[str]) -> None:
-    """Raise `InvalidOptionError` for a name that is neither a param of the job nor an option."""
+    """Raise `InvalidOptionError` for a name that is neither a param of the job nor an option, and for no job class."""
+    if job is not None and not isinstance(job, type):
+        raise InvalidOptionError(f"pass the job class, such as SendEmail, not {job!r}")
     model = None if job is None else job.params_model
     is_open = model is not None and (issubclass(model, RootModel) or model.model_config.get("extra") == "allow")
     known = [*(model.model_fields if model is not None else ()), *OPTIONS]
@@ -82,12 +89,43 @@ def described(job: AnyDefinition | None, expected: Mapping[str, object]) -> str:
     return f"{name} with {', '.join(f'{key}={value!r}' for key, value in expected.items())}" if expected else name
 
 
+def enqueued_among(
+    records: Iterable[JobRecord], registry: JobRegistry, job: AnyDefinition | None, expected: Mapping[str, object]
+) -> list[EnqueuedJob[Any]]:
+    """Return the records that are of this job, with these params and options."""
+    check_names(job, expected)
+    mine = (one for one in records if job is None or one.job_name == job.job_name)
+    enqueued = (EnqueuedJob(one.job_name, _params_of(one, job or registry.get(one.job_name)), one) for one in mine)
+    return [one for one in enqueued if one.fits(expected)]
+
+
+def expect_one(find: Find, job: AnyDefinition, expected: Mapping[str, object]) -> EnqueuedJob[Any]:
+    """Return the first job that `find` finds. Raises `AssertionError`, which lists other jobs."""
+    __tracebackhide__ = True
+    if found := find(job, expected):
+        return found[0]
+    instead = find(job, {}) or find(None, {})
+    message = f"no {described(job, expected)} was enqueued"
+    raise AssertionError(listed(f"{message}, but:", instead) if instead else f"{message}, and no other job")
+
+
+def expect_none(find: Find, job: AnyDefinition | None, expected: Mapping[str, object]) -> None:
+    """Raise `AssertionError` if `find` finds a job."""
+    __tracebackhide__ = True
+    if found := find(job, expected):
+        raise AssertionError(listed(f"unexpected {described(job, expected)}:", found))
+
+
 def listed(title: str, jobs: Sequence[EnqueuedJob[Any]]) -> str:
     """Return the jobs as lines below a title."""
     lines = [f"  {job}" for job in jobs[:_SHOWN]]
     if len(jobs) > _SHOWN:
         lines.append(f"  and {len(jobs) - _SHOWN} more")
     return "\n".join([title, *lines])
+
+
+def _params_of(record: JobRecord, job: AnyDefinition | None) -> BaseModel:
+    return RootModel[object].model_validate_json(record.params) if job is None else job.read_params(record)
 
 
 def _written(params: BaseModel) -> str:

@@ -7,19 +7,17 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self, overload
 
-from pydantic import BaseModel, RootModel
-
 from ..binding import StandIn
 from ..definition import AnyDefinition, D, P, R
-from ..domain.record import JobRecord
 from ..engine.stand_ins import every_backend_on
 from ..job import Job
 from ..memory import InMemoryBackend
 from ..registry import JobRegistry
 from ..result import JobResult
 from ..security.key_secret import key_secret
+from ..security.tokens import random_token_if_missing
 from .calling_thread import in_event_loop, run_from_here
-from .enqueued import EnqueuedJob, check_names, described, listed
+from .enqueued import EnqueuedJob, enqueued_among, expect_none, expect_one
 from .fake_clock import ShiftedClock
 from .recording import RecordingBackend, RecordingStore, standing_in
 
@@ -89,6 +87,7 @@ class InMemoryJobs:
         self._block.enter_context(standing_in(None, StandIn(self._recording, None)))
         self._block.enter_context(every_backend_on(self._store))
         self._block.enter_context(key_secret.random_if_missing())
+        self._block.enter_context(random_token_if_missing())
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -112,14 +111,7 @@ class InMemoryJobs:
         return self._found(job, expected)
 
     def _found(self, job: AnyDefinition | None, expected: Mapping[str, object]) -> list[EnqueuedJob[Any]]:
-        check_names(job, expected)
-        records = [one for one in self._store.enqueued() if job is None or one.job_name == job.job_name]
-        enqueued = (EnqueuedJob(one.job_name, self._params_of(one, job), one) for one in records)
-        return [one for one in enqueued if one.fits(expected)]
-
-    def _params_of(self, record: JobRecord, job: AnyDefinition | None) -> BaseModel:
-        home = job or self.backend.registry.get(record.job_name)
-        return RootModel[object].model_validate_json(record.params) if home is None else home.read_params(record)
+        return enqueued_among(self._store.enqueued(), self.backend.registry, job, expected)
 
     def assert_enqueued(self, job: type[Job[P, R, D]], /, **expected: object) -> EnqueuedJob[P]:
         """Return the first job that was enqueued with these params and options, as in `all_enqueued`.
@@ -132,11 +124,7 @@ class InMemoryJobs:
                 assert sent.params.subject == "Hello"
         """
         __tracebackhide__ = True
-        if found := self._found(job, expected):
-            return found[0]
-        instead = self._found(job, {}) or self._found(None, {})
-        message = f"no {described(job, expected)} was enqueued"
-        raise AssertionError(listed(f"{message}, but:", instead) if instead else f"{message}, and no other job")
+        return expect_one(self._found, job, expected)
 
     def refute_enqueued(self, job: AnyDefinition | None = None, /, **expected: object) -> None:
         """Raise `AssertionError` if a job was enqueued with these params and options, as in `all_enqueued`.
@@ -144,11 +132,11 @@ class InMemoryJobs:
         Without arguments, no job at all may be enqueued.
         """
         __tracebackhide__ = True
-        if found := self._found(job, expected):
-            raise AssertionError(listed(f"unexpected {described(job, expected)}:", found))
+        expect_none(self._found, job, expected)
 
     def run_jobs(self, *, raise_errors: bool = True) -> JobRuns:
         """Run the due jobs, one after another, until none is left. This includes jobs that handlers enqueue.
+        Jobs that have expired are cancelled first, and have no outcome.
 
         Handlers and middleware are the real ones. An async test awaits the call. In other tests, plain handlers run in
         the thread of the test, so that they share its transaction. The first failure raises the error of the handler.

@@ -180,12 +180,13 @@ class RecordingBackend:
             return await run.run_unstored(job, params, correlation_id)
 
     async def run_due(self, *, raise_errors: bool) -> list[JobResult[Any]]:
-        """Run due jobs, one after another, until none is left. Return their outcomes.
+        """Cancel expired jobs, then run due jobs, one after another, until none is left. Return their outcomes.
 
         A due job without a handler raises `InvalidOptionError`.
         """
         results: list[JobResult[Any]] = []
         async with self._run() as run:
+            await run.cancel_late()
             while attempts := await self._next(run):
                 results.append(await run.finish(attempts[0], raise_errors=raise_errors))
         for record in self.store.due():

@@ -31,7 +31,7 @@ def copied_sqlite_file(migrated: Path, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def new_postgres_database(server: str, project: Project) -> Iterator[str]:
-    """Make a database on this server, and yield its URL. Drop it at the end."""
+    """Make a database on this server, and yield its URL, with the driver of the given one. Drop it at the end."""
     if not is_postgres(server):
         raise InvalidOptionError(
             f"jobs_database_server must be the URL of a PostgreSQL server, such as 'postgresql://localhost/postgres', "
@@ -43,16 +43,21 @@ def new_postgres_database(server: str, project: Project) -> Iterator[str]:
         raise DatabaseError("for PostgreSQL, run pip install 'server-jobs[postgres]'") from error
     name = f"server_jobs_test_{uuid4().hex[:12]}"
     url = urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-    with psycopg.connect(server, autocommit=True) as connection:
+    with psycopg.connect(_without_driver(server), autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"'.encode())
         try:
-            with psycopg.connect(url) as made:
+            with psycopg.connect(_without_driver(url)) as made:
                 if project.schema is not None:
                     made.execute(f'CREATE SCHEMA "{project.schema}"; SET search_path TO "{project.schema}"'.encode())
                 made.execute(_script(project, "postgresql").encode())
             yield url
         finally:
             connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+
+def _without_driver(url: str) -> str:
+    """Return the URL for the server's own library, which refuses `postgresql+psycopg`."""
+    return f"postgresql://{url.partition('://')[2]}"
 
 
 def _script(project: Project, dialect: str) -> str:

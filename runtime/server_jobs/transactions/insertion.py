@@ -45,11 +45,13 @@ class Insertion:
     """A statement that stores jobs, with parameters as the driver takes them: a tuple, or a dict for named ones.
 
     It returns a row with the id of each stored job. A job is not stored if an unfinished job has its unique key.
+    `batch_id` is the id of the batch of `insert_jobs`, and None for `insert_job`.
     """
 
     ids: tuple[str, ...]
     sql: str
     parameters: Parameters
+    batch_id: str | None = None
 
 
 class Target(NamedTuple):
@@ -119,7 +121,7 @@ def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, param
         raise InvalidOptionError(f"{job.job_name} has on_conflict {jobs[0].on_conflict.value!r}, and {message}")
     with enqueuing(job.current_hooks().middleware, jobs) as new:
         sql, parameters = Target(dialect, paramstyle, job.database_schema).inserts(in_key_order(new), announce=True)
-    return Insertion(tuple(one.id for one in jobs), sql, parameters)
+    return Insertion(tuple(one.id for one in jobs), sql, parameters, jobs[0].batch_id)
 
 
 def in_key_order(jobs: Sequence[NewJob]) -> Sequence[NewJob]:

@@ -12,7 +12,7 @@ from ..binding import stand_in_for
 from ..definition import AnyDefinition
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
-from ..stores.real_database import check_real_database_allowed
+from ..stores.real_database import check_transaction_allowed
 from .storing import Storing
 
 Answers = Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]
@@ -76,7 +76,7 @@ def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -
     library = _library_of(transaction)
     if stand_in := stand_in_for(job.job_name):
         return stand_in.backend.insert_within(transaction, jobs, is_async=is_async(transaction))
-    check_real_database_allowed(library)
+    check_transaction_allowed(library)
     storing = Storing(jobs, job.database_schema, job.current_hooks().middleware)
     module = import_module(f".{library}", __package__)
     return cast("Answers", module.insert(transaction, storing))

@@ -17,7 +17,7 @@ def insert(
     connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], storing: Storing
 ) -> Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]:
     """Store the jobs. The row factory and the cursor factory of the connection do not apply."""
-    place = (connection.info.host, connection.info.port, connection.info.dbname)
+    place = (connection.info.host, connection.info.port, connection.info.dbname, connection.info.user)
     if isinstance(connection, psycopg.AsyncConnection):
         return _insert_async(connection, storing, place)
 
@@ -29,7 +29,7 @@ def insert(
 
 
 async def _insert_async(
-    connection: psycopg.AsyncConnection[Any], storing: Storing, place: tuple[str, int, str]
+    connection: psycopg.AsyncConnection[Any], storing: Storing, place: tuple[str, int, str, str]
 ) -> Sequence[Inserted]:
     async def execute(sql: str, parameters: Parameters) -> Rows:
         async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:

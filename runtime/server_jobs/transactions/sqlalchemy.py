@@ -39,5 +39,5 @@ def _insert(transaction: Connection | Session | scoped_session[Session], storing
         return connection.exec_driver_sql(sql, parameters).fetchall()
 
     url = connection.engine.url
-    place = (url.host, url.port, url.database)
+    place = (url.host, url.port, url.database, url.username)
     return storing.run(connection.dialect.name, connection.dialect.paramstyle, execute, place=place)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, cast
 
 from ..domain.record import Inserted, NewJob
@@ -15,10 +18,14 @@ from ..stores.conflicts import is_kept, merged
 from ..stores.rows import text_of
 from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
 
+_logger = logging.getLogger("server_jobs")
+
 Rows = Sequence[Sequence[Any]]
 
 _APART = 0.01
 _announced: dict[Hashable, float] = {}
+_may_notify: dict[Hashable, bool] = {}
+MAY_NOTIFY = "SELECT has_function_privilege(to_regprocedure('pg_catalog.pg_notify(text, text)'), 'EXECUTE')"
 _TRIES = 5  # the job with the unique key may finish between two statements
 
 # An undefined table or column, as PostgreSQL and SQLite report it.
@@ -85,15 +92,24 @@ class Storing:
 
 
 def _steps(jobs: Sequence[NewJob], target: Target, place: Hashable) -> Generator[Call, Rows, Sequence[Inserted]]:
-    """Yield statements, receive their rows, and return one answer per job."""
+    """Yield statements, receive their rows, and return one answer per job. A completion job has its own statement."""
+    answers: list[Inserted] = []
+    for _, group in groupby(jobs, key=attrgetter("shared")):
+        alike = tuple(group)
+        steps = _keeping_steps if all(map(is_kept, alike)) else _replacing_steps
+        answers += yield from steps(alike, target, place)
+    return answers
+
+
+def _keeping_steps(
+    jobs: Sequence[NewJob], target: Target, place: Hashable
+) -> Generator[Call, Rows, Sequence[Inserted]]:
+    """Like `_steps`, for jobs of one call that leave unfinished ones in place."""
     answers: dict[str, Inserted] = {}
     missing = in_key_order(jobs)
-    if not jobs:
-        return ()
-    if not all(map(is_kept, jobs)):  # the jobs of one call share this
-        return (yield from _replacing_steps(jobs, target, place))
     for _ in range(_TRIES):
-        created = yield target.inserts(missing, announce=announces(place))
+        announce = yield from _announces(target, place)
+        created = yield target.inserts(missing, announce=announce)
         answers |= {job_id: Inserted(job_id, created=True) for job_id in (text_of(row[0]) for row in created)}
         missing = [job for job in missing if job.id not in answers]
         if missing:
@@ -114,12 +130,13 @@ def _steps(jobs: Sequence[NewJob], target: Target, place: Hashable) -> Generator
 def _replacing_steps(
     jobs: Sequence[NewJob], target: Target, place: Hashable
 ) -> Generator[Call, Rows, Sequence[Inserted]]:
-    """Like `_steps`, for jobs that take the place of unfinished ones."""
+    """Like `_steps`, for jobs of one call that take the place of unfinished ones."""
     owners: dict[str | None, str] = {}
     new = missing = merged(in_key_order(jobs))
     for _ in range(_TRIES):
         yield target.supersedes(missing)
-        stored = yield target.replaces(missing, announce=announces(place))
+        announce = yield from _announces(target, place)
+        stored = yield target.replaces(missing, announce=announce)
         owners |= {text_of(row[1]): text_of(row[0]) for row in stored}
         missing = [job for job in new if job.unique_key not in owners]
         if not missing:
@@ -130,6 +147,28 @@ def _replacing_steps(
 
 def _unsettled(job: NewJob) -> DatabaseError:
     return DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to enqueue one; try again")
+
+
+def _announces(target: Target, place: Hashable) -> Generator[Call, Rows, bool]:
+    """Like `announces`. The first transaction asks whether its role may notify: an error would end the transaction."""
+    if target.dialect != "postgresql" or not announces(place):
+        return False
+    if place not in _may_notify:
+        rows = yield MAY_NOTIFY, ()
+        note_may_notify(place, may=rows[0][0])
+    return _may_notify[place]
+
+
+def may_notify(place: Hashable) -> bool | None:
+    """Return whether the role may notify workers. None: nobody has asked the database yet."""
+    return _may_notify.get(place)
+
+
+def note_may_notify(place: Hashable, *, may: object) -> None:
+    """Remember the answer of the database to `MAY_NOTIFY`. If it is no, workers find the jobs by polling."""
+    _may_notify[place] = may is True
+    if not _may_notify[place]:
+        _logger.warning("the role of this connection may not execute pg_notify: workers find new jobs by polling")
 
 
 def announces(place: Hashable) -> bool:

@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 from server_jobs.errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError
 from server_jobs.project import Project
 
@@ -39,6 +40,33 @@ def set_up(folder: Path) -> bool:
                 "run the command in the folder of manage.py, or correct or unset the variable"
             ) from error
     return bool(apps.is_installed(_APP))
+
+
+def check_settings_are_named(folder: Path) -> None:
+    """Raise `DatabaseError` in the folder of a Django project if the environment does not name its settings.
+
+    Otherwise a command would make a second database file, and Django's would have no jobs.
+    """
+    if not os.environ.get(_SETTINGS) and _is_of_django(folder):
+        raise DatabaseError(
+            f"no database is named, and {folder / 'manage.py'} belongs to a Django project: run "
+            f"`python manage.py jobs` with the same arguments, or set {_SETTINGS}; "
+            "for a database other than Django's, give --database"
+        )
+
+
+def programs(folder: Path) -> tuple[str, str]:
+    """Return the commands to type in a project: this program, and the command for its tables."""
+    called = str(click.get_current_context().find_root().info_name)
+    if called.startswith("manage.py") or _is_of_django(folder):
+        return "python manage.py jobs", "python manage.py migrate"
+    return "server-jobs", "server-jobs migrate"
+
+
+def _is_of_django(folder: Path) -> bool:
+    """Whether the folder has the `manage.py` of a Django project."""
+    program = folder / "manage.py"
+    return program.is_file() and _SETTINGS in program.read_text(errors="replace")
 
 
 def project() -> Project | None:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import click
 from server_jobs.errors import (
+    ClusterError,
     DatabaseError,
     InvalidDocumentError,
     InvalidOptionError,
@@ -29,6 +30,8 @@ AS_JSON = "server_jobs.as_json"
 
 _EXTRAS = {
     "rich": "cli",
+    "lightkube": "kubernetes",
+    "httpx2": "kubernetes",
     "alembic": "sqlalchemy",
     "sqlalchemy": "sqlalchemy",
     "psycopg": "postgres",
@@ -48,7 +51,7 @@ _EXTRAS = {
 def exit_status(error: ServerJobsError) -> int:
     """Return the exit status of an error. The help of the program and the reference list them."""
     match error:
-        case DatabaseError() | ProjectError() | SetupError():
+        case ClusterError() | DatabaseError() | ProjectError() | SetupError():
             return UNUSABLE
         case InvalidOptionError() | UnknownJobError():
             return WRONG_USAGE
@@ -84,7 +87,7 @@ def report_usage(ctx: click.Context, error: click.UsageError) -> None:
 
 def _prints_lines(ctx: click.Context) -> bool:
     """Whether the output of the command is one JSON object per line. `ctx` is the context of the program."""
-    return ctx.invoked_subcommand == "worker"
+    return ctx.invoked_subcommand in ("run", "worker")
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:

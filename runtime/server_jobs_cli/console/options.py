@@ -9,11 +9,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Concatenate, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Concatenate, NoReturn, ParamSpec, TypeVar, cast
 
 import click
 
-from .workspace import Workspace
+if TYPE_CHECKING:
+    from .workspace import Workspace
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,22 +22,34 @@ R = TypeVar("R")
 _META = "server_jobs."
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_BYTES = {"MB": 1024**2, "GB": 1024**3}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)(MB|GB)", re.ASCII)
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
 def with_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[P, R]:
-    """Give a command the options `--project`, `--database`, `--registry`, and their `Workspace` as first argument."""
+    """Give a command the options `--project`, `--database`, `--registry` and `--shard`.
+
+    Their `Workspace` is its first argument.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
-        meta = click.get_current_context().meta
+        from .workspace import Workspace  # imports the engine, which `generate` does without
+
+        context = click.get_current_context()
+        meta = context.meta
         workspace = Workspace(
-            folder=meta[f"{_META}folder"], database=meta[f"{_META}database"], registry_place=meta[f"{_META}registry"]
+            folder=meta[f"{_META}folder"],
+            database=meta[f"{_META}database"],
+            registry_place=meta[f"{_META}registry"],
+            shard=meta[f"{_META}shard"],
+            program=context.obj,
         )
         _ = workspace.uses_django  # now, because it configures logging
         return command(workspace, *args, **kwargs)
 
-    for option in (_registry, _database, _folder):
+    for option in (_shard, _registry, _database, _folder):
         run = option(run)
     return run
 
@@ -73,6 +86,15 @@ _registry = click.option(
 )
 
 
+_shard = click.option(
+    "--shard",
+    metavar="NAME",
+    callback=_remember,
+    expose_value=False,
+    help="One of several databases of a URL such as shards:eu=EU_URL,us=US_URL; by default all of them.",
+)
+
+
 def duration(text: str) -> timedelta:
     """Parse a duration such as `30s`, `1.5h` or `1m30s`. The units are ms, s, m, h and d."""
     found = _DURATION.findall(text)
@@ -82,6 +104,15 @@ def duration(text: str) -> timedelta:
         return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in found))
     except OverflowError:
         raise click.BadParameter(f"{text!r} is too long") from None
+
+
+def megabytes(text: str) -> int:
+    """Parse a size such as `512MB` or `1.5GB`, and return its bytes. A megabyte has 1024 * 1024 bytes."""
+    found = _SIZE.fullmatch(text)
+    size = int(float(found[1]) * _BYTES[found[2]]) if found else 0
+    if size < 1:
+        raise click.BadParameter(f"{text!r} is not a size; write a number and a unit, such as 512MB or 2GB")
+    return size
 
 
 def moment(text: str) -> datetime:

@@ -15,16 +15,14 @@ from .output import one_line
 
 PREFIX = "SERVER_JOBS_"
 
-_CHANGING = frozenset({"new", "retry", "repair", "cancel", "delete", "prune"})
+_CHANGING = frozenset({"import", "new", "retry", "repair", "cancel", "delete", "prune", "schedules"})
 """Commands whose options choose what they write or change. A forgotten variable must not choose it."""
 
-_HARMLESS = frozenset({"--project", "--registry", "--json", "--dry-run"})
+_HARMLESS = frozenset({"--project", "--registry", "--shard", "--json", "--dry-run", "--next"})
 """Options that these commands read from variables all the same."""
 
-_DELIBERATE = frozenset(
-    {"--force", "--relock", "--forget", "--downgrade", "--enable", "--disable", "--reveal", "--allow-writes"}
-)
-"""Options of other commands that overwrite, remove or disclose something, or let others do so."""
+_DELIBERATE = frozenset({"--force", "--relock", "--forget", "--downgrade", "--reveal", "--allow-writes", "--claim"})
+"""Options of other commands that choose, overwrite, remove or disclose something, or let others do so."""
 
 _SHOWN_CHARACTERS = 80
 _SIMILAR = 0.85

@@ -8,31 +8,39 @@ from datetime import timedelta
 
 from server_jobs.contract.values import canonical
 from server_jobs.databases.sqlite.database import SqliteDatabase
+from server_jobs.databases.url import is_postgres
 from server_jobs.domain.clock import length
 from server_jobs.domain.history import WorkerRecord
 from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.interfaces import Row, Statement
-from server_jobs.domain.options import Schedule
+from server_jobs.domain.options import Schedule, ScheduleSource
 from server_jobs.domain.record import ScheduleRecord
-from server_jobs.errors import PrivilegeMissingError, ServerJobsError
+from server_jobs.errors import PrivilegeMissingError, SchemaMissingError, ServerJobsError
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.rows import integer_of, text_of, time_of
 from server_jobs.stores.sql import SqlStore
-from server_jobs.stores.statements import PARKED
+from server_jobs.stores.statistics import IS_PARKED
 
 from ..console.output import age, local
 from ..console.workspace import Workspace
 from ..plain_sql import is_turso, newest_revisions, plain_revisions, recorded
+from .durability_checks import check_durability
 from .findings import Finding, fail, ok, warn
 from .sqlite_checks import check_sqlite
+from .vacuum_checks import check_vacuum
 
 # Direct SQL, because no worker needs these counts and the `Store` interface stays small.
+# Each part is as the condition of an index, so that no finished job is read.
 _UNFINISHED = """
-SELECT job_name, spec_version, count(*) AS jobs FROM jobs
- WHERE status IN ('pending', 'running') GROUP BY job_name, spec_version ORDER BY job_name, spec_version
+SELECT job_name, spec_version, count(*) AS jobs
+  FROM (SELECT job_name, spec_version FROM jobs WHERE status = 'pending' AND concurrency_key IS NULL
+         UNION ALL SELECT job_name, spec_version FROM jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL
+         UNION ALL SELECT job_name, spec_version FROM jobs WHERE status = 'running' AND worker_expires_at IS NOT NULL)
+       AS unfinished
+ GROUP BY job_name, spec_version ORDER BY job_name, spec_version
 """
-_PARKED = f"SELECT job_name, count(*) AS jobs FROM jobs WHERE {PARKED} GROUP BY job_name ORDER BY job_name"  # noqa: S608
+_PARKED = f"SELECT job_name, count(*) AS jobs FROM jobs WHERE {IS_PARKED} GROUP BY job_name ORDER BY job_name"  # noqa: S608
 _DUE = """
 SELECT job_name, spec_version, count(*) AS jobs, min(COALESCE(scheduled_for, created_at)) AS since, {now} AS now
   FROM jobs
@@ -45,17 +53,29 @@ _MOST_SHOWN = 10
 _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worker_expires_at < {now}"
 
 
-async def check_database(workspace: Workspace) -> AsyncIterator[Finding]:
-    """Examine the database: the file, the tables, the schedules and the unfinished jobs."""
+async def check_databases(workspace: Workspace) -> AsyncIterator[Finding]:
+    """Examine each database: the file, the tables, the schedules and the unfinished jobs."""
     try:
-        shown_place = workspace.shown_place
+        databases = workspace.databases()
     except ServerJobsError:
         return  # `check_project` reports it.
+    for one in databases:
+        async for finding in _check_database(one):
+            yield finding
+
+
+async def _check_database(workspace: Workspace) -> AsyncIterator[Finding]:
     try:
-        async with workspace.open_store(only_reads=True) as store:
+        shown_place = workspace.shown_place
+        async with workspace.open_one_store(only_reads=True) as store:
             yield ok(f"the database {shown_place} answers, and the tables are there")
             if isinstance(store.database, SqliteDatabase):
                 async for finding in check_sqlite(store.database):
+                    yield finding
+            if is_postgres(workspace.url):
+                async for finding in check_durability(store.database):
+                    yield finding
+                async for finding in check_vacuum(store):
                     yield finding
             async for finding in check_revision(workspace, store):
                 yield finding
@@ -85,7 +105,8 @@ async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator
     if found.revisions == newest:
         yield ok(f"the tables are at the newest revision ({_listed(newest) or 'there are none'})")
     elif found.revisions:
-        runs = "`alembic upgrade heads` in the application" if found.is_run_by_application else "`server-jobs migrate`"
+        is_elsewhere = found.is_run_by_application
+        runs = "`alembic upgrade heads` in the application" if is_elsewhere else f"`{SchemaMissingError.command}`"
         yield fail(
             f"the tables are at {_listed(found.revisions)}, and the newest is {_listed(newest) or 'none'}",
             f"run {runs}",
@@ -239,13 +260,14 @@ def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -
             what = "is not in the database" if record is None else "is not the same in the database"
             yield fail(
                 f"the schedule {job_name}/{schedule.name} {what}",
-                "run `server-jobs migrate`, or start a worker, which stores it",
+                f"run `{SchemaMissingError.command}`, or start a worker, which stores it",
             )
     for record in stored.values():
-        if record.enabled and record.id not in declared and registry.has(record.job_name):
+        is_expected = record.id in declared or record.source == ScheduleSource.ADDED
+        if record.enabled and not is_expected and registry.has(record.job_name):
             yield warn(
                 f"the schedule {record.job_name}/{record.name} is no longer declared, but still fires",
-                f"run `server-jobs migrate`, or `server-jobs schedules --disable {record.id}`",
+                f"run `{SchemaMissingError.command}`, or `server-jobs schedules pause {record.job_name} {record.name}`",
             )
     if declared and not wrong:
         yield ok(f"{len(declared)} declared schedules are in the database")

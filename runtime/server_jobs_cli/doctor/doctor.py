@@ -20,8 +20,9 @@ from ..console.json_option import json_option
 from ..console.options import with_workspace
 from ..console.output import print_json
 from ..console.workspace import Workspace, run
-from .database_checks import check_database
+from .database_checks import check_databases
 from .findings import Finding, fail, ok, print_findings, warn
+from .tenant_checks import check_tenants, is_all_tenants
 
 _SHOWN_FILES = 5
 
@@ -33,11 +34,14 @@ def doctor(workspace: Workspace, *, as_json: bool) -> None:
     """Find problems of the project and its database, and print advice for each.
 
     Checks the configuration, the generated files, handlers that are still stubs, the database and its revision,
-    declared schedules, unfinished jobs that no worker knows or starts, and known traps of SQLite. Changes nothing.
+    declared schedules, unfinished jobs that no worker knows or starts, tenants of a Worker that a deploy left behind,
+    known traps of SQLite, and whether vacuum keeps up on PostgreSQL. Changes nothing.
 
     Exit status: 0 nothing fails, though there may be warnings; 1 something fails; 2 wrong usage.
     """
-    findings = [*check_project(workspace), *run(_examine_database(workspace))]
+    findings = [*check_project(workspace), *check_tenants(workspace)]
+    if not is_all_tenants(workspace):
+        findings += run(_examine_database(workspace))
     if as_json:
         print_json([asdict(finding) for finding in findings])
     else:
@@ -47,7 +51,7 @@ def doctor(workspace: Workspace, *, as_json: bool) -> None:
 
 
 async def _examine_database(workspace: Workspace) -> list[Finding]:
-    return [finding async for finding in check_database(workspace)]
+    return [finding async for finding in check_databases(workspace)]
 
 
 def check_project(workspace: Workspace) -> Iterator[Finding]:

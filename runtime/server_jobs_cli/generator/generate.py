@@ -21,6 +21,7 @@ from server_jobs_generator.problems.verdict import Verdict
 from server_jobs_generator.worker_lint.rules import CodeFinding
 
 from ..console.failures import NO
+from ..console.options import names
 from ..console.output import note, say, suggestion
 from . import report
 from .report import Form, formatted
@@ -51,6 +52,13 @@ def _job(text: str) -> tuple[str, int | None]:
     return name, int(version)
 
 
+def _each_job(
+    _ctx: click.Context, _option: click.Parameter, given: Sequence[str]
+) -> tuple[tuple[str, int | None], ...]:
+    """Return the jobs of `--relock A --relock B` and of `--relock A,B`."""
+    return tuple(_job(name) for text in given for name in names(text))
+
+
 def _job_and_version(text: str) -> tuple[str, int]:
     name, version = _job(text)
     if version is None:
@@ -68,9 +76,9 @@ def _job_and_version(text: str) -> tuple[str, int]:
     "relocked",
     metavar="JOB[:VERSION]",
     multiple=True,
-    type=_job,
+    callback=_each_job,
     help="Drop what was released of a job, or of its newest version, of which no row exists, so that its spec may "
-    "change freely.",
+    "change freely. Several jobs are separated by commas.",
 )
 @click.option(
     "--forget",
@@ -244,6 +252,11 @@ def exclusive(project: Project) -> Iterator[None]:
 def _look_at_code(project: Project) -> Sequence[CodeFinding]:
     from server_jobs_generator.worker_lint.project_lint import check_worker
 
+    if not project.worker:
+        raise ProjectError(
+            "there is no Cloudflare Worker to check: [tool.server-jobs] has worker = false; "
+            "remove that line and run `server-jobs generate`"
+        )
     return check_worker(project)
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from server_jobs.project import Project, find_project
 
+from ..console import django_settings
 from ..console.output import say
 from . import report
-from .generate import exclusive, folder_option, new_plan, project_errors, publish, refuse
-from .report import Form
+from .generate import folder_option, project_errors
+from .write_specs import schema_path, write_and_generate
 
 if TYPE_CHECKING:
     from server_jobs_generator.new_spec import Property
@@ -25,8 +26,8 @@ _Value = TypeVar("_Value")
 _NEXT = """\
 Next:
   write {handler}{schedule}
-  server-jobs migrate
-  server-jobs enqueue {name}{params}"""
+  {migrate}
+  {program} enqueue {name}{params}"""
 
 
 @click.command()
@@ -41,7 +42,11 @@ Next:
 @click.option(
     "--result", "results", metavar="NAME[?][:TYPE]", multiple=True, help="A property of the result. Without any: None."
 )
-@click.option("--schedule", "cron", metavar="CRON", help="Enqueue the job at these times, such as '0 7 * * *', in UTC.")
+@click.option(
+    *("--schedule", "--cron", "cron"),
+    metavar="CRON",
+    help="Enqueue the job at these times, such as '0 7 * * *', in UTC.",
+)
 @click.option("--queue", metavar="QUEUE", help="The queue of the job. Default: default.")
 @click.option("--description", metavar="TEXT", help="What the job does.")
 @click.option("--yaml", "is_yaml", is_flag=True, help="Write YAML instead of JSON.")
@@ -69,38 +74,42 @@ def new(
     Exit status: 0 done, 1 a file or a problem is in the way, 3 the project cannot be used.
     """
     # Late, because `new --help` needs no extra.
-    from server_jobs_generator.new_spec import job_names, new_spec, read_property
+    from server_jobs_generator.new_spec import new_spec, read_property
+    from server_jobs_generator.spec_text import job_names
 
     names = _read(job_names, name)
     needed = _properties("--param", params, read_property)
     returned = _properties("--result", results, read_property)
     with project_errors():
         project = find_project(folder)
-        specs = project.root / project.specs
         _check_free(project, names.spec_name)
-        schema = os.path.relpath(project.root / project.output / "spec.schema.json", specs).replace(os.sep, "/")
         text = new_spec(
             names,
             needed,
             returned,
-            schema=schema,
+            schema=schema_path(project),
             description=description,
             queue=queue,
             schedule=cron,
             is_yaml=is_yaml,
         )
-        path = specs / f"{names.spec_name}.{'yaml' if is_yaml else 'json'}"
-        _generate(project, path, text)
+        path = f"{project.specs}/{names.spec_name}.{'yaml' if is_yaml else 'json'}"
+        plan = write_and_generate(project, {path: text})
+    say(f"  created {path}")
+    for line in report.change_lines(project, plan, written=True):
+        say(line)
     handler = f"{project.handlers}/{names.spec_name}.py"
     required = {one.name: one.example for one in needed if one.is_required}
     given = f" --params {shlex.quote(json.dumps(required))}" if required else ""
-    where = f"\n  replace the example params of the schedule in {path.relative_to(project.root).as_posix()}"
+    where = f"\n  replace the example params of the schedule in {path}"
     scheduled = where if cron is not None and required else ""
-    say(_NEXT.format(handler=handler, schedule=scheduled, name=names.class_name, params=given))
+    program, migrate = django_settings.programs(project.root)
+    next_steps = {"program": program, "migrate": migrate, "handler": handler, "schedule": scheduled}
+    say(_NEXT.format(**next_steps, name=names.class_name, params=given))
 
 
 def _read(read: Callable[[str], _Value], text: str) -> _Value:
-    from server_jobs_generator.new_spec import NewSpecError
+    from server_jobs_generator.spec_text import NewSpecError
 
     try:
         return read(text)
@@ -126,24 +135,3 @@ def _check_free(project: Project, spec_name: str) -> None:
     for path in paths:
         if os.path.lexists(project.root / path):
             raise click.ClickException(f"{path} exists already, so nothing was written; choose another name")
-
-
-def _generate(project: Project, path: Path, text: str) -> None:
-    """Write the spec and generate. If that is refused, remove the spec again."""
-    with exclusive(project):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        is_written = False
-        try:
-            plan = new_plan(project)
-            if plan.is_refused or plan.edited:
-                refuse(project, plan, Form.TEXT)
-            publish(project, plan)
-            is_written = True
-        finally:
-            if not is_written:
-                path.unlink()
-    say(f"  created {path.relative_to(project.root).as_posix()}")
-    for line in report.change_lines(project, plan, written=True):
-        say(line)

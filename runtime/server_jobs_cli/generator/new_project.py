@@ -11,6 +11,7 @@ import click
 from server_jobs.project import Project, find_project
 from server_jobs_generator.files.generated_file import File, check_inside
 
+from ..console import django_settings
 from ..console.output import say
 from .generate import new_plan, project_errors, publish, refuse
 from .report import Form
@@ -36,9 +37,9 @@ and run `server-jobs generate`."""
 
 _NEXT = """\
 {folder} has a project with one job. Next:
-{change}  server-jobs migrate
-  server-jobs enqueue Hello --params '{{"name": "Ada"}}'
-  server-jobs worker --until-empty"""
+{change}  {migrate}
+  {program} enqueue Hello --params '{{"name": "Ada"}}'
+  {program} worker --until-empty"""
 
 
 @click.command()
@@ -61,7 +62,8 @@ def init(folder: Path) -> None:
             refuse(project, plan, Form.TEXT)
         publish(project, plan)
         change = "" if folder.samefile(".") else f"  cd {shlex.quote(str(folder))}\n"
-        say(_NEXT.format(folder=folder.resolve(), change=change))
+        program, migrate = django_settings.programs(folder)
+        say(_NEXT.format(folder=folder.resolve(), change=change, program=program, migrate=migrate))
 
 
 def _project_files(folder: Path) -> list[File]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -20,7 +19,7 @@ from server_jobs.stores.statements import PARKED
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.lock_file import Lock, read_lock
 
-from ..console.workspace import Workspace
+from ..console.workspace import Workspace, run
 
 PAGE = 500
 SHOWN = 5
@@ -75,7 +74,10 @@ class VersionRows:
 
 @dataclass(frozen=True, slots=True)
 class RefusedSchedule:
-    """A stored schedule with invalid params. If `is_declared`, the next `server-jobs migrate` replaces them."""
+    """A stored schedule with params that cannot be read.
+
+    If `is_declared`, the next `server-jobs migrate` replaces them.
+    """
 
     id: str
     name: str
@@ -167,7 +169,7 @@ def _refused_schedules(registry: JobRegistry, stored: Sequence[ScheduleRecord]) 
         if job is None or not record.enabled:
             continue
         try:
-            job.new_job(json.loads(record.params))
+            job.scheduled_job(record, registry.versions_of(job))
         except Exception as error:  # noqa: BLE001  a row may contain anything, and a validator may raise anything
             name = f"{record.job_name}/{record.name}"
             yield RefusedSchedule(record.id, name, _said(error), record.id in declared)
@@ -238,8 +240,12 @@ def check_database(project: Project, folder: Path, url: str) -> QueueFindings:
     """Read the queue with the generated registry. Raises `DatabaseError`, or `ProjectError` if the import fails."""
     workspace = Workspace(folder=folder, database=url)
     shown_url, registry = workspace.shown_url, workspace.registry
-    report = workspace.with_store(lambda store: check_queue(store, registry), only_reads=True)
-    return QueueFindings(shown_url, report, read_lock(project))
+    return QueueFindings(shown_url, run(_report(workspace, registry)), read_lock(project))
+
+
+async def _report(workspace: Workspace, registry: JobRegistry) -> QueueReport:
+    async with workspace.open_one_store(only_reads=True) as store:
+        return await check_queue(store, registry)
 
 
 def _version_lines(rows: VersionRows) -> Iterator[str]:
@@ -259,4 +265,4 @@ def _version_lines(rows: VersionRows) -> Iterator[str]:
 def _schedule_line(schedule: RefusedSchedule) -> str:
     if schedule.is_declared:
         return f"warn  the schedule {schedule.name} has params of before `server-jobs migrate`: {schedule.reason}"
-    return f"fail  the schedule {schedule.name} is in no spec, and could not fire: {schedule.reason}"
+    return f"fail  the schedule {schedule.name} could not fire: {schedule.reason}; change it or remove it"

@@ -196,13 +196,18 @@ def _diff(project: Project, finding: Finding) -> Iterator[str]:
     if finding.state is not State.EXTRA:
         old = (read_file(project.root / finding.path) or b"").decode("utf-8", "replace")
         new = finding.file.text if finding.file else ""
-        yield from unified_diff(old.splitlines(), new.splitlines(), finding.path, finding.path, lineterm="")
+        yield from text_diff(finding.path, old, new)
+
+
+def text_diff(path: str, old: str, new: str) -> Iterator[str]:
+    """Yield the change of a text as a unified diff."""
+    yield from unified_diff(old.splitlines(), new.splitlines(), path, path, lineterm="")
 
 
 def _notes(plan: Plan) -> Iterator[str]:
     for path in plan.unused:
-        gone = "its spec, or that version of it, is gone"
-        yield f"note: {path} is no longer used, {gone}; delete it when you no longer need it"
+        gone = "its spec, that version of it, or the Worker, is gone"
+        yield f"note: {path} is no longer used: {gone}; delete it when you no longer need it"
 
 
 def _model_note(project: Project, plan: Plan, *, written: bool) -> Iterator[str]:

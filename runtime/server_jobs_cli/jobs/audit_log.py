@@ -1,4 +1,4 @@
-"""`server-jobs audit`: list manual changes of jobs and queues."""
+"""`server-jobs audit`: list manual changes of jobs, queues and schedules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..console.workspace import Workspace
 
 @click.command()
 @click.option("--by", metavar="NAME", help="Only entries of this user or token, such as user:ann or token:shop.")
-@click.option("--target", metavar="ID|QUEUE", help="Only entries about this job or queue.")
+@click.option("--target", metavar="TARGET", help="Only entries about this job, queue, or schedule (JOB/NAME).")
 @click.option("--action", type=click.Choice([str(action) for action in AuditAction]), help="Only this action.")
 @click.option(
     "--limit", type=click.IntRange(1, LONGEST_AUDIT_PAGE), default=50, show_default=True, help="How many at most."
@@ -34,7 +34,7 @@ def audit(
     before: str | None,
     as_json: bool,
 ) -> None:
-    """List who cancelled, retried, repaired or deleted jobs and paused or resumed queues, newest first.
+    """List who changed jobs, queues and schedules by hand, newest first.
 
     Entries are kept for 365 days.
 
@@ -56,7 +56,7 @@ def audit(
 
 
 def _print(entries: Sequence[AuditRecord]) -> None:
-    table = plain_table("at", "by", "action", "job or queue", "")
+    table = plain_table("at", "by", "action", "target", "")
     for entry in entries:
         table.add_row(
             local(entry.at),

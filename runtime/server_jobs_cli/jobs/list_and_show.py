@@ -11,13 +11,13 @@ import click
 from rich.text import Text
 from server_jobs.domain.clock import length
 from server_jobs.domain.history import AttemptRecord
+from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobFilter, JobQuery, JobRecord, JobStatus, PausedQueue
 from server_jobs.domain.search import FindStep
 from server_jobs.inspection.history_document import attempt_document
 from server_jobs.inspection.job_document import ShownParams, job_document, parsed, shown_params
 from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.sql import SqlStore
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace
@@ -71,7 +71,7 @@ def list_jobs(workspace: Workspace, *, options: FilterOptions, limit: int, befor
     """
     wanted = options.filter(workspace)
 
-    async def read(store: SqlStore) -> tuple[Sequence[JobRecord], Sequence[PausedQueue]]:
+    async def read(store: Store) -> tuple[Sequence[JobRecord], Sequence[PausedQueue]]:
         return await _page(store, wanted, before, limit), await store.paused_queues()
 
     records, paused = workspace.with_store(read, only_reads=True)
@@ -87,7 +87,7 @@ def list_jobs(workspace: Workspace, *, options: FilterOptions, limit: int, befor
     note_paused(paused)
 
 
-async def _page(store: SqlStore, wanted: JobFilter, before: str | None, limit: int) -> Sequence[JobRecord]:
+async def _page(store: Store, wanted: JobFilter, before: str | None, limit: int) -> Sequence[JobRecord]:
     """Return a page of jobs. With conditions on their documents, scan until the page is full."""
     if not wanted.where:
         return await store.list_jobs(JobQuery.of(wanted, before=before, limit=limit))
@@ -152,6 +152,9 @@ def _remark(record: JobRecord) -> Text:
             remark = "" if record.result == "null" else record.result
         case JobStatus.RUNNING:
             remark = record.progress_message
+        case JobStatus.PENDING if record.scheduled_for and record.scheduled_for > (now := datetime.now(UTC)):
+            due = f"due in {length(record.scheduled_for - now)}"
+            remark = f"{due}: {record.error}" if record.error else due
         case _:
             remark = record.error
     return last_cell((remark or "")[:_NOTE_CHARACTERS])
@@ -176,7 +179,7 @@ def show(workspace: Workspace, *, job_id: str, reveal: bool, as_json: bool) -> N
     """
     registry = registry_or_none(workspace)
 
-    async def read(store: SqlStore) -> tuple[JobRecord, Sequence[Reason], Sequence[AttemptRecord]]:
+    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason], Sequence[AttemptRecord]]:
         return *(await why(store, registry or JobRegistry(), job_id)), await store.attempts(job_id)
 
     record, reasons, attempts = workspace.with_store(read, only_reads=True)

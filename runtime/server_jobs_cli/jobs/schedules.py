@@ -1,75 +1,203 @@
-"""`server-jobs schedules`: list schedules, and enable or disable one."""
+"""`server-jobs schedules`: list schedules, or add, change, pause, resume, run or remove one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 
 import click
+from pydantic import BaseModel
 from server_jobs.domain.cron import load_zone, next_slot
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.options import Misfire
 from server_jobs.domain.record import PausedQueue, ScheduleRecord
 from server_jobs.errors import InvalidOptionError, ServerJobsError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.handle import ScheduleHandle
 
 from ..console.json_option import json_option
-from ..console.options import with_workspace
-from ..console.output import last_cell, note, one_line, plain_table, print_json, say, stdout_console, suggestion
-from ..console.workspace import Workspace
+from ..console.options import json_object, with_workspace
+from ..console.output import (
+    last_cell,
+    note,
+    one_line,
+    plain_table,
+    print_json,
+    print_result,
+    stdout_console,
+    suggestion,
+)
+from ..console.workspace import Workspace, actor, run
 from .queues import note_paused
 
 
+class Action(StrEnum):
+    """What happens to one schedule."""
+
+    ADD = "add"
+    CHANGE = "change"
+    PAUSE = "pause"
+    RESUME = "resume"
+    RUN = "run"
+    REMOVE = "remove"
+
+
+_DONE = {
+    Action.ADD: "added",
+    Action.CHANGE: "changed",
+    Action.PAUSE: "paused",
+    Action.RESUME: "resumed",
+    Action.REMOVE: "removed",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Values:
+    """The values of a new schedule, or those to change. None: not given."""
+
+    cron: str | None
+    timezone: str | None
+    misfire: Misfire | None
+    misfire_limit: int | None
+    params: dict[str, object] | None
+
+    @property
+    def is_empty(self) -> bool:
+        return all(value is None for value in (self.cron, self.timezone, self.misfire, self.misfire_limit, self.params))
+
+
 @click.command()
-@click.option("--enable", metavar="SCHEDULE", help="Enable this schedule: its id, or JOB/NAME.")
-@click.option("--disable", metavar="SCHEDULE", help="Disable this schedule until it is enabled again.")
+@click.argument("action", type=click.Choice([str(one) for one in Action]), required=False)
+@click.argument("job", required=False)
+@click.argument("name", required=False)
+@click.option("--cron", metavar="EXPRESSION", help="For add and change: five fields, such as '0 7 * * 1-5'.")
+@click.option("--timezone", metavar="ZONE", help="For add and change: the IANA zone of the expression; UTC if new.")
+@click.option(
+    "--misfire",
+    type=click.Choice([str(one) for one in Misfire]),
+    help="For add and change: what happens to slots that passed while no worker ran; fire_once if new.",
+)
+@click.option("--misfire-limit", type=int, help="With --misfire fire_all: how many passed slots fire at most.")
+@click.option(
+    "--params",
+    metavar="JSON",
+    type=json_object,
+    help="For add and change: the params of each job, a JSON object; @FILE reads a file, - reads stdin.",
+)
 @click.option(
     "--next", "count", type=click.IntRange(1, 20), default=2, show_default=True, help="How many coming slots to show."
 )
 @with_workspace
 @json_option
-def schedules(workspace: Workspace, *, enable: str | None, disable: str | None, count: int, as_json: bool) -> None:
+def schedules(
+    workspace: Workspace,
+    *,
+    action: str | None,
+    job: str | None,
+    name: str | None,
+    cron: str | None,
+    timezone: str | None,
+    misfire: str | None,
+    misfire_limit: int | None,
+    params: dict[str, object] | None,
+    count: int,
+    as_json: bool,
+) -> None:
     """List the stored schedules with their next slots, each in its own time zone.
 
-    Schedules are declared in the specs and stored by migrations; a worker or a tick fires them.
+    With ACTION, JOB and NAME: add a schedule to a job, or change, pause, resume, run or remove one. `run` enqueues one
+    job now. Schedules of specs and of code are declared: they can be paused, resumed and run, but not changed or
+    removed. A worker or a tick fires schedules.
 
     \b
     Examples:
       server-jobs schedules
-      server-jobs schedules --disable DailyDigest/every-morning
+      server-jobs schedules add DailyDigest customer-42 --cron '0 7 * * *' --params '{"audience": "customer-42"}'
+      server-jobs schedules change DailyDigest customer-42 --timezone Europe/Berlin
+      server-jobs schedules pause DailyDigest every-morning
 
-    Exit status: 0 done, 2 wrong usage or no such schedule, 3 project or database cannot be used.
+    Exit status: 0 done, 1 the params do not fit, 2 wrong usage or no such schedule, 3 project or database cannot be
+    used.
     """
-    switches = [(name, is_on) for name, is_on in ((enable, True), (disable, False)) if name is not None]
+    policy = None if misfire is None else Misfire(misfire)
+    values = Values(cron=cron, timezone=timezone, misfire=policy, misfire_limit=misfire_limit, params=params)
+    if action is None:
+        _list(workspace, count, as_json=as_json)
+    elif job is None or name is None:
+        raise click.UsageError(f"name the job and the schedule: `server-jobs schedules {action} JOB NAME`")
+    elif action not in (Action.ADD, Action.CHANGE) and not values.is_empty:
+        raise click.UsageError(f"{action} takes no values; `change` sets them")
+    elif action == Action.ADD and cron is None:
+        raise click.UsageError("a new schedule needs --cron, such as --cron '0 7 * * *'")
+    else:
+        document, text = run(_act(workspace, Action(action), job, name, values))
+        print_result(document, text, as_json=as_json)
 
-    async def switch_and_list(store: SqlStore) -> tuple[Sequence[ScheduleRecord], Sequence[PausedQueue]]:
-        for name, is_on in switches:
-            schedule = _find(await store.list_schedules(), name)
-            await store.enable_schedule(schedule.id, enabled=is_on)
+
+async def _act(
+    workspace: Workspace, action: Action, job_name: str, name: str, values: Values
+) -> tuple[dict[str, object], str]:
+    """Do it. Return the answer as JSON and as text."""
+    job = workspace.registry.find(job_name).job
+    async with workspace.open_backend() as backend:
+        schedule: ScheduleHandle[BaseModel, Mapping[str, object]] = ScheduleHandle(job, name, backend, by=actor())
+        label = f"{job.job_name}/{name}"
+        document: dict[str, object] = {"id": schedule.id, "job_name": job.job_name, "name": name, "action": action}
+        if action is not Action.ADD:
+            _check_known(await backend.store.list_schedules(), label)
+        match action:
+            case Action.ADD:
+                await schedule.add(
+                    cron=values.cron or "",
+                    timezone=values.timezone or "UTC",
+                    misfire=values.misfire or Misfire.FIRE_ONCE,
+                    misfire_limit=values.misfire_limit,
+                    params=values.params,
+                )
+            case Action.CHANGE:
+                await schedule.change(
+                    cron=values.cron,
+                    timezone=values.timezone,
+                    misfire=values.misfire,
+                    misfire_limit=values.misfire_limit,
+                    params=values.params,
+                )
+            case Action.PAUSE:
+                await schedule.pause()
+            case Action.RESUME:
+                await schedule.resume()
+            case Action.REMOVE:
+                await schedule.remove()
+            case Action.RUN:
+                enqueued = str(await schedule.run())
+                return {**document, "job_id": enqueued}, enqueued
+    return document, f"{label} is {_DONE[action]}"
+
+
+def _list(workspace: Workspace, count: int, *, as_json: bool) -> None:
+    async def read(store: Store) -> tuple[Sequence[ScheduleRecord], Sequence[PausedQueue]]:
         return await store.list_schedules(), await store.paused_queues()
 
-    records, paused = workspace.with_store(switch_and_list, only_reads=not switches)
+    records, paused = workspace.with_store(read, only_reads=True)
     now = datetime.now(UTC)
     if as_json:
         print_json([_document(record, now, count) for record in records])
-    elif switches:
-        for name, is_on in switches:
-            say(f"{_label(_find(records, name))} is {'on' if is_on else 'off'}")
-    elif records:
+        return
+    if records:
         _print_table(records, now, count)
     else:
-        note("no schedules; declare them in x-job of a spec, then run `server-jobs generate` and `server-jobs migrate`")
-    if not as_json:
-        note_paused(paused)
+        note(
+            "no schedules; declare them in x-job of a spec, then run `server-jobs generate` and `server-jobs migrate`; "
+            "or add one with `server-jobs schedules add`"
+        )
+    note_paused(paused)
 
 
-def _find(records: Sequence[ScheduleRecord], name: str) -> ScheduleRecord:
-    for record in records:
-        if name in (record.id, _label(record)):
-            return record
-    raise InvalidOptionError(f"no schedule is called {name!r}; {suggestion(name, map(_label, records))}")
-
-
-def _label(record: ScheduleRecord) -> str:
-    return f"{record.job_name}/{record.name}"
+def _check_known(records: Sequence[ScheduleRecord], label: str) -> None:
+    labels = [record.label for record in records]
+    if label not in labels:
+        raise InvalidOptionError(f"no schedule is called {label!r}; {suggestion(label, labels)}")
 
 
 def _slots(record: ScheduleRecord, now: datetime, count: int) -> Iterator[datetime]:
@@ -91,6 +219,7 @@ def _document(record: ScheduleRecord, now: datetime, count: int) -> dict[str, ob
         "timezone": record.timezone,
         "misfire": record.misfire,
         "misfire_limit": record.misfire_limit,
+        "source": record.source,
         "enabled": record.enabled,
         "last_run_at": record.last_run_at,
         "last_job_id": record.last_job_id,
@@ -120,7 +249,7 @@ def _print_table(records: Sequence[ScheduleRecord], now: datetime, count: int) -
     for record in records:
         slots, problem = _next_slots(record, now, count)
         upcoming = ", ".join(f"{slot:%a %Y-%m-%d %H:%M}" for slot in slots)
-        cells = (_label(record), record.cron_expression, record.timezone, _misfire(record))
-        state = last_cell(problem or upcoming) if record.enabled else last_cell("off", style="yellow")
+        cells = (record.label, record.cron_expression, record.timezone, _misfire(record))
+        state = last_cell(problem or upcoming) if record.enabled else last_cell("paused", style="yellow")
         table.add_row(*(Text(one_line(cell, 60)) for cell in cells), state)
     stdout_console().print(table)

@@ -8,12 +8,12 @@ import click
 from rich.text import Text
 from server_jobs import __version__
 from server_jobs.domain.history import WorkerRecord
+from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobRecord
 from server_jobs.errors import ServerJobsError
 from server_jobs.inspection.history_document import reason_document, worker_document
 from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.sql import SqlStore
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace
@@ -39,7 +39,7 @@ def explain_job(workspace: Workspace, *, job_id: str, as_json: bool) -> None:
     """
     registry = registry_or_none(workspace)
 
-    async def read(store: SqlStore) -> tuple[JobRecord, Sequence[Reason]]:
+    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason]]:
         return await why(store, registry or JobRegistry(), job_id)
 
     record, reasons = workspace.with_store(read, only_reads=True)

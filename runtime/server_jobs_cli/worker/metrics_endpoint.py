@@ -42,7 +42,7 @@ class WorkerEndpoint(Collector):
         """Return the listener for the worker of this process, which calls `log` too."""
         metrics = WorkerMetrics(backend)
         self._registry.register(metrics)
-        return _Listeners(log, metrics)
+        return _Listeners(metrics, log)  # in this order, so that whatever the log says is counted
 
     def watch(self, worker: Worker) -> None:
         """Report the state of this worker."""
@@ -70,7 +70,7 @@ class WorkerEndpoint(Collector):
 
 
 class _Listeners:
-    """Two listeners as one."""
+    """Two listeners as one, called in this order."""
 
     def __init__(self, first: Listener, second: Listener) -> None:
         self._first, self._second = first, second

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
-from server_jobs.domain.record import JobStatus
+from server_jobs.domain.statistics import MOST_COUNTED
 from server_jobs.engine.worker import Worker
 from server_jobs.errors import DatabaseError, ServerJobsError
 
@@ -21,6 +21,7 @@ from ..console.log import logging_through
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
 from .metrics_server import listen_for_users, serving
+from .pods import pods_of
 from .shutdown import Lifeline, Shutdown, Word
 from .starting import WorkerOptions, announce, open_backend, set_up_for_jobs
 from .worker_log import EVENTS, WorkerLog, log_handler
@@ -73,12 +74,14 @@ async def _work(
 ) -> None:
     async with _ready(workspace, options, log, shutdown) as worker:
         with shutdown.guards(_Stopping(worker, options.drain_timeout)):
-            await worker.backend.open_resources()  # a supervisor replaces a process that was at work
+            await worker.prepare()  # a supervisor replaces a process that was at work
             if lifeline is None:
                 announce(worker.backend.registry, options, workspace.shown_url)
             else:
                 _report(lifeline)
             await worker.run()
+            if lifeline is not None and worker.reached_limit is not None:
+                lifeline.say(Word.LIMIT)
 
 
 async def _work_live(workspace: Workspace, options: WorkerOptions, shutdown: Shutdown) -> None:
@@ -100,7 +103,7 @@ async def _ready(
 ) -> AsyncIterator[Worker]:
     """Yield a worker on an open database; at the end, log its totals."""
     with _metrics(options) as endpoint:
-        async with open_backend(workspace, options, shutdown) as backend:
+        async with open_backend(workspace, options, shutdown) as backend, pods_of(backend, options):
             set_up_for_jobs()
             worker = Worker(
                 backend,
@@ -108,6 +111,8 @@ async def _ready(
                 drain_timeout=options.drain_timeout,
                 until_empty=options.until_empty,
                 listener=log if endpoint is None else endpoint.listener(backend, log),
+                limits=options.limits,
+                shard=workspace.shard,
             )
             if endpoint is not None:
                 endpoint.watch(worker)
@@ -146,11 +151,11 @@ def _report(lifeline: Lifeline) -> None:
 async def _leased_elsewhere(worker: Worker) -> int:
     """Return how many known jobs still run elsewhere: in other workers, or claimed by one that died."""
     try:
-        counts = await worker.backend.store.count_jobs()
+        states = await worker.backend.store.queue_states(most=MOST_COUNTED)
     except DatabaseError:
         return 0
     known = worker.backend.registry.get_names()
-    return sum(count.count for count in counts if count.status is JobStatus.RUNNING and count.job_name in known)
+    return sum(state.running for state in states if state.job_name in known)
 
 
 class _Stopping:

@@ -38,6 +38,8 @@ class Word(Enum):
     """From the worker: it handles signals and this line from now on, and starts to work."""
     DONE = b"d"
     """From the worker: it stopped on request, or its queues are empty."""
+    LIMIT = b"l"
+    """From the worker: it ends because it has reached a limit of a process."""
     UNUSABLE = b"u"
     """From the worker: it cannot be set up, for a reason other than the database."""
 

@@ -15,9 +15,12 @@ from datetime import timedelta
 import click
 from server_jobs import __version__
 from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker import DEFAULT_DRAIN_TIMEOUT
 from server_jobs.errors import DatabaseUnreachableError
+from server_jobs.isolation.limits import ProcessLimits
 from server_jobs.registry import JobRegistry
 
+from ..console.options import duration
 from ..console.output import suggestion
 from ..console.workspace import Workspace
 from .shutdown import Shutdown
@@ -32,6 +35,22 @@ _OBJECTS_BETWEEN_COLLECTIONS = 20_000
 # the default interval, the two take turns instead of working at the same time.
 _SECONDS_BETWEEN_SWITCHES = 0.0001
 
+drain_timeout_option = click.option(
+    "--drain-timeout",
+    type=duration,
+    default=f"{DEFAULT_DRAIN_TIMEOUT.total_seconds():g}s",
+    show_default=True,
+    help="Time for running jobs to finish after a signal to stop.",
+)
+log_level_option = click.option(
+    "--log-level",
+    metavar="LEVEL",
+    type=click.Choice(("debug", "info", "warning", "error"), case_sensitive=False),
+    default="info",
+    show_default=True,
+    help="debug, info, warning or error. Debug logs every job, however many there are.",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
@@ -43,12 +62,23 @@ class WorkerOptions:
     lock_timeout: timedelta
     poll_interval: timedelta
     until_empty: bool
+    pod_start_timeout: timedelta = timedelta(minutes=5)
     log_level: str = "info"
     as_json: bool = False
+    max_jobs_per_process: int | None = None
+    max_memory_per_process: int | None = None
+    """In bytes."""
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
     metrics_socket: int | None = None
     """The descriptor of the socket at which a supervisor asks this process for its metrics."""
+
+    @property
+    def limits(self) -> ProcessLimits | None:
+        """The limits per process, or None."""
+        if self.max_jobs_per_process is None and self.max_memory_per_process is None:
+            return None
+        return ProcessLimits(max_jobs=self.max_jobs_per_process, max_memory=self.max_memory_per_process)
 
 
 @asynccontextmanager
@@ -58,7 +88,8 @@ async def open_backend(workspace: Workspace, options: WorkerOptions, shutdown: S
     Every other problem is raised at once: a wrong password, missing tables, an error in the project. A signal ends the
     command with status 0.
     """
-    _ = workspace.registry, workspace.open_database()  # raise problems of the project before waiting
+    _ = workspace.registry  # raise problems of the project before waiting
+    workspace.check_databases()
     async with AsyncExitStack() as stack:
         starting = _Starting()
         with shutdown.guards(starting):
@@ -77,7 +108,10 @@ async def _wait_for_backend(stack: AsyncExitStack, workspace: Workspace, options
     is_away = False
     while True:
         opening = workspace.open_backend(
-            concurrency=options.concurrency, lock_timeout=options.lock_timeout, poll_interval=options.poll_interval
+            concurrency=options.concurrency,
+            lock_timeout=options.lock_timeout,
+            poll_interval=options.poll_interval,
+            is_worker=True,
         )
         try:
             backend = await stack.enter_async_context(opening)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warning
 from server_jobs.domain.clock import length
+from server_jobs.isolation.limits import MEGABYTE
 
 from ..console.failures import NO
 from ..console.log import logging_through
@@ -61,7 +62,9 @@ async def _supervise(
     with _metrics(options, processes) as (endpoint, sockets):
         async with open_backend(workspace, options, shutdown) as backend:
             announce(backend.registry, options, workspace.shown_url, processes=processes)
-        if isinstance(workspace.open_database(), SqliteDatabase) and (warning := wal_reset_warning()):
+        databases = [one.open_database() for one in workspace.databases()]
+        has_several_writers = processes > 1 and any(isinstance(one, SqliteDatabase) for one in databases)
+        if has_several_writers and (warning := wal_reset_warning()):
             _logger.warning(warning, extra={"event": "sqlite_wal_reset"})
         supervisor = Supervisor(
             command,
@@ -169,8 +172,13 @@ class Supervisor:
         restarts = Restarts()
         end = await self._run_one(number)
         while not self._is_over(number, end):
-            restarts = restarts.after(end.ran)
-            self._log_death(number, end, restarts.pause)
+            if end.has_reached_limit:
+                restarts = Restarts()
+                extra = {"event": "worker_replaced", "worker": number}
+                _logger.info("worker[%d] ended after %s; another one is started", number, length(end.ran), extra=extra)
+            else:
+                restarts = restarts.after(end.ran)
+                self._log_death(number, end, restarts.pause)
             await self._pause(restarts.pause)
             if self._is_stopping.is_set():
                 return
@@ -205,7 +213,7 @@ class Supervisor:
             self._is_stopping.set()
             _logger.error("worker[%d] cannot be set up, and no other process runs", number, extra={"worker": number})
             return True
-        return self._until_empty and end.is_done
+        return self._until_empty and end.is_done and not end.has_reached_limit
 
     def _log_death(self, number: int, end: ProcessEnd, pause: timedelta) -> None:
         _logger.warning(
@@ -259,6 +267,11 @@ class ProcessEnd:
     @property
     def was_ready(self) -> bool:
         return Word.READY in self.words
+
+    @property
+    def has_reached_limit(self) -> bool:
+        """It ended because of `ProcessLimits`, whether or not there are more jobs."""
+        return Word.LIMIT in self.words and self.is_done
 
     @property
     def is_unusable(self) -> bool:
@@ -341,7 +354,7 @@ def _how(status: int) -> str:
 
 def worker_command(workspace: Workspace, options: WorkerOptions) -> list[str]:
     """Return the command of one worker with these options. It contains the database URL only if the user gave it."""
-    return [*_interpreter(), "worker", *_place(workspace), *_arguments(options)]
+    return [*(workspace.program or _interpreter()), "worker", *_place(workspace), *_arguments(options)]
 
 
 def _interpreter() -> list[str]:
@@ -356,6 +369,8 @@ def _place(workspace: Workspace) -> list[str]:
         arguments += ["--database", workspace.database]
     if workspace.registry_place is not None:
         arguments += ["--registry", workspace.registry_place]
+    if workspace.shard is not None:
+        arguments += ["--shard", workspace.shard]
     return arguments
 
 
@@ -367,9 +382,14 @@ def _arguments(options: WorkerOptions) -> list[str]:
         ("--drain-timeout", options.drain_timeout),
         ("--lock-timeout", options.lock_timeout),
         ("--poll-interval", options.poll_interval),
+        ("--pod-start-timeout", options.pod_start_timeout),
     ):
         arguments += [name, f"{value.total_seconds():f}s"]
     arguments += ["--log-level", options.log_level]
+    if options.max_jobs_per_process is not None:
+        arguments += ["--max-jobs-per-process", str(options.max_jobs_per_process)]
+    if options.max_memory_per_process is not None:
+        arguments += ["--max-memory-per-process", f"{options.max_memory_per_process / MEGABYTE:f}MB"]
     if options.until_empty:
         arguments.append("--until-empty")
     if options.as_json:

@@ -9,13 +9,11 @@ import click
 from click.core import ParameterSource
 
 from ..console.json_option import json_option
-from ..console.options import duration, names, with_workspace
+from ..console.options import duration, megabytes, names, with_workspace
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
 from .one_worker import work, work_live, work_supervised
-from .starting import WorkerOptions
-
-LEVELS = ("debug", "info", "warning", "error")
+from .starting import WorkerOptions, drain_timeout_option, log_level_option
 
 
 @click.command()
@@ -34,13 +32,7 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Jobs that run at a time, in each process.",
 )
 @click.option("--queues", metavar="NAME,...", type=names, help="Only jobs of these queues; by default of all.")
-@click.option(
-    "--drain-timeout",
-    type=duration,
-    default="30s",
-    show_default=True,
-    help="Time for running jobs to finish after a signal to stop.",
-)
+@drain_timeout_option
 @click.option(
     "--lock-timeout",
     type=duration,
@@ -51,16 +43,27 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--poll-interval", type=duration, default="1s", show_default=True, help="How often an idle worker looks for jobs."
 )
+@click.option(
+    "--pod-start-timeout",
+    type=duration,
+    default="5m",
+    show_default=True,
+    help='Time for the pod of a job with "runIn": "kubernetes" to start. Later, the attempt fails.',
+)
+@click.option(
+    "--max-jobs-per-process",
+    type=click.IntRange(1, 1_000_000_000),
+    help="Replace a process, of a worker or of handlers, after this number of jobs.",
+)
+@click.option(
+    "--max-memory-per-process",
+    metavar="SIZE",
+    type=megabytes,
+    help="Replace a process, of a worker or of handlers, that uses more memory after a job, such as 512MB or 2GB.",
+)
 @click.option("--until-empty", is_flag=True, help="Exit when nothing runs and nothing is due within a minute.")
 @click.option("--live", is_flag=True, help="Show the running jobs on a terminal, with their progress.")
-@click.option(
-    "--log-level",
-    metavar="LEVEL",
-    type=click.Choice(LEVELS, case_sensitive=False),
-    default="info",
-    show_default=True,
-    help="debug, info, warning or error. Debug logs every job, however many there are.",
-)
+@log_level_option
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65_535),
@@ -85,6 +88,9 @@ def worker(
     drain_timeout: timedelta,
     lock_timeout: timedelta,
     poll_interval: timedelta,
+    pod_start_timeout: timedelta,
+    max_jobs_per_process: int | None,
+    max_memory_per_process: int | None,
     until_empty: bool,
     live: bool,
     log_level: str,
@@ -106,6 +112,9 @@ def worker(
 
     With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
     as long as it dies within 10 s. To replace one by hand, send it SIGTERM.
+
+    With a limit per process, a worker process that reaches it claims no more jobs, ends when its running jobs have
+    ended, and is replaced. A process of handlers with "runIn": "process" has its own count and its own memory.
 
     With --metrics-port, /ready answers 200 while the worker claims jobs, and /live answers 503 if only a restart helps.
     With several processes, one port serves the metrics of all, with the label `process`. The probes look at each.
@@ -131,16 +140,19 @@ def worker(
         drain_timeout=drain_timeout,
         lock_timeout=lock_timeout,
         poll_interval=poll_interval,
+        pod_start_timeout=pod_start_timeout,
         until_empty=until_empty,
         log_level=log_level,
         as_json=as_json,
+        max_jobs_per_process=max_jobs_per_process,
+        max_memory_per_process=max_memory_per_process,
         metrics_host=metrics_host,
         metrics_port=None if supervised is not None else metrics_port,
         metrics_socket=metrics_socket,
     )
     if supervised is not None:
         sys.exit(work_supervised(workspace, options, supervised))
-    elif processes > 1:
+    elif processes > 1 or options.limits is not None:
         _check_several(live=live)
         # Needed for several processes only.
         from .supervisor import supervise
@@ -158,6 +170,8 @@ def _is_default(option: str) -> bool:
 
 def _check_several(*, live: bool) -> None:
     if live:
-        raise click.UsageError("--live shows one process; leave it out, or give --processes 1")
+        raise click.UsageError(
+            "--live shows one process that is never replaced; leave it out, or give --processes 1 without limits"
+        )
     if sys.platform == "win32":
-        raise click.UsageError("--processes needs the signals of POSIX; on Windows, start several workers")
+        raise click.UsageError("--processes and limits need the signals of POSIX; on Windows, start several workers")

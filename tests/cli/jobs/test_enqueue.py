@@ -124,6 +124,22 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "variable"), [("", "SERVER_JOBS_DATABASE_URL"), ('database-url-env = "SHOP_URL"', "SHOP_URL")]
+)
+def test_without_the_default_file_the_error_names_the_variable_of_another_database(
+    setting: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.server-jobs]\n{setting}\n")
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "server-jobs.sqlite3"
+    advice = f"there is no SQLite database {path}; run `server-jobs migrate` against this database"
+
+    assert f"{advice}, or set {variable} to the URL of another one\n" in run("list").stderr
+    monkeypatch.setenv(variable, f"sqlite:///{path}")
+    assert f"{advice}\n" in run("list").stderr
+
+
 def test_params_are_checked_before_the_database_is_looked_at(tmp_path: Path) -> None:
     result = Shop(tmp_path / "nothing.sqlite3").run("enqueue", "Shout", "--params", "{}")
     assert result.exit_code == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -32,6 +33,14 @@ def test_jobs_are_listed_newest_first_with_their_outcome(shop: Shop) -> None:
     ]
     assert "BadDayError" in lines[0]
     assert lines[1].rstrip().endswith('{"text":"HELLO"}')
+
+
+def test_a_pending_job_is_listed_with_the_time_until_it_is_due(shop: Shop) -> None:
+    shop.enqueue("Shout")
+    assert "due in" not in shop.run("list").stdout
+    shop.enqueue("Shout", "--delay", "2h")
+
+    assert re.search(r"due in (2h 0m|1h 59m)", shop.run("list").stdout)
 
 
 def test_filters_choose_jobs(shop: Shop) -> None:

@@ -53,19 +53,56 @@ def test_the_misfire_limit_is_shown(scheduled: Shop) -> None:
     assert "fire_all, at most 24" in scheduled.run("schedules").stdout
 
 
-@pytest.mark.parametrize("name", ["Shout/morning", MORNING])
-def test_a_schedule_is_switched_off_and_on(scheduled: Shop, name: str) -> None:
-    assert scheduled.run("schedules", "--disable", name).stdout == "Shout/morning is off\n"
+def test_a_declared_schedule_is_paused_and_resumed(scheduled: Shop) -> None:
+    assert scheduled.run("schedules", "pause", "Shout", "morning").stdout == "Shout/morning is paused\n"
     assert (listed(scheduled)["enabled"], listed(scheduled)["next_slots"]) == (False, [])
-    assert scheduled.run("schedules").stdout.rstrip().endswith("off")
-    assert scheduled.run("schedules", "--enable", name).stdout == "Shout/morning is on\n"
+    assert scheduled.run("schedules").stdout.rstrip().endswith("paused")
+    assert scheduled.run("schedules", "resume", "Shout", "morning").stdout == "Shout/morning is resumed\n"
     assert listed(scheduled)["enabled"] is True
 
 
-def test_an_unknown_schedule_gets_a_suggestion(scheduled: Shop) -> None:
-    result = scheduled.run("schedules", "--disable", "Shout/mornin")
-    assert result.exit_code == 2
-    assert "did you mean 'Shout/morning'?" in result.stderr
+def test_a_schedule_is_added_changed_run_and_removed(shop: Shop) -> None:
+    add = ("add", "Shout", "noon", "--cron", "0 12 * * *", "--params", '{"text":"lunch"}')
+    assert shop.run("schedules", *add).stdout == "Shout/noon is added\n"
+    shop.run("schedules", "change", "Shout", "noon", "--timezone", "Europe/Berlin")
+    row = listed(shop)
+    assert (row["cron"], row["timezone"], row["source"]) == ("0 12 * * *", "Europe/Berlin", "added")
+
+    answer = cast("dict[str, object]", shop.json("schedules", "run", "Shout", "noon"))
+    (record,) = shop.records()
+    assert (record.id, record.correlation_id) == (answer["job_id"], "Shout/noon")
+    assert '"text":"lunch"' in record.params
+
+    assert shop.run("schedules", "remove", "Shout", "noon").stdout == "Shout/noon is removed\n"
+    assert shop.json("schedules") == []
+    entries = cast("list[dict[str, object]]", shop.json("audit"))
+    assert [(entry["action"], entry["target"]) for entry in entries] == [
+        ("remove", "Shout/noon"),
+        ("change", "Shout/noon"),
+        ("add", "Shout/noon"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (("pause", "Shout", "mornin"), 2, "did you mean 'Shout/morning'?"),
+        (("remove", "Shout", "morning"), 2, "Shout/morning is declared in code or in a spec"),
+        (("add", "Shout", "morning", "--cron", "0 7 * * *", "--params", '{"text":"x"}'), 2, "is stored already"),
+        (("add", "Shout", "noon", "--cron", "0 7 * * *"), 1, "/text"),
+        (("add", "Shout", "noon", "--cron", "0 7 * *", "--params", '{"text":"x"}'), 2, "has 4 fields, not 5"),
+        (("add", "Shout", "noon"), 2, "needs --cron"),
+        (("run", "Shout", "morning", "--cron", "0 7 * * *"), 2, "run takes no values"),
+        (("pause", "Shout"), 2, "`server-jobs schedules pause JOB NAME`"),
+    ],
+)
+def test_a_refused_call_says_why_and_changes_nothing(
+    scheduled: Shop, arguments: tuple[str, ...], status: int, message: str
+) -> None:
+    before = scheduled.json("schedules")
+    result = scheduled.run("schedules", *arguments)
+    assert (result.exit_code, message in result.stderr) == (status, True), result.output
+    assert scheduled.json("schedules") == before
 
 
 def test_no_schedules_says_where_they_come_from(shop: Shop) -> None:
@@ -98,7 +135,7 @@ def test_schedules_of_code_are_stored_and_fire(shop: Shop, command: tuple[str, .
 
 @pytest.mark.parametrize("command", [("worker", "--until-empty"), ("tick",)], ids=["worker", "tick"])
 def test_a_schedule_that_an_operator_switched_off_stays_off(scheduled: Shop, command: tuple[str, ...]) -> None:
-    scheduled.run("schedules", "--disable", "Shout/morning")
+    scheduled.run("schedules", "pause", "Shout", "morning")
     scheduled.run(*command)
     assert listed(scheduled)["enabled"] is False
 

@@ -207,6 +207,7 @@ def test_a_stream_stays_open_for_longer_than_a_request_may_take(server: Server) 
             read += stream.recv(65536).decode()
 
 
+@pytest.mark.slow
 def test_a_client_that_reads_no_answers_is_closed(server: Server) -> None:
     job_id = server.enqueue("x" * 90_000)
     asked = 120
@@ -294,6 +295,7 @@ def test_without_a_free_descriptor_the_log_stays_small(tmp_path: Path) -> None:
     assert len(_log_without_descriptors(tmp_path, NO_CAP)) < 5_000
 
 
+@pytest.mark.slow
 def test_sabotage_asyncio_fills_the_log_without_a_free_descriptor(tmp_path: Path) -> None:
     assert len(_log_without_descriptors(tmp_path, NO_CAP + ACCEPTED_BY_ASYNCIO)) > 100_000
 
@@ -306,6 +308,7 @@ def _log_without_descriptors(folder: Path, sabotage: str) -> str:
         return server.process.text
 
 
+@pytest.mark.slow
 def test_sabotage_without_limits_of_time_a_connection_stays(tmp_path: Path) -> None:
     sabotaged = SHORTER.replace("request=0.5", "request=1000")
     with serving(tmp_path, program=sabotaged) as server, server.connect() as connection:

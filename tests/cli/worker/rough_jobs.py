@@ -52,6 +52,15 @@ async def leave(params: NoteParams, context: JobContext) -> NoteResult:
     os._exit(0)
 
 
+_KEPT: list[bytes] = []
+
+
+async def leak(params: NoteParams, context: JobContext) -> NoteResult:
+    """Keep 40 MB, and return the process."""
+    _KEPT.append(b"x" * 40 * 1024 * 1024)
+    return NoteResult(text=str(os.getpid()))
+
+
 def _own_queue(name: str) -> JobOptions:
     return JobOptions(queue=name.lower())
 
@@ -68,6 +77,8 @@ Prattle = define_job(
 )
 Leave = define_job(name="Leave", params=NoteParams, result=NoteResult, handler=leave, options=_own_queue("Leave"))
 
+Leak = define_job(name="Leak", params=NoteParams, result=NoteResult, handler=leak, options=_own_queue("Leak"))
+
 registry = create_job_registry()
-for job in (Nap, Block, Stay, Hang, Match, Compute, Prattle, Leave):
+for job in (Nap, Block, Stay, Hang, Match, Compute, Prattle, Leave, Leak):
     registry.register(job)

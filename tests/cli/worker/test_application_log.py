@@ -14,9 +14,10 @@ import pytest
 
 from tests.cli.shop import ROOT, Shop
 from tests.cli.worker.talking_jobs import LIBRARY
+from tests.slow import slow
 
 MODULE = "tests.cli.worker.talking_jobs"
-PLACES = ("InLoop", "InThread", "InProcess")
+PLACES = ("InLoop", slow("InThread"), slow("InProcess"))
 
 
 @dataclass(frozen=True)

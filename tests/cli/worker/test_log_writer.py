@@ -167,7 +167,7 @@ def test_in_json_the_lines_that_were_lost_are_a_member(pipe: Pipe, patient: None
     log(writer, 300, 1_000)
     pipe.read()
     writer.end()
-    assert '"event": "log_lost"' in pipe.lines()[-1]
+    assert any('"event": "log_lost"' in line for line in pipe.lines())
 
 
 def test_warnings_of_other_libraries_go_through_it_too(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:

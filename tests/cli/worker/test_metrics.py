@@ -74,7 +74,7 @@ def test_a_worker_serves_its_metrics_and_is_ready_until_it_stops(shop: Shop, sta
     become(port, "/ready", (200, "ready"))
     while {shop.record(good).status, shop.record(bad).status} != {JobStatus.COMPLETED, JobStatus.FAILED}:
         time.sleep(0.02)
-    nap = shop.enqueue("Nap", seconds=1.5)
+    nap = shop.enqueue("Nap", seconds=60)
     worker.wait_for(f"Nap {nap} started")
 
     found = samples(port)
@@ -95,6 +95,7 @@ def test_a_worker_serves_its_metrics_and_is_ready_until_it_stops(shop: Shop, sta
     worker.signal()
     become(port, "/ready", (503, "the worker is stopping; jobs that still run: 1"))
     assert ask(port, "/live") == (200, "alive")
+    worker.signal()
     assert worker.wait() == 0, worker.text
 
 
@@ -106,6 +107,7 @@ def test_a_worker_that_waits_for_its_database_is_alive_and_not_ready(start: Star
     assert samples(port)["server_jobs_worker_ready", "0"] == [{}]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_one_port_serves_the_metrics_of_all_processes_also_of_a_new_one(
     shop: Shop, start: Start, monkeypatch: pytest.MonkeyPatch

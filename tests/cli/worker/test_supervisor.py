@@ -78,6 +78,7 @@ def test_a_process_that_is_killed_is_replaced_and_its_job_is_done_by_another_one
     assert supervisor.wait() == 0, supervisor.text
 
 
+@pytest.mark.slow
 def test_sigterm_lets_jobs_finish_and_releases_the_others(rough: RoughShop, start: Start) -> None:
     short, long = rough.enqueue("Nap", seconds=1), rough.enqueue("Nap", seconds=60)
     supervisor = start("--processes", "2", "--concurrency", "1", "--drain-timeout", "1500ms")
@@ -95,6 +96,7 @@ def test_sigterm_lets_jobs_finish_and_releases_the_others(rough: RoughShop, star
     assert "stopping 2 processes, with 1.5 s to finish; a second signal stops them at once" in supervisor.text
 
 
+@pytest.mark.slow
 def test_a_signal_to_all_processes_counts_once_and_a_second_one_gives_everything_back(
     rough: RoughShop, start: Start
 ) -> None:
@@ -118,6 +120,7 @@ def test_a_signal_to_all_processes_counts_once_and_a_second_one_gives_everything
     assert rough.states(long) == [(JobStatus.PENDING, 0)]
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_end_is_killed_when_the_time_is_up(rough: RoughShop, start: Start) -> None:
     supervisor = start("--processes", "2", "--drain-timeout", "200ms")
     pids = _pids(supervisor, 1, 2)
@@ -170,19 +173,21 @@ def test_a_process_without_its_supervisor_ends_during_its_set_up(shop: Shop) -> 
         process.kill()
 
 
+@pytest.mark.slow
 def test_until_empty_ends_with_the_last_process_and_one_that_exits_in_a_handler_was_not_done(
     rough: RoughShop, start: Start
 ) -> None:
     jobs = [rough.enqueue("Nap", seconds=0.05) for _ in range(6)]
     poison = rough.enqueue("Leave", "--max-attempts", "1")
-    supervisor = start("--processes", "2", "--concurrency", "1", "--until-empty", "--json")
+    options = ("--processes", "2", "--concurrency", "1", "--lock-timeout", "1s", "--until-empty", "--json")
+    supervisor = start(*options)
 
     output, _ = supervisor.process.communicate(timeout=30)
 
     assert supervisor.process.returncode == 0
     documents = [json.loads(line) for line in output.splitlines()]
     assert rough.states(*jobs) == [(JobStatus.COMPLETED, 1)] * 6
-    assert rough.states(poison) == [(JobStatus.RUNNING, 1)]
+    assert rough.states(poison) == [(JobStatus.FAILED, 1)]  # the workers waited for the end of its lease
     (death,) = [document for document in documents if document.get("event") == "worker_died"]
     assert "exited with status 0 after" in death["message"]
     starts = sorted(document["worker"] for document in documents if document.get("event") == "worker_started")
@@ -192,6 +197,7 @@ def test_until_empty_ends_with_the_last_process_and_one_that_exits_in_a_handler_
     assert supervisor.text == ""
 
 
+@pytest.mark.slow
 def test_a_rolling_restart_loses_no_job_and_runs_none_twice(rough: RoughShop, start: Start) -> None:
     options = ("--processes", "2", "--concurrency", "1", "--drain-timeout", "50ms")
     jobs = [rough.enqueue("Nap", seconds=0.3) for _ in range(4)]
@@ -212,6 +218,7 @@ def test_a_rolling_restart_loses_no_job_and_runs_none_twice(rough: RoughShop, st
     print(f"{old.text.count(' released after ')} jobs were released and done by the new processes")
 
 
+@pytest.mark.slow
 def test_a_process_that_is_still_being_set_up_is_stopped_at_once(start: Start) -> None:
     supervisor = start(
         "--processes", "2", "--registry", "tests.cli.worker.endless_import:registry", "--drain-timeout", "60s"
@@ -233,7 +240,7 @@ def test_a_set_up_that_cannot_be_used_is_refused_before_any_process_is_started(t
     ("options", "message"),
     [
         (("--processes", "0"), "Invalid value for '--processes': 0 is not in the range 1<=x<=1000."),
-        (("--processes", "2", "--live"), "--live shows one process; leave it out, or give --processes 1"),
+        (("--processes", "2", "--live"), "--live shows one process that is never replaced; leave"),
         (("--processes", "2", "--poll-interval", "0s"), "poll_interval must be longer than zero"),
         (("--supervised", "1"), "--supervised is for the processes that `server-jobs worker --processes` starts"),
     ],

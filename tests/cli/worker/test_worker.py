@@ -14,6 +14,7 @@ import pytest
 from server_jobs import JobStatus
 
 from tests.cli.shop import REGISTRY, ROOT, Shop
+from tests.slow import slow
 
 
 def test_a_worker_runs_queued_jobs_and_logs_each(shop: Shop) -> None:
@@ -216,8 +217,8 @@ def test_a_worker_that_ends_reports_jobs_leased_to_others(shop: Shop) -> None:
     assert shop.record(job_id).status is JobStatus.RUNNING
 
 
-@pytest.mark.parametrize("options", [(), ("--json",), ("--processes", "2")])
-@pytest.mark.parametrize("settings", ['{"version": 1}', '{"version": 1, "disable_existing_loggers": False}'])
+@pytest.mark.parametrize("options", [(), slow(("--json",)), ("--processes", "2")])
+@pytest.mark.parametrize("settings", ['{"version": 1}', slow('{"version": 1, "disable_existing_loggers": False}')])
 def test_an_application_that_configures_logging_at_import_keeps_the_workers_log(
     shop: Shop, settings: str, options: tuple[str, ...]
 ) -> None:

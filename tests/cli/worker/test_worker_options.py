@@ -23,6 +23,8 @@ def _options(*, until_empty: bool, queues: tuple[str, ...] | None, drain: timede
         until_empty=until_empty,
         log_level="warning" if until_empty else "info",
         as_json=until_empty,
+        max_jobs_per_process=1000 if until_empty else None,
+        max_memory_per_process=1536 * 1024 * 1024 if until_empty else None,
     )
 
 
@@ -34,7 +36,7 @@ def _options(*, until_empty: bool, queues: tuple[str, ...] | None, drain: timede
     ],
 )
 def test_a_worker_process_gets_the_supervisors_options(tmp_path: Path, options: WorkerOptions) -> None:
-    workspace = Workspace(folder=tmp_path, database="sqlite:///a.sqlite3", registry_place="shop:registry")
+    workspace = Workspace(folder=tmp_path, database="sqlite:///a.sqlite3", registry_place="shop:registry", shard="eu")
 
     command = worker_command(workspace, options)
 
@@ -44,6 +46,7 @@ def test_a_worker_process_gets_the_supervisors_options(tmp_path: Path, options: 
     assert context.meta["server_jobs.folder"] == tmp_path
     assert context.meta["server_jobs.database"] == "sqlite:///a.sqlite3"
     assert context.meta["server_jobs.registry"] == "shop:registry"
+    assert context.meta["server_jobs.shard"] == "eu"
 
 
 def test_a_database_from_the_environment_stays_out_of_the_command_line(

@@ -13,6 +13,7 @@ from server_jobs import JobStatus
 from tests.cli.shop import Shop
 from tests.cli.started import SLACK, Started
 from tests.cli.worker.rough_shop import RoughShop
+from tests.slow import slow
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -61,7 +62,7 @@ def test_a_signal_lets_running_jobs_finish_and_claims_no_more(
     waiting = shop.enqueue("Nap", "--priority", "-1")
     worker = work(running, "--concurrency", "1")
     worker.signal(number)
-    worker.wait_for("stopping: 1 still running, with 30 s to finish")
+    worker.wait_for("stopping: 1 still running, with 8 s to finish")
     assert worker.wait() == 0
     assert shop.record(running).status is JobStatus.COMPLETED
     assert (shop.record(waiting).status, shop.record(waiting).attempt_count) == (JobStatus.PENDING, 0)
@@ -94,7 +95,7 @@ def test_a_second_signal_gives_everything_back_at_once(shop: Shop, work: StartWo
     ("names", "signals", "drain"),
     [
         (("Block", "Stay", "Hang", "Prattle"), 1, 0.3),
-        (("Match", "Compute"), 1, 0.1),
+        slow(("Match", "Compute"), 1, 0.1),
         (("Block", "Stay"), 2, 60.0),
     ],
     ids=["waiting", "computing", "at-once"],
@@ -167,7 +168,7 @@ def _wait_until_ended(workers: dict[str, Started], sent: dict[str, float]) -> di
     return ended
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), slow(signal.SIGINT, 130)])
 def test_a_tick_that_is_ended_gives_its_jobs_back(
     shop: Shop, work: StartWorker, number: signal.Signals, status: int
 ) -> None:

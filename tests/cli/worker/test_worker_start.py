@@ -15,6 +15,7 @@ from sqlalchemy import create_engine
 from tests.cli.shop import REGISTRY, ROOT, run
 from tests.cli.started import Started
 from tests.postgres import ThrowAwayServer
+from tests.slow import slow
 
 AWAY = "the database cannot be reached, trying again: .*no PostgreSQL server answers"
 
@@ -56,7 +57,7 @@ class StartWorker:
         return self.workers[-1]
 
 
-@pytest.mark.parametrize("options", [(), ("--processes", "2")])
+@pytest.mark.parametrize("options", [(), slow(("--processes", "2"))])
 def test_a_worker_waits_for_a_server_that_is_down_and_works_when_it_is_up(
     server: ThrowAwayServer, start: StartWorker, options: tuple[str, ...]
 ) -> None:
@@ -77,7 +78,7 @@ def test_a_worker_waits_for_a_server_that_is_down_and_works_when_it_is_up(
     assert worker.text.count("cannot be reached") == 1
 
 
-@pytest.mark.parametrize("options", [(), ("--processes", "2")])
+@pytest.mark.parametrize("options", [(), slow(("--processes", "2"))])
 def test_a_signal_ends_the_wait(start: StartWorker, options: tuple[str, ...]) -> None:
     worker = start(*options)
     worker.wait_for(AWAY)

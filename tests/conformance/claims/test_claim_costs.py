@@ -29,7 +29,7 @@ from tests.sabotage import altered
 MANY = 1_000_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 10_000
 BATCH = 20
 NOW = 1_000_000_000
-NAMES = ["CLAIM", "DUE", "NEXT_DUE", "LIMITED_DUE", "ADOPTABLE", "CLAIM_LIMITED", "CLAIM_LANES"]
+NAMES = ["CLAIM", "DUE", "UPCOMING_WORK", "LIMITED_DUE", "ADOPTABLE", "CLAIM_LIMITED", "CLAIM_LANES"]
 KNOWN = (KnownJob("Free", 1), KnownJob("Crawl", 1, ConcurrencyLimit(limit=5)))
 
 
@@ -155,7 +155,7 @@ MOST_COST = 5_000
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 def test_postgresql_compiles_no_claim_among_a_million_jobs(kind: Kind, mode: str) -> None:
     with postgres_with_a_million(kind) as connection:
-        names = ("CLAIM", "CLAIM_NEXT", "CLAIM_LIMITED", "DUE", "LIMITED_DUE", "NEXT_DUE")
+        names = ("CLAIM", "CLAIM_NEXT", "CLAIM_LIMITED", "DUE", "LIMITED_DUE", "UPCOMING_WORK")
         costs = {name: _cost(connection, getattr(postgres_statements, name), kind, mode) for name in names}
 
     assert max(costs.values()) < MOST_COST, costs

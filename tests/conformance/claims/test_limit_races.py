@@ -24,6 +24,7 @@ from server_jobs.stores.sql import SqlStore
 from tests.conformance.examples import completed, job
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
+from tests.slow import slow
 
 CLAIMERS = 16
 PERIOD = timedelta(milliseconds=300)
@@ -48,7 +49,7 @@ def on_postgresql() -> Iterator[Connect]:
         yield partial(PostgresDatabase, url, max_connections=1)
 
 
-@pytest.mark.parametrize("database", [on_sqlite, on_postgresql], ids=["sqlite", "postgresql"])
+@pytest.mark.parametrize("database", [slow(on_sqlite), on_postgresql], ids=["sqlite", "postgresql"])
 def test_many_claimers_never_exceed_a_limit_of_a_key(database: Callable[[], AbstractContextManager[Connect]]) -> None:
     with database() as connect, ThreadPoolExecutor(CLAIMERS) as threads:
         asyncio.run(_fill(connect()))

@@ -506,7 +506,7 @@ async def test_a_moment_that_only_the_database_knows_stops_no_worker(
         await store.insert([job("a")])
         connection.execute("UPDATE jobs SET scheduled_for = CAST(%s AS timestamptz)", [moment])
 
-        due, wait = (await read(store, "a")).scheduled_for, await store.next_due(request())
+        due, wait = (await read(store, "a")).scheduled_for, (await store.upcoming_work(request())).until_due
 
         assert due is not None
         assert due.year == year

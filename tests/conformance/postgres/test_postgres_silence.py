@@ -302,6 +302,7 @@ async def test_a_connection_that_closes_during_a_look_is_not_looked_for(url: str
         asking.driver.terminate()
 
 
+@pytest.mark.slow
 async def test_a_large_statement_on_a_slow_network_continues(url: str, impatient: None) -> None:
     size = 12_000_000
     with Valve(place_of(url)) as valve:
@@ -350,6 +351,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.conformance.postgres.test_postgres_silence.SECONDS", 2)
 
 
+@pytest.mark.slow
 async def test_without_a_limit_for_connecting_the_second_host_is_never_tried(
     url: str, monkeypatch: pytest.MonkeyPatch, short: None
 ) -> None:
@@ -361,6 +363,7 @@ async def test_without_a_limit_for_connecting_the_second_host_is_never_tried(
         await test_a_silent_first_host_does_not_keep_the_second_from_being_tried(url)
 
 
+@pytest.mark.slow
 async def test_without_a_memory_each_connection_waits_for_the_silent_host(
     url: str, monkeypatch: pytest.MonkeyPatch, short: None
 ) -> None:
@@ -369,6 +372,7 @@ async def test_without_a_memory_each_connection_waits_for_the_silent_host(
         await test_a_silent_host_delays_one_connection_only(url)
 
 
+@pytest.mark.slow
 async def test_without_a_limit_of_calls_one_never_ends(url: str, monkeypatch: pytest.MonkeyPatch, short: None) -> None:
     connect = asyncpg.connect
 
@@ -380,6 +384,7 @@ async def test_without_a_limit_of_calls_one_never_ends(url: str, monkeypatch: py
         await test_a_call_has_a_time_limit(url, monkeypatch)
 
 
+@pytest.mark.slow
 async def test_without_a_watchdog_a_dead_connection_is_waited_for(
     url: str, monkeypatch: pytest.MonkeyPatch, impatient: None, short: None
 ) -> None:
@@ -388,6 +393,7 @@ async def test_without_a_watchdog_a_dead_connection_is_waited_for(
         await test_a_connection_that_a_network_has_forgotten_is_dropped(url, None)
 
 
+@pytest.mark.slow
 async def test_without_a_word_of_the_loss_it_listens_on_the_dead_connection(
     url: str, monkeypatch: pytest.MonkeyPatch, impatient: None, short: None
 ) -> None:
@@ -396,6 +402,7 @@ async def test_without_a_word_of_the_loss_it_listens_on_the_dead_connection(
         await test_after_a_loss_it_listens_on_a_new_connection(url, None)
 
 
+@pytest.mark.slow
 async def test_without_a_question_to_the_server_a_slow_call_is_ended(
     url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:
@@ -407,6 +414,7 @@ async def test_without_a_question_to_the_server_a_slow_call_is_ended(
         await test_a_slow_call_on_a_live_server_continues(url, connection, None)
 
 
+@pytest.mark.slow
 async def test_without_the_check_of_unsent_bytes_a_large_statement_is_ended(
     url: str, monkeypatch: pytest.MonkeyPatch, impatient: None
 ) -> None:

@@ -113,7 +113,7 @@ async def test_locks_of_a_process_stopped_in_a_transaction_are_soon_free(
     await database.open()
     try:
         with patience(of_statements="4s", idle="50ms"):
-            lock = Statement("SELECT pg_advisory_xact_lock(7310579, 1) IS NULL AS locked", writes=True)
+            lock = Statement(str(postgres_statements.LOCK_LIMITS), writes=True)
             other = Statement("SELECT CAST(:x AS text) AS x", writes=False)
             await database.run((lock, {}), (other, {"x": "1"}))  # prepared from now on
             try:
@@ -176,7 +176,7 @@ async def test_a_claim_that_waits_too_long_for_the_limits_is_a_busy_error(
     await database.open()
     try:
         with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(7310579, 1)")
+            connection.execute(str(postgres_statements.LOCK_LIMITS).encode())
             async with asyncio.timeout(SECONDS):
                 with pytest.raises(DatabaseBusyError):
                     await database.run((lock, {}), (lock, {}))

@@ -1,20 +1,28 @@
-"""Without the conditions that keep two releases from fighting over schedules, their tests fail."""
+"""Without the conditions that protect schedules from other releases and other callers, their tests fail."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
 import pytest
+from server_jobs import DatabaseError
 from server_jobs.domain.interfaces import Store
 from server_jobs.stores import statements
 from server_jobs.testing import FakeClock
 
 from tests.conformance import test_declared_schedules as schedules
 from tests.conformance.stores import STORES
+from tests.conformance.suite import test_schedules as at_run_time
 
 
 async def _switched_by_hand(opened: Store, _clock: FakeClock) -> None:
     await schedules.test_a_user_may_enable_a_schedule_that_no_release_declares(opened)
+
+
+_ADDED_ONE_STAYS = at_run_time.test_a_set_of_declared_schedules_leaves_added_ones_alone
+_DECLARED_ONE_STAYS = at_run_time.test_a_declared_schedule_is_neither_changed_nor_removed
+_CHANGED_AT_ONCE = at_run_time.test_changes_of_different_values_at_once_all_take_effect
+_AUDITED = at_run_time.test_changes_of_schedules_are_in_the_audit_log
 
 
 @pytest.mark.parametrize(
@@ -33,10 +41,46 @@ async def _switched_by_hand(opened: Store, _clock: FakeClock) -> None:
             schedules.test_an_old_release_takes_over_once_the_new_one_has_been_silent_for_a_while,
         ),
         ("FORGET_WITHDRAWAL", "'withdrawn'", "'never'", _switched_by_hand),
+        (
+            "APPLY_SCHEDULES",
+            " AND source = 'declared'",
+            "",
+            at_run_time.test_a_set_of_declared_schedules_leaves_added_ones_alone,
+        ),
+        (
+            "CHANGE_SCHEDULE",
+            " AND source = 'added'",
+            "",
+            at_run_time.test_a_declared_schedule_is_neither_changed_nor_removed,
+        ),
+        (
+            "REMOVE_SCHEDULE",
+            " AND source = 'added'",
+            "",
+            at_run_time.test_a_declared_schedule_is_neither_changed_nor_removed,
+        ),
+        ("AUDIT_ADD_SCHEDULE", "NOT EXISTS", "EXISTS", _AUDITED),
+        ("AUDIT_ENABLE_SCHEDULE", "enabled <>", "1 <>", _AUDITED),
+        (
+            "CHANGE_SCHEDULE",
+            "COALESCE(CAST(:timezone AS text), timezone)",
+            "CAST(:timezone AS text)",
+            _CHANGED_AT_ONCE,
+        ),
     ],
-    ids=["known sets", "grace", "switched by hand"],
+    ids=[
+        "known sets",
+        "grace",
+        "switched by hand",
+        "added ones are not withdrawn",
+        "declared ones are not changed",
+        "declared ones are not removed",
+        "only a new schedule is noted",
+        "only a change is noted",
+        "other values are kept",
+    ],
 )
-async def test_without_its_protection_releases_fight(
+async def test_without_its_protection_a_test_fails(
     monkeypatch: pytest.MonkeyPatch,
     clock: FakeClock,
     name: str,
@@ -44,9 +88,11 @@ async def test_without_its_protection_releases_fight(
     instead: str,
     test: Callable[[Store, FakeClock], Awaitable[None]],
 ) -> None:
-    sql = getattr(statements, name)
-    assert fragment in sql
-    monkeypatch.setattr(statements, name, sql.replace(fragment, instead))
+    text: str | tuple[str, ...] = getattr(statements, name)
+    parts = (text,) if isinstance(text, str) else text
+    assert any(fragment in part for part in parts)
+    without = tuple(part.replace(fragment, instead) for part in parts)
+    monkeypatch.setattr(statements, name, without[0] if isinstance(text, str) else without)
     async with STORES["sqlite"](clock) as opened:
-        with pytest.raises(AssertionError):
+        with pytest.raises((AssertionError, DatabaseError)):
             await test(opened, clock)

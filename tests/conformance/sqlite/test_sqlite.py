@@ -90,7 +90,7 @@ async def test_a_row_of_the_typescript_package_is_claimed_and_run(
 
     async with opened(path, clock) as store:
         assert await store.count_due(request()) == 1
-        assert await store.next_due(request()) == timedelta(0)
+        assert (await store.upcoming_work(request())).until_due == timedelta(0)
         (claim,) = await store.claim(request())
         record = await read(store, "ts")
         assert claim == claim_on(record)
@@ -125,7 +125,7 @@ async def test_a_moment_that_only_the_database_knows_stops_no_worker(
     insert_as_typescript(connection, "a", scheduled_for=moment)
 
     async with opened(path, clock) as store:
-        due, wait = (await read(store, "a")).scheduled_for, await store.next_due(request())
+        due, wait = (await read(store, "a")).scheduled_for, (await store.upcoming_work(request())).until_due
 
         assert due is not None
         assert due.year == year

@@ -83,6 +83,7 @@ def count_of(path: Path, name: str) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 def test_eight_processes_at_one_file_see_no_lock_lose_nothing_and_all_get_on(path: Path) -> None:
     with ExitStack() as stack:
         processes = [stack.enter_context(start(path, f"p{number}", 1.5)) for number in range(8)]

@@ -87,7 +87,7 @@ async def test_an_attempt_may_start_up_to_and_including_the_last_instant(
     assert ids(await store.claim(asked)) == ["later"]
     work = await store.pending_work(asked)
     assert (work.has_late, work.has_due_job) == (True, False)
-    assert await store.next_due(asked) is None
+    assert (await store.upcoming_work(asked)).until_due is None
     assert (await read(store, "b")).attempt_count == 0
 
 

@@ -379,7 +379,9 @@ async def test_starts_are_forgotten_when_their_period_is_over(store: Store, cloc
 async def _count_starts(store: SqlStore) -> object:
     from server_jobs.domain.interfaces import Statement
 
-    (rows,) = await store.database.run((Statement("SELECT count(*) AS count FROM job_starts", writes=False), {}))
+    (rows,) = await store.database.run(
+        (Statement("SELECT count(*) AS count FROM job_starts WHERE id NOT LIKE '(%'", writes=False), {})
+    )
     return rows[0]["count"]
 
 

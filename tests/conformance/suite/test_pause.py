@@ -117,9 +117,9 @@ async def test_jobs_of_a_paused_queue_are_not_due(store: Store, clock: FakeClock
     await store.pause_queue("mail")
 
     assert await store.count_due(request()) == 0
-    assert await store.next_due(request()) == SECOND
+    assert (await store.upcoming_work(request())).until_due == SECOND
     await store.pause_queue("default")
-    assert await store.next_due(request()) is None
+    assert (await store.upcoming_work(request())).until_due is None
     await store.resume_queue("mail")
     assert await store.count_due(request()) == 1
-    assert await store.next_due(request()) == timedelta(0)
+    assert (await store.upcoming_work(request())).until_due == timedelta(0)

@@ -22,6 +22,7 @@ from server_jobs.domain.record import (
     KnownJob,
     PendingWork,
     PruneRule,
+    UpcomingWork,
 )
 from server_jobs.errors import InvalidOptionError, JobNotFoundError
 from server_jobs.stores.rows import EPOCH
@@ -254,23 +255,46 @@ async def test_due_jobs_are_counted_as_a_claim_would_see_them(store: Store, cloc
 
 
 async def test_the_wait_for_the_next_due_job_is_known(store: Store, clock: FakeClock) -> None:
-    assert await store.next_due(request()) is None
+    assert await store.upcoming_work(request()) == UpcomingWork()
     await store.insert([job("a", delay=timedelta(minutes=5)), job("b", delay=timedelta(minutes=3), priority=-1)])
     await store.insert([job("unknown", "Vacuum"), job("slow", queue="slow", delay=SECOND)])
     clock.advance(timedelta(minutes=1))
 
-    assert await store.next_due(request(queues=("default",))) == timedelta(minutes=2)
-    assert await store.next_due(request(IMPORT)) is None
+    assert await store.upcoming_work(request(queues=("default",))) == UpcomingWork(until_due=timedelta(minutes=2))
+    assert await store.upcoming_work(request(IMPORT)) == UpcomingWork()
 
     clock.advance(timedelta(minutes=7))
-    assert await store.next_due(request(SEND)) == timedelta(0)
+    assert await store.upcoming_work(request(SEND)) == UpcomingWork(until_due=timedelta(0))
 
 
-async def test_a_running_job_is_not_waited_for(store: Store, clock: FakeClock) -> None:
+async def test_the_wait_for_the_end_of_the_next_lease_is_known(store: Store, clock: FakeClock) -> None:
     await insert_and_claim(store, job("a"))
+    clock.advance(SECOND)
+    claim = await insert_and_claim(store, job("b"))
 
-    assert await store.next_due(request()) is None
+    assert await store.upcoming_work(request()) == UpcomingWork(until_lease_end=LEASE - SECOND)
     assert await store.count_due(request()) == 0
+    for other in (request(IMPORT), request(KnownJob("SendEmail", 2)), request(queues=("slow",))):
+        assert await store.upcoming_work(other) == UpcomingWork()
+
+    clock.advance(LEASE - SECOND + MILLISECOND)
+    assert await store.upcoming_work(request(queues=("default",))) == UpcomingWork(until_lease_end=timedelta(0))
+    await store.expire(jitter=timedelta(0))
+    await store.settle([completed(claim)])
+    assert await store.upcoming_work(request()) == UpcomingWork(until_due=timedelta(0))
+
+
+async def test_the_wait_for_the_next_slot_of_a_schedule_is_known(store: Store, clock: FakeClock) -> None:
+    minute = timedelta(minutes=1)
+    await store.save_schedules([schedule("s0", name="disabled", enabled=False), schedule("s1")])
+    assert await store.upcoming_work(request()) == UpcomingWork(until_slot=timedelta(0))
+
+    await store.fire(firing(next_run_at=START + minute))
+    assert await store.upcoming_work(request()) == UpcomingWork(until_slot=minute)
+    assert await store.upcoming_work(request(IMPORT)) == UpcomingWork()
+
+    clock.advance(2 * minute)
+    assert await store.upcoming_work(request()) == UpcomingWork(until_slot=timedelta(0))
 
 
 async def test_an_open_store_answers_a_ping_and_can_be_opened_twice(store: Store, clock: FakeClock) -> None:

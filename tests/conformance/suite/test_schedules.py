@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import JobStatus, ScheduleRecord
+from server_jobs.domain.options import ScheduleSource
+from server_jobs.domain.record import Declaration, JobStatus, ScheduleChange, ScheduleRecord
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     START,
@@ -331,3 +333,154 @@ async def test_a_scheduler_that_read_the_old_rule_does_not_plan_by_it(store: Sto
         (START + HOUR, None),
         (START + HOUR, None),
     ]
+
+
+def added(schedule_id: str = "s1", name: str = "customer-42") -> ScheduleRecord:
+    return replace(schedule(schedule_id, name=name), source=ScheduleSource.ADDED, spec_version=1)
+
+
+async def test_an_added_schedule_is_enabled_and_due_for_planning(store: Store, clock: FakeClock) -> None:
+    assert await store.add_schedule(added())
+
+    assert await only_schedule(store) == added()
+    assert await due_ids(store) == ["s1"]
+
+
+async def test_of_two_callers_that_add_one_schedule_one_succeeds(store: Store, clock: FakeClock) -> None:
+    answers = await asyncio.gather(store.add_schedule(added()), store.add_schedule(added()))
+
+    assert sorted(answers) == [False, True]
+    assert await only_schedule(store) == added()
+
+
+async def test_a_stored_schedule_is_not_added_again(store: Store, clock: FakeClock) -> None:
+    await store.save_schedules([schedule()])
+
+    assert not await store.add_schedule(added(name="hourly"))
+
+    assert await only_schedule(store) == schedule()
+
+
+async def test_changes_of_different_values_at_once_all_take_effect(store: Store, clock: FakeClock) -> None:
+    await store.add_schedule(added())
+
+    await asyncio.gather(
+        store.change_schedule("s1", ScheduleChange(cron_expression="30 * * * *")),
+        store.change_schedule("s1", ScheduleChange(timezone="Asia/Kathmandu")),
+        store.change_schedule("s1", ScheduleChange(misfire="fire_all", misfire_limit=3)),
+        store.change_schedule("s1", ScheduleChange(params='{"n":1}', spec_version=2)),
+    )
+
+    assert await only_schedule(store) == replace(
+        added(),
+        cron_expression="30 * * * *",
+        timezone="Asia/Kathmandu",
+        misfire="fire_all",
+        misfire_limit=3,
+        params='{"n":1}',
+        spec_version=2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "is_planned_again"),
+    [
+        (ScheduleChange(cron_expression="30 * * * *"), True),
+        (ScheduleChange(timezone="Asia/Kathmandu"), True),
+        (ScheduleChange(misfire="skip"), True),
+        (ScheduleChange(misfire="fire_all", misfire_limit=3), True),
+        (ScheduleChange(cron_expression="0 * * * *", timezone="UTC", misfire="fire_once"), False),
+        (ScheduleChange(params='{"n":1}', spec_version=1), False),
+    ],
+)
+async def test_an_added_schedule_with_a_new_rule_is_planned_again(
+    store: Store, clock: FakeClock, change: ScheduleChange, is_planned_again: bool
+) -> None:
+    await store.add_schedule(added())
+    await store.fire(firing(next_run_at=START + HOUR))
+
+    assert await store.change_schedule("s1", change)
+
+    assert (await only_schedule(store)).next_run_at == (None if is_planned_again else START + HOUR)
+
+
+async def test_a_schedule_is_found_by_its_id(store: Store) -> None:
+    await store.save_schedules([schedule("s0", name="other"), schedule()])
+
+    assert await store.find_schedule("s1") == schedule()
+    assert [await store.find_schedule(unknown) for unknown in ("s2", "", "\0")] == [None] * 3
+
+
+async def test_a_declared_schedule_is_neither_changed_nor_removed(store: Store, clock: FakeClock) -> None:
+    await store.save_schedules([schedule()])
+
+    assert not await store.change_schedule("s1", ScheduleChange(cron_expression="30 * * * *"))
+    assert not await store.remove_schedule("s1")
+
+    assert await only_schedule(store) == schedule()
+    assert await store.audit_log(AuditQuery()) == []
+
+
+async def test_a_removed_schedule_does_not_fire(store: Store, clock: FakeClock) -> None:
+    await store.add_schedule(added())
+    assert await store.remove_schedule("s1")
+
+    assert list(await store.fire(firing(START + HOUR, next_run_at=START + 2 * HOUR))) == [False]
+
+    assert await store.list_schedules() == []
+    assert not await store.remove_schedule("s1")
+
+
+async def test_a_slot_fires_once_even_if_its_schedule_is_removed_and_added_again(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.add_schedule(added())
+    slot = firing(START + HOUR, next_run_at=START + 2 * HOUR)
+    await store.fire(slot)
+
+    await store.remove_schedule("s1")
+    await store.add_schedule(added())
+
+    assert list(await store.fire(slot)) == [False]
+
+
+async def test_a_set_of_declared_schedules_leaves_added_ones_alone(store: Store, clock: FakeClock) -> None:
+    first = schedule("s1", name="customer-42")
+    await store.declare_schedules([Declaration("SendEmail", (first,))], grace=HOUR)
+    await store.save_schedules([added()])  # a migration deleted the declared one, and a caller added it again
+
+    assert await store.declare_schedules([Declaration("SendEmail", (schedule("s2"),))], grace=HOUR) == []
+
+    assert {one.id: (one.source, one.enabled) for one in await store.list_schedules()} == {
+        "s1": ("added", True),
+        "s2": ("declared", True),
+    }
+
+
+async def test_a_declared_schedule_replaces_an_added_one_of_its_name(store: Store, clock: FakeClock) -> None:
+    await store.add_schedule(added())
+
+    declared = replace(schedule("s1", name="customer-42"), params='{"n":1}')
+    await store.declare_schedules([Declaration("SendEmail", (declared,))], grace=HOUR)
+
+    assert await only_schedule(store) == declared
+
+
+async def test_changes_of_schedules_are_in_the_audit_log(store: Store, clock: FakeClock) -> None:
+    await store.add_schedule(added(), by="user:ann")
+    await store.change_schedule("s1", ScheduleChange(cron_expression="30 * * * *"), by="user:ann")
+    for enabled in (False, False, True, True):
+        await store.enable_schedule("s1", enabled=enabled, by="user:bob")
+    await store.remove_schedule("s1", by="user:ann")
+    await store.remove_schedule("s1", by="user:bob")
+
+    entries = await store.audit_log(AuditQuery())
+
+    assert [(one.action, one.actor) for one in reversed(entries)] == [
+        ("add", "user:ann"),
+        ("change", "user:ann"),
+        ("pause", "user:bob"),
+        ("resume", "user:bob"),
+        ("remove", "user:ann"),
+    ]
+    assert {(one.target, one.job_name) for one in entries} == {("SendEmail/customer-42", "SendEmail")}

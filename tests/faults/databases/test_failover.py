@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
-from server_jobs import DatabaseError, connect
+from server_jobs import DatabaseError, JobRegistry, connect
 from server_jobs.schema import metadata
 from sqlalchemy import create_engine
 
@@ -28,14 +28,25 @@ AIM = 10.0
 PATIENCE = 60.0
 
 
-class Enqueuer:
-    """Calls `later` repeatedly in a thread, and records the acknowledged jobs."""
+async def shout() -> object:
+    """Enqueue a job of the shop."""
+    return await Shout.later(NoteParams(text="hello"))
 
-    def __init__(self, url: str) -> None:
+
+class Enqueuer:
+    """Calls `later` repeatedly in a thread, in several tasks, and records the acknowledged jobs."""
+
+    def __init__(
+        self, url: str, enqueue: Callable[[], Awaitable[object]] = shout, jobs: JobRegistry = registry, tasks: int = 1
+    ) -> None:
         self._url = url
+        self._enqueue_one = enqueue
+        self._jobs = jobs
+        self._tasks = tasks
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._enqueue()))
-        self.acknowledged: list[str] = []
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._work()))
+        self.acknowledged: dict[str, float] = {}
+        """The time of the answer for each job."""
         self.refused = 0
         self.longest = 0.0
 
@@ -47,16 +58,21 @@ class Enqueuer:
         self._is_over.set()
         self._thread.join()
 
+    async def _work(self) -> None:
+        async with connect(self._jobs, self._url):
+            await asyncio.gather(*(self._enqueue() for _ in range(self._tasks)))
+
     async def _enqueue(self) -> None:
-        async with connect(registry, self._url):
-            while not self._is_over.is_set():
-                began = time.monotonic()
-                try:
-                    self.acknowledged.append(str(await Shout.later(NoteParams(text="hello"))))
-                except DatabaseError:
-                    self.refused += 1
-                self.longest = max(self.longest, time.monotonic() - began)
-                await asyncio.sleep(0.02)
+        while not self._is_over.is_set():
+            began = time.monotonic()
+            try:
+                handle = await self._enqueue_one()
+            except DatabaseError:
+                self.refused += 1
+            else:
+                self.acknowledged[str(handle)] = time.monotonic()
+            self.longest = max(self.longest, time.monotonic() - began)
+            await asyncio.sleep(0.02)
 
 
 @contextmanager
@@ -66,7 +82,7 @@ def working(url: str, *options: str) -> Iterator[Started]:
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     worker = Started(process)
     try:
-        worker.wait_for("jobs: Shout")
+        worker.wait_for("jobs: ")
         yield worker
     finally:
         worker.kill()
@@ -123,6 +139,7 @@ def nothing() -> None:
     """Do nothing."""
 
 
+@pytest.mark.slow
 def test_a_primary_that_hangs_is_left_for_the_standby_that_was_promoted(figure: Figure) -> None:
     with streaming_cluster() as cluster:
         fail_over(cluster, cluster.url(), lambda: cluster.primary.send(signal.SIGSTOP), nothing, figure)

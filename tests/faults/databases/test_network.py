@@ -59,6 +59,7 @@ def takes_connections(port: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_cut_off_stops_its_jobs_when_their_leases_are_over(
     postgres_site: Site, figure: Figure
 ) -> None:

@@ -20,6 +20,7 @@ from tests.faults.oracle import judge
 from tests.faults.outage import most_repeated
 from tests.faults.processes import Nursery, Process
 from tests.faults.site import Site, open_site
+from tests.slow import slow
 
 TROUBLE = 3.0 if IS_LONG else 1.2
 """Seconds of trouble: longer than the leases."""
@@ -54,7 +55,7 @@ def outlast(site: Site, job_ids: list[str], workers: list[Process], what: str, s
     assert site.query("PRAGMA integrity_check") == [("ok",)]
 
 
-@pytest.mark.parametrize("busy_timeout", [None, 0.2], ids=["patient", "impatient"])
+@pytest.mark.parametrize("busy_timeout", [slow(None), 0.2], ids=["patient", "impatient"])
 def test_workers_outlast_a_lock_of_another_process(
     sqlite_site: Site, busy_timeout: float | None, figure: Figure
 ) -> None:
@@ -72,7 +73,7 @@ def test_workers_outlast_a_lock_of_another_process(
         assert any("locked" in line for line in site.log()), site.log()
 
 
-@pytest.mark.parametrize(("trouble", "said_of_it"), [("full disk", "disk"), ("read-only", "readonly")])
+@pytest.mark.parametrize(("trouble", "said_of_it"), [("full disk", "disk"), slow("read-only", "readonly")])
 def test_workers_outlast_a_database_that_cannot_be_written(
     sqlite_site: Site, trouble: str, said_of_it: str, figure: Figure
 ) -> None:

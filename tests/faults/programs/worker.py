@@ -31,6 +31,7 @@ FULL = 64 * 1024
 
 def main(text: str) -> None:
     """Work until SIGTERM."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM,))  # until the worker can stop
     plan = from_text(WorkerPlan, text)
     logging.basicConfig(filename=plan.log, format=f"{os.getpid()} %(levelname)s %(message)s")
     take_away(plan.sabotage)
@@ -60,6 +61,7 @@ async def work(plan: WorkerPlan, notes: int) -> None:
     async with opened(plan) as backend:
         worker = Worker(backend, drain_timeout=timedelta(seconds=plan.drain), listener=Notes(notes))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
         await worker.run()
 
 

@@ -32,6 +32,11 @@ def test_a_completion_job_runs_once_although_the_worker_dies_before_it_becomes_d
     site.wait(lambda: site.finished() == JOBS + 1)
     site.stop(*workers)
 
-    moves = [change.new_status for change in site.history() if change.job_id == batch_id]
+    # The renewal of a lease changes the row of a running job, and moves nothing.
+    moves = [
+        change.new_status
+        for change in site.history()
+        if change.job_id == batch_id and (change.old_status, change.new_status) != ("running", "running")
+    ]
     assert moves == ["pending", "pending", "running", "completed"]
     assert illegal(site.history()) == []

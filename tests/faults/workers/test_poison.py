@@ -12,6 +12,7 @@ from tests.faults.conftest import IS_LONG, Figure
 from tests.faults.jobs import Hang, Nap, Poison, Swallow, TakeNap, storm_registry
 from tests.faults.oracle import illegal
 from tests.faults.site import Site
+from tests.slow import slow
 
 INNOCENTS, EVIL = (600, 6) if IS_LONG else (60, 2)
 HANGING = min(EVIL, 3)
@@ -77,7 +78,7 @@ class Supervisor:
         return {note.process for note in begun if now - self._seen.setdefault(note.token, now) > self._plan.lease + 0.5}
 
 
-@pytest.mark.parametrize("kind", ERRORS)
+@pytest.mark.parametrize("kind", [kind if kind == "exit" else slow(kind) for kind in ERRORS])
 def test_a_poisonous_job_uses_up_its_own_attempts_alone(site: Site, kind: str, figure: Figure) -> None:
     evil, innocent = enqueue(site, kind)
     supervisor = Supervisor(site, evil, memory=512 * 1024 * 1024 if kind == "memory" else None)

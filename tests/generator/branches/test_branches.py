@@ -78,6 +78,7 @@ def test_both_branches_change_the_same_job(repo: Repository, url: str, ran: str,
     assert {"to", "copy"} in repo.contracts("SendEmail")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("url", "ran"), databases_that_ran("release", "main"), indirect=["url"])
 def test_a_hotfix_on_a_release_branch_that_raises_the_version_keeps_its_contract(
     repo: Repository, url: str, ran: str
@@ -123,6 +124,7 @@ def test_taking_the_files_of_one_side_loses_no_contract(repo: Repository) -> Non
     assert {"to", "urgent"} in repo.contracts("SendEmail")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["-X ours", "files of ours"])
 def test_committing_the_files_of_one_side_loses_no_contract(repo: Repository, way: str) -> None:
     repo.git("branch", "release")
@@ -141,6 +143,7 @@ def test_committing_the_files_of_one_side_loses_no_contract(repo: Repository, wa
     assert {"to", "urgent"} in repo.contracts("SendEmail")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ran", EITHER)
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_new_jobs_on_both_branches(repo: Repository, url: str, ran: str) -> None:
@@ -159,6 +162,7 @@ def test_new_jobs_on_both_branches(repo: Repository, url: str, ran: str) -> None
     assert schedules(url) == {(job, "nightly", "0 3 * * *") for job in ("AddNote", "AddPage")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_one_branch_renames_the_file_of_a_job(repo: Repository, url: str) -> None:
     repo.switch("one")
@@ -197,6 +201,7 @@ def test_one_branch_removes_a_job(repo: Repository, url: str, ran: str) -> None:
         columns(url, "send_email_jobs")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ran", EITHER)
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_a_branch_is_rebased(repo: Repository, url: str, ran: str) -> None:
@@ -216,6 +221,7 @@ def test_a_branch_is_rebased(repo: Repository, url: str, ran: str) -> None:
     assert repo.contracts("SendEmail") == [{"to"}, {"to", "sender"}, {"to", "sender", "copy"}]
 
 
+@pytest.mark.slow
 def test_a_stopped_rebase_continues_after_a_run(repo: Repository) -> None:
     repo.switch("one")
     repo.commit(send_email=spec("SendEmail", "to", "sender"))
@@ -234,6 +240,7 @@ def test_a_stopped_rebase_continues_after_a_run(repo: Repository) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_the_second_commit_of_a_branch_is_picked(repo: Repository, url: str) -> None:
     repo.switch("one")
@@ -252,6 +259,7 @@ def test_the_second_commit_of_a_branch_is_picked(repo: Repository, url: str) -> 
     assert columns(url, "remind_jobs") == {"who", "note"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [True, False], ids=["octopus", "one by one"])
 @pytest.mark.parametrize("url", DATABASES, indirect=True)
 def test_three_branches(tmp_path: Path, url: str, together: bool) -> None:
@@ -284,6 +292,7 @@ def test_the_same_change_on_two_branches_is_the_same_revision(repo: Repository) 
     assert repo.project.generate().output == "nothing changed\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("taken", ["one", "other"])
 @pytest.mark.parametrize("ran", ["one", "other"])
 @pytest.mark.parametrize("url", DATABASES, indirect=True)

@@ -39,6 +39,7 @@ def two_branches_of_a_new_release(repo: Repository, monkeypatch: pytest.MonkeyPa
         repo.commit()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("url", "ran"), databases_that_ran("one", "other"), indirect=["url"])
 def test_both_branches_came_to_the_same_new_tables(
     repo: Repository, url: str, ran: str, monkeypatch: pytest.MonkeyPatch
@@ -72,6 +73,7 @@ def indexes(url: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_without_a_condition_the_second_branch_cannot_change_the_tables(
     repo: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import pytest
 from server_jobs_generator.files.generated_file import conflict_line, sides
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec, without_digests
+from tests.slow import slow
 
 CONFLICT = "<<<<<<< HEAD\none\n=======\nother\n>>>>>>> main\n"
 LOCK = "generated/contracts.lock.json"
@@ -29,14 +30,14 @@ def append(project: TemporaryProject, path: str, text: str = CONFLICT) -> int:
     return before.count("\n") + 1
 
 
-@pytest.mark.parametrize("command", [("generate",), ("generate", "--force"), ("check",)], ids=" ".join)
+@pytest.mark.parametrize("command", ["generate", slow("generate --force"), "check"])
 @pytest.mark.parametrize("path", ["specs/send_email.json", WRANGLER, "generated/worker/package.json", REVISION])
 def test_a_conflict_in_a_file_that_cannot_be_generated_is_reported(
-    project: TemporaryProject, path: str, command: tuple[str, ...]
+    project: TemporaryProject, path: str, command: str
 ) -> None:
     line = append(project, path)
     before = project.files()
-    result = project.run(*command)
+    result = project.run(*command.split())
     assert result.exit_code == 1
     assert without_digests(result.output).startswith(f"{path}:{line}:1 (whole file) a merge left a conflict here")
     assert "run `server-jobs generate`" in result.output
@@ -45,7 +46,7 @@ def test_a_conflict_in_a_file_that_cannot_be_generated_is_reported(
     assert project.files() == before
 
 
-@pytest.mark.parametrize("form", ["json", "github", "sarif"])
+@pytest.mark.parametrize("form", ["json", slow("github"), slow("sarif")])
 @pytest.mark.parametrize("command", ["check", "generate"])
 def test_json_output_has_the_place_and_the_rule(project: TemporaryProject, command: str, form: str) -> None:
     append(project, WRANGLER)
@@ -64,9 +65,11 @@ def test_conflicts_in_several_files_are_reported_together(project: TemporaryProj
 @pytest.mark.parametrize(
     "path",
     [
-        *("generated/models/send_email.py", "generated/jobs/send_email.py", "generated/registry.py", MANIFEST),
-        *("generated/migrations/sql/sqlite/0001_tables.sql", "generated/migrations/sql/postgresql/0001_tables.sql"),
-        *("generated/worker/migrations/0001_tables.sql", "generated/worker/bundle.py"),
+        *("generated/models/send_email.py", MANIFEST, "generated/migrations/sql/sqlite/0001_tables.sql"),
+        *map(slow, ("generated/jobs/send_email.py", "generated/registry.py", "generated/worker/bundle.py")),
+        *map(
+            slow, ("generated/migrations/sql/postgresql/0001_tables.sql", "generated/worker/migrations/0001_tables.sql")
+        ),
     ],
 )
 def test_a_conflict_in_a_generated_file_is_gone_after_a_run(project: TemporaryProject, path: str) -> None:

@@ -160,6 +160,7 @@ def databases(folder: Path, stack: ExitStack) -> Iterator[str]:
     yield stack.enter_context(postgres_database())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_random_work_on_branches(tmp_path: Path, seed: int) -> None:
     work, folder = Work(tmp_path / "project", seed), tmp_path / "databases"

@@ -41,6 +41,7 @@ def times(repo: Repository, url: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_without_repeating_changes_of_both_branches_databases_differ(
     repo: Repository, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,6 +49,7 @@ def test_without_repeating_changes_of_both_branches_databases_differ(
     assert times(repo, url) > {"one: 0 1 * * *", "other: 0 2 * * *"}
 
 
+@pytest.mark.slow
 def test_without_repeating_changes_of_both_branches_a_view_lacks_a_column(
     repo: Repository, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,6 +57,7 @@ def test_without_repeating_changes_of_both_branches_a_view_lacks_a_column(
     assert lacking(repo, url)
 
 
+@pytest.mark.slow
 def test_a_view_has_the_columns_of_the_branch_that_is_taken(repo: Repository, url: str) -> None:
     assert not lacking(repo, url)
 
@@ -83,6 +86,7 @@ def lacking(repo: Repository, url: str) -> set[str]:
     return lacks
 
 
+@pytest.mark.slow
 def test_without_dropping_first_the_second_branch_cannot_run(
     repo: Repository, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

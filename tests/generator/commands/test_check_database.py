@@ -92,6 +92,7 @@ def test_a_version_that_no_row_is_of_can_be_forgotten_and_the_upcaster_stays(pro
     assert project.run("check").exit_code == 0
 
 
+@pytest.mark.slow
 def test_rows_that_may_be_retried_keep_their_version(project: TemporaryProject) -> None:
     store(project, ("a", 1, "failed", '{"name":"Ada Lovelace"}'))
     status, printed = check(project, "--json")
@@ -115,6 +116,7 @@ def test_only_earlier_versions_are_forgotten(project: TemporaryProject) -> None:
     assert project.files() == before
 
 
+@pytest.mark.slow
 def test_a_version_between_two_that_are_kept_is_not_forgotten(project: TemporaryProject) -> None:
     """Rows of the older version are upcast through it, so the registry could not be imported without it."""
     project.write_spec("greet", greet(3, {**V2, "title": {"type": "string"}}))
@@ -127,6 +129,7 @@ def test_a_version_between_two_that_are_kept_is_not_forgotten(project: Temporary
     assert project.files() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(1, 2), (2, 1)])
 def test_versions_are_forgotten_together_in_any_order(project: TemporaryProject, order: tuple[int, int]) -> None:
     project.write_spec("greet", greet(3, {**V2, "title": {"type": "string"}}))

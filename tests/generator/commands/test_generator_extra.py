@@ -23,6 +23,7 @@ def test_drivers_and_servers_are_not_in_the_extra() -> None:
     assert modules_outside(("generator",)).isdisjoint({"alembic", "click", "pydantic", "sqlalchemy", "server_jobs"})
 
 
+@pytest.mark.slow
 def test_every_output_can_be_written(project: Path) -> None:
     settings = project / "pyproject.toml"
     lines = settings.read_text(encoding="utf-8").splitlines()
@@ -34,6 +35,7 @@ def test_every_output_can_be_written(project: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("check", "--target", "cloudflare"), ("explain",), ("migrate",), ("doctor",)])
 def test_each_other_command_works(project: Path, arguments: tuple[str, ...]) -> None:
     done = run_with_extras(["generator"], project, *arguments)

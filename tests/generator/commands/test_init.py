@@ -65,10 +65,12 @@ def test_the_new_project_is_in_order(wheel: Path, project: Path) -> None:
     assert 'name = "my-shop"' in (project / "pyproject.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_its_tests_pass(wheel: Path, project: Path) -> None:
     assert "2 passed" in run(wheel, project, "pytest", "-q", "-W", "error", "-p", "no:cacheprovider")
 
 
+@pytest.mark.slow
 def test_its_types_are_right_and_mypy_refuses_a_handler_that_no_longer_fits_its_spec(
     wheel: Path, project: Path
 ) -> None:
@@ -78,6 +80,7 @@ def test_its_types_are_right_and_mypy_refuses_a_handler_that_no_longer_fits_its_
     assert_that_a_handler_that_does_not_fit_is_refused(wheel, project, *mypy)
 
 
+@pytest.mark.slow
 def test_pyright_refuses_a_handler_that_no_longer_fits_its_spec(wheel: Path, project: Path) -> None:
     pyright = ("pyright", "--pythonpath", sys.executable, "generated")
     assert_that_a_handler_that_does_not_fit_is_refused(wheel, project, *pyright)
@@ -106,6 +109,7 @@ def test_its_job_is_migrated_enqueued_and_run(wheel: Path, project: Path) -> Non
     assert "Hello" in printed
 
 
+@pytest.mark.slow
 def test_a_new_spec_gets_a_stub_that_fails_only_when_run(wheel: Path, project: Path) -> None:
     spec = json.loads((project / "specs/hello.json").read_text(encoding="utf-8"))
     (project / "specs/good_bye.json").write_text(json.dumps({**spec, "title": "GoodBye"}), encoding="utf-8")

@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from server_jobs_generator.new_spec import TYPES, NewSpecError, job_names, read_property
+from server_jobs_generator.new_spec import TYPES, read_property
 from server_jobs_generator.read.document import read_document
+from server_jobs_generator.spec_text import NewSpecError, job_names
 
-from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.projects import TemporaryProject, make_project, run_command
 
 
 @pytest.fixture
@@ -45,12 +46,30 @@ def test_it_writes_a_spec_and_generates(project: TemporaryProject) -> None:
     assert project.run("check").exit_code == 0
 
 
+def test_in_a_django_project_the_next_commands_are_those_of_manage_py(project: TemporaryProject) -> None:
+    output = run_command("new", "send_email", "--project", str(project.root), called="manage.py jobs").output
+
+    assert "  python manage.py migrate\n  python manage.py jobs enqueue SendEmail" in output
+
+
+@pytest.mark.parametrize("command", [("new", "send_email", "--project", "."), ("init", ".")])
+def test_beside_a_manage_py_the_next_commands_are_those_of_manage_py(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path if command[0] == "init" else make_project(tmp_path / "project", {}).root)
+    Path("manage.py").write_text('os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shop.settings")')
+    output = run_command(*command).output
+
+    assert "  python manage.py migrate\n  python manage.py jobs enqueue" in output
+    assert "server-jobs" not in output.partition("Next:")[2]
+
+
 def test_every_type_generates_in_both_forms(project: TemporaryProject) -> None:
     kinds = [*TYPES, *(f"{name}[]" for name in TYPES), "draft|sent", "no|yes[]"]
     params = [word for n, kind in enumerate(kinds) for word in ("--param", f"p{n}:{kind}", "--param", f"q{n}?:{kind}")]
     defaults = ("--param", "a=1e5", "--param", "b:int=24", "--param", "c:bool=true", "--param", 'd:str[]=["no"]')
     for name, form in (("one", ()), ("two", ("--yaml",))):
-        text = project.run("new", name, *params, *defaults, "--schedule", "0 7 * * *", *form)
+        text = project.run("new", name, *params, *defaults, "--cron", "0 7 * * *", *form)
         assert text.exit_code == 0, text.output
     one = json.loads(project.read("specs/one.json"))
     two = read_document("two.yaml", project.read("specs/two.yaml").encode())

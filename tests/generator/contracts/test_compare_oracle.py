@@ -20,7 +20,7 @@ from tests.generator.contracts.schema_pairs import schema_pair, value_near
 from tests.generator.contracts.test_compare import TABLE
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
-EXAMPLES = 100_000 if IS_LONG else 1_000
+EXAMPLES = 100_000 if IS_LONG else 300
 VALUES = 20
 
 Json = Any

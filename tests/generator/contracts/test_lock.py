@@ -132,6 +132,7 @@ options = st.builds(
     max_attempts=st.integers(1, 10_000),
     timeout=st.none() | st.timedeltas(timedelta(microseconds=1), timedelta(days=365)),
     unique_by=st.none() | st.lists(st.sampled_from(("", "/a", "/b/c")), unique=True).map(tuple),
+    shard_by=st.none() | st.sampled_from(("/a", "/b/c")),
 )
 objects = st.dictionaries(st.text("ab/~é\u2028", max_size=3), ANYTHING, max_size=3)
 contracts = st.builds(Contract, params=objects, result=objects, options=options)

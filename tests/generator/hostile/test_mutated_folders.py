@@ -21,8 +21,8 @@ from tests.generator.spec_projects import a_spec, an_object, problems, read, wri
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 START = int(os.environ.get("SERVER_JOBS_SEED", "1"))
-FOLDERS = 30_000 if IS_LONG else 150
-RUNS = 4_000 if IS_LONG else 24
+FOLDERS = 30_000 if IS_LONG else 60
+RUNS = 4_000 if IS_LONG else 10
 STATE = ("generated/contracts.lock.json", "generated/manifest.json", "pyproject.toml", "specs/contracts.accepted.json")
 CORPORA = corpora()
 

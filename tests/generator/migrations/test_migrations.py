@@ -195,6 +195,7 @@ def test_a_failing_revision_leaves_nothing_behind(project: TemporaryProject, eng
     assert tables(engine) == set()
 
 
+@pytest.mark.slow
 def test_two_upgrades_at_a_time_queue_up(project: TemporaryProject, engine: Engine) -> None:
     upgrade = [sys.executable, "-m", "alembic", "upgrade", "head"]
     processes = [
@@ -205,6 +206,7 @@ def test_two_upgrades_at_a_time_queue_up(project: TemporaryProject, engine: Engi
     assert len(schedules(engine)) == 1
 
 
+@pytest.mark.slow
 def test_the_command_works_from_the_folder_of_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SERVER_JOBS_DATABASE_URL", raising=False)
     project = generated_project(tmp_path / "project", SPECS)

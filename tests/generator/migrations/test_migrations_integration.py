@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.config import main
 from server_jobs.domain.table_names import TABLES
+from server_jobs.stores.sql import SqlStore
 from server_jobs_cli.console.workspace import Workspace
 from server_jobs_cli.doctor.database_checks import check_revision
 from sqlalchemy import Engine, create_engine, inspect, text
@@ -133,6 +134,29 @@ def test_our_migrations_apart_from_those_of_the_application(
     assert examine(project).startswith("ok the tables are at the newest revision")
 
 
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("sees", ["", ", include_schemas=True"])
+def test_an_application_may_have_a_table_jobs_if_ours_is_in_another_schema(
+    application: Path, alembic: Alembic, url: str, engine: Engine, sees: str
+) -> None:
+    project = generated_project(application)
+    settings = project.path("pyproject.toml").read_text(encoding="utf-8")
+    project.path("pyproject.toml").write_text(
+        settings.replace("[tool.server-jobs]", '[tool.server-jobs]\nschema = "queue"'), encoding="utf-8"
+    )
+    project.generate()
+    assert project.run("migrate", "--database", url).exit_code == 0
+    (application / "models.py").write_text(MODELS.replace('"customers"', '"jobs"'), encoding="utf-8")
+    write_env(application, APART + sees)
+
+    alembic(application, "revision", "--autogenerate", "-m", "own")
+    alembic(application, "upgrade", "head")
+    alembic(application, "check")
+
+    assert tables(engine) == {"jobs"}
+    assert set(inspect(engine).get_table_names("queue")) == OURS | {"server_jobs_version"}
+
+
 def test_our_revisions_are_a_separate_branch_of_the_applications_alembic(
     application: Path, alembic: Alembic, engine: Engine
 ) -> None:
@@ -178,6 +202,7 @@ def test_without_the_directives_a_branch_needs_a_head(application: Path, alembic
     alembic(application, "revision", "--autogenerate", "-m", "more")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "models"),
     [
@@ -240,6 +265,7 @@ def examine(project: TemporaryProject) -> str:
     async def look() -> str:
         workspace = Workspace(folder=project.root)
         async with workspace.open_store(only_reads=True) as store:
+            assert isinstance(store, SqlStore)
             (finding,) = [finding async for finding in check_revision(workspace, store)]
         return f"{finding.verdict} {finding.message}; {finding.advice}"
 

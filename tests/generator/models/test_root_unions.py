@@ -86,6 +86,19 @@ def test_a_tagged_union_has_a_class_for_each_branch_and_a_discriminator(tmp_path
         assert {error["type"] for error in raised.value.errors()} == {"missing", "extra_forbidden"}
 
 
+def test_a_tag_with_a_limit_does_not_distinguish_the_classes(tmp_path: Path) -> None:
+    kinds: dict[str, Schema] = {kind: {"enum": [kind], "type": "string", "minLength": 1} for kind in ("email", "sms")}
+    branches: list[JsonValue] = [{**an_object(kind=kind), "required": ["kind"]} for kind in kinds.values()]
+    with params_model(tmp_path, an_object(one={"anyOf": branches})) as model:
+        assert model.model_validate_json('{"one": {"kind": "sms"}}').model_dump() == {"one": {"kind": "sms"}}
+        with pytest.raises(ValidationError):
+            model.model_validate_json('{"one": {"kind": "fax"}}')
+    with loaded(render_models(job(tmp_path, a_spec({"anyOf": branches})))) as module:
+        module.CaseParams.model_validate_json('{"kind": "email"}')
+        with pytest.raises(ValidationError):
+            module.CaseParams.model_validate_json('{"kind": "fax"}')
+
+
 def test_properties_beside_the_union_belong_to_each_branch(tmp_path: Path) -> None:
     schema: Schema = {
         "type": "object",
@@ -264,6 +277,7 @@ print(calls[0].root.to)
 """
 
 
+@pytest.mark.slow
 def test_a_union_works_from_the_spec_to_the_view(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", {"notify": SPEC})
     settings = project.read("pyproject.toml").replace("[tool.alembic]", f"outputs = {list(OUTPUTS)}\n[tool.alembic]")

@@ -133,21 +133,23 @@ def test_the_document_has_the_options_of_a_job(tmp_path: Path) -> None:
     x_job = {
         "queue": "mail.eu-1",
         "timeout": "P1DT1M",
-        "concurrency": {"limit": 2, "by": ["/a"]},
-        "rate": {"limit": 3, "per": "PT0.25S"},
-        "unique": {"by": ["/a"], "onConflict": "replace"},
+        "concurrency": {"limit": 2, "by": ["/b"]},
+        "rate": {"limit": 3, "per": "PT0.25S", "by": ["/b"]},
+        "unique": {"by": ["/b"], "onConflict": "replace"},
+        "shardBy": "/b",
         "retention": {"completed": "P7D"},
-        "schedules": [{"name": "nightly", "cron": "0 3 * * *", "params": {"a": "x"}}],
+        "schedules": [{"name": "nightly", "cron": "0 3 * * *", "params": {"b": "x"}}],
         "redact": ["/a"],
     }
-    found = document(tmp_path, {"one.json": a_spec(an_object(a={"type": "string"}), **{"x-job": x_job})})
+    params = {**an_object(a={"type": "string"}, b={"type": "string"}), "required": ["b"]}
+    found = document(tmp_path, {"one.json": a_spec(params, **{"x-job": x_job})})
 
     told = found["operations"]["runOne"]["x-job"]
     assert {key: told[key] for key in x_job if key not in ("rate", "schedules")} == {
         key: value for key, value in x_job.items() if key not in ("rate", "schedules")
     }
-    assert told["rate"] == {"limit": 3, "per": "PT0.25S", "by": []}
-    assert told["schedules"][0] | {"cron": "0 3 * * *", "params": {"a": "x"}} == told["schedules"][0]
+    assert told["rate"] == {"limit": 3, "per": "PT0.25S", "by": ["/b"]}
+    assert told["schedules"][0] | {"cron": "0 3 * * *", "params": {"b": "x"}} == told["schedules"][0]
     assert (told["maxAttempts"], told["retry"]["backoff"]) == (3, "exponential")
     assert [found["channels"][name]["address"] for name in found["channels"]] == ["mail.eu-1", None]
 

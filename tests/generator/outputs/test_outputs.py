@@ -22,7 +22,7 @@ from server_jobs_generator.render.job_files import schema_module
 
 from generated.jobs import SendEmail
 from generated.registry import registry
-from tests.generator.projects import TemporaryProject, generated_project, make_project
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from tests.generator.spec_projects import a_spec, read
 
@@ -45,6 +45,43 @@ def test_a_project_that_asks_for_nothing_gets_none_of_it(tmp_path: Path) -> None
     folders = {path.name for path in project.path("generated").iterdir() if path.is_dir()}
     assert folders.isdisjoint({"contracts", "schemas", "testing"})
     assert "schemas" not in project.read("generated/jobs/send_email.py")
+
+
+def test_a_project_may_leave_out_the_worker_and_take_it_back(tmp_path: Path) -> None:
+    project = generated_project(tmp_path)
+    pyproject, before = project.read("pyproject.toml"), project.files()
+    of_worker = {path for path in before if path.startswith("generated/worker/")}
+    settings = {path for path in of_worker if path.endswith((".jsonc", "pyproject.toml", "package.json"))}
+
+    project.path("pyproject.toml").write_text(
+        pyproject.replace("[tool.alembic]", "worker = false\n[tool.alembic]", 1), encoding="utf-8"
+    )
+    left_out = project.generate().output
+    assert project.files().keys() == before.keys() - of_worker | settings
+    assert "worker/wrangler.jsonc is no longer used: its spec, that version of it, or the Worker, is gone" in left_out
+    for path in settings:
+        project.path(path).unlink()
+    project.generate()
+    assert project.generate().output == "nothing changed\n"
+    refused = project.run("check", "--target", "cloudflare")
+    assert refused.exit_code == 3
+    assert "has worker = false; remove that line" in refused.stderr
+
+    project.path("pyproject.toml").write_text(pyproject, encoding="utf-8")
+    project.generate()
+    assert project.files() == before
+
+
+def test_without_a_worker_a_new_revision_has_no_sql_for_it(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project")
+    ask = project.read("pyproject.toml").replace("[tool.alembic]", "worker = false\n[tool.alembic]", 1)
+    project.path("pyproject.toml").write_text(ask, encoding="utf-8")
+    project.generate()
+    project.write_spec("greet", job_spec("Greet"))
+    project.generate()
+
+    assert not project.path("generated/worker").exists()
+    assert project.run("check").exit_code == 0
 
 
 @pytest.mark.parametrize("outputs", [("testing",), tuple(word for word in OUTPUTS if word != "testing")])

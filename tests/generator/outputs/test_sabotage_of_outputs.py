@@ -34,9 +34,9 @@ def test_a_document_of_models_is_not_that_of_the_specs(monkeypatch: pytest.Monke
 
 
 def test_references_that_are_not_rewritten_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    from server_jobs.http import openapi
+    from server_jobs.http.openapi import documents
 
-    monkeypatch.setattr(openapi, "refer_by", lambda schema, rename: schema)
+    monkeypatch.setattr(documents, "refer_by", lambda schema, rename: schema)
 
     assert any(reference.startswith("#/$defs/") for reference in references(document(registry, server=PREFIX)))
 

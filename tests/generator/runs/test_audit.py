@@ -142,6 +142,7 @@ def _is_below(path: Path, folders: tuple[Path, ...] | list[Path]) -> bool:
     return any(path.resolve().is_relative_to(folder) for folder in folders)
 
 
+@pytest.mark.slow
 def test_generation_opens_no_socket_runs_nothing_of_a_spec_and_reads_nothing_else(
     ordinary: TemporaryProject, accepted: TemporaryProject, refused: TemporaryProject
 ) -> None:

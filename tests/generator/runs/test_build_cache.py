@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, replace
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from server_jobs_generator.ir.spec import JobSpec, check_specs, read_specs
 from server_jobs_generator.models.model_module import render_all_models
 from server_jobs_generator.models.property_types import PropertyTypes
 from server_jobs_generator.problems.problem import SpecProblem
+from server_jobs_generator.python.custom_types import CustomTypes
 from server_jobs_generator.read.library import SpecFile
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project, schedule
@@ -65,13 +66,13 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Record the checked and rendered specs from now on."""
     seen: list[str] = []
 
-    def checked(found: Sequence[SpecFile]) -> object:
+    def checked(found: Sequence[SpecFile], formats: Collection[str]) -> object:
         seen.extend(file.path for file in found)
-        return check_specs(found)
+        return check_specs(found, formats)
 
-    def rendered(jobs: Sequence[JobSpec], types: PropertyTypes) -> object:
+    def rendered(jobs: Sequence[JobSpec], types: PropertyTypes, custom: CustomTypes) -> object:
         seen.extend(job.class_name for job in jobs)
-        return render_all_models(jobs, types)
+        return render_all_models(jobs, types, custom)
 
     monkeypatch.setattr(build_cache, "check_specs", checked)
     monkeypatch.setattr(generated_files, "render_all_models", rendered)
@@ -374,12 +375,15 @@ def a_job_with_everything(tmp_path: Path) -> JobSpec:
         priority=3,
         maxAttempts=7,
         timeout="PT1.5S",
-        runIn="process",
+        runIn="kubernetes",
+        image="registry.example.com/jobs:2",
+        resources={"requests": {"cpu": "500m"}, "limits": {"memory": "2Gi"}},
         retry={"backoff": "linear", "jitter": 0.5},
         expiresAfter="PT1H",
-        unique={"by": ["/text"], "onConflict": "replace"},
-        concurrency={"limit": 2, "by": ["/text"]},
-        rate={"limit": 2, "per": "PT1H"},
+        unique={"by": ["/tenant"], "onConflict": "replace"},
+        concurrency={"limit": 2, "by": ["/tenant"]},
+        rate={"limit": 2, "per": "PT1H", "by": ["/tenant"]},
+        shardBy="/tenant",
         retention={"completed": "P1D"},
         redact=["/text"],
         compat={"queue": "warning"},
@@ -387,7 +391,8 @@ def a_job_with_everything(tmp_path: Path) -> JobSpec:
         status="retired",
     )
     number = {"type": "number", "default": 1.0, "maximum": 10**20, "multipleOf": 0.1}
-    parts = {"params": an_object(text=number), "result": an_object()}
+    params = {**an_object(text=number, tenant={"type": "string"}), "required": ["tenant"]}
+    parts = {"params": params, "result": an_object()}
     project = make_project(tmp_path / "project", {"full": {**spec, "description": "Words.", "properties": parts}})
     found = read_specs(project.root, project.path("specs"))
     assert found.problems == ()

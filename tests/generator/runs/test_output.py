@@ -24,6 +24,7 @@ from tests.generator.projects import (
 
 JOB = "generated/jobs/send_email.py"
 HANDLER = "handlers/send_email.py"
+LOCK = "generated/contracts.lock.json"
 
 
 @pytest.fixture
@@ -85,6 +86,13 @@ def test_the_jobs_of_a_removed_spec_go_and_its_handler_stays(project: TemporaryP
     project.path(HANDLER).unlink()
     project.generate()
     assert project.generate().output == "nothing changed\n"
+
+
+def test_a_project_without_specs_gets_its_first_one(tmp_path: Path) -> None:
+    project = generated_project(tmp_path, {})
+    project.write_spec("send_email", job_spec("SendEmail"))
+
+    assert f"  updated {LOCK}" in project.generate().output
 
 
 def test_a_restored_spec_finds_its_handler(project: TemporaryProject) -> None:

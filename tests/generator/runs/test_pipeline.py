@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from server_jobs.domain.options import JobOptions
+from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.python.code import render
 
-from tests.generator.projects import TemporaryProject, job_spec, make_project, schedule
+from tests.generator.projects import TemporaryProject, job_spec, leave_out_the_worker, make_project, schedule
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -53,6 +57,13 @@ def test_the_same_specs_give_the_same_bytes_in_any_place_and_order(tmp_path: Pat
     one.generate()
     other.generate()
     assert one.files() == other.files()
+
+
+def test_a_run_does_not_import_the_engine() -> None:
+    """It would take nearly twice as long to start."""
+    program = "import sys, server_jobs_generator.pipeline; print([one for one in sys.modules if '.engine' in one])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
 
 
 def test_a_second_run_changes_nothing_and_says_so(project: TemporaryProject) -> None:
@@ -126,10 +137,37 @@ def test_jobs_handlers_and_registry_work_wherever_the_handlers_are(tmp_path: Pat
     assert _python(project, code, project.root / "src") == f"{names} {names}"
 
 
-def test_the_registered_options_are_those_of_the_spec(project: TemporaryProject) -> None:
+def test_every_option_of_a_spec_reaches_its_job_class(tmp_path: Path) -> None:
+    every: dict[str, Any] = job_spec(
+        "Every",
+        version=2,
+        queue="mail",
+        priority=-5,
+        maxAttempts=5,
+        timeout="PT30S",
+        expiresAfter="PT10M",
+        runIn="kubernetes",
+        image="ghcr.io/shop/jobs:1.4",
+        resources={"requests": {"cpu": "500m", "nvidia.com/gpu": "1"}, "limits": {"memory": "1.5Gi"}},
+        retry={"backoff": "linear", "initial": "PT2.5S", "max": "P1D", "jitter": 0.5},
+        unique={"by": ["/tenant"], "onConflict": "reschedule"},
+        concurrency={"limit": 10, "by": ["/tenant"]},
+        rate={"limit": 100, "per": "PT1M", "by": ["/tenant"]},
+        shardBy="/tenant",
+        retention={"completed": "P7D"},
+        redact=["/text"],
+        status="retired",
+    )
+    every["properties"]["params"]["properties"]["tenant"] = {"type": "string"}
+    every["properties"]["params"]["required"] = ["tenant"]
+    project = make_project(tmp_path / "project", {"every": every})
+    leave_out_the_worker(project)
     project.generate()
-    code = "from generated.jobs import SendEmail; print(SendEmail.options.retry.maximum, SendEmail.options.priority)"
-    assert _python(project, code) == "1 day, 0:00:00 -5"
+    code = "from generated.jobs import Every; print(repr(Every.options))"
+    found = read_specs(project.root, project.path("specs")).jobs[0].options
+    assert _python(project, code) == repr(found)
+    defaults = JobOptions()
+    assert [each.name for each in fields(found) if getattr(found, each.name) == getattr(defaults, each.name)] == []
 
 
 def test_a_stub_says_that_it_is_one(project: TemporaryProject) -> None:
@@ -231,14 +269,15 @@ def test_the_worker_bundle_has_the_imports_of_the_entry_point(project: Temporary
     (project.root / "app/mail.py").touch()
     _run([sys.executable, "bundle.py", "app"], cwd=project.path("generated/worker"))
     build = project.path("generated/worker/build")
-    assert (build / "main.py").read_text(encoding="utf-8") == "from generated.worker.entry import Default as Default\n"
+    classes = "Default as Default, JobsAlarm as JobsAlarm"
+    assert (build / "main.py").read_text(encoding="utf-8") == f"from generated.worker.entry import {classes}\n"
     for module in ("generated/worker/entry.py", "generated/registry.py", "handlers/plain.py", "app/mail.py"):
         assert (build / module).is_file()
 
 
 def test_the_entry_point_loads_where_cloudflare_provides_its_package(project: TemporaryProject) -> None:
     project.generate()
-    project.path("workers.py").write_text("class WorkerEntrypoint: ...\n", encoding="utf-8")
+    project.path("workers.py").write_text("class WorkerEntrypoint: ...\nclass DurableObject: ...\n", encoding="utf-8")
     code = "from generated.worker.entry import Default; print(Default.scheduled.__name__, Default.fetch.__name__)"
     assert _python(project, code) == "scheduled fetch"
 

@@ -45,6 +45,7 @@ def kill_runs(folder: Path, *options: str) -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--first"]])
 def test_check_reports_a_killed_run_and_the_next_run_completes_it(tmp_path: Path, options: list[str]) -> None:
     outcome = kill_runs(tmp_path, *options)

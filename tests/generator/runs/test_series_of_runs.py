@@ -135,6 +135,7 @@ def twins(tmp_path: Path) -> tuple[TemporaryProject, TemporaryProject]:
     return one, TemporaryProject(tmp_path / "other" / "project")
 
 
+@pytest.mark.slow
 def test_a_run_with_a_cache_has_the_same_effect_and_output_as_one_without(
     twins: tuple[TemporaryProject, TemporaryProject],
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_run_with_a_cache_has_the_same_effect_and_output_as_one_without(
         assert remembering.files() == other.files(), step.name
 
 
+@pytest.mark.slow
 def test_without_checking_earlier_versions_a_forgotten_file_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

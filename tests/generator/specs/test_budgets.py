@@ -14,6 +14,7 @@ from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.models.model_module import render_models
 
 from tests.generator.spec_projects import Schema, a_spec, an_object, read, write
+from tests.slow import slow
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 LEVELS = 30
@@ -307,6 +308,13 @@ SLOW = {
     # Variants of each: with as many names, expanded as deep, or with references that lead nowhere.
     *("too many properties", "doubling anyOf, written out", "many references among many names"),
 }
+# A second and more each, with a budget that another one reaches in less time.
+SECONDS = {
+    *("names that are like no others", "many unknown keywords", "many pointers that nearly lead somewhere"),
+    *("many references of draft 7", "long chain of lists", "many pointers through a fan", "many examples"),
+    *("many references that lead nowhere", "escapes", "large defaults", "long chain of bases", "many branches"),
+    *("many pointers among many names", "many names that are not there"),
+}
 
 
 def many(count: int, content: bytes) -> dict[str, bytes]:
@@ -326,7 +334,7 @@ HEAPS: dict[str, tuple[dict[str, bytes], str]] = {
 
 
 # The others take seconds, and run in the long form only.
-SOME_HEAPS = HEAPS if IS_LONG else ("many bytes", "deep folders")
+SOME_HEAPS = HEAPS if IS_LONG else (slow("many bytes"), "deep folders")
 
 
 @pytest.mark.parametrize("heap", SOME_HEAPS)
@@ -353,7 +361,7 @@ LONG_TEXTS: dict[str, Schema] = {
 }
 
 
-@pytest.mark.parametrize("name", LONG_TEXTS if IS_LONG else ("default", "pointers"))
+@pytest.mark.parametrize("name", LONG_TEXTS if IS_LONG else (slow("default"), "pointers"))
 def test_long_accepted_values_are_written_fast(tmp_path: Path, name: str) -> None:
     started = time.process_time()
     specs = read(tmp_path, {"case.json": LONG_TEXTS[name]})
@@ -364,7 +372,9 @@ def test_long_accepted_values_are_written_fast(tmp_path: Path, name: str) -> Non
     assert elapsed < 2
 
 
-@pytest.mark.parametrize("bomb", [name for name in BOMBS if IS_LONG or name not in SLOW])
+@pytest.mark.parametrize(
+    "bomb", [slow(name) if name in SECONDS else name for name in BOMBS if IS_LONG or name not in SLOW]
+)
 def test_a_bomb_gets_an_answer_at_once(tmp_path: Path, bomb: str) -> None:
     spec, expected = BOMBS[bomb]
     # The time of this process only, not of the machine.

@@ -127,9 +127,8 @@ def test_schemas_are_found_by_their_names_wherever_a_translation_puts_them(tmp_p
 
 
 def test_two_schemas_of_one_name_are_reported(tmp_path: Path) -> None:
-    spec = of_draft7(
-        an_object(), definitions={"A": {"$id": "#a", "type": "string"}, "B": {"$id": "#a", "type": "null"}}
-    )
+    definitions = {"A": {"$id": "#a", "type": "string"}, "B": {"$id": "#a", "type": "null"}}
+    spec = of_draft7(an_object(x={"$ref": "#a"}), definitions=definitions)
     (line,) = problems(tmp_path, {"case.json": spec})
     assert '/definitions/B/$id "a" is the name of the schema in line 1 too' in line
 

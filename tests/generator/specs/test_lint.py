@@ -295,7 +295,7 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (3, " must be an object with version, queue, priority, maxAttempts, timeout, expiresAfter, runIn, retry, unique, concurrency, rate, retention, redact, status, compat, reserved, view, indexes or schedules, not 3"),
+        (3, " must be an object with version, queue, priority, maxAttempts, timeout, expiresAfter, runIn, image, resources, retry, unique, concurrency, rate, shardBy, retention, redact, status, compat, reserved, view, indexes or schedules, not 3"),
         ({"maxAttemps": 3}, '/maxAttemps "maxAttemps" is not a key of x-job (did you mean "maxAttempts"?)'),
         ({"version": 0}, "/version must be a whole number from 1 to 2147483647, not 0"),
         ({"version": True}, "/version must be a whole number from 1 to 2147483647, not true"),
@@ -310,7 +310,14 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
         ({"expiresAfter": "PT0.0001S"}, '/expiresAfter must be at least PT0.001S, not "PT0.0001S"; leave expiresAfter out for no bound'),
         ({"unique": {"by": ["/to"], "onConflict": "drop"}}, '/unique/onConflict must be keep, replace or reschedule, not "drop"'),
         ({"expires": "PT1M"}, '/expires "expires" is not a key of x-job (did you mean "expiresAfter"?)'),
-        ({"runIn": "proces"}, '/runIn must be worker or process, not "proces" (did you mean "process"?)'),
+        ({"runIn": "proces"}, '/runIn must be worker, process or kubernetes, not "proces" (did you mean "process"?)'),
+        ({"image": "shop:1"}, '/image works only with "runIn": "kubernetes"'),
+        ({"runIn": "process", "resources": {}}, '/resources works only with "runIn": "kubernetes"'),
+        ({"runIn": "kubernetes", "image": "shop jobs"}, '/image must be the name of a container image such as "ghcr.io/shop/jobs:1.4", not "shop jobs"'),
+        ({"runIn": "kubernetes", "resources": {"limit": {}}}, '/resources/limit "limit" is not a key of resources (did you mean "limits"?)'),
+        ({"runIn": "kubernetes", "resources": {"limits": {"memory": "2 GB"}}}, '/resources/limits "memory" must be a text with a quantity such as "500m", "2" or "1.5Gi", not "2 GB"'),
+        ({"runIn": "kubernetes", "resources": {"requests": {"cpu": 1}}}, '/resources/requests "cpu" must be a text with a quantity such as "500m", "2" or "1.5Gi", not 1'),
+        ({"runIn": "kubernetes", "resources": {"requests": {"cpu cores": "1"}}}, '/resources/requests "cpu cores" is no name of a resource; use cpu, memory, ephemeral-storage, or a name such as nvidia.com/gpu'),
         ({"retry": {"backof": "fixed"}}, '/retry/backof "backof" is not a key of retry (did you mean "backoff"?)'),
         ({"retry": {"backoff": "linaer"}}, '/retry/backoff must be exponential, linear or fixed, not "linaer" (did you mean "linear"?)'),
         ({"retry": {"jitter": 2}}, "/retry/jitter must be a number from 0 to 1, not 2"),
@@ -349,7 +356,7 @@ def test_shared_files_are_checked_too_even_if_nothing_uses_them(
         ({"reserved": ["a", "a"]}, '/reserved/1 "a" is listed twice'),
         ({"reserved": [1]}, "/reserved/0 must be the name of a property, not 1"),
         ({"schedules": {}}, "/schedules must be a list of schedules, not {}"),
-        ({"schedules": [3]}, "/schedules/0 must be an object with name, cron, timezone, misfire, misfireLimit or params, not 3"),
+        ({"schedules": [3]}, "/schedules/0 must be an object with name, cron, timezone, misfire, misfireLimit, params or shard, not 3"),
     ],
 )  # fmt: skip
 def test_options_that_are_refused(tmp_path: Path, options: object, expected: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs_generator.models.model_module import render_models
-from server_jobs_generator.python.names import folded, python_names
+from server_jobs_generator.python.names import folded, python_names, stated_names
 
 from tests.generator.spec_projects import Schema, a_spec, an_object, job, loaded, problems, read
 
@@ -51,6 +51,46 @@ def test_properties_with_one_name_are_refused_at_the_second(tmp_path: Path, pair
     assert f"/properties/params/properties/{second} " in line
 
 
+@pytest.mark.parametrize("pair", SAME)
+def test_a_public_schema_may_have_properties_with_one_name(tmp_path: Path, pair: tuple[str, str]) -> None:
+    schema = an_object(**dict.fromkeys(pair, TEXT)) | {"$schema": "http://json-schema.org/draft-07/schema#"}
+    spec = job(tmp_path, a_spec(schema))
+    with loaded(render_models(spec)) as module:
+        document = dict(zip(pair, "xy", strict=True))
+        model = module.CaseParams.model_validate(document)
+        assert model.model_dump(by_alias=True) == document
+        assert len({folded(name) for name in module.CaseParams.model_fields}) == 2
+
+
+def test_a_name_that_two_properties_of_a_public_schema_state_is_refused(tmp_path: Path) -> None:
+    key = TEXT | {"x-python-name": "key"}
+    schema = an_object(a=key, b=key) | {"$schema": "http://json-schema.org/draft-07/schema#"}
+    (line,) = problems(tmp_path, {"case.json": a_spec(schema)})
+    assert '/properties/params/properties/b "b" and "a" are both key in Python' in line
+
+
+def test_a_spec_with_the_schema_of_specs_is_no_public_schema(tmp_path: Path) -> None:
+    spec = a_spec(an_object(userId=TEXT, user_id=TEXT), **{"$schema": "spec.schema.json"})
+    (line,) = problems(tmp_path, {"case.json": spec})
+    assert "are both user_id in Python" in line
+
+
+@pytest.mark.parametrize(
+    ("names", "attributes"),
+    [
+        (["line-length", "line_length"], ["line_length_2", "line_length"]),
+        (["Type", "TYPE", "type_2"], ["type", "type_3", "type_2"]),
+        (["Type", "type", "@type"], ["type_2", "type", "at_type"]),
+    ],
+)
+def test_properties_of_a_public_schema_with_one_name_are_numbered(names: list[str], attributes: list[str]) -> None:
+    assert list(python_names(dict.fromkeys(names, TEXT)).values()) == attributes
+
+
+def test_a_stated_name_is_kept_where_another_property_has_it() -> None:
+    assert python_names({"key": TEXT, "id": {"x-python-name": "key"}}) == {"key": "key_2", "id": "key"}
+
+
 @pytest.mark.parametrize("pair", DIFFERENT)
 def test_properties_with_two_names_are_two(tmp_path: Path, pair: tuple[str, str]) -> None:
     spec = job(tmp_path, a_spec(an_object(**dict.fromkeys(pair, TEXT))))
@@ -65,8 +105,10 @@ def test_no_two_fields_of_a_class_ever_have_one_name(
 ) -> None:
     properties = dict.fromkeys(dict.fromkeys(names), TEXT)
     specs = read(tmp_path_factory.mktemp("names"), {"case.json": a_spec(an_object(**properties))})
-    keys = [folded(field) for field in python_names(properties).values()]
+    keys = [folded(field) for field in stated_names(properties).values()]
     assert bool(specs.jobs) == (len(set(keys)) == len(properties))
+    fields = python_names(properties)
+    assert len({folded(field) for field in fields.values()}) == len(fields) == len(keys)
 
 
 @pytest.mark.parametrize(

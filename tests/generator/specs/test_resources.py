@@ -75,6 +75,17 @@ def test_a_file_gives_a_name_once(tmp_path: Path, keyword: str, name: str, advic
     assert f"/$defs/Code/{keyword} {json.dumps(name)} is the name of the schema in line 1 too; {advice}" in line
 
 
+def test_a_file_may_give_a_name_again_that_no_reference_uses(tmp_path: Path) -> None:
+    params = an_object(x={"$id": URL, "type": "string"}, y={"$id": URL, "type": "string", "maxLength": 1})
+    assert problems(tmp_path, {"case.json": a_spec(params)}) == []
+
+
+def test_a_pointer_into_a_schema_whose_name_is_given_again_is_refused(tmp_path: Path) -> None:
+    inner = {"$id": URL, "$ref": "#/$defs/A", "$defs": {"A": {"type": "string"}}}
+    lines = problems(tmp_path, {"case.json": a_spec(an_object(x=inner, y={"$id": URL, "type": "string"}))})
+    assert any("is the name of the schema in line 1 too" in line for line in lines)
+
+
 def test_files_may_give_the_same_name(tmp_path: Path) -> None:
     zip_code = {"$defs": {"Zip": {"type": "integer", "$anchor": "zip"}}}
     files = {"case.json": a_spec(an_object(x={"$ref": "shared/a.json#zip"}), **zip_code), "shared/a.json": zip_code}

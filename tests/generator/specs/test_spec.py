@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from server_jobs.domain.options import (
     ConcurrencyLimit,
+    ContainerResources,
     JobOptions,
     Misfire,
     OnConflict,
@@ -41,7 +42,9 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
                 "maxAttempts": 5,
                 "timeout": "PT1M30.5S",
                 "expiresAfter": "PT10M",
-                "runIn": "process",
+                "runIn": "kubernetes",
+                "image": "ghcr.io/shop/jobs:1.4@sha256:12ab",
+                "resources": {"requests": {"cpu": "500m", "nvidia.com/gpu": "1"}, "limits": {"memory": "1.5Gi"}},
                 "retry": {"backoff": "linear", "initial": "PT0S", "max": "P1DT12H", "jitter": 1},
                 "unique": {"by": ["/to"], "onConflict": "reschedule"},
                 "concurrency": {"limit": 10, "by": ["/to"]},
@@ -75,7 +78,9 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
         max_attempts=5,
         timeout=timedelta(seconds=90.5),
         expires_after=timedelta(minutes=10),
-        run_in=RunIn.PROCESS,
+        run_in=RunIn.KUBERNETES,
+        image="ghcr.io/shop/jobs:1.4@sha256:12ab",
+        resources=ContainerResources(requests={"cpu": "500m", "nvidia.com/gpu": "1"}, limits={"memory": "1.5Gi"}),
         retry=RetryPolicy(
             backoff=Backoff.LINEAR, initial=timedelta(0), maximum=timedelta(days=1, hours=12), jitter=1.0
         ),

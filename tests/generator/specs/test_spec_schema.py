@@ -12,7 +12,16 @@ from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs_generator.contracts.judge import DEFAULT_COMPAT
 from server_jobs_generator.lint.job_lint import FRAME, PARTS
 from server_jobs_generator.lint.option_values import BreakSeverity, Status, read_duration
-from server_jobs_generator.lint.options_lint import COMPAT, CONCURRENCY, OPTIONS, RATE, RETENTION, RETRY, SCHEDULE
+from server_jobs_generator.lint.options_lint import (
+    COMPAT,
+    CONCURRENCY,
+    OPTIONS,
+    RATE,
+    RESOURCES,
+    RETENTION,
+    RETRY,
+    SCHEDULE,
+)
 from server_jobs_generator.read.keywords import KNOWN, TYPES
 from server_jobs_generator.read.spec_forms import JOBS
 
@@ -43,6 +52,7 @@ def test_the_options_have_the_same_keys_and_choices() -> None:
     assert DEFINITIONS["schedule"]["properties"].keys() == SCHEDULE.keys()
     assert JOB["retry"]["properties"]["backoff"]["enum"] == list(Backoff)
     assert JOB["runIn"]["enum"] == list(RunIn)
+    assert JOB["resources"]["properties"].keys() == RESOURCES.keys()
     assert JOB["status"]["enum"] == list(Status)
     assert JOB["compat"]["properties"].keys() == COMPAT.keys()
     assert DEFINITIONS["gravity"]["enum"] == list(BreakSeverity)

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import JsonValue
+from server_jobs_generator.read import document as reader
 from server_jobs_generator.read.document import MAX_NODES, Document, read_document
+
+from tests.slow import slow
 
 
 def read(text: str) -> tuple[Document | None, list[str]]:
@@ -119,8 +122,13 @@ def test_reading_continues_after_a_problem() -> None:
     assert len(problems) == 3
 
 
-def test_the_limits_are_those_of_json() -> None:
-    assert "more than" in read(f"x: [{'1, ' * MAX_NODES}]")[1][0]
+@pytest.mark.parametrize("most", [5_000, slow(MAX_NODES)])
+def test_the_limit_of_values_is_that_of_json(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MAX_NODES", most)
+    assert f"more than {most:,} values" in read(f"x: [{'1, ' * most}]")[1][0]
+
+
+def test_the_other_limits_are_those_of_json() -> None:
     assert "is nested more than 64 levels deep" in read("[" * 70 + "]" * 70)[1][0]
     assert len(read("\n".join(f"- 0x{number:x}" for number in range(300)))[1]) == 201
     # Deep enough to exhaust the stack of a reader without a limit.

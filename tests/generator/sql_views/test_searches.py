@@ -114,7 +114,7 @@ async def test_a_search_finds_the_same_jobs_with_the_index_and_without(engine: E
 
     for condition in CONDITIONS:
         column = TO if condition.startswith("params.to") else COUNT
-        with patch.object(sql, "scanned_rows", noted):
+        with patch.object(sql.read, "scanned_rows", noted):
             with_index = await found(store, condition, column)
         assert with_index == await found(store, condition, None), condition
     assert sum("case_jobs" in source for source in sources) > len(sources) / 2
@@ -126,8 +126,8 @@ async def test_with_too_many_candidates_or_without_the_view_all_jobs_are_scanned
     await store.open()
     await store.insert([NewJob(f"{number}", '{"to": "ann"}', job_name=spec.class_name) for number in range(5)])
 
-    looked_up = patch.object(sql, "candidates", wraps=job_filters.candidates)
-    with patch.object(sql, "MOST_CANDIDATES", 4), looked_up as candidates:
+    looked_up = patch.object(sql.read, "candidates", wraps=job_filters.candidates)
+    with patch.object(sql.read, "MOST_CANDIDATES", 4), looked_up as candidates:
         assert await found(store, "params.to=ann", TO) == list("01234")
         assert candidates.called
     assert await found(store, "params.to=ann", replace(TO, view="missing_jobs")) == list("01234")

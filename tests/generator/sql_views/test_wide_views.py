@@ -18,6 +18,7 @@ from tests.generator.migrations.test_migrations import alembic, engine, url
 from tests.generator.projects import TemporaryProject, generated_project, make_project
 from tests.generator.spec_projects import Schema, a_spec, an_object, job, problems
 from tests.generator.sql_views.view_databases import opened, view_engine
+from tests.slow import slow
 
 __all__ = ["engine", "url"]
 
@@ -79,7 +80,7 @@ def test_a_view_that_is_too_wide_for_d1_is_left_out_there_and_may_come_and_go(pr
     assert "CREATE VIEW wide_jobs" in project.read("generated/migrations/sql/sqlite/0004_views.sql")
 
 
-@pytest.mark.parametrize("property_format", ["date-time", "date", "uuid"])
+@pytest.mark.parametrize("property_format", ["date-time", slow("date"), slow("uuid")])
 def test_d1_shows_as_many_columns_of_any_kind(tmp_path: Path, property_format: str) -> None:
     times = {f"p{number}": {"type": "string", "format": property_format} for number in range(100 - OWN - 1)}
     project = make_project(

@@ -39,13 +39,13 @@ LACKS = [
     (WRANGLER, '"main": "build/main.py",', "", "wrangler-main", "fail"),
     (WRANGLER, '"python3 bundle.py"', '"make"', "wrangler-build", "fail"),
     (WRANGLER, '"build": { "command": "python3 bundle.py" },', "", "wrangler-build", "fail"),
-    (WRANGLER, '"2026-09-15"', '"2026-09-07"', "wrangler-date", "fail"),
-    (WRANGLER, '"2026-09-15"', "20260915", "wrangler-date", "fail"),
-    (WRANGLER, '"2026-09-15"', '"tomorrow"', "wrangler-date", "fail"),
-    (WRANGLER, '"2026-09-15"', '"2026-13-45"', "wrangler-date", "fail"),
-    (WRANGLER, '"2026-09-15"', '"2026-9-15"', "wrangler-date", "fail"),
-    (WRANGLER, '"2026-09-15"', '""', "wrangler-date", "fail"),
-    (WRANGLER, '"compatibility_date": "2026-09-15",', "", "wrangler-date", "fail"),
+    (WRANGLER, '"2026-10-01"', '"2026-09-07"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-10-01"', "20260915", "wrangler-date", "fail"),
+    (WRANGLER, '"2026-10-01"', '"tomorrow"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-10-01"', '"2026-13-45"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-10-01"', '"2026-9-15"', "wrangler-date", "fail"),
+    (WRANGLER, '"2026-10-01"', '""', "wrangler-date", "fail"),
+    (WRANGLER, '"compatibility_date": "2026-10-01",', "", "wrangler-date", "fail"),
     (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_TOKEN": "x" },', "wrangler-secret", "fail"),
     (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_TOKEN_PREVIOUS": "" },', "wrangler-secret", "fail"),
     (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "TURSO_AUTH_TOKEN": "x" },', "wrangler-secret", "fail"),
@@ -63,6 +63,10 @@ LACKS = [
     (WRANGLER, '["* * * * *"]', '["*/5 * * * *"]', "wrangler-cron", "fail"),
     (WRANGLER, '"triggers": { "crons": ["* * * * *"] },', "", "wrangler-cron", "fail"),
     (WRANGLER, DATABASES, "", "wrangler-database", "fail"),
+    (WRANGLER, '"name": "JOBS_ALARM"', '"name": "ALARM"', "wrangler-alarm", "warn"),
+    (WRANGLER, '"class_name": "JobsAlarm"', '"class_name": "Alarm"', "wrangler-alarm", "warn"),
+    (WRANGLER, '"new_sqlite_classes": ["JobsAlarm"]', '"new_sqlite_classes": []', "wrangler-alarm", "warn"),
+    (WRANGLER, '"durable_objects": {', '"others": {', "wrangler-alarm", "warn"),
     (WRANGLER, '"binding": "DB"', '"binding": "JOBS"', "wrangler-database", "fail"),
     (WRANGLER, '"name": "jobs",', '"name": "jobs", "name": "jobs",', "unreadable", "fail"),
     (WRANGLER, "// The Worker's", "# The Worker's", "unreadable", "fail"),
@@ -107,8 +111,8 @@ def test_missing_settings_of_the_worker_are_named(
     [
         (WRANGLER, '"main": "build/main.py"', '/* mine */ "main": "./build/handlers/send_email.py"'),
         (WRANGLER, '"python3 bundle.py"', '"npm run build && python3 bundle.py app"'),
-        (WRANGLER, '"2026-09-15"', '"2026-09-08"'),
-        (WRANGLER, '"2026-09-15"', f'"{datetime.now(UTC):%Y-%m-%d}"'),
+        (WRANGLER, '"2026-10-01"', '"2026-09-08"'),
+        (WRANGLER, '"2026-10-01"', f'"{datetime.now(UTC):%Y-%m-%d}"'),
         (WRANGLER, '"python3 bundle.py"', '"python3 bundle.py app lib/shared"'),
         (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_MAX_QUERIES": "50", "STRIPE_KEY": "x" },'),
         (WRANGLER, '"name": "jobs",', '"name": "jobs", "vars": { "JOBS_MAX_QUERIES": 50, "TURSO_DATABASE_URL": "" },'),
@@ -154,7 +158,7 @@ def test_a_secret_is_named_and_never_shown(project: TemporaryProject) -> None:
 
 
 def test_an_older_date_is_right_with_the_flag_of_that_python(project: TemporaryProject) -> None:
-    edit(project, WRANGLER, '"2026-09-15"', '"2026-09-01"')
+    edit(project, WRANGLER, '"2026-10-01"', '"2026-09-01"')
     edit(project, WRANGLER, '["python_workers"]', '["python_workers", "python_workers_314"]')
     assert found(project) == []
 
@@ -195,19 +199,21 @@ def test_an_import_of_an_uploaded_module_passes(project: TemporaryProject, patte
 
 
 def test_a_pattern_that_excludes_the_worker_is_named_with_its_files(project: TemporaryProject) -> None:
-    edit(project, WRANGLER, '"**/*.pyi",', '"**/*.pyi",\n      "server_jobs/handle.py",\n      "croniter/**",')
+    edit(project, WRANGLER, '"**/*.pyi",', '"**/*.pyi",\n      "server_jobs/definition.py",\n      "croniter/**",')
     said = [str(one) for one in check_worker(find_project(project.root))]
-    line = next(at for at, text in enumerate(project.read(WRANGLER).splitlines(), 1) if "server_jobs/handle.py" in text)
+    line = next(
+        at for at, text in enumerate(project.read(WRANGLER).splitlines(), 1) if "server_jobs/definition.py" in text
+    )
     rule = "fail excluded-engine"
     why = "the Worker itself needs it; name files of your packages only"
     assert said == [
-        f'{WRANGLER}:{line}:7 {rule} "server_jobs/handle.py" leaves out server_jobs/handle.py: {why}',
+        f'{WRANGLER}:{line}:7 {rule} "server_jobs/definition.py" leaves out server_jobs/definition.py: {why}',
         f'{WRANGLER}:{line + 1}:7 {rule} "croniter/**" leaves out croniter/__init__.py and 1 more: {why}',
     ]
 
 
 OF_THE_WORKER = [
-    *("server_jobs/handle.py", "server_jobs/**", "server_jobs/*.py", "*/http/app.py", "starlette/**"),
+    *("server_jobs/definition.py", "server_jobs/**", "server_jobs/*.py", "*/http/app.py", "starlette/**"),
     *("starlette/routing.py", "**/*.so", "**/*.py", "**", "asgi.py", "*.py", "tzdata/**", "workers/**"),
     *("pydantic_core/*-emscripten.so", "**/typing_extensions.py", "***/croniter.py"),
 ]

@@ -191,6 +191,7 @@ async def test_outcomes_are_stored_although_handlers_use_all_that_they_may(bindi
     assert await world.states() == [(JobStatus.COMPLETED, 1)] * 10
 
 
+@pytest.mark.slow
 async def test_without_the_check_of_handlers_an_invocation_makes_more_queries_than_it_may(
     binding: FakeD1, monkeypatch: pytest.MonkeyPatch
 ) -> None:

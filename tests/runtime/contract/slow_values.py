@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, time
 
 from pydantic_core import to_json
 from server_jobs.errors import Problem
@@ -178,5 +179,8 @@ def _scalar_problems(value: object) -> Iterator[str]:
         case int():
             if abs(value) >= 10**MAX_INTEGER_DIGITS:
                 yield f"has more than {MAX_INTEGER_DIGITS:,} digits"
+        case date() | time():
+            yield f"is of type {type(value).__name__}; pass its isoformat(), or a model"
         case _:
-            yield f"is a {type(value).__name__}; JSON has objects, arrays, strings, numbers, booleans and null"
+            advice = "JSON has objects, arrays, strings, numbers, booleans and null"
+            yield f"is of type {type(value).__name__}; {'pass its tolist()' if hasattr(value, 'tolist') else advice}"

@@ -144,7 +144,7 @@ def test_a_model_changed_after_it_was_checked_is_checked_again() -> None:
 
 
 def test_anything_but_a_model_or_a_mapping_is_refused() -> None:
-    assert problems_of(["a"]) == ["(whole document): must be a Mail or a mapping, not list"]
+    assert problems_of(["a"]) == ["(whole document): must be of type Mail or a mapping, not list"]
 
 
 def test_the_error_names_the_job_the_part_and_every_problem() -> None:
@@ -355,7 +355,7 @@ def test_a_result_is_a_model_or_a_mapping_that_fits() -> None:
         write_result("SendMail", Mail, GOOD)[1]
         == write_result("SendMail", Mail, Mail(address=Address(to="a@b.example")))[1]
     )
-    with pytest.raises(InvalidResultError, match="must be a Mail or a mapping, not NoneType"):
+    with pytest.raises(InvalidResultError, match="must be of type Mail or a mapping, not NoneType"):
         write_result("SendMail", Mail, None)
 
 

@@ -259,9 +259,9 @@ WRONG: list[tuple[Callable[..., object], str]] = [
     (raising, "LookupError: nobody is called Ada Lovelace (at contract/test_upcasts.py:"),
     (exiting, "SystemExit: Ada Lovelace (at contract/test_upcasts.py:"),
     (split, "not enough values to unpack"),
-    (returning_another_model, "returned a Name, and not a Names"),
+    (returning_another_model, "returned a value of type Name, not Names"),
     (returning_what_does_not_fit, "returned what the next version refuses: /last: Input should be a valid string"),
-    (returning_none, "returned a NoneType, and not a Names"),
+    (returning_none, "returned a value of type NoneType, not Names"),
 ]
 
 

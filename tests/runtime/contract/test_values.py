@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from array import array
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from types import MappingProxyType
@@ -91,8 +92,13 @@ def test_all_problems_are_named_in_the_order_of_the_document() -> None:
         "/a: is inf, which JSON cannot express",
         "/b/1/c: contains a NUL character, which not every database can store",
         "/d~0~1: contains a lone surrogate, which is not valid Unicode",
-        "/e: is a datetime; JSON has objects, arrays, strings, numbers, booleans and null",
+        "/e: is of type datetime; pass its isoformat(), or a model",
     ]
+
+
+def test_the_refusal_of_a_number_or_array_of_another_library_says_how_to_convert_it() -> None:
+    (problem,) = encode({"amounts": array("d", [1.5])})[1]
+    assert str(problem) == "/amounts: is of type array; pass its tolist()"
 
 
 def test_keys_that_are_no_strings_are_refused_since_json_would_change_them() -> None:
@@ -125,7 +131,7 @@ def test_nesting_ends_at_the_limit() -> None:
     (problem,) = encode(nested(MAX_DEPTH + 1))[1]
     assert "more than 48 levels" in problem.message
     (problem,) = encode([nested(MAX_DEPTH), object()])[1][-1:]
-    assert "is a object" in problem.message
+    assert "is of type object" in problem.message
 
 
 @pytest.mark.parametrize("depth", [500, 100_000])

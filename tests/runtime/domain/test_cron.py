@@ -10,7 +10,7 @@ from time import perf_counter
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs.domain.cron import check_cron, count_slots, due_slots, next_slot
 from server_jobs.domain.options import Misfire, Schedule
@@ -112,7 +112,6 @@ def expressions(draw: st.DrawFn, *, near: datetime | None = None) -> str:
     return f"{minute} {hour} {day} {month} {weekday}"
 
 
-@settings(max_examples=150)
 @given(st.data())
 def test_any_times_around_any_change_give_the_slots_of_a_walk(data: st.DataObject) -> None:
     timezone = data.draw(st.sampled_from(list(ZONES)))
@@ -128,7 +127,6 @@ def test_any_times_around_any_change_give_the_slots_of_a_walk(data: st.DataObjec
     assert next_slot(expression, timezone, expected[-1] if expected else walk.start) > end
 
 
-@settings(max_examples=200)
 @given(expressions(), st.datetimes(wall("2020-01-01"), wall("2030-01-01")))
 def test_any_expression_is_next_due_at_the_first_time_that_matches(expression: str, after: datetime) -> None:
     try:
@@ -158,7 +156,6 @@ def _is_due_until_midnight(expression: str, moment: datetime) -> bool:
     return any(matches(expression, minute) for minute in minutes if minute.date() == moment.date())
 
 
-@settings(max_examples=100)
 @given(
     st.sampled_from(list(ZONES)),
     expressions(near=wall("2026-01-01")),
@@ -374,7 +371,6 @@ def test_a_stored_schedule_of_an_unknown_zone_is_refused_when_it_is_read(timezon
 
 
 @given(st.text(max_size=30) | st.text("*/,-#LRH?W0123456789@ \t", max_size=20))
-@settings(max_examples=300)
 def test_any_text_is_either_accepted_or_refused_as_a_schedule_error(text: str) -> None:
     try:
         slot = next_slot(text, "Europe/Berlin", utc("2026-01-01"))
@@ -494,7 +490,6 @@ def test_a_plan_that_is_not_a_slot_of_the_rule_never_fires_itself(misfire: Misfi
     assert due_slots(misfire, *HOURLY, planned, planned + timedelta(seconds=1)) == ((), NOON + HOUR)
 
 
-@settings(max_examples=100)
 @given(
     st.sampled_from([Misfire.FIRE_ONCE, Misfire.FIRE_ALL]),
     st.lists(st.integers(1, 40), min_size=1, max_size=8),

@@ -22,6 +22,7 @@ from server_jobs.domain.record import (
     Pruned,
     PruneRule,
     Settlement,
+    UpcomingWork,
 )
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
@@ -85,9 +86,9 @@ class FaultyStore(MemoryStore):
         self._ask("forget_counts")
         return await super().forget_counts()
 
-    async def next_due(self, request: ClaimRequest) -> timedelta | None:
-        self._ask("next_due")
-        return await super().next_due(request)
+    async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
+        self._ask("upcoming_work")
+        return await super().upcoming_work(request)
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         self._ask("due_schedules")

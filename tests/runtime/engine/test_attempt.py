@@ -326,7 +326,7 @@ class Number(BaseModel):
 @pytest.mark.parametrize(
     ("returned", "problem"),
     [
-        (None, "(whole document): must be a Number or a mapping, not NoneType"),
+        (None, "(whole document): must be of type Number or a mapping, not NoneType"),
         ({"number": "x"}, '/number: Input should be a valid number, unable to parse string as a number, got "x"'),
         (Number(number=float("nan")), "/number: is nan, which JSON cannot express"),
         ({"number": 1, "note": "x" * 2**20}, "(whole document): has 1,048,598 bytes; at most 1,048,576 are stored"),

@@ -97,7 +97,10 @@ def test_a_database_is_a_store_a_database_or_a_url(tmp_path: Path) -> None:
         ({"max_concurrency": 0}, "max_concurrency must be between 1 and 10000, not 0"),
         ({"lock_timeout": timedelta(0)}, "lock_timeout must be longer than zero, not 0:00:00"),
         ({"poll_interval": timedelta(seconds=-1)}, "poll_interval must be longer than zero"),
-        ({"database": object()}, "database must be a store, a database or a URL such as .*, not a object"),
+        (
+            {"database": object()},
+            "database must be a store, a database or a URL such as .*, not a value of type object",
+        ),
         ({"database": "oracle://host/db"}, "'oracle://host/db' is not supported"),
     ],
 )

@@ -399,6 +399,7 @@ async def test_jobs_that_never_wait_for_anything_leave_others_their_turns() -> N
     assert await most_jobs_in_a_row() <= 6
 
 
+@pytest.mark.slow
 async def test_with_turns_without_an_end_jobs_that_never_wait_would_leave_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server_jobs.engine.slots._LONGEST_TURN", float("inf"))
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -149,6 +150,25 @@ async def test_until_empty_waits_for_retries_that_are_due_soon_but_not_for_jobs_
     await good.later(PARAMS, delay=HOUR)
     await finished(Worker(backend, until_empty=True))
     assert await statuses(backend) == {"failed": 1, "pending": 1}
+
+
+async def test_until_empty_runs_the_job_of_a_crashed_worker_whose_lease_ends_soon_but_waits_for_no_long_lease() -> None:
+    clock, crashed, elsewhere = FakeClock(), text_job(echo, "Crashed"), text_job(echo, "Elsewhere")
+    store = MemoryStore(clock)
+    backend = backend_on(store, crashed, elsewhere, clock=clock)
+    for job, lease in ((crashed, timedelta(seconds=30)), (elsewhere, HOUR)):
+        await job.later(PARAMS)
+        assert await store.claim(replace(backend.request(limit=1), lease=lease))
+    task = await begin(Worker(backend, until_empty=True))
+    await asyncio.sleep(3 * SOON.total_seconds())
+    assert not task.done()
+
+    clock.advance(timedelta(seconds=31))
+    await asyncio.sleep(3 * SOON.total_seconds())
+    clock.advance(timedelta(minutes=1))  # an expired job is due again within the jitter
+    await until(task)
+
+    assert await statuses(backend) == {"completed": 1, "running": 1}
 
 
 async def test_no_more_jobs_run_at_once_than_the_concurrency_allows() -> None:
@@ -568,7 +588,7 @@ async def test_a_handler_that_still_runs_in_its_thread_keeps_its_slot(caplog: py
 # --- what does not stop it -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["claim", "next_due"])
+@pytest.mark.parametrize("method", ["claim", "upcoming_work"])
 async def test_a_database_that_is_away_is_waited_for(method: str, caplog: pytest.LogCaptureFixture) -> None:
     store, job = FaultyStore(), text_job(echo)
     backend = backend_on(store, job)

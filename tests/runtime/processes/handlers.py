@@ -126,7 +126,12 @@ def report_too_much(order: Order, context: JobContext) -> Report:
     return report("x" * 1024 * 1024)
 
 
-def take_three(order: Order, context: JobContext, more: int) -> Report:
+_KEPT: list[bytes] = []
+
+
+def keep(order: Order, context: JobContext) -> Report:
+    """Leak 40 MB."""
+    _KEPT.append(b"x" * 40 * 1024 * 1024)
     return report(order.text)
 
 
@@ -172,7 +177,7 @@ def forge(order: Order, context: JobContext) -> Report:
 
 
 def _write_to_sockets(data: bytes) -> None:
-    for descriptor in range(3, 64):
+    for descriptor in range(3, 1024):  # as many as a process may have open by default
         with suppress(OSError):
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode):
                 os.write(descriptor, data)

@@ -84,8 +84,8 @@ async def look(order: Order, context: JobContext) -> Report:
     return report(seen.get(), mailer=context.resource(Mailer).pid)
 
 
-def look_plainly(order: Order, context: JobContext) -> Report:
-    return report(seen.get(), mailer=context.resource(Mailer).pid)
+def look_plainly(order: Order, context: JobContext, mailer: Mailer) -> Report:
+    return report(seen.get(), mailer=mailer.pid)
 
 
 async def enqueue(order: Order, context: JobContext) -> Report:

@@ -116,9 +116,14 @@ class StoreModel:
             if row["status"] == "pending"
             and not self.is_late(row, now)
             and not self.is_blocked(row)
-            and (row["job_name"], row["spec_version"]) in known
-            and (queues is None or row["queue"] in queues)
+            and self.is_asked(row, known, queues)
         ]
+
+    def is_asked(self, row: Row, known: Sequence[tuple[str, int]], queues: Sequence[str] | None) -> bool:
+        return (row["job_name"], row["spec_version"]) in known and (queues is None or row["queue"] in queues)
+
+    def running(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None) -> list[Row]:
+        return [row for row in self.jobs.values() if row["status"] == "running" and self.is_asked(row, known, queues)]
 
     def waiting(self, known: Sequence[tuple[str, int]], queues: Sequence[str] | None, now: datetime) -> list[Row]:
         return [row for row in self.claimable(known, queues, now) if row["queue"] not in self.paused]
@@ -343,6 +348,27 @@ class StoreModel:
             return False
         row = self.schedules[schedule_id]
         row.update(enabled=enabled, next_run_at=row["next_run_at"] if enabled and row["enabled"] else None)
+        return True
+
+    def add_schedule(self, added: Row) -> bool:
+        if added["id"] in self.schedules:
+            return False
+        self.save_schedule(added)
+        return True
+
+    def change_schedule(self, schedule_id: str, cron: str) -> bool:
+        row = self.schedules.get(schedule_id)
+        if row is None or row["source"] != "added":
+            return False
+        self.save_schedule({**row, "cron_expression": cron})
+        return True
+
+    def remove_schedule(self, schedule_id: str) -> bool:
+        row = self.schedules.get(schedule_id)
+        if row is None or row["source"] != "added":
+            return False
+        del self.schedules[schedule_id]
+        self.fired = {(fired_id, slot) for fired_id, slot in self.fired if fired_id != schedule_id}
         return True
 
     def due_schedules(self, job_names: Sequence[str], now: datetime) -> set[str]:

@@ -29,14 +29,16 @@ from server_jobs.domain.search import FindStep, condition_in
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
+from tests.conformance.conftest import SLOW
 from tests.conformance.examples import completed, request
 from tests.conformance.stores import STORES
+from tests.slow import slow
 
 LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 NAMES, QUEUES, IDS = ("SendEmail", "ImportCsv"), ("default", "slow"), ("c", None)
 PARAMS = ('{"to":"ann","n":1}', '{"to":["ann","bob"],"n":"1"}', '{"n":1.0}', '{"to":')
 SECOND = timedelta(seconds=1)
-SQL_STORES = [name for name in STORES if name != "memory"]
+SQL_STORES = [slow(name) if name in SLOW else name for name in STORES if name != "memory"]
 
 Stores = tuple[asyncio.Runner, Store, Store]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from server_jobs.domain import lifecycle
 from server_jobs.domain.options import RateLimit
 from server_jobs.domain.record import KnownJob, NewJob
-from server_jobs.stores.room import Room, Starts
+from server_jobs.stores.memory.room import Room, Starts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CALL = KnownJob("Call", 1, rate=RateLimit(limit=2, per=timedelta(seconds=10)))

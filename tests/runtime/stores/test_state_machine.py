@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.options import ConcurrencyLimit, OnConflict, RateLimit
+from server_jobs.domain.options import ConcurrencyLimit, OnConflict, RateLimit, ScheduleSource
 from server_jobs.domain.record import (
     UNREADABLE,
     WAITS,
@@ -51,6 +51,7 @@ from server_jobs.domain.record import (
     Released,
     Repair,
     Report,
+    ScheduleChange,
     ScheduleRecord,
     Settlement,
 )
@@ -61,6 +62,7 @@ from server_jobs.testing import FakeClock
 from tests.conformance.examples import claim_on
 from tests.conformance.stores import STORES, OpenStore
 from tests.runtime.stores.store_model import Row, StoreModel, moment
+from tests.slow import slow
 
 T = TypeVar("T")
 
@@ -72,6 +74,7 @@ JOB_IDS = [f"job-{number:02}" for number in range(12)]
 BATCH_IDS = JOB_IDS[:2]
 BAD_IDS = ["", "nobody", "job-0", "job-01%"]
 SCHEDULE_IDS = ["s1", "s2", "s3"]
+_COMPUTED = ("last_run_at", "next_run_at", "last_job_id")
 NAMES = ["SendEmail", "ImportCsv"]
 LIMITED = "ImportCsv"
 PERIOD = timedelta(seconds=3)
@@ -157,6 +160,11 @@ def _with_one_meaning_for_each_id(jobs: list[NewJob]) -> list[NewJob]:
     """Remove jobs that share an id with a different job. A batch may contain one job twice, by mistake."""
     first: dict[str, NewJob] = {}
     return [first.setdefault(job.id, job) for job in jobs]
+
+
+def _given(schedule: ScheduleRecord) -> dict[str, object]:
+    """Return the columns that a caller sets."""
+    return {name: value for name, value in asdict(schedule).items() if name not in _COMPUTED}
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -436,12 +444,38 @@ class StoreMachine(RuleBasedStateMachine):
             for schedule_id in schedule_ids
         ]
         for one in declared:
-            row = asdict(one)
-            for column in ("last_run_at", "next_run_at", "last_job_id"):
-                del row[column]
-            self.model.save_schedule(row)
+            self.model.save_schedule(_given(one))
 
         self.run(self.store.save_schedules(declared))
+
+    @rule(schedule_id=st.sampled_from(SCHEDULE_IDS))
+    def add_schedule(self, schedule_id: str) -> None:
+        added = ScheduleRecord(
+            id=schedule_id,
+            job_name=NAMES[0],
+            name=f"name of {schedule_id}",
+            cron_expression="0 * * * *",
+            timezone="UTC",
+            misfire="fire_all",
+            params="{}",
+            source=ScheduleSource.ADDED,
+            spec_version=1,
+        )
+        expected = self.model.add_schedule(_given(added))
+
+        assert self.run(self.store.add_schedule(added)) == expected
+
+    @rule(
+        schedule_id=st.sampled_from([*SCHEDULE_IDS, "nobody"]), cron=st.sampled_from(["0 * * * *", "30 * * * *", None])
+    )
+    def change_or_remove_schedule(self, schedule_id: str, cron: str | None) -> None:
+        if cron is None:
+            expected = self.model.remove_schedule(schedule_id)
+            assert self.run(self.store.remove_schedule(schedule_id)) == expected
+        else:
+            expected = self.model.change_schedule(schedule_id, cron)
+            change = ScheduleChange(cron_expression=cron)
+            assert self.run(self.store.change_schedule(schedule_id, change)) == expected
 
     @rule(schedule_id=st.sampled_from([*SCHEDULE_IDS, "nobody"]), enabled=st.booleans())
     def enable_schedule(self, schedule_id: str, enabled: bool) -> None:
@@ -518,11 +552,17 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(request=requests)
     def look_at_what_is_due(self, request: ClaimRequest) -> None:
-        rows = self.model.waiting(_known(request), request.queues, self.now)
-        waits = [max(timedelta(0), moment(row["scheduled_for"]) - self.now) for row in rows]
+        waiting = self.model.waiting(_known(request), request.queues, self.now)
+        running = self.model.running(_known(request), request.queues)
+        waits, leases = (
+            [max(timedelta(0), moment(row[column]) - self.now) for row in rows]
+            for column, rows in (("scheduled_for", waiting), ("worker_expires_at", running))
+        )
 
         assert self.run(self.store.count_due(request)) == sum(wait == timedelta(0) for wait in waits)
-        assert self.run(self.store.next_due(request)) == (min(waits) if waits else None)
+        upcoming = self.run(self.store.upcoming_work(request))
+        assert upcoming.until_due == min(waits, default=None)
+        assert upcoming.until_lease_end == min(leases, default=None)
 
     @rule(since=st.none() | moments)
     def count_jobs(self, since: datetime | None) -> None:
@@ -645,7 +685,8 @@ def _settlement(claim: Claim, kind: str, delay: timedelta, report: Report | None
             return Released(id=claim.id, token=claim.token, report=report)
 
 
-@pytest.mark.parametrize("name", STORES)
+# D1 and Turso use the statements of SQLite.
+@pytest.mark.parametrize("name", [slow(name) if name == "d1" else name for name in STORES])
 def test_a_random_life_of_jobs_is_as_the_model_says(name: str) -> None:
     machine = type(f"{name}_machine", (StoreMachine,), {"open_store": staticmethod(STORES[name])})
 
@@ -657,5 +698,5 @@ def _effort(name: str) -> settings:
     if settings.get_current_profile_name() == "long":
         return settings.get_profile("long")
     # Each step on a server is a round trip; Turso and D1 use the statements of SQLite.
-    examples = {"turso": 4, "d1": 20, "postgresql": 20}.get(name, 40)
+    examples = {"turso": 4, "d1": 10, "worker": 10, "postgresql": 10}.get(name, 20)
     return settings(max_examples=examples, stateful_step_count=40, deadline=None)

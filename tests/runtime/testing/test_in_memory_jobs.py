@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from server_jobs import (
@@ -48,6 +49,16 @@ async def test_every_way_to_enqueue_stays_in_memory(enqueue: Enqueue, jobs: InMe
     assert [job.params.to for job in jobs.all_enqueued(Send)] == ["ada"]
     assert not list(tmp_path.iterdir())
     assert [outcome.ok for outcome in await jobs.run_jobs()] == [True]
+
+
+async def test_a_job_that_expired_is_cancelled_and_counts_as_ended_for_its_batch(jobs: InMemoryJobs) -> None:
+    batch = await Send.later_many([PARAMS], then=Send.new_job({"to": "boss"}), expires_after=HOUR)
+    jobs.clock.advance(2 * HOUR)
+
+    outcomes = await jobs.run_jobs()
+
+    assert await batch[0].status() is JobStatus.CANCELLED
+    assert [outcome.metadata.job_id for outcome in outcomes] == [batch.id]
 
 
 async def test_a_completion_job_runs_after_the_jobs_of_its_batch(jobs: InMemoryJobs) -> None:
@@ -120,6 +131,13 @@ async def test_a_failed_assertion_lists_the_jobs_that_were_enqueued_instead(jobs
 def test_a_misspelt_name_is_an_error_and_no_missing_job(jobs: InMemoryJobs) -> None:
     with pytest.raises(InvalidOptionError, match="Send has no param or option 'subjct'; did you mean 'subject'"):
         jobs.refute_enqueued(Send, subjct="Hello")
+
+
+def test_the_name_of_a_job_in_place_of_its_class_is_an_error(jobs: InMemoryJobs) -> None:
+    name: Any = "Send"
+    for check in (jobs.assert_enqueued, jobs.refute_enqueued, jobs.all_enqueued):
+        with pytest.raises(InvalidOptionError, match="pass the job class, such as SendEmail, not 'Send'"):
+            check(name)
 
 
 async def test_now_runs_a_job_and_enqueues_none(jobs: InMemoryJobs) -> None:
@@ -286,6 +304,20 @@ async def test_schedules_fire_in_a_tick(jobs: InMemoryJobs) -> None:
     await tick(jobs.backend)
 
     assert jobs.assert_enqueued(Send, to="ada").record.status is JobStatus.COMPLETED
+
+
+@pytest.mark.parametrize("token", [None, "", "a-token-of-a-developer-with-many-characters-1234"])
+def test_links_need_no_token_of_the_developer(token: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("JOBS_TOKEN", raising=False)
+    if token is not None:
+        monkeypatch.setenv("JOBS_TOKEN", token)
+
+    with InMemoryJobs(new_registry()):
+        used = os.environ["JOBS_TOKEN"]
+        assert Send.handle("1").events_link().startswith("/_jobs/jobs/1/events?")
+
+    assert (used == token) is bool(token)
+    assert os.environ.get("JOBS_TOKEN") == token
 
 
 async def test_the_jobs_of_a_fake_are_among_all_jobs(jobs: InMemoryJobs) -> None:

@@ -16,7 +16,7 @@ import psycopg
 from django.db.utils import ConnectionHandler
 from django.utils.connection import ConnectionProxy
 from psycopg.rows import dict_row
-from server_jobs import JobHandle
+from server_jobs import Batch, JobHandle
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import (
@@ -61,10 +61,10 @@ class Seat:
         """Enqueue a job in the transaction."""
         return cast("JobHandle[Text]", self.run(job.later_in(self.transaction, {"text": text}, **options)))
 
-    def later_many(self, job: TextJob, texts: Sequence[str], **options: Any) -> list[JobHandle[Text]]:
+    def later_many(self, job: TextJob, texts: Sequence[str], **options: Any) -> Batch[Text]:
         """Enqueue many jobs in the transaction."""
-        handles = job.later_many_in(self.transaction, [{"text": text} for text in texts], **options)
-        return cast("list[JobHandle[Text]]", self.run(handles))
+        batch = job.later_many_in(self.transaction, [{"text": text} for text in texts], **options)
+        return cast("Batch[Text]", self.run(batch))
 
 
 # --- sqlite3 and aiosqlite --------------------------------------------------------------------------------------------

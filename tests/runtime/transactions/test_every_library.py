@@ -16,13 +16,16 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from server_jobs import (
+    BatchCounts,
     ConcurrencyLimit,
     Enqueue,
     InvalidParamsError,
     JobOptions,
+    JobStatus,
     Middleware,
     RateLimit,
     SchemaMissingError,
+    Worker,
     connect,
     create_job_registry,
 )
@@ -158,7 +161,8 @@ def test_the_row_is_as_later_stores_it(seat: Seat, place: Place) -> None:
 
     asyncio.run(later())
     (*_, as_one, as_two) = place.rows()
-    varying = {"id", "created_at", "updated_at", "scheduled_for", "unique_key"}
+    assert (one["batch_id"], len(two["batch_id"])) == (None, 36)
+    varying = {"id", "created_at", "updated_at", "scheduled_for", "unique_key", "batch_id"}
     for row, expected in ((one, as_one), (two, as_two)):
         assert {**row, **dict.fromkeys(varying)} == {**expected, **dict.fromkeys(varying)}
         assert row["created_at"] == row["updated_at"] < row["scheduled_for"]
@@ -263,6 +267,29 @@ def test_thousands_of_jobs_and_long_params_are_one_statement(seat: Seat, place: 
     )
 
 
+def test_many_jobs_are_a_batch_with_a_completion_job(seat: Seat, place: Place) -> None:
+    first = seat.later(OnceOnly, "a")
+    batch = seat.later_many(OnceOnly, ["a", "b", "c"], then=Invoice.new_job({"text": "all"}, priority=9))
+    assert place.ids == []
+    seat.commit()
+
+    rows = {row["id"]: row for row in place.rows()}
+    assert sorted(rows) == sorted({first, *batch, batch.id})
+    assert [rows[one]["batch_id"] for one in batch] == [None, batch.id, batch.id]
+    assert (rows[batch.id]["job_name"], rows[batch.id]["priority"]) == ("Invoice", 9)
+    counts, ran = asyncio.run(_run_batch(place.url, batch.id))
+    assert (counts.total, counts.completed, ran) == (2, 2, JobStatus.COMPLETED)
+
+
+async def _run_batch(url: str, batch_id: str) -> tuple[BatchCounts, JobStatus]:
+    """Run all jobs. Return the counts of the batch, and the status of its completion job."""
+    registry = create_job_registry().register(OnceOnly).register(Invoice)
+    async with connect(registry, url) as backend:
+        await Worker(backend, until_empty=True).run()
+        counts = await (await OnceOnly.find_batch(batch_id)).counts()
+        return counts, await Invoice.handle(batch_id).status()
+
+
 def test_fakes_can_tell_async_transactions(seat: Seat, library: str) -> None:
     opened = OPENINGS[library][1]
     assert is_async(seat.transaction) is ("async" in opened.__name__ or "asyncpg" in library or "aiosqlite" in library)
@@ -270,7 +297,7 @@ def test_fakes_can_tell_async_transactions(seat: Seat, library: str) -> None:
 
 
 def test_no_jobs_are_no_statement(seat: Seat, place: Place) -> None:
-    assert seat.later_many(Invoice, []) == []
+    assert list(seat.later_many(Invoice, [])) == []
     seat.commit()
     assert place.ids == []
 

@@ -41,7 +41,9 @@ def test_sqlite_executes_its_styles(paramstyle: str, tmp_path: Path) -> None:
         stored = connection.execute(many.sql, many.parameters).fetchall()
         assert sorted(stored) == sorted((job_id,) for job_id in many.ids[1:])
         rows = connection.execute("SELECT params, scheduled_for - created_at FROM jobs ORDER BY id").fetchall()
+        batches = connection.execute("SELECT DISTINCT batch_id FROM jobs ORDER BY id").fetchall()
     assert rows[0] == ('{"text":"50% of \\"ä\\" :x"}', 3_600_000)
+    assert batches == [(one.batch_id,), (many.batch_id,)] == [(None,), (many.batch_id,)]
 
 
 @pytest.mark.parametrize("paramstyle", ["format", "pyformat", "numeric_dollar"])

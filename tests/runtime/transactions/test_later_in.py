@@ -177,7 +177,7 @@ def test_of_transactions_that_begin_together_one_announces(postgres_url: str, mo
 
     def count(connection: Connection, cursor: object, statement: str, *_: object) -> None:
         nonlocal said
-        said += "pg_notify" in statement
+        said += ", pg_notify(" in statement
 
     event.listen(engine, "after_cursor_execute", count)
     monkeypatch.setattr(storing, "_APART", 60)

@@ -11,7 +11,14 @@ import { replaceWebAssembly } from "./web_assembly.mjs";
 const NOWHERE = "http://pyodide.invalid/"; // nothing is ever fetched from there
 const FOLDER = "/session/metadata"; // where Cloudflare lays out an upload
 
-export async function boot() {
+let booting; // in the first event: outside of events a Worker has neither entropy nor timers
+
+// Gives the main module, and the function that calls its classes. The Worker and its objects in one isolate share them.
+export function python() {
+  return (booting ??= boot());
+}
+
+async function boot() {
   const started = Date.now();
   const python = await loadPython();
   const loaded = Date.now();
@@ -21,7 +28,7 @@ export async function boot() {
   const laidOut = Date.now();
   const main = importMain(python, rules);
   const { call, check } = run(python, dispatch);
-  check(main);
+  check(main, workersModule.env.PYTHON_OBJECTS);
   console.log(`booted: pyodide ${loaded - started} ms, upload ${laidOut - loaded} ms, import ${Date.now() - laidOut} ms`);
   return { main, call };
 }

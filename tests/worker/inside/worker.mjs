@@ -3,9 +3,7 @@
 // workerd's own support for Python fetches its copy of Pyodide from the internet; npm's Pyodide stands in for it here.
 // Everything else is real: the bindings, the events, the I/O, and the upload that wrangler made.
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { boot } from "./boot.mjs";
-
-let booting; // in the first event: outside of events a Worker has neither entropy nor timers
+import { python } from "./boot.mjs";
 
 export default class extends WorkerEntrypoint {
   async fetch(request) {
@@ -22,8 +20,7 @@ export default class extends WorkerEntrypoint {
 
   // A Worker is made anew for each event. Classes get undefined in place of env and ctx, as in workerd.
   async #call(name, event) {
-    booting ??= boot();
-    const { main, call } = await booting;
+    const { main, call } = await python();
     const worker = main.Default(this.ctx, this.env);
     try {
       return await call(worker, name, event, undefined, undefined);

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from importlib import import_module
 from typing import Any, TypeVar
 from unittest.mock import patch
@@ -15,16 +15,17 @@ from tests.worker.suite import stores
 
 T = TypeVar("T")
 
-OPTIONS = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "error", "--tb", "short")
+OPTIONS = ("-p", "no:cacheprovider", "-p", "no:faulthandler", "-W", "error", "-o", "markers=slow", "--tb", "short")
 
 
-def outcomes_of(binding: object, *arguments: str) -> dict[str, str]:
-    """Return pytest's outcome of each test: "passed", or the reason."""
+def outcomes_of(opened: Mapping[str, stores.OpenStore], *arguments: str) -> dict[str, str]:
+    """Return pytest's outcome of each test on these stores: "passed", or the reason."""
     import pytest  # it draws random numbers when it is imported
     from server_jobs.testing import FakeClock
 
     sys.modules["tests.conformance.stores"] = stores
-    stores.bindings[:] = [binding]
+    stores.STORES.clear()
+    stores.STORES.update(opened)
 
     outcomes: dict[str, str] = {}
 

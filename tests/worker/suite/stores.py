@@ -1,32 +1,45 @@
-"""Replaces `tests.conformance.stores` with the only store of a Worker, on the real D1."""
+"""Replaces `tests.conformance.stores` with the store of a Worker, on the real D1, or of a Durable Object."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 from server_jobs.databases.d1.database import D1Database
-from server_jobs.domain.interfaces import Store
+from server_jobs.databases.durable_object.database import DurableObjectDatabase
+from server_jobs.domain.interfaces import Database, Statement, Store
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
 
 TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit", "job_attempts", "job_workers", "job_counts")
-bindings: list[Any] = []
-"""The D1 of the current event."""
+
+NAME = "worker"
+"""The name of either store. Test modules are imported once, and keep the names of their first event."""
+
+
+def d1_stores(binding: Any) -> dict[str, OpenStore]:
+    """Return the store on the D1 of this event."""
+    return {NAME: partial(_open, D1Database(binding))}
+
+
+def object_stores(database: DurableObjectDatabase) -> dict[str, OpenStore]:
+    """Return the store in the object of this event."""
+    return {NAME: partial(_open, database)}
 
 
 @asynccontextmanager
-async def open_d1(clock: FakeClock) -> AsyncIterator[Store]:
-    """Open a store on the empty D1 of this Worker."""
-    (binding,) = bindings
+async def _open(database: Database, clock: FakeClock) -> AsyncIterator[Store]:
+    """Empty the tables, and open a store on them."""
     for table in TABLES:
-        await binding.prepare(f"DELETE FROM {table}").all()
-    store = SqlStore(D1Database(binding), clock)
+        await database.run((Statement(f"DELETE FROM {table}", writes=True), {}))
+    store = SqlStore(database, clock)
     await store.open()
     yield store
 
 
-STORES: dict[str, OpenStore] = {"d1": open_d1}
+STORES: dict[str, OpenStore] = {}
+"""The store of the current event."""

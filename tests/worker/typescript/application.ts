@@ -1,8 +1,9 @@
 // An application in TypeScript: it puts one job into the table, sends another over HTTP, and prints what came of it.
 
+import { readFileSync } from "node:fs";
 import { DatabaseSync } from "node:sqlite";
-import { insertJob, JobsClient, RefusedError } from "./jobs.ts";
-import type { SendEmailParams } from "./jobs.ts";
+import { batchEventsOf, eventsOf, insertJob, JobsClient, RefusedError } from "./jobs.ts";
+import type { CompletionJob, SendEmailParams } from "./jobs.ts";
 
 const [path, url, token, keySecret] = process.argv.slice(2);
 if (path === undefined || url === undefined || token === undefined || keySecret === undefined) {
@@ -33,15 +34,26 @@ const inserted = await insert("Inserted");
 const insertedAgain = await insert("Inserted");
 const sent = await client.enqueue("SendEmail", message("Sent"), { priority: 20, delaySeconds: 0 });
 const sentAgain = await client.enqueue("SendEmail", message("Inserted"));
+const digest: CompletionJob = { name: "DailyDigest", params: { recipients: ["ada@example.com"] }, options: { priority: 3 } };
+const many = await client.enqueueMany("SendEmail", [message("First"), message("Second")], { priority: 5, then: digest });
 process.stdout.write(
-  `${JSON.stringify({ inserted, insertedAgain, sent, sentAgain, refused: await refused() })}\n`,
+  `${JSON.stringify({ inserted, insertedAgain, sent, sentAgain, many, refused: await refused() })}\n`,
 );
 
 // The worker runs meanwhile; the stream ends with the job.
 const statuses: string[] = [];
 for await (const event of client.events(sent.id)) statuses.push(event.status);
+const linked: string[] = [];
+const [link, batchLink] = readFileSync(0, "utf-8").split("\n");
+for await (const event of eventsOf(String(link))) linked.push(event.status);
+const counts: number[] = [];
+for await (const event of client.batchEvents(many.id)) counts.push(event.completed);
+for await (const event of batchEventsOf(String(batchLink))) counts.push(event.completed);
+const last = (await client.job(many.id)).status;
+const finished = (await client.batchResults(many)).map((one) => [one.id, one.status]);
+const again = (await client.batchResults({ ...many, id: "none", jobs: [{ id: sent.id, created: false }] })).map((one) => one.id);
 const results = [];
 for (const id of [inserted.id, sent.id]) results.push(await client.job<"SendEmail">(id));
 process.stdout.write(
-  `${JSON.stringify({ statuses, transports: results.map((one) => one.result?.transport), jobs: results.map((one) => one.status) })}\n`,
+  `${JSON.stringify({ statuses, linked, counts, last, transports: results.map((one) => one.result?.transport), jobs: results.map((one) => one.status), finished, again })}\n`,
 );

@@ -1,7 +1,7 @@
 // What the compiler takes of the types of this repository's jobs, and what it refuses.
 
 import { insertJob, JobsClient } from "./jobs.ts";
-import type { Enqueued, Job, JobName, JobParams, JobResults, SendEmailParams } from "./jobs.ts";
+import type { CompletionJob, Enqueued, EnqueuedBatch, Job, JobName, JobParams, JobResults, SendEmailParams } from "./jobs.ts";
 
 const client = new JobsClient({ url: "http://127.0.0.1/_jobs", token: "…" });
 const message: SendEmailParams = { to: ["ada@example.com"], subject: "Hello", body: "." };
@@ -11,6 +11,9 @@ export const names: JobName[] = ["DailyDigest", "ImportCsv", "SendEmail"];
 export const unknownName: JobName = "SendLetter";
 
 export const stored: Promise<Enqueued<"SendEmail">> = client.enqueue("SendEmail", message, { priority: 1 });
+const digest: CompletionJob = { name: "DailyDigest", params: { recipients: ["ada@example.com"] } };
+export const many: Promise<EnqueuedBatch<"SendEmail">> = client.enqueueMany("SendEmail", [message], { then: digest });
+export const ended: Promise<Job<"SendEmail">[]> = many.then((batch) => client.batchResults(batch));
 export const statement = insertJob("sqlite", "SendEmail", { ...message, cc: [], html: "<p>.</p>" }, { delaySeconds: 5 });
 export const imported: JobParams["ImportCsv"] = {
   source: "a.csv",
@@ -21,6 +24,10 @@ export const imported: JobParams["ImportCsv"] = {
 
 // @ts-expect-error A property that the spec requires is missing.
 void client.enqueue("SendEmail", { to: ["ada@example.com"], subject: "Hello" });
+// @ts-expect-error The params of one job are no list.
+void client.enqueueMany("SendEmail", message);
+// @ts-expect-error The params of the completion job are those of another job.
+void client.enqueueMany("SendEmail", [message], { then: { ...digest, params: message } });
 // @ts-expect-error A value of another type.
 void client.enqueue("SendEmail", { ...message, to: "ada@example.com" });
 // @ts-expect-error A property that the spec does not know.

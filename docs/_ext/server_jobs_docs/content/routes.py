@@ -40,7 +40,15 @@ def schemas() -> str:
     """Return a table per object in the responses."""
     components = cast("Mapping[str, Mapping[str, Schema]]", document()["components"])
     shown = {name: found for name, found in components["schemas"].items() if not name.startswith(JOB)}
-    return "\n".join(f"### {name}\n\n{_fields(found, name)}" for name, found in shown.items())
+    return "\n".join(f"### {name}\n\n{_fields(_example(found), name)}" for name, found in shown.items())
+
+
+def _example(schema: Schema) -> Schema:
+    """Return the object of the example job, if the schema has one object per job."""
+    match schema:
+        case {"oneOf": [one]}:
+            return cast("Schema", one)
+    return schema
 
 
 def _section(path: str, method: str, operation: Schema) -> str:
@@ -52,7 +60,7 @@ def _section(path: str, method: str, operation: Schema) -> str:
 
 def _needed(operation: Schema) -> str:
     security = cast("Sequence[Mapping[str, Sequence[str]]]", operation["security"])
-    scopes = [scope for one in security for scope in one["token"]]
+    scopes = [scope for one in security for scope in one.get("token", ())]
     return f"Scope of the token: {codes(scopes)}." if scopes else "Any valid token."
 
 

@@ -2,42 +2,68 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
+from typing import Any, ClassVar, Protocol
 
-from server_jobs import project
-from server_jobs.project import ALLOWABLE, OUTPUTS, Project
+from server_jobs.project import ALLOWABLE, OUTPUTS, CloudflareSettings, KubernetesSettings, Project, WorkerGroup
 from sphinx.pycode import ModuleAnalyzer
 
 from ..markdown import code, codes, sentence, table
 from ..sources import ROOT
 
-_NOT_SETTINGS = ("root", "name")
+_KINDS = {"types": "table of strings", "groups": "tables", "queues": "list of strings"}
 _VALUES = {"outputs": OUTPUTS, "allow": ALLOWABLE}
+
+
+class _Settings(Protocol):
+    """A dataclass of settings."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
 
 def project_settings() -> str:
     """Return the table of the keys under `[tool.server-jobs]`."""
-    return table(("Key", "Value", "Default", "Meaning"), rows())
+    return _table(Project, "root", "name", "cloudflare", "kubernetes")
 
 
-def rows() -> Iterator[tuple[str, str, str, str]]:
-    """Yield a row per key."""
-    analyzer = ModuleAnalyzer.for_module(project.__name__)
-    meanings = analyzer.find_attr_docs()
-    for field in fields(Project):
-        if field.name in _NOT_SETTINGS:
+def cloudflare_settings() -> str:
+    """Return the table of the keys under `[tool.server-jobs.cloudflare]`."""
+    return _table(CloudflareSettings)
+
+
+def kubernetes_settings() -> str:
+    """Return the table of the keys under `[tool.server-jobs.kubernetes]`."""
+    return _table(KubernetesSettings)
+
+
+def group_settings() -> str:
+    """Return the table of the keys of a group of workers."""
+    return _table(WorkerGroup, "name")
+
+
+def _table(settings: type[_Settings], *without: str) -> str:
+    return table(("Key", "Value", "Default", "Meaning"), rows(settings, *without))
+
+
+def rows(settings: type[_Settings], *without: str) -> Iterator[tuple[str, str, str, str]]:
+    """Yield a row per key: each field of a dataclass but some."""
+    meanings = ModuleAnalyzer.for_module(settings.__module__).find_attr_docs()
+    for field in fields(settings):
+        if field.name in without:
             continue
         words = _VALUES.get(field.name)
-        value = f"list of {codes(words)}" if words else "string"
-        meaning = " ".join(meanings["Project", field.name]).split(", from ")[0]
+        kind = "number" if isinstance(field.default, int) else "string"
+        value = f"list of {codes(words)}" if words else _KINDS.get(field.name, kind)
+        meaning = " ".join(meanings[settings.__name__, field.name]).split(", from ")[0]
         yield code(field.name.replace("_", "-")), value, _default(field.default), sentence(meaning)
 
 
 def _default(value: object) -> str:
     match value:
-        case None:
+        case None | "" | dataclasses.MISSING:
             return "none"
         case ():
             return "`[]`"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from pydantic import JsonValue
-from server_jobs.contract.values import canonical, fingerprint
+from server_jobs.contract.values import canonical, fingerprint, path_of
 
 from ...lint.params_pointers import schemas_below
 from ...read.document import Pointer
@@ -86,7 +86,7 @@ class Node:
         if not isinstance(reference, str) or not reference.startswith("#/"):
             return None
         value: JsonValue = self.root
-        tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in reference.split("/")[1:])
+        tokens = tuple(path_of(reference))
         for token in tokens:
             if not isinstance(value, dict) or token not in value:
                 return None
@@ -215,8 +215,7 @@ def walk(node: Node) -> Iterator[Node]:
 def leads_somewhere(node: Node, pointer: str) -> bool:
     """Return whether a value of the schema may have something at the pointer; True if that takes too long."""
     nodes = [node]
-    for token in pointer.split("/")[1:]:
-        key = token.replace("~1", "/").replace("~0", "~")
+    for key in path_of(pointer):
         applied = _applied(nodes)
         if len(applied) > _MOST_NODES:
             return True

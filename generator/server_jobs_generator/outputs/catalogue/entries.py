@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from server_jobs.domain.options import JobOptions, OnConflict, Schedule
+from server_jobs.domain.options import JobOptions, OnConflict, RunIn, Schedule
 
 from ...ir.job_facts import duration
 from ...ir.spec import JobSpec
@@ -77,7 +77,12 @@ def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     if options.expires_after is not None:
         yield "Expires", f"if no attempt starts within {duration(options.expires_after)} after the job is due"
     if options.run_in != JobOptions().run_in:
-        yield "Runs in", f"a separate {options.run_in}"
+        yield "Runs in", "its own pod" if options.run_in is RunIn.KUBERNETES else f"a separate {options.run_in}"
+    if options.image is not None:
+        yield "Image", one_line(options.image)
+    for part, quantities in (("Requests", options.resources.requests), ("Limits", options.resources.limits)):
+        if quantities:
+            yield part, ", ".join(f"{name} {quantity}" for name, quantity in quantities.items())
     if options.unique_by is not None:
         conflict = "" if options.on_conflict is OnConflict.KEEP else f"; another one: {options.on_conflict}"
         yield "Unique", f"one unfinished job for each {_by(options.unique_by)}{conflict}"
@@ -86,6 +91,8 @@ def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     if options.rate is not None:
         rate = options.rate
         yield "Rate", f"at most {rate.limit} starts in {duration(rate.per)}{_for_each(rate.by)}"
+    if options.shard_by is not None:
+        yield "Shard", f"one for each value at {one_line(options.shard_by)}"
     kept = options.retention
     for status, length in (("completed", kept.completed), ("failed", kept.failed), ("cancelled", kept.cancelled)):
         if length is not None:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import Schema, definitions_of
 from server_jobs.contract.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
-from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
+from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS, MOST_JOBS_PER_REQUEST
 from server_jobs.domain.outcomes import LONGEST_DELAY
 from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from server_jobs.security.key_secret import FEWEST_CHARACTERS
@@ -26,9 +26,11 @@ TAKEN = (
     *(
         "BatchCounts",
         "ClientOptions",
+        "CompletionJob",
         "Dialect",
         "Enqueued",
         "EnqueueableJob",
+        "EnqueuedBatch",
         "EnqueueOptions",
         "InsertableJob",
         "Insertion",
@@ -63,7 +65,7 @@ TAKEN = (
         "Set",
         "String",
     ),
-    *("TextDecoder", "TextDecoderStream", "TextEncoder", "TypeError", "Uint8Array", "AbortSignal", "Partial"),
+    *("TextDecoder", "TextDecoderStream", "TextEncoder", "TypeError", "Uint8Array", "AbortSignal", "Partial", "Pick"),
 )
 """Names that the rest of the module or the language uses. No type of a job may have them."""
 
@@ -92,6 +94,7 @@ def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
         longest_unique_key=Code(str(LONGEST_UNIQUE_KEY)),
         most_attempts=Code(str(MOST_ATTEMPTS)),
         longest_delay=Code(str(int(LONGEST_DELAY.total_seconds()))),
+        most_jobs=Code(f"{MOST_JOBS_PER_REQUEST:,}"),
         most_bytes=Code(str(MAX_DOCUMENT_BYTES)),
         most_levels=Code(str(MAX_DEPTH)),
         shortest_secret=Code(str(FEWEST_CHARACTERS)),

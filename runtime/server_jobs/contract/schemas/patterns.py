@@ -28,6 +28,7 @@ _TOKEN = re.compile(
     |(?P<other>.)""",
     re.DOTALL | re.VERBOSE,
 )
+_COUNT_OF_PYTHON = re.compile(r",[0-9]*\}")
 MAX_SIZE = 10_000
 _MOST_CHARACTERS = 100_000
 _UNICODE_CLASS_SIZE = 50
@@ -120,7 +121,8 @@ class _Translator:
                     yield self._quantifier(token.group())
                     self._may_repeat = False
                 case "brace":
-                    raise PatternError(f"has a '{token.group()}' that repeats nothing; write '\\{token.group()}'")
+                    yield self._brace(token.group())
+                    self._may_repeat = True
                 case "class":
                     yield from self._class(token.group())
                     self._may_repeat = True
@@ -169,6 +171,12 @@ class _Translator:
                 f"has a '{quantifier}' that repeats nothing; write '\\{quantifier[0]}' for the character"
             )
         return quantifier
+
+    def _brace(self, brace: str) -> str:
+        """Return a brace that is no part of a count, which stands for the character. Python reads `{,3}` as a count."""
+        if brace == "{" and _COUNT_OF_PYTHON.match(self._pattern, self._at):
+            raise PatternError("has a '{' that can be read in two ways; write '\\{' for the character")
+        return f"\\{brace}"
 
     def _class(self, opening: str) -> Iterator[str]:
         start = self._at

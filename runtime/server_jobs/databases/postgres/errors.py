@@ -102,6 +102,19 @@ def connect_error(error: Exception, place: str, seconds: float) -> Exception:
             return error
 
 
+def is_refused(error: BaseException | None) -> bool:
+    """Whether the server, or a proxy before it, does not know a statement or a function, or does not allow it."""
+    return isinstance(
+        error,
+        (
+            asyncpg.FeatureNotSupportedError,
+            asyncpg.InsufficientPrivilegeError,
+            asyncpg.PostgresSyntaxError,
+            asyncpg.UndefinedFunctionError,
+        ),
+    )
+
+
 def _is_silence(error: Exception) -> bool:
     return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError))
 

@@ -1,4 +1,5 @@
-"""LISTEN and NOTIFY as hints for new jobs. Errors are ignored, because workers poll as well.
+"""LISTEN and NOTIFY as hints for new jobs. Errors are ignored, because workers poll as well. Where the server, or a
+proxy before it, refuses one of them, it is not tried again.
 
 An announcement does not name jobs. It has its own transaction, because PostgreSQL commits transactions with a NOTIFY
 one after another.
@@ -14,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from ...domain.interfaces import POSTGRES_CHANNEL, Statement, Wake
 from ...errors import DatabaseError
 from .driver import DriverConnection
+from .errors import is_refused, text_of
 from .servers import Servers
 
 _logger = logging.getLogger("server_jobs")
@@ -35,10 +37,13 @@ class Announcer:
     def __init__(self, send: Callable[[], Awaitable[None]]) -> None:
         self._send = send
         self._wanted = False
+        self._is_refused = False
         self._task: asyncio.Task[None] | None = None
 
     def announce(self) -> None:
         """As in `Database`."""
+        if self._is_refused:
+            return
         self._wanted = True
         if not _goes_on(self._task):
             self._task = asyncio.get_running_loop().create_task(self._work(), name="server-jobs-announce")
@@ -53,12 +58,14 @@ class Announcer:
             await asyncio.wait([self._task])  # so that the pool gets its connection back
 
     async def _work(self) -> None:
-        while self._wanted:
+        while self._wanted and not self._is_refused:
             self._wanted = False
             try:
                 await self._send()
             except DatabaseError as error:
-                _logger.debug("stored jobs were not announced: %s", error)
+                self._is_refused = is_refused(error.__cause__)
+                level = logging.INFO if self._is_refused else logging.DEBUG
+                _logger.log(level, "workers find new jobs by polling, because they are not announced: %s", error)
             except asyncio.CancelledError:
                 self._wanted = True
                 raise
@@ -129,6 +136,11 @@ class Listener:
                 return False
             await connection.add_listener(POSTGRES_CHANNEL, lambda *_: self._wake())
         except Exception as error:  # noqa: BLE001  only a hint is missing
+            if is_refused(error):
+                _logger.info(
+                    "%s does not allow LISTEN (%s): new jobs are found by polling", self._servers.place, text_of(error)
+                )
+                return False
             _logger.debug("cannot listen: %s", error)
             return True
         self._pause = FIRST_PAUSE

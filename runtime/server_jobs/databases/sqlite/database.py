@@ -20,6 +20,7 @@ from pathlib import Path
 from ...domain.clock import SQLITE_NOW
 from ...domain.interfaces import Wake
 from ...errors import DatabaseError, SchemaMissingError
+from ..url import DATABASE_URL, DEFAULT_FILE
 from .connection import Call, Rows
 from .thread import SqliteThread
 from .watcher import watch_file
@@ -71,10 +72,18 @@ class SqliteDatabase:
             self._stop_when_forgotten = weakref.finalize(self, thread.stop)
             self._stop_when_forgotten.atexit = False  # not needed at the end of the program
 
-    def check_file(self) -> None:
-        """Raise `SchemaMissingError` if there is no file. `server-jobs migrate` creates it."""
-        if self.path != ":memory:" and not Path(self.path).exists():
-            raise SchemaMissingError(f"there is no SQLite database {Path(self.path).absolute()}")
+    def check_file(self, variable: str = DATABASE_URL) -> None:
+        """Raise `SchemaMissingError` if there is no file. `server-jobs migrate` creates it.
+
+        The error for the default file names the variable with the URL, if it is not set.
+        """
+        path = Path(self.path)
+        if self.path == ":memory:" or path.exists():
+            return
+        is_default = path.name == DEFAULT_FILE and not os.environ.get(variable)
+        raise SchemaMissingError(
+            f"there is no SQLite database {path.absolute()}", variable=variable if is_default else None
+        )
 
     async def close(self) -> None:
         """Like `Database.close`. Concurrent and repeated calls are allowed."""

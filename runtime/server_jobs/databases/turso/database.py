@@ -15,11 +15,10 @@ from ...domain.interfaces import Row, Statement, Wake
 from ...domain.options import check_duration
 from ...errors import DatabaseBusyError, DatabaseError, InvalidOptionError
 from ..query_check import check_queries
-from ..url import TURSO_TOKEN
 from .hrana import Call, RefusedError, answered_rows, refusal_in, request
 from .hrana_values import MalformedAnswerError, UnsendableValueError
 from .http_transport import Transport, UnansweredError, UnreachableError
-from .url import Endpoint, endpoint_of
+from .url import Endpoint, endpoint_of, token_source
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -161,7 +160,7 @@ class TursoDatabase:
             given = "no token was given for it" if self._endpoint.token is None else "it does not take the token"
             return DatabaseError(
                 f"{place} refuses access: {given} ({_status(status)}{said}); set the environment variable "
-                f"{TURSO_TOKEN} to one that is valid, for example from `turso db tokens create`"
+                f"{self._endpoint.variable} to a valid one{token_source(self._endpoint.variable)}"
             )
         if status != HTTPStatus.OK:
             return DatabaseError(f"{place} refused the request ({_status(status)}{said}); check the database URL")

@@ -10,9 +10,11 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
+from ...security.variables import TOKEN_VARIABLE
 from ..url import TURSO_SCHEMES, TURSO_TOKEN, without_password
 
 _OPTIONS = {"libsql": ("authToken", "tls"), "https": ("authToken",), "http": ("authToken",)}
+_TENANTS = "/_jobs/tenants"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -24,6 +26,8 @@ class Endpoint:
     place: str
     is_local: bool
     token: str | None = field(repr=False)
+    variable: str = TURSO_TOKEN
+    """The environment variable of the token."""
 
     def shown(self, text: str) -> str:
         """Return the first line of a server's text for a message, truncated and without the token."""
@@ -34,7 +38,8 @@ class Endpoint:
 def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
     """Return the endpoint of a URL: `libsql://HOST` with TLS, or `libsql://127.0.0.1:8080?tls=0` without.
 
-    The token is `auth_token`, else `?authToken=` of the URL, else the variable `TURSO_AUTH_TOKEN`, else none. Raises
+    The token is `auth_token`, else `?authToken=` of the URL, else the variable `TURSO_AUTH_TOKEN`, else none. For a
+    tenant of a Worker, whose URL ends with `/_jobs/tenants/NAME`, the variable is `JOBS_TOKEN`. Raises
     `InvalidOptionError` for an invalid URL or token, and for a URL that would send the token unencrypted to another
     machine.
     """
@@ -47,8 +52,9 @@ def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
         )
     base = f"{'https' if has_tls else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
     place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-    token = auth_token or options.get("authToken") or os.environ.get(TURSO_TOKEN)
-    return Endpoint(f"{base}/v2/pipeline", place, is_local, _checked(token, place))
+    variable = TOKEN_VARIABLE if _TENANTS in parts.path else TURSO_TOKEN
+    token = auth_token or options.get("authToken") or os.environ.get(variable)
+    return Endpoint(f"{base}/v2/pipeline", place, is_local, _checked(token, place, variable), variable)
 
 
 def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
@@ -84,15 +90,20 @@ def _check_option(url: str, scheme: str, name: str) -> None:
         )
 
 
-def _checked(token: str | None, place: str) -> str | None:
+def _checked(token: str | None, place: str, variable: str) -> str | None:
     """Return the token without surrounding blanks. Errors do not contain the token."""
     token = (token or "").strip()
     if token and not _TOKEN.fullmatch(token):
         raise InvalidOptionError(
             f"the token for {place} holds a blank, a line end or a letter that no token has; "
-            f"copy it again, for example from `turso db tokens create`, into the variable {TURSO_TOKEN}"
+            f"copy it again{token_source(variable)}, into the variable {variable}"
         )
     return token or None
+
+
+def token_source(variable: str) -> str:
+    """Return where the token of this variable comes from, for the end of a message."""
+    return ", for example from `turso db tokens create`" if variable == TURSO_TOKEN else ""
 
 
 def _is_loopback(host: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,28 +92,34 @@ def _slots(record: ScheduleRecord, now: datetime) -> Iterator[Slot]:
 
 
 async def change_schedule(visit: Visit) -> Response:
-    """Enable or disable a schedule, or enqueue its job now."""
+    """Pause, resume or remove a schedule, or enqueue its job now."""
     record = await _schedule(visit, visit.value("schedule"))
     queue = queue_of(visit, record.job_name)
     match visit.value("action"):
-        case "enable" | "disable" as action:
+        case "pause" | "resume" as action:
             visit.check_operates(queue or "")
-            await visit.store.enable_schedule(record.id, enabled=action == "enable")
-            return visit.go("schedules", note=f"{action}d")
+            await visit.store.enable_schedule(record.id, enabled=action == "resume", by=visit.actor)
+            return visit.go("schedules", note=f"schedule-{action}d")
+        case "remove":
+            visit.check_operates(queue or "")
+            if not await visit.store.remove_schedule(record.id, by=visit.actor):
+                raise RefusedError(409, "a declared schedule can only be removed from its spec or its code")
+            return visit.go("schedules", note="schedule-removed")
         case "run":
             job = visit.registry.find(record.job_name).job
             visit.check_enqueues(job.options.queue)
-            inserted = await visit.insert(job.new_job(json.loads(record.params)))
+            new = job.scheduled_job(record, visit.registry.versions_of(job), correlation_id=record.correlation_id)
+            inserted = await visit.insert(new)
             return visit.go("jobs", inserted.id, note="enqueued" if inserted.created else "known")
         case _:
-            raise RefusedError(422, "a schedule can be enabled, disabled, or run now")
+            raise RefusedError(422, "a schedule can be paused, resumed, run now, or removed")
 
 
 async def _schedule(visit: Visit, schedule_id: str) -> ScheduleRecord:
-    for record in await readable_schedules(visit):
-        if record.id == schedule_id:
-            return record
-    raise RefusedError(404, "there is no such schedule")
+    record = await visit.store.find_schedule(schedule_id)
+    if record is None or not visit.reads(queue_of(visit, record.job_name) or ""):
+        raise RefusedError(404, "there is no such schedule")
+    return record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,8 +43,9 @@ NOTES = {
     "paused": "Queue {} is paused. Running jobs finish; the others wait.",
     "resumed": "Queue {} is resumed. Workers claim its jobs again.",
     "unchanged": "No job changed.",
-    "enabled": "The schedule is on.",
-    "disabled": "The schedule is off.",
+    "schedule-paused": "The schedule is paused.",
+    "schedule-resumed": "The schedule is resumed.",
+    "schedule-removed": "The schedule is removed. Its jobs stay.",
 }
 """Messages after a form, by the name in the address, so that an address cannot bring its own text."""
 

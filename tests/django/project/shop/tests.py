@@ -1,15 +1,16 @@
 """Tests as a user writes them. `tests/django/test_tests.py` runs them on each database."""
 
+import json
 import os
 from datetime import timedelta
 
 from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
-from django.test import TestCase, TransactionTestCase
+from django.test import Client, TestCase, TransactionTestCase
 from django.utils import timezone
-from server_jobs import Cancellation, InvalidParamsError, JobStatus
+from server_jobs import Cancellation, InvalidOptionError, InvalidParamsError, JobStatus
 from server_jobs.django.models import StoredAttempt, StoredJob
-from server_jobs.django.test import arun_jobs, run_jobs
+from server_jobs.django.test import arun_jobs, assert_enqueued, refute_enqueued, run_jobs
 
 from generated.jobs import Bill, SendEmail, Ship
 
@@ -30,6 +31,22 @@ class JobsOfATest:
         assert run_jobs() == 1
         assert Order.objects.get().mailed
         assert StoredJob.objects.get().status == "completed"
+
+    def test_assertions_find_enqueued_jobs(self):
+        refute_enqueued()
+        SendEmail.later_sync(MAIL, delay=timedelta(hours=1), priority=5)
+        sent = assert_enqueued(SendEmail, to="ada@example.com", delay=timedelta(hours=1), priority=5)
+        assert sent.params.subject == MAIL["subject"]
+        refute_enqueued(Ship)
+        refute_enqueued(SendEmail, to="grace@example.com")
+        with self.assertRaisesMessage(AssertionError, "no SendEmail with to='grace@example.com' was enqueued, but:"):
+            assert_enqueued(SendEmail, to="grace@example.com")
+        with self.assertRaisesMessage(AssertionError, "unexpected job:"):
+            refute_enqueued()
+        with self.assertRaisesMessage(InvalidOptionError, "did you mean 'subject'?"):
+            assert_enqueued(SendEmail, subjekt="Hello")
+        with self.assertRaisesMessage(InvalidOptionError, "pass the job class, such as SendEmail, not 'Ship'"):
+            refute_enqueued("Ship")
 
     def test_an_async_view_enqueues(self):
         self.client.post("/async/orders", {"email": "ada@example.com"}, "application/json")
@@ -86,10 +103,16 @@ class JobsOfATest:
     def test_a_failed_handler_can_be_left_to_its_retries(self):
         order = Order.objects.create(email="ada@example.com")
         job = Bill.later_sync({"order": order.pk, "fails": "no credit"})
-        assert run_jobs(raises=False) == 2
+        assert run_jobs(raise_errors=False) == 2
         stored = StoredJob.objects.get(pk=job)
         assert (stored.status, stored.attempt_count) == ("pending", 1)
         assert "no credit" in stored.error
+
+    def test_an_expired_job_is_cancelled_and_does_not_run(self):
+        before = timezone.now() - timedelta(hours=1)
+        job = SendEmail.later_sync(MAIL, scheduled_for=before, expires_after=timedelta(minutes=1))
+        assert run_jobs() == 0
+        assert StoredJob.objects.get(pk=job).status == "cancelled"
 
     def test_stored_jobs_are_filtered_by_time(self):
         SendEmail.later_sync(MAIL)
@@ -158,10 +181,18 @@ class Admin(TestCase):
         self.assertContains(self.client.get(f"{self.LIST}{self.job}/change/"), "ada@example.com")
         self.assertNotContains(self.client.get(f"{self.LIST}{self.job}/change/"), MAIL["subject"])
         failed = Ship.later_sync({"order": order.pk, "fails": "transaction"})
-        run_jobs(raises=False)
+        run_jobs(raise_errors=False)
         page = self.client.get(f"{self.LIST}{failed}/change/")
         self.assertContains(page, "raise RuntimeError")
         self.assertNotContains(page, 'name="_save"')
+
+    def test_a_task_without_a_spec_is_shown_by_its_import_path(self):
+        self.sign_in("view")
+        params = json.dumps({"task": "shop.tasks.greet", "backend": "default"})
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE jobs SET job_name = 'DjangoTask', params = %s", [params])
+        self.assertContains(self.client.get(self.LIST), "shop.tasks.greet")
+        self.assertContains(self.client.get(f"{self.LIST}{self.job}/change/"), "shop.tasks.greet")
 
     def test_permissions_allow_actions(self):
         self.sign_in("view")
@@ -181,6 +212,38 @@ class Admin(TestCase):
         with connection.cursor() as cursor:
             cursor.execute("SELECT actor, action FROM job_audit ORDER BY id")
             assert cursor.fetchall() == [("user:grace", action) for action in ("cancel", "retry", "delete")]
+
+    def press(self, button, **headers):
+        return self.client.post(f"{self.LIST}{self.job}/change/", {button: "x"}, follow=True, headers=headers)
+
+    def test_buttons_on_its_page_cancel_and_retry_a_job(self):
+        self.sign_in("change")
+        page = self.client.get(f"{self.LIST}{self.job}/change/")
+        self.assertContains(page, 'name="_cancel"')
+        self.assertNotContains(page, 'name="_retry"')
+        page = self.press("_cancel")
+        self.assertContains(page, "1 cancelled")
+        self.assertContains(page, 'name="_retry"')
+        self.assertNotContains(page, 'name="_cancel"')
+        assert self.status() == "cancelled"
+        self.assertContains(self.press("_retry"), "1 retried")
+        assert self.status() == "pending"
+        page = self.press("_retry")
+        self.assertContains(page, "1 not retried, because only failed and cancelled jobs are")
+        assert [one.level_tag for one in page.context["messages"]] == ["warning"]
+        history = self.client.get(f"{self.LIST}{self.job}/history/")
+        for shown in ("grace", "retry", "cancel"):
+            self.assertContains(history, f"<td>{shown}</td>", html=True)
+
+    def test_buttons_need_the_permission_and_a_csrf_token(self):
+        self.sign_in("view")
+        self.assertNotContains(self.client.get(f"{self.LIST}{self.job}/change/"), 'name="_cancel"')
+        assert self.press("_cancel").status_code == 403
+        User.objects.all().delete()
+        self.client = Client(enforce_csrf_checks=True)
+        self.sign_in("change")
+        assert self.press("_cancel").status_code == 403
+        assert self.status() == "pending"
 
     def test_nobody_adds_or_edits_a_job(self):
         self.client.force_login(User.objects.create_superuser("admin"))

@@ -1,0 +1,56 @@
+"""Targets in Python modules: `shop.tasks`, or `shop.tasks:send_email`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from types import ModuleType
+
+from server_jobs.project_registry import import_application
+
+from ..problems.problem import nearest
+from .found_job import ImportSourceError
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleTarget:
+    """An imported module. `attribute` is the dotted name after the colon, `value` its object; both None without one."""
+
+    module: ModuleType
+    attribute: str | None = None
+    value: object = None
+
+    @property
+    def place(self) -> str:
+        """Return the target as it was given."""
+        return self.module.__name__ if self.attribute is None else f"{self.module.__name__}:{self.attribute}"
+
+
+def import_target(target: str, folders: Sequence[str]) -> ModuleTarget:
+    """Import `MODULE` or `MODULE:NAME`, with these folders first on the path.
+
+    Raises `ImportSourceError` for an invalid target or a missing name, `ProjectError` if the import fails.
+    """
+    module_name, colon, attribute = target.partition(":")
+    parts = [*module_name.split("."), *(attribute.split(".") if colon else [])]
+    if not all(part.isidentifier() for part in parts):
+        raise ImportSourceError(f"{target!r} is no module; write MODULE or MODULE:NAME, such as shop.tasks:send_email")
+    module = import_application(module_name, folders)
+    if not colon:
+        return ModuleTarget(module)
+    try:
+        value: object = reduce(getattr, attribute.split("."), module)
+    except AttributeError:
+        raise ImportSourceError(f"{module_name} has no {attribute!r}{nearest(attribute, vars(module))}") from None
+    return ModuleTarget(module, attribute, value)
+
+
+def defined_in(module: ModuleType, is_wanted: Callable[[object], bool]) -> dict[str, object]:
+    """Return the public objects that a module defines itself, by name, in the order of their definition."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if not name.startswith("_") and inspect.getmodule(value) is module and is_wanted(value)
+    }

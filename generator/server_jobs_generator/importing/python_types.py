@@ -1,0 +1,274 @@
+"""JSON Schema of Python types, made by Pydantic, with a list of the parts that JSON Schema cannot express."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from pydantic import (
+    ConfigDict,
+    JsonValue,
+    PydanticUserError,
+    Secret,
+    SecretBytes,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
+from pydantic_core import PydanticOmit, PydanticSerializationError, core_schema
+
+from ..read.keywords import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
+from .found_job import VALUE, Decision, FoundPart, ImportSourceError, LeftOut, wrapped
+
+AnyCoreSchema = (
+    core_schema.CoreSchema
+    | core_schema.ModelField
+    | core_schema.DataclassField
+    | core_schema.TypedDictField
+    | core_schema.ComputedField
+)
+Mode = Literal["validation", "serialization"]
+
+_FUNCTION = "JSON Schema cannot express a function"
+_ORDER = ("title", "description", "type", "additionalProperties", "required", "(others)", "properties", "$defs")
+# Annotations of Pydantic. The branches of a union tell themselves apart.
+_DROPPED = (("format", "path"), ("format", "file-path"), ("format", "directory-path"))
+_OPEN = "the type ignores properties that it does not name, and the spec stores them"
+
+
+@dataclass(frozen=True, slots=True)
+class PythonType:
+    """A type that Pydantic validates and writes."""
+
+    adapter: TypeAdapter[object]
+
+    def decide(self, value: JsonValue) -> Decision:
+        """Return what Pydantic does with a JSON value."""
+        text = json.dumps(value)
+        for is_strict, decision in ((True, Decision.ACCEPTS), (None, Decision.CONVERTS)):
+            try:
+                self.adapter.validate_json(text, strict=is_strict)
+            except ValidationError:
+                continue
+            return decision
+        return Decision.REFUSES
+
+    def written(self, value: JsonValue) -> JsonValue:
+        """Return the JSON that Pydantic writes for a value that it read. Raises `ValueError` if it refuses it."""
+        read = self.adapter.validate_json(json.dumps(value))
+        try:
+            return cast("JsonValue", json.loads(self.adapter.dump_json(read, by_alias=True)))
+        except PydanticSerializationError as error:
+            raise ValueError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSchema:
+    """The schema of a type as params or as a result, and the parts that it lacks."""
+
+    part: FoundPart
+    left_out: tuple[LeftOut, ...]
+
+
+def type_schema(type_: object, mode: Mode, place: str) -> TypeSchema:
+    """Return the schema of a type for the values that it reads (`validation`) or writes (`serialization`).
+
+    A type whose values are no objects becomes an object with the property `value`. Raises `ImportSourceError` for a
+    type without a schema.
+    """
+    adapter = _adapter(type_, place)
+    reader = _Reader(by_alias=True, place=place)
+    schema = reader.read(adapter, mode)
+    if _is_object(schema, schema):
+        return TypeSchema(FoundPart(schema, PythonType(adapter)), tuple(reader.left_out))
+    fields: dict[str, Any] = {VALUE: (type_, ...)}
+    wrapper = create_model("Value", __config__=ConfigDict(extra="forbid"), **fields)
+    inner = type_schema(wrapper, mode, place)
+    return TypeSchema(inner.part, (wrapped(place, schema), *inner.left_out))
+
+
+def _adapter(type_: object, place: str) -> TypeAdapter[object]:
+    try:
+        return TypeAdapter(cast("type[object]", type_))
+    except PydanticUserError as error:
+        if error.code != "schema-for-unknown-type":
+            raise ImportSourceError(f"{place} cannot be read by Pydantic: {error.message}") from error
+    # A class without a schema is read as `isinstance`, which the reader lists.
+    except (TypeError, NameError, ImportError) as error:
+        raise ImportSourceError(f"{place} cannot be read by Pydantic: {type(error).__name__}: {error}") from error
+    config = ConfigDict(arbitrary_types_allowed=True)
+    return TypeAdapter(cast("type[object]", type_), config=config)
+
+
+def _is_object(schema: JsonValue, root: Mapping[str, JsonValue]) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    if isinstance(reference := schema.get("$ref"), str):
+        definitions = root.get("$defs")
+        name = reference.rpartition("/")[2]
+        return isinstance(definitions, dict) and _is_object(definitions.get(name), root)
+    branches = schema.get("anyOf") or schema.get("oneOf")
+    if isinstance(branches, list):
+        return all(_is_object(branch, root) for branch in branches)
+    return schema.get("type") == "object"
+
+
+class _Reader(GenerateJsonSchema):
+    """Pydantic's generator. It lists the fields, validators and defaults that the schema lacks."""
+
+    def __init__(self, by_alias: bool, place: str) -> None:
+        super().__init__(by_alias=by_alias)
+        self.left_out: list[LeftOut] = []
+        self._place = place
+        self._fields: list[str] = []
+        self._names: dict[int, str] = {}
+
+    def read(self, adapter: TypeAdapter[object], mode: Mode) -> dict[str, JsonValue]:
+        """Return the schema of a type. Raises `ImportSourceError` if it has none."""
+        try:
+            schema = cast("dict[str, JsonValue]", self.generate(adapter.core_schema, mode=mode))
+        except PydanticOmit:
+            found = self.left_out[-1].what if self.left_out else "its type"
+            raise ImportSourceError(
+                f"{self._place} has no JSON Schema ({found}); give the type a schema with Pydantic's WithJsonSchema"
+            ) from None
+        except PydanticUserError as error:
+            raise ImportSourceError(f"{self._place} cannot be read by Pydantic: {error.message}") from error
+        # The name of the class is the name of the job, or the key of the definition.
+        schema.pop("title", None)
+        is_open, schema = _tidy(schema, is_closed=mode == "serialization")
+        if is_open:
+            advice = "set additionalProperties to false in the spec to refuse them"
+            self._leave_out("extra properties", _OPEN, advice)
+        return schema
+
+    def field_title_should_be_set(self, schema: AnyCoreSchema) -> bool:
+        del schema
+        return False
+
+    def handle_invalid_for_json_schema(self, schema: AnyCoreSchema, error_info: str) -> JsonSchemaValue:
+        del error_info
+        advice = "pass an id or plain data instead, or give the type a schema with Pydantic's WithJsonSchema"
+        name = getattr(schema.get("cls"), "__qualname__", schema["type"])
+        self._leave_out(f"type {name}", "it has no JSON Schema", advice)
+        raise PydanticOmit
+
+    def encode_default(self, dft: object) -> object:
+        if isinstance(dft, Secret | SecretStr | SecretBytes):
+            raise PydanticSerializationError("a secret is written as asterisks")
+        return super().encode_default(dft)
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        del detail
+        if kind == "non-serializable-default":
+            self._leave_out(
+                "default", "it is a secret, or no JSON", "set the value in the handler if the property is left out"
+            )
+
+    def model_fields_schema(self, schema: core_schema.ModelFieldsSchema) -> JsonSchemaValue:
+        self._names.update((id(one), _json_name(name, one)) for name, one in schema["fields"].items())
+        return super().model_fields_schema(schema)
+
+    def typed_dict_schema(self, schema: core_schema.TypedDictSchema) -> JsonSchemaValue:
+        self._names.update((id(one), _json_name(name, one)) for name, one in schema["fields"].items())
+        return super().typed_dict_schema(schema)
+
+    def dataclass_args_schema(self, schema: core_schema.DataclassArgsSchema) -> JsonSchemaValue:
+        self._names.update((id(one), _json_name(one["name"], one)) for one in schema["fields"])
+        return super().dataclass_args_schema(schema)
+
+    def model_field_schema(self, schema: core_schema.ModelField) -> JsonSchemaValue:
+        with self._inside(schema):
+            return super().model_field_schema(schema)
+
+    def typed_dict_field_schema(self, schema: core_schema.TypedDictField) -> JsonSchemaValue:
+        with self._inside(schema):
+            return super().typed_dict_field_schema(schema)
+
+    def dataclass_field_schema(self, schema: core_schema.DataclassField) -> JsonSchemaValue:
+        with self._inside(schema):
+            return super().dataclass_field_schema(schema)
+
+    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
+        self._check_function(schema["function"]["function"])
+        return super().function_before_schema(schema)
+
+    def function_after_schema(self, schema: core_schema.AfterValidatorFunctionSchema) -> JsonSchemaValue:
+        self._check_function(schema["function"]["function"])
+        return super().function_after_schema(schema)
+
+    def function_wrap_schema(self, schema: core_schema.WrapValidatorFunctionSchema) -> JsonSchemaValue:
+        self._check_function(schema["function"]["function"])
+        return super().function_wrap_schema(schema)
+
+    def function_plain_schema(self, schema: core_schema.PlainValidatorFunctionSchema) -> JsonSchemaValue:
+        self._check_function(schema["function"]["function"])
+        return super().function_plain_schema(schema)
+
+    @contextmanager
+    def _inside(self, schema: Mapping[str, object]) -> Iterator[None]:
+        """Keep the name of the field for the places of parts that are left out, and list its other names."""
+        self._fields.append(self._names.get(id(schema), "?"))
+        try:
+            if self.mode == "validation" and isinstance(schema.get("validation_alias"), list):
+                self._leave_out("other aliases", "a property has one name", "use the name in the spec")
+            yield
+        finally:
+            self._fields.pop()
+
+    def _check_function(self, function: object) -> None:
+        """List a function of the application. Pydantic uses functions for its own types too."""
+        module = str(getattr(function, "__module__", ""))
+        if self.mode == "validation" and module.partition(".")[0] not in ("pydantic", "pydantic_core"):
+            name = str(getattr(function, "__name__", type(function).__name__))
+            advice = "check it in the handler, or write the rule as keywords into the spec"
+            self._leave_out(f"validator {name}", _FUNCTION, advice)
+
+    def _leave_out(self, what: str, why: str, advice: str) -> None:
+        path = ".".join(self._fields)
+        self.left_out.append(LeftOut(f"{self._place}{path and f'({path})'}", what, why, advice))
+
+
+def _json_name(name: str, schema: Mapping[str, object]) -> str:
+    alias = schema.get("validation_alias")
+    return alias if isinstance(alias, str) else name
+
+
+def _tidy(schema: dict[str, JsonValue], *, is_closed: bool) -> tuple[bool, dict[str, JsonValue]]:
+    """Return whether an object ignores further properties, and the schema with its keywords in the usual order.
+
+    A type that says nothing about further properties ignores them when it reads, and never writes any.
+    """
+    is_open = False
+
+    def visited(value: JsonValue) -> JsonValue:
+        nonlocal is_open
+        if not isinstance(value, dict):
+            return value
+        stated = {key: inner for key, inner in value.items() if (key, inner) not in _DROPPED and key != "discriminator"}
+        if "properties" in stated and "additionalProperties" not in stated:
+            stated["additionalProperties"] = not is_closed
+            is_open |= not is_closed
+        return {key: _visited_member(key, stated[key], visited) for key in sorted(stated, key=_rank)}
+
+    tidy = cast("dict[str, JsonValue]", visited(schema))
+    return is_open, tidy
+
+
+def _visited_member(key: str, value: JsonValue, visit: Callable[[JsonValue], JsonValue]) -> JsonValue:
+    if key in ONE_SCHEMA:
+        return visit(value)
+    if key in SCHEMA_LIST and isinstance(value, list):
+        return [visit(one) for one in value]
+    if key in SCHEMA_MAP and isinstance(value, dict):
+        return {name: visit(one) for name, one in value.items()}
+    return value
+
+
+def _rank(key: str) -> int:
+    return _ORDER.index(key) if key in _ORDER else _ORDER.index("properties") - 1

@@ -1,0 +1,177 @@
+"""Jobs from the settings of an arq worker: `feeds.tasks:WorkerSettings`, or a module with them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from server_jobs.domain.options import Retention
+from server_jobs.project_registry import import_application
+
+from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
+from ..modules import ModuleTarget, import_target
+from .cron_text import Slots
+from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, place_of, seconds, uses_name
+
+_DEFAULTS: Mapping[str, Theirs] = {"max_tries": 5, "job_timeout": 300, "queue_name": "arq:queue"}
+_HOOKS = {
+    "on_startup": "open resources in a lifespan, and take them as parameters of handlers",
+    "on_shutdown": "close resources in a lifespan",
+    "on_job_start": "move it into middleware",
+    "on_job_end": "move it into middleware",
+    "after_job_end": "move it into middleware",
+}
+_CONTEXT = 1
+_WEEKDAYS = ("mon", "tues", "wed", "thurs", "fri", "sat", "sun")
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """The settings of a worker: attributes of a class, or items of a dict."""
+
+    value: object
+    folders: Sequence[str]
+
+    def get(self, name: str) -> Theirs:
+        stated = self.value.get(name) if isinstance(self.value, dict) else getattr(self.value, name, None)
+        return _DEFAULTS.get(name) if stated is None else stated
+
+    def function(self, given: object) -> Theirs:
+        """Return the function of an entry, which may be the path of one."""
+        if not isinstance(given, str):
+            return inspect.unwrap(given) if callable(given) else given
+        module, _, name = given.rpartition(".")
+        return getattr(import_application(module, self.folders), name)
+
+
+def find(targets: Sequence[str], folders: Sequence[str]) -> Found:
+    """Return the jobs of the functions and the cron jobs of arq workers. See `Source`."""
+    return joined(_found(import_target(target, folders), folders) for target in targets)
+
+
+def _found(target: ModuleTarget, folders: Sequence[str]) -> Found:
+    candidates = vars(target.module).values() if target.attribute is None else [target.value]
+    workers = [_Settings(value, folders) for value in candidates if _is_settings(value, target)]
+    if not workers:
+        raise ImportSourceError(
+            f"{target.place} has no settings of an arq worker; name them: shop.tasks:WorkerSettings"
+        )
+    return joined(found_jobs(_jobs(one), _hooks(one, target.place)) for one in workers)
+
+
+def _is_settings(value: object, target: ModuleTarget) -> bool:
+    if isinstance(value, dict):
+        return target.attribute is not None and bool({"functions", "cron_jobs"} & value.keys())
+    return inspect.isclass(value) and bool({"functions", "cron_jobs"} & set(dir(value)))
+
+
+def _hooks(settings: _Settings, place: str) -> Iterator[LeftOut]:
+    for name, advice in _HOOKS.items():
+        if settings.get(name) is not None:
+            yield LeftOut(place, name, "a spec has no code", advice)
+
+
+def _jobs(settings: _Settings) -> Iterator[FoundJob | LeftOut]:
+    """Yield a job for each function, with its cron jobs, and for each other cron job."""
+    cron_jobs = list(settings.get("cron_jobs") or ())
+    seen: set[object] = set()
+    for entry in settings.get("functions") or ():
+        is_wrapped = is_a(entry, "arq.worker.Function")
+        function = settings.function(entry.coroutine if is_wrapped else entry)
+        seen.add(function)
+        reader = _reader(function, settings, entry if is_wrapped else None)
+        for cron_job in cron_jobs:
+            if settings.function(cron_job.coroutine) is function:
+                _read_cron(cron_job, settings, reader)
+        name = entry.name if is_wrapped else place_of(function)
+        yield reader.job(_short(name))
+    for cron_job in cron_jobs:
+        function = settings.function(cron_job.coroutine)
+        if function in seen:
+            continue
+        seen.add(function)
+        reader = _reader(function, settings, cron_job)
+        for other in cron_jobs:
+            if settings.function(other.coroutine) is function:
+                _read_cron(other, settings, reader)
+        yield reader.job(_short(place_of(function)))
+
+
+def _short(name: str) -> str:
+    return name.rpartition(":")[2].rpartition(".")[2]
+
+
+def _reader(function: Function, settings: _Settings, own: Theirs) -> TaskReader:
+    """Return the reader of a function. The options in `own` win over the defaults of the worker."""
+    reader = TaskReader(function, _CONTEXT)
+    reader.queue(settings.get("queue_name"), _DEFAULTS["queue_name"])
+    tries = _first(getattr(own, "max_tries", None), settings.get("max_tries"))
+    reader.attempts(tries, f"max_tries={tries}")
+    timeout = _first(getattr(own, "timeout_s", None), settings.get("job_timeout"))
+    reader.carry(f"timeout={timeout}", timeout=seconds(timeout))
+    if keep := _kept(own, settings):
+        reader.carry(f"keep_result={keep}", retention=Retention(completed=keep, failed=keep))
+    if tries != 1:
+        why = "each error of a handler is retried, in arq only Retry and a stopped worker"
+        reader.leave_out(f"max_tries={tries}", why, "raise DoNotRetryError for final errors in the handler")
+    if uses_name(function, "Retry"):
+        reader.leave_out("Retry", "a spec has no code", "raise RetryAfterError with this delay in the handler")
+    return reader
+
+
+def _kept(own: Theirs, settings: _Settings) -> timedelta | None:
+    """Return how long results are kept, if the source states it. A cron job keeps none by default."""
+    if getattr(own, "keep_result_forever", None):
+        return None
+    return seconds(_first(getattr(own, "keep_result_s", None), settings.get("keep_result")))
+
+
+def _first(*values: Theirs) -> Theirs:
+    return next((value for value in values if value is not None), None)
+
+
+def _read_cron(cron_job: Theirs, settings: _Settings, reader: TaskReader) -> None:
+    name = str(cron_job.name).removeprefix("cron:")
+    what = f"cron {name!r}"
+    second = cron_job.second
+    cron = _slots(cron_job).cron
+    if not isinstance(second, int):
+        reader.leave_out(what, "a schedule has no seconds", "add a schedule to the spec")
+        return
+    if cron is None:
+        why = "arq fires if day and weekday both match, cron if one of them does"
+        reader.leave_out(what, why, "add a schedule to the spec")
+        return
+    if second:
+        reader.leave_out(what, f"a schedule fires at second 0, not {second}", "wait in the handler if that matters")
+    if cron_job.run_at_startup:
+        reader.leave_out(
+            f"{what}: run_at_startup", "a schedule fires at its slots only", "enqueue it in the deployment"
+        )
+    if not cron_job.unique:
+        reader.leave_out(f"{what}: unique=False", "each slot makes one job", "run it once per worker by other means")
+    timezone = getattr(settings.get("timezone"), "key", None)
+    if timezone is None and str(settings.get("timezone")) != "UTC":
+        why = "arq reads it in the time zone of the machine, and the spec has UTC"
+        reader.leave_out(what, why, "set timezone in the spec")
+    reader.schedule(name, cron, timezone or "UTC")
+
+
+def _slots(cron_job: Theirs) -> Slots:
+    weekday = cron_job.weekday
+    weekdays = _numbers(_WEEKDAYS.index(weekday.lower()) if isinstance(weekday, str) else weekday, range(7))
+    return Slots(
+        minutes=_numbers(cron_job.minute, range(60)),
+        hours=_numbers(cron_job.hour, range(24)),
+        days=_numbers(cron_job.day, range(1, 32)),
+        months=_numbers(cron_job.month, range(1, 13)),
+        weekdays={(day + 1) % 7 for day in weekdays},  # arq counts from Monday
+    )
+
+
+def _numbers(value: Theirs, every: range) -> Sequence[int]:
+    if value is None:
+        return every
+    return [value] if isinstance(value, int) else sorted(value)

@@ -1,0 +1,137 @@
+"""Jobs from functions that RQ calls: `shop.tasks`, `shop.tasks:send_email`, or a module for `rq cron`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+from server_jobs.domain.options import Retention
+
+from ..found_job import Found, FoundJob, ImportSourceError, LeftOut
+from ..modules import ModuleTarget, defined_in, import_target
+from .cron_text import interval_cron
+from .task_reader import Function, TaskReader, Theirs, found_jobs, place_of
+
+_DEFAULT_TIMEOUT = 180
+_LENGTH = re.compile(r"(\d+)([dhms]?)")
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "": 1}
+_CALLBACKS = ("on_success", "on_failure", "on_stopped", "webhooks")
+_FOR_EACH_CALL = ("depends_on", "meta", "at_front", "description")
+_ENTRY_OPTIONS = ("job_timeout", "ttl", "failure_ttl", "meta", "webhooks")
+
+
+def find(targets: Sequence[str], folders: Sequence[str]) -> Found:
+    """Return the jobs of functions, with the schedules that the targets register for `rq cron`. See `Source`."""
+    imported = [import_target(target, folders) for target in targets]
+    entries = list(getattr(sys.modules.get("rq.cron"), "_job_data_registry", ()))
+    functions = {id(function): function for target in imported for function in _functions(target, entries)}
+    plain = {id(one): one for target in imported for one in _defined(target) if id(one) not in functions}
+    why, advice = "it has no @job, and may be a callback", "name it as a target if workers run it"
+    return found_jobs(
+        (_job(function, entries) for function in functions.values()),
+        (LeftOut(place_of(one), "function", why, advice) for one in plain.values()),
+    )
+
+
+def _defined(target: ModuleTarget) -> Sequence[Function]:
+    if target.attribute is not None:
+        return []
+    return [value for value in defined_in(target.module, inspect.isfunction).values() if inspect.isfunction(value)]
+
+
+def _functions(target: ModuleTarget, entries: Sequence[Mapping[str, Theirs]]) -> Iterator[Function]:
+    """Yield the functions of a target. A module for `rq cron` has the functions that it registers."""
+    if target.attribute is not None:
+        if not inspect.isfunction(target.value):
+            raise ImportSourceError(f"{target.place} must be a function, not {type(target.value).__name__}")
+        yield target.value
+        return
+    functions = _defined(target)
+    decorated = [function for function in functions if _decorator(function) is not None]
+    scheduled = [entry["func"] for entry in entries if entry["func"] in vars(target.module).values()]
+    if not functions and not scheduled:
+        raise ImportSourceError(f"{target.place} defines no public function; name one, such as shop.tasks:send_email")
+    # Callbacks and helpers stand beside decorated functions. Without any, each function may be a job.
+    yield from decorated or functions
+    yield from scheduled
+
+
+def _decorator(function: object) -> Theirs:
+    """Return the `rq.decorators.job` of a function, if it has one."""
+    delay = getattr(function, "enqueue", None) or getattr(function, "delay", None)
+    return inspect.getclosurevars(delay).nonlocals.get("self") if inspect.isfunction(delay) else None
+
+
+def _job(function: Function, entries: Sequence[Mapping[str, Theirs]]) -> FoundJob | LeftOut:
+    reader = TaskReader(function)
+    own = [entry for entry in entries if entry["func"] is function]
+    decorator = _decorator(function)
+    if decorator is not None:
+        _read_decorator(decorator, reader)
+    else:
+        reader.carry("timeout", timeout=timedelta(seconds=_DEFAULT_TIMEOUT))
+        if own:
+            reader.queue(own[0]["queue_name"])
+        else:
+            why = "the call chooses it"
+            reader.leave_out("queue, retry and timeout", why, "state them in the spec")
+    for entry in own:
+        _read_entry(entry, reader)
+    return reader.job(place_of(function).rpartition(":")[2].rpartition(".")[2])
+
+
+def _read_decorator(decorator: Theirs, reader: TaskReader) -> None:
+    queue = decorator.queue
+    reader.queue(str(getattr(queue, "name", queue)))
+    timeout = _length(decorator.timeout) or _length(getattr(queue, "_default_timeout", _DEFAULT_TIMEOUT))
+    reader.carry(f"timeout={decorator.timeout}", timeout=timeout)
+    reader.carry(f"ttl={decorator.ttl}", expires_after=_length(decorator.ttl))
+    retention = Retention(completed=_length(decorator.result_ttl), failed=_length(decorator.failure_ttl))
+    reader.carry("result_ttl and failure_ttl", retention=retention)
+    if decorator.retry is not None:
+        _read_retry(decorator.retry, reader)
+    for name in _CALLBACKS:
+        if getattr(decorator, name, None):
+            reader.leave_out(name, "a spec has no code", "move it into the handler or into middleware")
+    for name in _FOR_EACH_CALL:
+        if getattr(decorator, name, None):
+            reader.leave_out(name, "a spec has no such option", "move it into the calls or into the handler")
+
+
+def _read_retry(retry: Theirs, reader: TaskReader) -> None:
+    reader.attempts(retry.max + 1, f"Retry(max={retry.max})")
+    first, *others = retry.intervals or [0]
+    reader.fixed_delay(timedelta(seconds=first))
+    if any(other != first for other in others):
+        why = "a spec has one rule for all delays, and has the first one"
+        advice = "choose a backoff in the spec, or raise RetryAfterError with a delay by context.attempt"
+        reader.leave_out(f"Retry(interval={list(retry.intervals)})", why, advice)
+    if getattr(retry, "enqueue_at_front", False):
+        reader.leave_out("Retry(enqueue_at_front=True)", "a retry keeps the priority of its job", "raise the priority")
+
+
+def _read_entry(entry: Mapping[str, Theirs], reader: TaskReader) -> None:
+    """Read an entry for `rq cron`."""
+    interval = timedelta(seconds=entry["interval"] or 0)
+    cron = entry["cron"] or interval_cron(interval)
+    name = entry.get("name") or "main"
+    if cron is None:
+        why = f"no cron expression fires every {interval}"
+        reader.leave_out(f"cron.register(interval={entry['interval']})", why, "add a schedule to the spec")
+        return
+    reader.schedule(name, cron, "UTC", entry["args"] or (), entry["kwargs"] or {})
+    if entry["cron"]:
+        why = "RQ reads it in local time, and the spec has UTC"
+        reader.leave_out(f"cron.register(cron={cron!r})", why, "set timezone in the spec")
+    for option in _ENTRY_OPTIONS:
+        if entry.get(option) is not None:
+            reader.leave_out(f"cron.register({option}=...)", "a schedule has no options", "set it for the whole job")
+
+
+def _length(value: object) -> timedelta | None:
+    """Return a length of time of RQ: seconds, or a text such as "1h". None for no limit."""
+    match = _LENGTH.fullmatch(str(value)) if value is not None else None
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else None

@@ -1,0 +1,180 @@
+"""The options of one task of another queue, as options of a job, with a list of the parts that its spec lacks."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from server_jobs.domain.options import MOST_ATTEMPTS, JobOptions, Schedule
+from server_jobs.domain.retry import Backoff, RetryPolicy
+from server_jobs.errors import InvalidOptionError
+
+from ..found_job import Decision, Found, FoundJob, ImportSourceError, LeftOut
+from ..signatures import job_of_function
+
+Function = Callable[..., object]
+Theirs = Any
+"""An object of another queue. Readers use a few of its attributes, as its documentation describes them."""
+
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST_DELAY = timedelta(days=365)
+_LONGEST_NAME = 63
+
+
+def is_a(value: object, name: str) -> bool:
+    """Whether a value has a class with this full name, such as `celery.app.base.Celery`, also behind a proxy."""
+    return any(f"{one.__module__}.{one.__qualname__}" == name for one in value.__class__.__mro__)
+
+
+def place_of(function: Function) -> str:
+    """Return the place of a function for messages, such as `shop.tasks:send_email`."""
+    plain = inspect.unwrap(function)
+    return f"{plain.__module__}:{plain.__qualname__}"
+
+
+def uses_name(function: Function, name: str) -> bool:
+    """Whether the code of a function uses a global name or an attribute with this name."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return code is not None and name in code.co_names
+
+
+def seconds(value: float | timedelta | None) -> timedelta | None:
+    """Return a number of seconds as a duration."""
+    return value if value is None or isinstance(value, timedelta) else timedelta(seconds=value)
+
+
+def found_jobs(jobs: Iterable[FoundJob | LeftOut], left_out: Iterable[LeftOut] = ()) -> Found:
+    """Return the jobs, the jobs that could not be read, and the parts that belong to no job."""
+    each = list(jobs)
+    return Found(
+        tuple(one for one in each if isinstance(one, FoundJob)),
+        tuple(one for one in each if isinstance(one, LeftOut)),
+        tuple(left_out),
+    )
+
+
+class TaskReader:
+    """The options of one task, as they are read. `skip` is the number of first parameters that the queue fills in."""
+
+    def __init__(self, function: Function, skip: int = 0) -> None:
+        self.place = place_of(function)
+        self._function = function
+        self._skip = skip
+        self._options = JobOptions(max_attempts=1)
+        self._schedules: list[Schedule] = []
+        self._left_out: list[LeftOut] = []
+
+    def job(self, name: str, *, has_result: bool = True) -> FoundJob | LeftOut:
+        """Return the job, or the reason why its signature cannot be read.
+
+        Without `has_result`, the queue drops the return value.
+        """
+        try:
+            found = job_of_function(
+                self._function,
+                name=name,
+                place=self.place,
+                skip=self._skip,
+                options=self._options,
+            )
+        except ImportSourceError as error:
+            return LeftOut(self.place, f"job {name}", str(error), "change its type hints, then import it")
+        found = replace(found, schedules=tuple(self._fitting(found)))
+        left_out = (*found.left_out, *self._left_out)
+        if has_result:
+            return replace(found, left_out=left_out)
+        returned = f"{self.place}(return)"
+        return replace(found, result=None, left_out=tuple(one for one in left_out if one.place != returned))
+
+    @property
+    def runs_once(self) -> bool:
+        """Whether the job has one attempt."""
+        return self._options.max_attempts == 1
+
+    def leave_out(self, what: str, why: str, advice: str) -> None:
+        """List a part of the task that the spec lacks."""
+        self._left_out.append(LeftOut(self.place, what, why, advice))
+
+    def carry(self, what: str, **options: Theirs) -> None:
+        """Set options of the job. Values that a job cannot have are listed as `what`."""
+        try:
+            self._options = replace(self._options, **options)
+        except (InvalidOptionError, OverflowError) as error:
+            self.leave_out(what, str(error), "state another value in the spec")
+
+    def queue(self, name: str, default: str = "default") -> None:
+        """Set the queue. The name `default` of the other system becomes `default` here."""
+        valid = _valid_name(name) if name != default else "default"
+        if valid != name and name != default:
+            self.leave_out(f"queue {name!r}", "a name has letters, digits, '_', '.' and '-'", f"the spec has {valid!r}")
+        self.carry(f"queue {name!r}", queue=valid)
+
+    def attempts(self, number: int | None, what: str) -> None:
+        """Set the number of attempts, the first one included; None: no limit."""
+        if number is None or number > MOST_ATTEMPTS:
+            self.leave_out(what, f"a job has at most {MOST_ATTEMPTS} attempts", f"the spec has {MOST_ATTEMPTS}")
+            number = MOST_ATTEMPTS
+        self.carry(what, max_attempts=max(number, 1))
+
+    def fixed_delay(self, delay: timedelta) -> None:
+        """Retry after the same delay each time."""
+        self.backoff(Backoff.FIXED, delay, max(delay, timedelta(minutes=10)), jitter=0)
+
+    def backoff(self, kind: Backoff, initial: timedelta, maximum: timedelta, jitter: float) -> None:
+        """Set the delays before attempts."""
+        longest = min(maximum, _LONGEST_DELAY)
+        try:
+            policy = RetryPolicy(backoff=kind, initial=min(initial, longest), maximum=longest, jitter=jitter)
+        except InvalidOptionError as error:
+            self.leave_out("delays of retries", str(error), "state `retry` in the spec")
+        else:
+            self.carry("delays of retries", retry=policy)
+
+    def schedule(
+        self,
+        name: str,
+        cron: str,
+        timezone: str,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> None:
+        """Add a schedule with the params of a call. Arguments that JSON does not have leave it out."""
+        try:
+            params = self._params(args, kwargs or {})
+        except (TypeError, ValueError) as error:
+            self.leave_out(f"schedule {name!r}", f"its arguments are no params: {error}", "add it to the spec")
+            return
+        valid = _valid_name(name)
+        taken = {one.name for one in self._schedules}
+        if valid in taken:
+            valid = next(new for new in (f"{valid[:58]}-{number}" for number in range(2, 1000)) if new not in taken)
+        self._schedules.append(Schedule(name=valid, cron=cron, timezone=timezone, params=params))
+
+    def _fitting(self, found: FoundJob) -> Iterator[Schedule]:
+        """Yield the schedules whose params fit the job, and list the others."""
+        source = None if found.params is None else found.params.type
+        for one in self._schedules:
+            if source is None or source.decide(json.loads(one.params)) is Decision.ACCEPTS:
+                yield one
+            else:
+                why = f"its arguments {one.params} do not fit the type hints"
+                self.leave_out(f"schedule {one.name!r}", why, "add it to the spec with other params")
+
+    def _params(self, args: Sequence[object], kwargs: Mapping[str, object]) -> str:
+        parameters = list(inspect.signature(self._function).parameters.values())[self._skip :]
+        bound = inspect.Signature(parameters).bind(*args, **kwargs).arguments
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_POSITIONAL and parameter.name in bound:
+                raise TypeError(f"*{parameter.name} has no name")
+            if parameter.kind is parameter.VAR_KEYWORD:
+                bound |= bound.pop(parameter.name, {})
+        return json.dumps(bound, allow_nan=False)
+
+
+def _valid_name(name: str) -> str:
+    return _NOT_IN_NAMES.sub("-", name).strip("-_.")[:_LONGEST_NAME] or "main"

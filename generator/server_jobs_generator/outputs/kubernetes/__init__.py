@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes: workers, a migration, metrics for Prometheus, and scaling by KEDA."""

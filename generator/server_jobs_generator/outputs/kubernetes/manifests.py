@@ -1,0 +1,123 @@
+"""The files of `outputs = ["kubernetes"]`: a Kustomize folder, and components for KEDA and the Prometheus Operator."""
+
+from __future__ import annotations
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from server_jobs.domain.options import RunIn
+from server_jobs.errors import ProjectError
+from server_jobs.project import Project, WorkerGroup
+
+from ...contracts.job_history import VersionStep
+from ...files.generated_file import File
+from ...ir.spec import JobSpec
+from ...python.code import Code, header, render
+from .demand import demand
+
+_FILES = (
+    "kustomization.yaml",
+    "migrate.yaml",
+    "workers.yaml",
+    "keda/kustomization.yaml",
+    "keda/references.yaml",
+    "keda/scaling.yaml",
+    "prometheus/kustomization.yaml",
+    "prometheus/monitoring.yaml",
+)
+_TIME_TO_END = 5
+"""Seconds between the drain timeout and the end of the grace period; a worker ends within one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The values of the templates for one group of workers."""
+
+    name: Code
+    labels: Code
+    queues: Code | None
+    concurrency: Code
+    drain: Code
+    grace: Code
+    least: Code
+    most: Code
+    wait: Code
+    query: Code
+
+
+def kubernetes_files(
+    project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]
+) -> list[File]:
+    """Return the manifests; none without jobs. `steps` are the steps between versions of each job with several.
+
+    Raises `ProjectError` if no group of workers serves the queue of a job, or the name of the project fits no object.
+    """
+    settings = project.kubernetes
+    _check_queues(settings.groups, jobs)
+    if not jobs:
+        return []
+    name = settings.name or _name(project)
+    values: dict[str, object] = {
+        "header": header(),
+        "name": Code(name),
+        "image": Code(settings.image or name),
+        "variable": Code(project.database_url_env),
+        "starts_pods": any(job.options.run_in is RunIn.KUBERNETES for job in jobs),
+        "groups": [_group(project, name, group, jobs, steps) for group in settings.groups],
+    }
+    return [
+        File(f"{project.output}/kubernetes/{path}", render(f"kubernetes/{path}.jinja", **values)) for path in _FILES
+    ]
+
+
+def _group(
+    project: Project,
+    name: str,
+    group: WorkerGroup,
+    jobs: Sequence[JobSpec],
+    steps: Mapping[str, Sequence[VersionStep]],
+) -> _Group:
+    labels = {
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/component": "worker",
+        "server-jobs/group": group.name,
+    }
+    return _Group(
+        name=Code(group.name),
+        labels=Code(f"{{{', '.join(f'{key}: {value}' for key, value in labels.items())}}}"),
+        # A JSON string is a YAML string as well.
+        queues=Code(json.dumps(f"--queues={','.join(group.queues)}")) if group.queues else None,
+        concurrency=Code(group.concurrency),
+        drain=Code(group.drain_seconds),
+        grace=Code(group.drain_seconds + _TIME_TO_END),
+        least=Code(group.min_replicas),
+        most=Code(group.max_replicas),
+        wait=Code(group.wait_seconds),
+        query=Code(textwrap.indent(demand(group, jobs, steps, project.schema), " " * 10).rstrip()),
+    )
+
+
+def _check_queues(groups: Sequence[WorkerGroup], jobs: Sequence[JobSpec]) -> None:
+    if any(not group.queues for group in groups):
+        return
+    served = {queue for group in groups for queue in group.queues}
+    for job in jobs:
+        if job.options.queue not in served:
+            raise ProjectError(
+                f"[tool.server-jobs.kubernetes.groups] has no group for the queue {job.options.queue!r} of "
+                f"{job.class_name}; add it to `queues` of a group, or add a group without `queues`, which serves all"
+            )
+
+
+def _name(project: Project) -> str:
+    """Return the name of the project as objects of Kubernetes spell it."""
+    name = re.sub(r"[._]+", "-", project.name.lower()) or "server-jobs"
+    if not re.fullmatch(r"[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?", name):
+        raise ProjectError(
+            f"the name {project.name!r} of the project fits no object of Kubernetes; set `name` under "
+            "[tool.server-jobs.kubernetes] to 1 to 30 characters of a-z, 0-9 and -, such as 'mailer'"
+        )
+    return name

@@ -1,0 +1,237 @@
+"""The object of one tenant: its store, its routes, and an alarm for the next due job, lease or schedule."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..databases.durable_object.database import DurableObjectDatabase, ObjectStorage
+from ..databases.durable_object.revisions import ObjectRevision, ObjectSchema, newest
+from ..engine.backend import Backend
+from ..engine.pruner import retention_rules
+from ..engine.tick import Tick, tick
+from ..registry import JobRegistry
+from .background import begin, keep_running
+from .entry import CronHandler
+from .routes import WorkerRequest
+from .tenant_backend import TenantBackend
+from .tenant_directory import directory_in
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+_MOST_RETRIES = 5
+"""Cloudflare repeats a failing alarm up to six times. Before the last of them, the object plans the next one itself."""
+_LONGEST_PAUSE = timedelta(minutes=1)
+"""Most time between alarms while a job is due that no tick can start, or while ticks fail."""
+_TICK_PAUSE = timedelta(seconds=1)
+"""Pause before another tick starts jobs that are due, while the jobs of a tick run."""
+_MOST_TICKS = 10
+_MOST_DOUBLINGS = 6
+_PRUNING = timedelta(days=1)
+"""Most time between alarms while the tables have jobs, and a spec has a retention."""
+
+_TENANT = "CREATE TABLE IF NOT EXISTS tenant (name TEXT PRIMARY KEY, listed_version TEXT)"
+_NAMED = "INSERT INTO tenant (name) VALUES (?1) ON CONFLICT DO NOTHING"
+_READ = "SELECT name, listed_version FROM tenant"
+_LISTED = "UPDATE tenant SET listed_version = ?1"
+_LATER = "SELECT min(scheduled_for) AS at FROM jobs WHERE status = 'pending' AND scheduled_for > ?1"
+_HAS_JOBS = "SELECT 1 AS found FROM jobs LIMIT 1"
+
+_logger = logging.getLogger("server_jobs")
+
+MakeBackend = Callable[[DurableObjectDatabase, str, Callable[[], Awaitable[None]]], TenantBackend]
+
+
+class AlarmStorage(ObjectStorage, Protocol):
+    """The storage of an object, with its alarm."""
+
+    def setAlarm(self, milliseconds: float, /) -> Awaitable[None]: ...  # noqa: N802  JavaScript's name
+
+
+class ObjectContext(Protocol):
+    """The used part of the `ctx` of a Durable Object."""
+
+    @property
+    def storage(self) -> AlarmStorage: ...
+
+
+class TenantObject:
+    """The jobs of one tenant.
+
+    The first request that enqueues a job makes the tenant: it creates the tables, and reports to the directory. After a
+    deploy, the next call first runs the new revisions.
+    """
+
+    def __init__(
+        self,
+        ctx: ObjectContext,
+        env: object,
+        make_backend: MakeBackend,
+        registry: JobRegistry,
+        revisions: Sequence[ObjectRevision],
+        budget: timedelta,
+    ) -> None:
+        self._ctx, self._env = ctx, env
+        # The wrapper of the Workers SDK would convert what crosses it.
+        self._storage: AlarmStorage = getattr(ctx.storage, "_binding", ctx.storage)
+        self._database = DurableObjectDatabase(self._storage)
+        self._schema = ObjectSchema(self._database, revisions)
+        self._version = ", ".join(newest(revisions))
+        self._registry = registry
+        self._make_backend = make_backend
+        self._handler = _TenantHandler(self, registry, budget)
+        self._name = ""
+        """The tenant, once its tables are up to date."""
+        self._is_listed = False
+        """Whether the directory knows that."""
+        self._planner: TenantBackend | None = None
+        self._alarm: int | None = None
+        self._ticks: set[asyncio.Future[None]] = set()
+        """Ticks whose alarm has returned."""
+        self._idle_alarms = 0
+        """Alarms in a row that started no job."""
+
+    async def fetch(self, request: WorkerRequest) -> object:
+        """Answer a request to the routes under `/_jobs/tenants/TENANT/`, with a JavaScript `Response`."""
+        return await self._handler.fetch(request, self._env, self._ctx)
+
+    async def alarm(self, retries: int) -> None:
+        """Run a tick, and plan the next alarm. `retries` says how often Cloudflare has repeated this alarm."""
+        self._alarm = None
+        if len(self._ticks) == _MOST_TICKS:
+            return  # the first of them that ends plans the next alarm
+        running = await begin(self._tick)
+        if not running.done():  # jobs run, and the next alarm comes only after this one has returned
+            self._ticks.add(running)
+            running.add_done_callback(self._ticks.discard)
+            keep_running(self._watched(running))
+            await self.plan(pause=_TICK_PAUSE)
+        elif error := running.exception():
+            if retries < _MOST_RETRIES:
+                raise error  # Cloudflare calls the alarm again, after a pause
+            _logger.error("the alarm failed %d times; the next one comes in a minute", retries + 1, exc_info=error)
+            await self._set_alarm(_LONGEST_PAUSE)
+
+    async def _tick(self, started: asyncio.Event) -> None:
+        await self.upgrade()
+        done = await self._handler.run_tick(self._env, started)
+        self._idle_alarms = 0 if done.has_worked else min(self._idle_alarms + 1, _MOST_DOUBLINGS)
+        await self.plan(pause=min(timedelta(seconds=2**self._idle_alarms - 1), _LONGEST_PAUSE))
+
+    async def _watched(self, running: asyncio.Future[None]) -> None:
+        """Wait for a tick whose alarm has returned."""
+        try:
+            await running
+        except Exception:
+            _logger.exception("a tick failed after its first job started; the next one comes in a minute")
+            await self._set_alarm(_LONGEST_PAUSE)
+
+    async def wake(self) -> None:
+        """Run new revisions, and plan the alarm. Does nothing before the first job of the tenant."""
+        if self.exists:
+            await self.upgrade()
+            await self.plan()
+
+    @property
+    def exists(self) -> bool:
+        """Whether a job was enqueued for this tenant. Without one, the object stores nothing."""
+        return bool(self._name) or self._schema.exists
+
+    async def upgrade(self, name: str = "") -> None:
+        """Bring the tables to the newest revision, and report it. Only a request says the name of the tenant."""
+        if self._is_listed:
+            return
+        self._schema.upgrade()
+        self._database.execute(_TENANT)
+        if name:
+            self._database.execute(_NAMED, [name])
+        (tenant,) = self._database.execute(_READ)
+        self._name = str(tenant["name"])
+        self._is_listed = tenant["listed_version"] == self._version or await self._report()
+
+    async def _report(self) -> bool:
+        """Tell the directory the revision, and return whether it answered. If not, the next call tells it again."""
+        try:
+            await directory_in(self._env).record(self._name, self._version)
+        except Exception:
+            _logger.exception("the directory does not know yet that the tenant %r is at %s", self._name, self._version)
+            return False
+        self._database.execute(_LISTED, [self._version])
+        return True
+
+    def backend(self, _env: object = None) -> TenantBackend:
+        """Return a backend for one invocation."""
+        return self._make_backend(self._database, self._name, self.plan)
+
+    async def plan(self, *, pause: timedelta = timedelta(0)) -> None:
+        """Set the alarm to the next due job, end of a lease, or schedule. Jobs that are due now wait for the pause."""
+        backend = self._planner = self._planner or self.backend()
+        work = await backend.store.upcoming_work(backend.request(limit=1))
+        waits = [one or pause for one in (work.until_due, work.until_lease_end, work.until_slot) if one is not None]
+        if pause and work.until_due == timedelta(0):  # a limit may block the jobs that are due, and not the next one
+            now = _milliseconds(timedelta(0))
+            (later,) = self._database.execute(_LATER, [now])
+            waits += [] if later["at"] is None else [timedelta(milliseconds=float(str(later["at"])) - now)]
+        if waits:
+            await self._set_alarm(min(waits))
+        elif retention_rules(self._registry) and self._database.execute(_HAS_JOBS):
+            await self._set_alarm(_PRUNING)
+
+    async def _set_alarm(self, wait: timedelta) -> None:
+        """Set the alarm, unless it is set to nearly the same time: each change of it costs a written row."""
+        at = _milliseconds(wait)
+        if self._alarm is None or abs(at - self._alarm) > 1:
+            self._alarm = at
+            await self._storage.setAlarm(at)
+
+
+class _TenantHandler(CronHandler):
+    """The routes of one tenant. They open the store of its object, and plan the alarm after each request."""
+
+    prefix = "/_jobs/tenants/{tenant}"
+
+    def __init__(self, tenant: TenantObject, registry: JobRegistry, budget: timedelta) -> None:
+        super().__init__(tenant.backend, budget)
+        self._tenant = tenant
+        self._registry = registry
+
+    def further_routes(self) -> Sequence[Route]:
+        from .pipeline import PIPELINE  # needs the routes
+
+        return (PIPELINE,)
+
+    @asynccontextmanager
+    async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:
+        from ..http.problem_document import RefusedError
+
+        name: str = scope["path_params"]["tenant"]
+        if not self._tenant.exists and not self._enqueues(scope):
+            raise RefusedError(404, f"there is no tenant {name!r}; the first job that is enqueued for it makes it")
+        await self._tenant.upgrade(name)
+        async with super()._open(scope) as backend:
+            try:
+                yield backend
+            finally:
+                await self._tenant.plan()
+
+    async def run_tick(self, env: object, started: asyncio.Event) -> Tick:
+        """Run one tick, and set `started` when a job has started."""
+        async with self._backend(env) as backend:
+            if isinstance(backend, TenantBackend):
+                backend.started = started
+            return await tick(backend, budget=self._budget)
+
+    def _enqueues(self, scope: MutableMapping[str, Any]) -> bool:
+        """Whether a request enqueues a job of a registered name, or a batch of such jobs."""
+        kind, name = scope["path"].split("/")[-2:]
+        return scope["method"] == "POST" and kind in ("jobs", "batches") and name in self._registry.get_names()
+
+
+def _milliseconds(wait: timedelta) -> int:
+    """Return the time after this wait, since the epoch."""
+    return int((datetime.now(UTC) + wait).timestamp() * 1000)

@@ -1,0 +1,1 @@
+"""SQLite of a Cloudflare Durable Object."""

@@ -1,0 +1,195 @@
+"""A stored job as a `TaskResult`."""
+
+from __future__ import annotations
+
+import builtins
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from django.conf import settings
+from django.tasks import Task, TaskResult, TaskResultStatus
+from django.tasks.base import TaskError
+from django.utils import timezone
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from ...context import JobContext
+from ...domain.history import AttemptRecord
+from ...domain.interfaces import Store
+from ...domain.record import JobRecord, JobStatus
+from ...errors import JobFailedError
+from ..project import TASK_JOB
+
+NO_WORKER = ""
+"""The id in `worker_ids` for an attempt outside of a long-lived worker, such as in a test."""
+
+_STATUSES = {
+    JobStatus.PENDING: TaskResultStatus.READY,
+    JobStatus.RUNNING: TaskResultStatus.RUNNING,
+    JobStatus.COMPLETED: TaskResultStatus.SUCCESSFUL,
+    JobStatus.FAILED: TaskResultStatus.FAILED,
+    JobStatus.CANCELLED: TaskResultStatus.FAILED,
+}
+_RAISED = re.compile(r"^([^\W\d]\w*(?:\.[^\W\d]\w*)*)(?=: |$)", re.MULTILINE)
+
+
+class TaskParams(BaseModel):
+    """The call of a task without a spec: the import path of the task, the alias of its backend, and its arguments."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    task: str
+    backend: str
+    args: list[JsonValue] = []
+    kwargs: dict[str, JsonValue] = {}
+
+
+class TaskValue(BaseModel):
+    """The return value of a task without a spec."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    value: JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTask:
+    """A stored job, and its attempts that failed, oldest first. The job keeps the newest 100."""
+
+    record: JobRecord
+    failures: Sequence[AttemptRecord]
+
+    @classmethod
+    async def read(cls, store: Store, job_id: str) -> StoredTask | None:
+        """Read a job with one query, or with two after a failed attempt. Return None if there is none."""
+        record = await store.get(job_id)
+        if record is None:
+            return None
+        last_is_stored_in_row = record.status in (JobStatus.RUNNING, JobStatus.COMPLETED)
+        count = record.attempt_count - last_is_stored_in_row
+        attempts = await store.attempts(job_id) if count > 0 else ()
+        return cls(record, [attempt for attempt in attempts if attempt.outcome.is_failure][-count:])
+
+    def as_result(self, task: Task, alias: str) -> TaskResult:
+        """Return the result of a task of the backend with this alias."""
+        record, failures = self.record, self.failures
+        args, kwargs = call_of(record)
+        last = record.worker_started_at or (failures[-1].started_at if failures else None)
+        result = TaskResult(
+            task=_as_enqueued(task, record, alias),
+            id=record.id,
+            status=_STATUSES[record.status],
+            enqueued_at=local_time(record.created_at),
+            started_at=local_time(failures[0].started_at if failures else last),
+            finished_at=local_time(record.completed_at),
+            last_attempted_at=local_time(last),
+            args=args,
+            kwargs=kwargs,
+            backend=alias,
+            errors=list(self._errors()),
+            worker_ids=self._worker_ids(),
+        )
+        if record.status is JobStatus.COMPLETED and record.result is not None:
+            set_result(result, _return_value=return_value_of(record.job_name, record.result))
+        return result
+
+    def _errors(self) -> list[TaskError]:
+        record = self.record
+        found = [
+            TaskError(exception_class_path=_path_of(one), traceback=one.traceback or one.error or "")
+            for one in self.failures
+        ]
+        if record.error and not found and record.status in (JobStatus.FAILED, JobStatus.CANCELLED):
+            return [TaskError(exception_class_path=_JOB_FAILED, traceback=record.error)]
+        return found
+
+    def _worker_ids(self) -> list[str]:
+        """Return an id for each attempt that counts."""
+        ids = [one.worker_id or NO_WORKER for one in self.failures]
+        missing = self.record.attempt_count - len(ids)
+        return [NO_WORKER] * (missing - 1) + ids + [self.record.worker_id or NO_WORKER] * (missing > 0)
+
+
+def running_result(task: Task, context: JobContext, args: list[object], kwargs: dict[str, object]) -> TaskResult:
+    """Return the result of a run that is not stored."""
+    now = timezone.now()
+    return TaskResult(
+        task=task,
+        id=context.idempotency_key,
+        status=TaskResultStatus.RUNNING,
+        enqueued_at=now,
+        started_at=now,
+        finished_at=None,
+        last_attempted_at=now,
+        args=args,
+        kwargs=kwargs,
+        backend=task.backend,
+        errors=[],
+        worker_ids=[NO_WORKER] * context.attempt,
+    )
+
+
+def set_result(result: TaskResult, **values: object) -> None:
+    """Set fields of a result, which is read-only for its users."""
+    for name, value in values.items():
+        object.__setattr__(result, name, value)
+
+
+def call_of(record: JobRecord) -> tuple[list[JsonValue], dict[str, JsonValue]]:
+    """Return the arguments of a stored task. The params of a spec are keyword arguments."""
+    if record.job_name != TASK_JOB:
+        return [], json.loads(record.params)
+    params = TaskParams.model_validate_json(record.params)
+    return params.args, params.kwargs
+
+
+def return_value_of(job_name: str, text: str) -> object:
+    """Return the value of a task from the result of its job (JSON text)."""
+    result = json.loads(text)
+    return result["value"] if job_name == TASK_JOB else result
+
+
+def class_path_of(error: BaseException) -> str:
+    """Return the import path of the class of an exception."""
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def local_time(moment: datetime | None) -> datetime | None:
+    """Return a time as Django has it: naive without `USE_TZ`."""
+    return moment if moment is None or settings.USE_TZ else timezone.make_naive(moment)
+
+
+_JOB_FAILED = f"{JobFailedError.__module__}.{JobFailedError.__qualname__}"
+
+
+def _path_of(attempt: AttemptRecord) -> str:
+    """Return the import path of the exception of an attempt, which is in the last lines of its traceback.
+
+    For an attempt without an exception, such as one whose lease expired, return the path of `JobFailedError`.
+    """
+    name = attempt.error_class or ""
+    raised = [path for path in _RAISED.findall(attempt.traceback or "") if path.rpartition(".")[2] == name]
+    path = raised[-1] if raised else name
+    if "." in path:
+        return path
+    return f"builtins.{path}" if hasattr(builtins, path) else _JOB_FAILED
+
+
+def _as_enqueued(task: Task, record: JobRecord, alias: str) -> Task:
+    """Return a copy of the task with the options of the stored job.
+
+    Does not validate it: the queues of the backend may have changed since.
+    """
+    due = record.scheduled_for
+    stored = {
+        "backend": alias,
+        "queue_name": record.queue,
+        "priority": record.priority,
+        "run_after": local_time(due) if due is not None and due > record.created_at else None,
+    }
+    copy: Task = object.__new__(type(task))
+    for field in fields(task):
+        object.__setattr__(copy, field.name, stored.get(field.name, getattr(task, field.name)))
+    return copy

@@ -1,0 +1,1 @@
+"""Workers of several databases: one loop for each shard, in one process with shared slots."""

@@ -1,0 +1,111 @@
+"""The API server of a Kubernetes cluster: the few requests that a worker makes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import cast
+
+from httpx2 import HTTPError
+from lightkube import ApiError, AsyncClient
+from lightkube.core.exceptions import ConfigError
+from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
+from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
+from lightkube.resources.batch_v1 import Job
+from lightkube.resources.core_v1 import Pod
+from lightkube.types import CascadeType
+
+from ...errors import ClusterError
+
+CLAIM_LABEL = "server-jobs/claim"
+PERMISSIONS = (("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "pods", "get"), ("", "pods", "list"))
+"""What the service account of a worker must be allowed to do: API group, resource and verb."""
+_GONE, _EXISTS = 404, 409
+
+
+class Cluster:
+    """A connection to the API server, with the service account of this pod, or else with `KUBECONFIG`.
+
+    Raises `ClusterError` if there is no configuration. Close it with `async with`.
+    """
+
+    def __init__(self, client: AsyncClient | None = None) -> None:
+        try:
+            self._client = client or AsyncClient()
+        except (ConfigError, OSError, KeyError, AssertionError) as error:
+            place = os.environ.get("KUBECONFIG") or "no service account is mounted, and KUBECONFIG is not set"
+            raise ClusterError(f"there is no access to a Kubernetes cluster ({place}): {error}") from error
+        self.namespace = str(self._client.namespace)
+        """The namespace of the pods: that of the service account or of the context."""
+
+    async def __aenter__(self) -> Cluster:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._client.close()
+
+    async def check_access(self) -> None:
+        """Raise `ClusterError` if the role of this worker lacks a permission; the message names each."""
+        missing = [
+            f"{verb} {resource}" for group, resource, verb in PERMISSIONS if not await self._may(group, resource, verb)
+        ]
+        if missing:
+            raise ClusterError(
+                f"this worker may not {', '.join(missing)} in the namespace {self.namespace}; "
+                "bind its service account to a Role with these verbs, see docs/how-to/kubernetes-jobs.md",
+                is_refused=True,
+            )
+
+    async def _may(self, group: str, resource: str, verb: str) -> bool:
+        attributes = ResourceAttributes(group=group, resource=resource, verb=verb, namespace=self.namespace)
+        review = SelfSubjectAccessReview(spec=SelfSubjectAccessReviewSpec(resourceAttributes=attributes))
+        try:
+            answer = await self._client.create(review)
+        except HTTPError as error:
+            raise _error_of("check its permissions", error) from error
+        return answer.status is not None and answer.status.allowed
+
+    async def pod(self, name: str) -> Pod:
+        """Return the pod with this name."""
+        try:
+            return await self._client.get(Pod, name)
+        except HTTPError as error:
+            raise _error_of(f"read the pod {name}", error) from error
+
+    async def create_job(self, manifest: Mapping[str, object]) -> None:
+        """Create a Kubernetes Job. Does nothing if an earlier call, whose answer was lost, has created it."""
+        try:
+            await self._client.create(cast("Job", Job.from_dict(dict(manifest))))
+        except HTTPError as error:
+            if _status_of(error) != _EXISTS:
+                raise _error_of("create a Job", error) from error
+
+    async def delete_job(self, name: str) -> None:
+        """Delete a Kubernetes Job and its pods. Does nothing if it is gone."""
+        try:
+            await self._client.delete(Job, name, cascade=CascadeType.BACKGROUND)
+        except HTTPError as error:
+            if _status_of(error) != _GONE:
+                raise _error_of(f"delete the Job {name}", error) from error
+
+    async def pods_of(self, claims: Iterable[str]) -> list[Pod]:
+        """Return the pods with one of these values in `CLAIM_LABEL`."""
+        try:
+            return [pod async for pod in self._client.list(Pod, labels={CLAIM_LABEL: list(claims)})]
+        except HTTPError as error:
+            raise _error_of("list pods", error) from error
+
+
+def _status_of(error: HTTPError) -> int | None:
+    return error.response.status_code if isinstance(error, ApiError) else None
+
+
+def _error_of(what: str, error: HTTPError) -> ClusterError:
+    status = _status_of(error)
+    if status is None:
+        return ClusterError(f"the API server did not answer a request to {what}: {type(error).__name__}: {error}")
+    is_refused = 400 <= status < 500 and status not in (408, 429)
+    return ClusterError(f"the API server answered {status} to a request to {what}: {error}", is_refused=is_refused)

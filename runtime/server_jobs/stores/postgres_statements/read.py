@@ -1,0 +1,97 @@
+"""Read, list and count jobs."""
+
+from __future__ import annotations
+
+from ..columns import JOB_COLUMNS
+from ..statements.common import PARKED
+from ..statements.read import PREVIEWS, SUMMARIES, previewed
+from .claim import DUE, LIMITED, LIMITED_NAMES, UNLIMITED, WAITING
+from .common import MATCHES, OF_QUEUES, moment
+from .groups import KNOWN_VALUES, any_due, awaited
+from .maintenance import ended
+from .schedules import DUE_SCHEDULE
+
+_SEARCHED_TEXT = "CASE CAST(:part AS text) WHEN 'result' THEN COALESCE(result, '') ELSE params END"
+FIND = f"""
+SELECT id, job_name, status, params, result FROM ({{rows}}) AS jobs
+ WHERE {MATCHES}
+   AND (CAST(:part AS text) IS NULL
+        OR EXISTS (SELECT 1 FROM json_array_elements_text(CAST(:needles AS json)) AS needle
+                    WHERE strpos({_SEARCHED_TEXT}, needle) > 0)
+        OR (CAST(:is_number AS integer) = 1 AND {_SEARCHED_TEXT} ~ '[0-9][eE]'))
+ ORDER BY id
+"""
+
+
+_LISTED = f"""FROM jobs
+ WHERE {{among}}{MATCHES}
+   AND (CAST(:before AS text) IS NULL OR id < :before)
+ ORDER BY id DESC LIMIT :limit"""
+LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
+LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
+
+# See `pages`. OFFSET keeps the planner from any other order of the rows.
+# `octet_length` knows the length of a long text without reading it.
+PAGE = previewed(
+    f"{PREVIEWS} FROM {{source}} AS jobs WHERE {MATCHES} ORDER BY id DESC LIMIT :page", "octet_length(params)"
+)
+OF_GROUP = "LATERAL (SELECT id FROM {jobs} WHERE {group} ORDER BY {order} LIMIT {most}) AS jobs"
+LOOK_UP = "CROSS JOIN LATERAL (SELECT {columns} FROM jobs WHERE jobs.id = chosen.id OFFSET 0) AS jobs"
+
+# The only statement that reads the whole table, in a session that avoids that otherwise.
+ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
+COUNT = f"""
+SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
+ WHERE CAST(:since AS bigint) IS NULL OR created_at >= {moment(":since")}
+ GROUP BY job_name, status ORDER BY job_name, status
+"""
+
+COUNT_DUE = f"""
+SELECT sum(count) AS count
+  FROM (SELECT count(*) AS count FROM jobs WHERE {WAITING} AND {UNLIMITED}
+         UNION ALL SELECT count(*) FROM jobs WHERE {WAITING} AND {LIMITED}) AS due
+"""
+
+_EPOCH = "timestamptz 'epoch'"
+_KNOWN_NAMES = "SELECT value->>0 FROM json_array_elements(CAST(:known AS json)) AS known (value)"
+
+# The kinds of pending work, and whether the rows have the labels of the specs.
+PENDING_WORK = f"""
+SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at < {{now}}) AS has_expired,
+       EXISTS (SELECT 1 FROM jobs WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}})
+         AS has_late,
+       EXISTS (SELECT 1 FROM cron_jobs WHERE {DUE_SCHEDULE} AND job_name IN ({_KNOWN_NAMES})) AS has_due_schedule,
+       EXISTS ({DUE}) OR EXISTS ({any_due(LIMITED)}) AS has_due_job,
+       EXISTS (SELECT 1 FROM ({_KNOWN_NAMES} EXCEPT {LIMITED_NAMES}) AS name (job_name) CROSS JOIN LATERAL (
+                 SELECT 1 FROM jobs WHERE status = 'pending' AND concurrency_key IS NOT NULL
+                    AND jobs.job_name = name.job_name LIMIT 1) AS former) AS has_mislabelled,
+       EXISTS ({ended("CAST(NULL AS json)")}) AS has_ended_batch,
+       NOT EXISTS (SELECT 1 FROM job_workers
+                    WHERE id = :tick_id AND known = :tick_known
+                      AND last_seen_at > {{now}} - CAST(:tick_interval AS bigint) * interval '1 millisecond')
+         AS has_due_report
+"""
+
+
+def _until(moment: str) -> str:
+    """Return SQL for the milliseconds until then. Another program may have written `infinity`: it breaks arithmetic."""
+    finite = f"LEAST(GREATEST({moment}, {_EPOCH}), timestamptz '9999-12-31 UTC')"
+    wait = f"CASE WHEN {moment} IS NOT NULL THEN {finite} END - {{now}}"
+    return f"CAST(ceil(extract(epoch FROM {wait}) * 1000) AS bigint)"
+
+
+# An array, because the planner would join a query with all running jobs.
+_KNOWN_JOBS = f"SELECT ROW(value->>0, CAST(value->>1 AS integer)) FROM {KNOWN_VALUES}"
+UPCOMING_WORK = f"""
+SELECT {_until("next_due")} AS until_due, {_until("lease_end")} AS until_lease_end, {_until("slot")} AS until_slot
+  FROM (SELECT (SELECT min(COALESCE(due, {_EPOCH}))
+                  FROM (SELECT due FROM ({awaited(UNLIMITED)}) AS unlimited
+                        UNION ALL
+                        SELECT due FROM ({awaited(LIMITED)}) AS limited) AS pending) AS next_due,
+               (SELECT worker_expires_at FROM jobs
+                 WHERE status = 'running' AND (CAST(:queues AS json) IS NULL OR {OF_QUEUES})
+                   AND ROW(job_name, spec_version) = ANY(ARRAY({_KNOWN_JOBS}))
+                 ORDER BY worker_expires_at LIMIT 1) AS lease_end,
+               (SELECT min(COALESCE(next_run_at, {_EPOCH})) FROM cron_jobs
+                 WHERE enabled AND job_name IN ({_KNOWN_NAMES})) AS slot) AS upcoming
+"""

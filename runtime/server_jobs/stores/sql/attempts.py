@@ -1,0 +1,174 @@
+"""Claim jobs, renew their leases, store their outcomes and expire leases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeGuard, TypeVar
+
+from ...domain.history import WorkerReport
+from ...domain.ids import new_batch
+from ...domain.interfaces import Row, Value
+from ...domain.record import Claim, ClaimRequest, Completed, Expired, Heartbeat, JobStatus, LeaseAnswer, Settlement
+from ...errors import DatabaseError
+from ..rows import (
+    claims_of,
+    heartbeat_row,
+    is_large,
+    is_packed,
+    json_objects,
+    json_of,
+    milliseconds,
+    outcome_parameters,
+    outcome_row,
+    request_parameters,
+    result_text,
+    status_of,
+    text_of,
+    unpacked,
+    worker_parameters,
+)
+from .calls import BoundCall, Calls
+
+H = TypeVar("H", bound=Heartbeat | Settlement)
+
+
+class Attempts(Calls):
+    async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        claims = await self._claims.make(request)
+        if len(claims) > request.limit:  # the database exceeded the limit
+            raise DatabaseError(f"{self.name} claimed {len(claims)} jobs where {request.limit} were asked for")
+        return claims
+
+    async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
+        batch = new_batch()
+        rows = await self._run_by_id(
+            self._statements.CLAIM_ONE,
+            job_id,
+            **request_parameters(request),
+            lease=milliseconds(request.lease),
+            worker_id=request.worker_id,
+            batch=batch,
+        )
+        return claims_of(rows, batch)[0] if rows else None
+
+    async def renew(
+        self, heartbeats: Sequence[Heartbeat], lease: timedelta, workers: Sequence[WorkerReport] = ()
+    ) -> Sequence[LeaseAnswer]:
+        answers = [LeaseAnswer.LOST for _ in heartbeats]
+        of, lasts = self._statements, {"lease": milliseconds(lease)}
+        reports = [self._call(of.REPORT_WORKER, **worker_parameters(worker), **lasts) for worker in workers]
+        async for index, row in self._written(of.RENEW, heartbeats, heartbeat_row, lasts, reports):
+            is_cancelled = row["cancel_requested"]
+            answers[index] = (
+                LeaseAnswer.BUSY
+                if is_cancelled is None
+                else LeaseAnswer.CANCEL_REQUESTED
+                if is_cancelled
+                else LeaseAnswer.RENEWED
+            )
+        return answers
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        answers: list[JobStatus | None] = [None for _ in settlements]
+        self._claims.note_settled([one.id for one in settlements])
+        calls: list[BoundCall] = []
+        places: list[dict[str, int]] = []
+        for group in _without_repeats(settlements):
+            batch = [settlements[index] for index in group.values()]
+            if self._statements.SETTLE_ONE is not None and (large := [one for one in batch if self._is_large(one)]):
+                calls += [self._call(self._statements.SETTLE_ONE, **outcome_parameters(one)) for one in large]
+                batch = [one for one in batch if not self._is_large(one)]
+            results = {one.id: text for one in batch if _is_plain(one) and (text := result_text(one)) is not None}
+            for text in json_objects(results) if results else ():
+                calls += [self._call(sql, items=text) for sql in self._complete()]
+            if len(results) < len(batch):
+                others = {one.id: outcome_row(one) for one in batch if not _is_plain(one)}
+                calls += [call for text in json_objects(others) if others for call in self._ending(text)]
+            places += [group] * (len(calls) - len(places))
+        if calls:
+            for group, rows in zip(places, await self.database.run(*calls), strict=True):
+                if is_packed(rows) and len(unpacked(rows)) == len(answers):
+                    return [JobStatus.COMPLETED for _ in answers]  # the common case, done fast
+                for job_id, status in _settled(rows):
+                    answers[group[job_id]] = status
+        return answers
+
+    def _ending(self, items: str) -> Iterator[BoundCall]:
+        if self._statements.RECORD_ATTEMPTS is not None and '"ended":' in items:
+            yield self._call(self._statements.RECORD_ATTEMPTS, items=items)
+        yield self._call(self._statements.SETTLE, items=items)
+
+    async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
+        tokens, most = json_of(list(except_for)), self._statements.MOST_EXPIRED
+        expired: list[Expired] = []
+        record = self._statements.RECORD_EXPIRED
+        calls = [self._call(self._statements.EXPIRE, jitter=milliseconds(jitter), except_for=tokens)]
+        if record is not None:
+            calls.insert(0, self._call(record, except_for=tokens))
+        while True:
+            *_, rows = await self.database.run(*calls)
+            expired += [
+                Expired(text_of(row["id"]), text_of(row["job_name"]), JobStatus(text_of(row["status"]))) for row in rows
+            ]
+            if most is None or len(rows) < most:
+                return expired
+
+    async def _written(
+        self,
+        sql: str,
+        items: Sequence[H],
+        encode: Callable[[H], dict[str, Value]],
+        parameters: Mapping[str, Value],
+        more: Sequence[BoundCall],
+    ) -> AsyncIterator[tuple[int, Row]]:
+        """Write under the fence, with `more` in the same transaction. Return the position of each written item, with
+        its row.
+
+        A statement answers by job id. Two items of one job (an old and a new claim) therefore go into two statements
+        of the same transaction.
+        """
+        if not items and not more:
+            return
+        encoded = [
+            (group, text)
+            for group in _without_repeats(items)
+            for text in json_objects({job_id: encode(items[index]) for job_id, index in group.items()})
+        ]
+        calls = [self._call(sql, items=text, **parameters) for _, text in encoded]
+        for (group, _), rows in zip(encoded, await self.database.run(*calls, *more), strict=False):
+            for row in rows:
+                yield group[text_of(row["id"])], row
+
+    def _is_large(self, settlement: Settlement) -> bool:
+        return isinstance(settlement, Completed) and is_large(settlement.result, self.name)
+
+    def _complete(self) -> Sequence[str]:
+        packed = self._statements.PACKED_COMPLETE if self._dialect.packs_rows else None
+        return packed or (self._statements.COMPLETE,)
+
+
+def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:
+    """Yield the settled jobs with their status. Packed rows are completed jobs."""
+    if is_packed(rows):
+        yield from ((text_of(job_id), JobStatus.COMPLETED) for job_id in unpacked(rows))
+    else:
+        yield from ((text_of(row["id"]), status_of(row["status"])) for row in rows)
+
+
+def _is_plain(settlement: Settlement) -> TypeGuard[Completed]:
+    return isinstance(settlement, Completed) and settlement.report is None
+
+
+def _without_repeats(items: Sequence[Heartbeat | Settlement]) -> list[dict[str, int]]:
+    """Group the positions of items so that no group has a job twice. Usually one group."""
+    places = {item.id: index for index, item in enumerate(items)}
+    if len(places) == len(items):
+        return [places] if places else []
+    groups: list[dict[str, int]] = []
+    for index, item in enumerate(items):
+        group = next((group for group in groups if item.id not in group), None)
+        if group is None:
+            groups.append(group := {})
+        group[item.id] = index
+    return groups

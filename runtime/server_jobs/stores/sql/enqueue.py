@@ -1,0 +1,191 @@
+"""Store new jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import groupby, islice
+from operator import attrgetter
+from typing import NoReturn
+
+from ...domain.ids import new_batch
+from ...domain.interfaces import Row
+from ...domain.options import OnConflict
+from ...domain.record import Claim, Inserted, NewJob
+from ...errors import DatabaseError, DuplicateJobError
+from ..conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
+from ..rows import (
+    claims_of,
+    is_large,
+    is_packed,
+    json_lists,
+    json_objects,
+    milliseconds,
+    new_job_row,
+    own_values,
+    shared_parameters,
+    text_of,
+    unpacked,
+)
+from .calls import TRIES, BoundCall, Calls
+
+_AT_ONCE = 1000  # rows per statement, so that its memory stays small
+
+_shared = attrgetter("shared")
+
+
+class Enqueuing(Calls):
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        answers = await self._try_insert(jobs)
+        for _ in range(TRIES):
+            ended = [index for index, answer in enumerate(answers) if answer is None]
+            if not ended:
+                break
+            # The batch may have ended without them, so they do not belong to it.
+            again = [jobs[index]._replace(batch_id=None) for index in ended]
+            await self.database.run(*self._freeing(again))
+            for index, answer in zip(ended, await self._try_insert(again), strict=True):
+                answers[index] = answer
+        return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
+
+    async def _try_insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
+        """Store jobs in one transaction. None for a job whose unique key a late job has, or one that ended since."""
+        kept, replacing = jobs, list[BoundCall]()
+        if any(job.unique_key is not None for job in jobs):
+            kept = sorted(jobs, key=_by_key)  # a fixed order of keys prevents deadlocks
+        if not all(map(is_kept, jobs)):
+            replacing = self._replacing(merged(job for job in kept if not is_kept(job)))
+            kept = [job for job in kept if is_kept(job)]
+        calls = list(self._creating(kept))
+        answers = await self.database.run(*calls, *replacing) if jobs else []
+        created = list(_ids_in(answers[: len(calls)]))
+        owners = owners_of([row for rows in answers[len(calls) :] for row in rows if "unique_key" in list(row.keys())])
+        if created or owners:
+            self._claims.expect()
+            self.database.announce()
+        return await self._answers(jobs, created, owners)
+
+    def _creating(self, jobs: Iterable[NewJob]) -> Iterator[BoundCall]:
+        packed, inserted = self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
+        for chunk in _alike(jobs, self.name):
+            call = self._call_with(job.unique_key for job in chunk)
+            if len(chunk) == 1:
+                yield call(self._statements.INSERT_ONE, **new_job_row(chunk[0]))
+                continue
+            shared = shared_parameters(chunk[0])
+            for text in json_objects(_by_id(chunk)):
+                if self._dialect.packs_rows and packed is not None and inserted is not None:
+                    yield call(packed, **shared, jobs=text)
+                    yield self._call(inserted)
+                else:
+                    yield call(self._statements.INSERT, **shared, jobs=text)
+
+    def _replacing(self, jobs: Sequence[NewJob]) -> list[BoundCall]:
+        """Return the calls that store these jobs in the place of unfinished ones. They answer with owners of keys."""
+        of, calls = (
+            self._statements,
+            [self._waiting_call(self._statements.SUPERSEDE, keys=text) for text in json_objects(ids_by_key(jobs))],
+        )
+        for chunk in _alike(jobs, self.name):
+            reschedules = int(chunk[0].on_conflict is OnConflict.RESCHEDULE)
+            if len(chunk) == 1:
+                calls.append(self._waiting_call(of.REPLACE_ONE, **new_job_row(chunk[0]), reschedules=reschedules))
+            else:
+                shared = {**shared_parameters(chunk[0]), "reschedules": reschedules}
+                calls += [self._waiting_call(of.REPLACE, **shared, jobs=text) for text in json_objects(_by_id(chunk))]
+        return calls
+
+    async def _answers(
+        self, jobs: Sequence[NewJob], created: Sequence[str], owners: Mapping[str, str]
+    ) -> list[Inserted | None]:
+        """Return the answers. `owners` are the jobs that replaced others, or were changed instead, by unique key."""
+        if len(created) == len(jobs):
+            return [Inserted(job.id, True) for job in jobs]
+        keys = [job.unique_key for job in jobs if job.unique_key is not None and is_kept(job)]
+        is_open = bool(keys) or any(job.unique_key not in owners for job in jobs if not is_kept(job))
+        found = await self._key_owners(keys, [job.id for job in jobs]) if is_open else []
+        answers = _inserted(jobs, created, found)
+        stored = {text_of(row["id"]) for row in found if row["unique_key"] is None}
+        return [
+            answer if is_kept(job) else answer_of(job, owners, stored)
+            for job, answer in zip(jobs, answers, strict=True)
+        ]
+
+    async def start(self, job: NewJob, lease: timedelta) -> Claim:
+        batch = new_batch()
+        for _ in range(TRIES):
+            call = self._call_with([job.unique_key])
+            (started,) = await self.database.run(
+                call(self._statements.START, **new_job_row(job), lease=milliseconds(lease), batch=batch)
+            )
+            if started:
+                return claims_of(started, batch)[0]
+            owners = await self._key_owners([job.unique_key], [job.id]) or await self._replaced_jobs(job)
+            if owners:
+                raise DuplicateJobError(job.unique_key or job.id, text_of(owners[0]["id"]))
+            await self.database.run(*self._freeing([job]))
+        return _raise_unsettled(job)
+
+    def _freeing(self, jobs: Sequence[NewJob]) -> list[BoundCall]:
+        """Return the calls that cancel late jobs with the unique keys of these jobs."""
+        keys = sorted({job.unique_key for job in jobs if job.unique_key is not None})
+        sql = self._statements.CANCEL_LATE_OWNERS
+        return [self._waiting_call(sql, unique_keys=some) for some in json_lists(keys)] if keys else []
+
+
+def _by_key(job: NewJob) -> str:
+    return job.unique_key or ""
+
+
+def _alike(jobs: Iterable[NewJob], database: str) -> Iterator[list[NewJob]]:
+    """Yield the jobs in order, in one list per statement."""
+    for _, group in groupby(jobs, key=_shared):
+        while alike := list(islice(group, _AT_ONCE)):
+            yield from _with_large_ones_apart(alike, database)
+
+
+def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[NewJob]]:
+    """Yield the jobs in order, each large job alone: a statement for one job takes its params without escaping."""
+    if not any(is_large(job.params, database) for job in jobs):
+        yield jobs
+        return
+    for are_large, group in groupby(jobs, key=lambda job: is_large(job.params, database)):
+        if are_large:
+            yield from ([job] for job in group)
+        else:
+            yield list(group)
+
+
+def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
+    """Return the parameter `jobs`. The first job with an id wins."""
+    values = {job.id: own_values(job) for job in jobs}
+    if len(values) < len(jobs):
+        values |= {job.id: own_values(job) for job in reversed(jobs)}
+    return values
+
+
+def _ids_in(answers: Sequence[Sequence[Row]]) -> Iterator[str]:
+    """Yield the ids of the stored jobs."""
+    for rows in answers:
+        yield from map(text_of, unpacked(rows) if is_packed(rows) else (row["id"] for row in rows))
+
+
+def _inserted(jobs: Sequence[NewJob], created: Sequence[str], owners: Sequence[Row]) -> list[Inserted | None]:
+    new = set(created)
+    key_owner_of = {text_of(row["unique_key"]): text_of(row["id"]) for row in owners if row["unique_key"] is not None}
+    stored = {text_of(row["id"]) for row in owners if row["unique_key"] is None}
+    answers: list[Inserted | None] = []
+    for job in jobs:
+        if job.id in new:
+            new.remove(job.id)
+            answers.append(Inserted(job.id, created=True))
+        elif job.unique_key is None or job.id in stored:
+            answers.append(Inserted(job.id, created=False))
+        else:
+            owner = key_owner_of.get(job.unique_key)
+            answers.append(None if owner is None else Inserted(owner, created=False))
+    return answers
+
+
+def _raise_unsettled(job: NewJob) -> NoReturn:
+    raise DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to store one; try again")

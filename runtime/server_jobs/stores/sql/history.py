@@ -1,0 +1,90 @@
+"""Read statistics, earlier attempts, workers, and the waits of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from ...domain.history import MOST_AHEAD, AttemptRecord, Blockers, WorkerRecord
+from ...domain.record import JobRecord, KnownJob
+from ...domain.statistics import EnqueuedCount, FailureGroup, MinuteCounts, QueueState
+from ..rows import (
+    EPOCH,
+    attempt_of,
+    enqueued_count_of,
+    integer_of,
+    json_of,
+    milliseconds,
+    minute_counts_of,
+    text_of,
+    time_of,
+    timestamp,
+    worker_of,
+)
+from ..statistics import groups_of, states_of
+from .calls import Calls
+
+_END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))
+
+
+class History(Calls):
+    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
+        return states_of(await self._run(self._statements.QUEUE_STATES, most=most), most)
+
+    async def failure_groups(
+        self, *, queues: Sequence[str] | None = None, most: int | None = None
+    ) -> Sequence[FailureGroup]:
+        given = None if queues is None else json_of(list(queues))
+        return groups_of(await self._run(self._statements.FAILURE_GROUPS, queues=given, most=most), most)
+
+    async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
+        return sorted(map(enqueued_count_of, await self._run(self._statements.ENQUEUED_COUNTS)))
+
+    async def finished_counts(self, *, since: datetime | None) -> Sequence[MinuteCounts]:
+        first, last = (0, 0) if since is None else (max(1, timestamp(since)), _END_OF_TIME)
+        rows = await self._run(self._statements.FINISHED_COUNTS, since=first, until=last)
+        return [minute_counts_of(row) for row in rows]
+
+    async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
+        return [attempt_of(row) for row in await self._run_by_id(self._statements.ATTEMPTS, job_id)]
+
+    async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
+        of, name = self._statements, record.job_name
+        concurrency, rate = (None, None) if job is None else (job.concurrency, job.rate)
+        calls = [
+            self._call(
+                of.AHEAD,
+                known=json_of(known),
+                queue=record.queue,
+                priority=record.priority,
+                due=timestamp(record.scheduled_for or EPOCH),
+                id=record.id,
+                most=MOST_AHEAD,
+            )
+        ]
+        if record.unique_key is not None:
+            calls.insert(0, self._call(of.REPLACED_JOBS, unique_keys=json_of([record.unique_key])))
+        if concurrency is not None:
+            calls.append(self._call(of.HOLDERS, job_name=name, concurrency_key=record.concurrency_key or ""))
+        if rate is not None:
+            key, period = record.rate_key or "", milliseconds(rate.per)
+            calls.append(self._call(of.RATE_FREE_AT, job_name=name, rate_key=key, period=period, limit=rate.limit))
+        found = await self.database.run(*calls)
+        replaced = found[0] if record.unique_key is not None else ()
+        (row,), *limits = found[1:] if record.unique_key is not None else found
+        held = limits[0] if concurrency is not None else ()
+        is_full = concurrency is not None and bool(held) and integer_of(held[0]["count"]) >= concurrency.limit
+        free = [] if rate is None else [time_of(one["free_at"]) for one in limits[-1]]
+        return Blockers(
+            now=time_of(row["now"]) or EPOCH,
+            ahead=integer_of(row["ahead"]),
+            holders=tuple(text_of(one["id"]) for one in held) if is_full else (),
+            rate_free_at=free[0] if free else None,
+            replaced=text_of(replaced[0]["id"]) if replaced else None,
+        )
+
+    async def workers(self) -> Sequence[WorkerRecord]:
+        return [worker_of(row) for row in await self._run(self._statements.WORKERS)]
+
+    async def held_jobs(self, worker_id: str) -> Sequence[str]:
+        return [text_of(row["id"]) for row in await self._run_by_id(self._statements.HELD_JOBS, worker_id)]

@@ -1,0 +1,99 @@
+"""End batches, cancel late jobs, delete old rows and record workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...domain.history import TICK_LEASE, WORKER_RETENTION, WorkerReport
+from ...domain.interfaces import Value
+from ...domain.record import PRUNE_STEP, ClaimRequest, LateJob, PendingWork, Pruned, PruneRule, PruneStep
+from ...domain.statistics import COUNT_RETENTION, JobCounts
+from ..job_filters import NO_FILTER, filter_parameters
+from ..rows import (
+    integer_of,
+    json_of,
+    milliseconds,
+    prune_rules,
+    request_parameters,
+    text_of,
+    tick_parameters,
+    worker_parameters,
+)
+from .calls import Calls, ids_or_none
+
+
+class Maintenance(Calls):
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        given = {"batch_ids": ids_or_none(batch_ids)}
+        (rows,) = await self.database.run(
+            self._call(self._statements.END_BATCHES, **given),
+            look=self._call(self._statements.ENDED_BATCHES, **given),
+        )
+        if rows:
+            self._claims.expect()
+            self.database.announce()
+        return [text_of(row["id"]) for row in rows]
+
+    async def cancel_late(self) -> Sequence[LateJob]:
+        rows = await self._run(self._statements.CANCEL_LATE)
+        return [LateJob(text_of(row["id"]), text_of(row["job_name"])) for row in rows]
+
+    async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
+        sql = self._statements.PENDING_WORK
+        (row,) = await self._run(sql, **request_parameters(request), **tick_parameters(tick))
+        if not row["has_mislabelled"]:
+            self._claims.note_labelled(request)
+        return PendingWork(
+            bool(row["has_expired"]),
+            bool(row["has_due_schedule"]),
+            bool(row["has_due_job"]),
+            tick is not None and bool(row["has_due_report"]),
+            bool(row["has_ended_batch"]),
+            bool(row["has_late"]),
+        )
+
+    async def prune(self, step: PruneStep) -> Pruned:
+        looked_at: dict[str, Value] = {"after": step.after, "limit": step.limit}
+        among: dict[str, Value] = {**filter_parameters(step.among), "ids": ids_or_none(step.ids)}
+        rules = prune_rules(step.rules)
+        sqls = [self._statements.PRUNABLE] if step.dry_run else self._prune()
+        ranges, *_, pruned = await self.database.run(
+            self._call(self._statements.PRUNE_RANGE, **looked_at),
+            *(self._call(sql, **looked_at, **among, rules=rules) for sql in sqls),
+        )
+        is_last = integer_of(ranges[0]["count"]) < step.limit
+        return Pruned(len(pruned), None if is_last else text_of(ranges[0]["last"]))
+
+    async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
+        step: dict[str, Value] = {"rules": prune_rules(rules), "limit": limit}
+        moved = await self._run(self._statements.PRUNE_MOVE, **step)
+        if not moved:
+            return Pruned(0, None)
+        after = text_of(moved[0]["after"])
+        if not moved[0]["has_expired"]:
+            return Pruned(0, after or None)
+        calls = (self._call(sql, **step, **NO_FILTER, ids=None, after=after) for sql in self._prune())
+        *_, pruned = await self.database.run(*calls)
+        return Pruned(len(pruned), after)
+
+    def _prune(self) -> Sequence[str]:
+        attempts = self._statements.PRUNE_ATTEMPTS
+        return [self._statements.PRUNE] if attempts is None else [attempts, self._statements.PRUNE]
+
+    async def add_counts(self, counts: Sequence[JobCounts]) -> None:
+        if counts:
+            rows = [{"queue": one.queue, "job_name": one.job_name, **one.counts._asdict()} for one in counts]
+            await self._run(self._statements.ADD_COUNTS, counts=json_of(rows))
+
+    async def forget_counts(self) -> int:
+        return len(await self._run(self._statements.FORGET_COUNTS, age=milliseconds(COUNT_RETENTION)))
+
+    async def report_tick(self, report: WorkerReport) -> None:
+        lease = milliseconds(TICK_LEASE)
+        await self._run(self._statements.REPORT_TICK, **worker_parameters(report), lease=lease)
+
+    async def remove_worker(self, worker_id: str) -> None:
+        await self._run(self._statements.REMOVE_WORKER, id=worker_id)
+
+    async def forget_workers(self) -> int:
+        return len(await self._run(self._statements.FORGET_WORKERS, age=milliseconds(WORKER_RETENTION)))

@@ -1,0 +1,134 @@
+"""Read, list, find and count jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from ...domain.interfaces import Row, Value
+from ...domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobStatus, JobSummary, UpcomingWork
+from ...domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, JobPage, search_document
+from ...domain.statistics import BatchCounts
+from ...errors import DatabaseError, SchemaMissingError
+from ..job_filters import candidates, count_of, filter_parameters, scanned, scanned_rows
+from ..rows import (
+    duration_of,
+    integer_of,
+    json_of,
+    record_of,
+    request_parameters,
+    status_of,
+    summary_of,
+    text_of,
+    timestamp,
+)
+from .calls import Calls, ids_or_none
+
+
+class Reading(Calls):
+    async def get(self, job_id: str) -> JobRecord | None:
+        rows = await self._run_by_id(self._statements.GET, job_id)
+        return record_of(rows[0]) if rows else None
+
+    async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        return [record_of(row) for row in await self._listed(self._statements.LIST, query)]
+
+    async def summary(self, job_id: str) -> JobSummary | None:
+        rows = await self._run_by_id(self._statements.SUMMARY, job_id)
+        return summary_of(rows[0]) if rows else None
+
+    async def count_batch(self, batch_id: str) -> BatchCounts | None:
+        rows = await self._run_by_id(self._statements.COUNT_BATCH, batch_id)
+        counts = {text_of(row["status"]): integer_of(row["count"]) for row in rows}
+        return BatchCounts(**counts) if rows else None
+
+    async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
+        rows = await self._run_by_id(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
+        return [text_of(row["id"]) for row in rows]
+
+    async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
+        return [summary_of(row) for row in await self._listed(self._statements.LIST_SUMMARIES, query)]
+
+    async def _listed(self, sql: str, query: JobQuery) -> Sequence[Row]:
+        parameters = {**filter_parameters(query), "before": query.before, "limit": query.limit}
+        if query.ids is not None:
+            parameters["ids"] = ids_or_none(query.ids)
+        among = "" if query.ids is None else self._statements.AMONG_IDS
+        return await self._run(sql.replace("{among}", among), **parameters)
+
+    async def find(self, step: FindStep) -> Found:
+        first = step.filter.where[0] if step.filter.where else None
+        if first is not None and first.column is not None and first.has_usable_index:
+            source = candidates(first.column, self._statements.value)
+            lookup: dict[str, Value] = {"value": first.indexed_value, "most": MOST_CANDIDATES + 1}
+            try:
+                (found,) = await self._run(count_of(source), **lookup)
+            except DatabaseError as error:
+                if not isinstance(error, SchemaMissingError) and "no such" not in str(error):
+                    raise
+            else:  # the database has the view
+                if integer_of(found["count"]) <= MOST_CANDIDATES:
+                    return await self._find(step, source, lookup)
+        return await self._find(step)
+
+    async def find_page(self, query: JobQuery) -> JobPage:
+        return await self._pages.read(query)
+
+    async def _find(
+        self, step: FindStep, source: str = "jobs", lookup: Mapping[str, Value] = MappingProxyType({})
+    ) -> Found:
+        query = scanned(step, source)
+        place: dict[str, Value] = {"limit": step.size, **lookup}
+        if ":after" in query:
+            place["after"] = step.after
+        first = step.filter.where[0] if step.filter.where else None
+        ranges, rows = await self.database.run(
+            self._call(self._statements.FIND_RANGE.replace("{scanned}", query), **place),
+            self._call(
+                self._statements.FIND.replace("{rows}", scanned_rows(step, source)),
+                **place,
+                **filter_parameters(step.filter),
+                part=None if first is None else first.part,
+                needles=json_of(first.needles() if first else []),
+                is_number=int(first is not None and first.is_number),
+            ),
+        )
+        jobs = (
+            search_document(
+                step.filter,
+                FoundJob(text_of(row["id"]), text_of(row["job_name"]), status_of(row["status"])),
+                "" if row["params"] is None else text_of(row["params"]),
+                None if row["result"] is None else text_of(row["result"]),
+            )
+            for row in (reversed(rows) if step.newest_first else rows)
+        )
+        is_last = integer_of(ranges[0]["count"]) < step.size
+        last = ranges[0]["first" if step.newest_first else "last"]
+        return Found(tuple(job for job in jobs if job), None if is_last else text_of(last))
+
+    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
+        count = self._call(self._statements.COUNT, since=None if since is None else timestamp(since))
+        allow = self._statements.ALLOW_SCAN
+        *_, rows = await self.database.run(*([] if allow is None else [self._call(allow)]), count)
+        return [
+            JobCount(
+                text_of(row["job_name"]),
+                JobStatus(text_of(row["status"])),
+                integer_of(row["count"]),
+                integer_of(row["parked"]),
+            )
+            for row in rows
+        ]
+
+    async def count_due(self, request: ClaimRequest) -> int:
+        rows = await self._run(self._statements.COUNT_DUE, **request_parameters(request))
+        return integer_of(rows[0]["count"])
+
+    async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
+        (row,) = await self._run(self._statements.UPCOMING_WORK, **request_parameters(request))
+        return UpcomingWork(*(_wait(row[name]) for name in ("until_due", "until_lease_end", "until_slot")))
+
+
+def _wait(value: Value) -> timedelta | None:
+    return None if value is None else max(timedelta(0), duration_of(value))

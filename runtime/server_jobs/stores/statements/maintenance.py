@@ -1,0 +1,93 @@
+"""Delete finished jobs past their retention, end batches and cancel late jobs."""
+
+from __future__ import annotations
+
+from ...domain.record import MOST_LATE
+from .common import ATTEMPTS_OF, CENTURY, MATCHES, PARKED, WAITS_SQL, elements, jobs_by
+from .enqueue import IS_LATE, OWNS_KEY
+
+_LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
+
+# Looks up the rules instead of joining them, because D1 would count each row of each job. A quoted JSON key cannot
+# contain quotes, which no job name has.
+_IS_EXPIRED = f"""NOT {PARKED}
+   AND (jobs.completed_at < {{now}} - (:rules->>(jobs.status || ' *'))
+        OR CASE WHEN instr(jobs.job_name, '"') = 0
+                THEN jobs.completed_at < {{now}} - (:rules->>(jobs.status || ' ' || jobs.job_name)) END)"""
+# The jobs of the step, or the given ones.
+_STEP = f"""SELECT id FROM (SELECT id FROM jobs WHERE :ids IS NULL AND id > :after ORDER BY id LIMIT :limit)
+    UNION ALL {elements("ids")}"""
+_PRUNABLE = f"id IN ({_STEP}) AND {_IS_EXPIRED}\n   AND {MATCHES}"
+
+PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT})"
+
+PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
+
+PRUNE_ATTEMPTS: str | None = ATTEMPTS_OF % _PRUNABLE
+
+PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
+
+# The cursor of pruners that run one step and exit, stored in a row among the starts: no job has this name, and the row
+# is never deleted. The cursor moves past a step without jobs to delete, and stays before a step with some. The
+# statement reads each row of the step once. It writes nothing if all jobs are one step and none can be deleted.
+PRUNE_PLACE = "(prune)"
+HAS_EXPIRED = "(prune) found"
+
+PRUNE_MOVE = f"""
+WITH place AS MATERIALIZED (
+  SELECT COALESCE((SELECT rate_key FROM job_starts WHERE id = '{PRUNE_PLACE}'), '') AS after),
+step AS MATERIALIZED (
+  SELECT max(id) AS last, count(*) AS count, COALESCE(max(is_expired), 0) AS has_expired
+    FROM (SELECT id, {_IS_EXPIRED} AS is_expired FROM jobs
+           WHERE id > (SELECT after FROM place) ORDER BY id LIMIT :limit))
+INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
+SELECT '{PRUNE_PLACE}', CASE WHEN has_expired THEN '{HAS_EXPIRED}' ELSE '{PRUNE_PLACE}' END,
+       CASE WHEN has_expired THEN after WHEN count < :limit THEN '' ELSE last END, {{now}}, {{now}} + {CENTURY}
+  FROM place, step WHERE has_expired OR after <> '' OR count >= :limit
+    ON CONFLICT (id) DO UPDATE SET job_name = excluded.job_name, rate_key = excluded.rate_key
+RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
+"""
+
+
+# Whether no job of the batch of a completion job is unfinished. Not EXISTS, for which PostgreSQL might read all jobs.
+HAS_ENDED = """(SELECT one.id FROM {jobs} WHERE one.batch_id = jobs.id AND one.status IN ('pending', 'running')
+                    AND one.id <> jobs.id LIMIT 1) IS NULL"""
+_ENDED = f"""status = 'pending' AND id = batch_id AND scheduled_for = {WAITS_SQL}
+   AND (:batch_ids IS NULL OR id IN ({elements("batch_ids")}))
+   AND {HAS_ENDED.format(jobs="jobs AS one INDEXED BY jobs_batch")}"""
+ENDED_BATCHES = f"SELECT id FROM {jobs_by('jobs_completion')} WHERE {_ENDED}"
+END_BATCHES = f"""
+UPDATE {jobs_by("jobs_completion")} SET scheduled_for = {{now}}, updated_at = {{now}}
+ WHERE {_ENDED}
+RETURNING id
+"""
+
+# All jobs of the batch, except for the completion job. An index has the rest.
+COUNT_BATCH = """
+SELECT status, count(*) - (SELECT count(*) FROM jobs AS completion
+                            WHERE completion.id = :id AND completion.batch_id = completion.id
+                              AND completion.status = jobs.status) AS count
+  FROM jobs WHERE batch_id = :id GROUP BY status
+"""
+BATCH_JOBS = "SELECT id FROM jobs WHERE batch_id = :id AND job_name = :job_name AND id <> batch_id ORDER BY id"
+
+
+CANCEL_LATE_ONES = """
+UPDATE jobs
+   SET status = 'cancelled', error = 'expired: it had to start by ' || {time} || ' UTC', error_class = NULL,
+       completed_at = {{now}}, updated_at = {{now}}
+ WHERE {condition}
+RETURNING id, job_name
+"""
+_START_TIME = "datetime(start_before / 1000, 'unixepoch')"
+CANCEL_LATE = CANCEL_LATE_ONES.format(
+    time=_START_TIME,
+    condition=f"""id IN (
+ SELECT id FROM jobs INDEXED BY jobs_start_before
+  WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}}
+  ORDER BY start_before LIMIT {MOST_LATE})""",
+)
+CANCEL_LATE_OWNERS = CANCEL_LATE_ONES.format(
+    time=_START_TIME,
+    condition=f"unique_key IN ({elements('unique_keys')}) AND {OWNS_KEY} AND {IS_LATE}",
+)

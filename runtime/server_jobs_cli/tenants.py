@@ -1,0 +1,125 @@
+"""`server-jobs tenants`: the tenants of a deployed Worker, by its HTTP routes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import click
+from server_jobs.databases.turso.url import endpoint_of
+from server_jobs.errors import DatabaseError, InvalidOptionError, ProjectError
+
+from .console.json_option import json_option
+from .console.options import with_workspace
+from .console.output import note, plain_table, print_json, stdout_console
+from .console.workspace import Workspace
+
+_PLACE = re.compile(r"(?P<tenants>https?://[^/]+/_jobs/tenants)(?:/[^/]+)?/?")
+_PAGE = 1000
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """One tenant, and the revision of its tables."""
+
+    name: str
+    version: str
+    is_behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TenantCounts:
+    """The number of tenants, and of those behind the newest revision of the deployed Worker, `version`."""
+
+    version: str
+    total: int
+    behind: int
+
+
+@click.command()
+@with_workspace
+@json_option
+def tenants(workspace: Workspace, *, as_json: bool) -> None:
+    """List the tenants of a Worker with one store per tenant.
+
+    The database is the address of the tenants, and JOBS_TOKEN the token:
+
+    \b
+    Example:
+      export SERVER_JOBS_DATABASE_URL=https://jobs.example.com/_jobs/tenants
+      server-jobs tenants
+
+    Other commands reach the jobs of one tenant if its name follows: .../_jobs/tenants/acme
+
+    Exit status: 0 they are listed, 2 wrong usage, 3 project or Worker cannot be used.
+    """
+    place = tenants_place(workspace)
+    if place is None:
+        raise ProjectError(
+            f"the database {workspace.shown_url} is not the address of a Worker with tenants; set "
+            "SERVER_JOBS_DATABASE_URL to one such as https://jobs.example.com/_jobs/tenants"
+        )
+    found = list(every_tenant(place))
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    table = plain_table("Tenant", "Revision")
+    for one in found:
+        table.add_row(one.name, f"{one.version}{' (behind)' if one.is_behind else ''}")
+    stdout_console().print(table)
+    if not found:
+        note("there are no tenants yet; the first job that is enqueued for a tenant makes it")
+
+
+def tenants_place(workspace: Workspace) -> str | None:
+    """Return the address of all tenants, if the database is this address, or the address of one tenant."""
+    match = _PLACE.fullmatch(workspace.url)
+    return None if match is None else match["tenants"]
+
+
+def count_tenants(place: str) -> TenantCounts:
+    """Return the numbers of tenants. Raises `DatabaseError`."""
+    return _counts(_page(place, "", 1))
+
+
+def every_tenant(place: str) -> Iterator[Tenant]:
+    """Yield all tenants by name, one request per 1,000. Raises `DatabaseError`."""
+    after: str | None = ""
+    while after is not None:
+        page = _page(place, after, _PAGE)
+        listed, after = page["tenants"], _text_or_none(page["next"])
+        yield from (Tenant(**one) for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+
+
+def _page(place: str, after: str, limit: int) -> dict[str, object]:
+    try:
+        endpoint = endpoint_of(place)
+    except InvalidOptionError as error:
+        raise DatabaseError(str(error)) from error
+    headers = {"authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
+    address = f"{endpoint.place}?{urlencode({'after': after, 'limit': limit})}"
+    try:
+        with urlopen(Request(address, headers=headers), timeout=_SECONDS) as reply:  # noqa: S310  http or https
+            page = json.loads(reply.read())
+    except HTTPError as error:
+        said = error.read(1000).decode(errors="replace")
+        raise DatabaseError(f"{place} refused to list its tenants: HTTP status {error.code}: {said}") from error
+    except (URLError, OSError, ValueError) as error:
+        raise DatabaseError(f"{place} cannot list its tenants: {error}") from error
+    if not isinstance(page, dict) or not {"tenants", "next", "version", "total", "behind"} <= page.keys():
+        raise DatabaseError(f"{place} is not a Worker with one store per tenant; check the address")
+    return page
+
+
+def _counts(page: dict[str, object]) -> TenantCounts:
+    return TenantCounts(str(page["version"]), int(str(page["total"])), int(str(page["behind"])))
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,133 @@
+"""`server-jobs tenants`, and what `doctor` says of tenants, with a server in place of the Worker."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from click.testing import CliRunner, Result
+from server_jobs_cli import tenants as command
+from server_jobs_cli.program import program
+
+from tests.generator.projects import TemporaryProject, generated_project
+
+TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
+
+
+class FakeWorker(ThreadingHTTPServer):
+    """Lists tenants as a Worker does."""
+
+    version = "server_jobs_0001_old"
+    behind: tuple[str, ...] = ()
+    names = ("acme", "globex", "initech")
+
+    def page(self, after: str, limit: int) -> dict[str, object]:
+        names = [name for name in self.names if name > after][:limit]
+        tenants = [{"name": one, "version": self.version, "is_behind": one in self.behind} for one in names]
+        following = names[-1] if len(names) == limit else None
+        counts = {"total": len(self.names), "behind": len(self.behind)}
+        return {"version": self.version, **counts, "tenants": tenants, "next": following}
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, FakeWorker)
+        asked = urlsplit(self.path)
+        wanted = parse_qs(asked.query)
+        if self.headers["authorization"] != f"Bearer {TOKEN}":
+            self._answer(401, {"title": "a valid bearer token is needed"})
+        elif asked.path == "/_jobs/tenants":
+            self._answer(200, self.server.page(wanted.get("after", [""])[0], int(wanted["limit"][0])))
+        else:
+            self._answer(200, {})
+
+    def _answer(self, status: int, document: object) -> None:
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(document).encode())
+
+    def log_message(self, format: str, *_: object) -> None:  # noqa: A002  the name that http.server gives
+        """Do nothing."""
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
+    worker = FakeWorker(("127.0.0.1", 0), _Handler)
+    thread = threading.Thread(target=worker.serve_forever, args=(0.01,))
+    thread.start()
+    monkeypatch.setenv("SERVER_JOBS_DATABASE_URL", f"http://127.0.0.1:{worker.server_port}/_jobs/tenants")
+    monkeypatch.setenv("JOBS_TOKEN", TOKEN)
+    yield worker
+    worker.shutdown()
+    thread.join()
+    worker.server_close()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> TemporaryProject:
+    return generated_project(tmp_path)
+
+
+def run(project: TemporaryProject, *arguments: str) -> Result:
+    return CliRunner().invoke(program, [*arguments, "--project", str(project.root)])
+
+
+def test_all_tenants_are_listed_page_by_page(
+    project: TemporaryProject, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_PAGE", 2)
+    worker.behind = ("globex",)
+
+    listed = run(project, "tenants")
+    as_json = json.loads(run(project, "tenants", "--json").stdout)
+
+    assert listed.exit_code == 0, listed.output
+    assert [line.split() for line in listed.stdout.splitlines()[1:]] == [
+        ["acme", "server_jobs_0001_old"],
+        ["globex", "server_jobs_0001_old", "(behind)"],
+        ["initech", "server_jobs_0001_old"],
+    ]
+    assert [one["name"] for one in as_json] == ["acme", "globex", "initech"]
+
+
+def test_doctor_counts_the_tenants_that_are_behind(project: TemporaryProject, worker: FakeWorker) -> None:
+    all_current = run(project, "doctor").stdout
+    worker.behind = ("acme", "globex")
+    some_behind = run(project, "doctor").stdout
+
+    assert "the Worker has 3 tenants, all at the newest revision (server_jobs_0001_old)" in all_current
+    assert "the deployed Worker has the revision server_jobs_0001_old, and the project has server_jobs_0" in all_current
+    assert "2 of 3 tenants are behind the newest revision (server_jobs_0001_old)" in some_behind
+
+
+@pytest.mark.parametrize(
+    ("url", "token", "message"),
+    [
+        ("{0}/_jobs/tenants", "x" * 43, "refused to list its tenants: HTTP status 401"),
+        ("http://127.0.0.1:1/_jobs/tenants", TOKEN, "cannot list its tenants: "),
+        ("http://jobs.example.com/_jobs/tenants", TOKEN, "would send the token in the clear to another machine"),
+        ("sqlite:///jobs.sqlite3", TOKEN, "is not the address of a Worker with tenants; set SERVER_JOBS_DATABASE_URL"),
+    ],
+)
+def test_an_address_that_lists_no_tenants_is_named(
+    project: TemporaryProject, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, url: str, token: str, message: str
+) -> None:
+    monkeypatch.setenv("SERVER_JOBS_DATABASE_URL", url.format(f"http://127.0.0.1:{worker.server_port}"))
+    monkeypatch.setenv("JOBS_TOKEN", token)
+
+    result = run(project, "tenants")
+
+    assert result.exit_code == 3
+    assert message in result.stderr
+
+
+def test_doctor_names_the_variable_that_a_project_with_tenants_needs(project: TemporaryProject) -> None:
+    with project.path("pyproject.toml").open("a", encoding="utf-8") as pyproject:
+        pyproject.write('\n[tool.server-jobs.cloudflare]\nstore = "durable-objects"\n')
+
+    assert "the tenants are not checked: the database is not the address of a Worker" in run(project, "doctor").stdout

@@ -1,0 +1,234 @@
+"""`server-jobs import` of schema documents: the specs decide as a reference validator decides about the documents."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from server_jobs.contract.schemas.checker import Checker
+from server_jobs_generator.importing import asyncapi, json_schema, openapi, reading
+from server_jobs_generator.importing.found_job import Found, ImportSourceError
+from server_jobs_generator.importing.imported import Imported, imported
+from server_jobs_generator.importing.probes import probes
+from server_jobs_generator.ir.spec import check_specs
+from server_jobs_generator.read.library import SpecFile
+
+from tests.generator.projects import make_project
+
+ORDER = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "title": "An order",
+    "description": "Ship one order.",
+    "type": "object",
+    "required": ["lines"],
+    "properties": {
+        "lines": {"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/line"}},
+        "pair": {"type": "array", "items": [{"type": "integer"}, {"type": "string"}], "additionalItems": False},
+        "note": {"type": ["string", "null"], "maxLength": 3},
+    },
+    "dependencies": {"note": ["pair"]},
+    "definitions": {
+        "line": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["sku"],
+            "properties": {
+                "sku": {"type": "string", "pattern": "^[A-Z]-[0-9]+$"},
+                "count": {"type": "integer", "minimum": 1},
+            },
+        }
+    },
+}
+
+SHOP = """\
+openapi: 3.0.3
+info: {title: Shop, version: "1"}
+paths: {}
+components:
+  schemas:
+    Money:
+      type: object
+      additionalProperties: false
+      required: [amount]
+      properties:
+        amount: {type: number, minimum: 0, exclusiveMinimum: true}
+        currency: {type: string, pattern: "^(?!XXX)[A-Z]{3}$"}
+    RefundOrder:
+      type: object
+      additionalProperties: false
+      required: [total]
+      properties:
+        total: {$ref: "#/components/schemas/Money"}
+        note: {type: string, nullable: true}
+        sent: {type: string, format: moment}
+"""
+
+EVENTS = """\
+asyncapi: 3.0.0
+info: {title: Shop, version: "1"}
+channels:
+  orders:
+    messages:
+      paid: {$ref: "#/components/messages/OrderPaid"}
+      shipped:
+        name: order_shipped
+        payload: {$ref: "#/components/schemas/Order"}
+components:
+  messages:
+    OrderPaid:
+      summary: Book one payment.
+      headers: {type: object}
+      payload:
+        schemaFormat: application/schema+json;version=draft-07
+        schema: {type: object, additionalProperties: false, properties: {order: {$ref: "#/components/schemas/Order"}}}
+    OrderLost: {payload: {schemaFormat: application/vnd.apache.avro, schema: {type: record}}}
+  schemas:
+    Order: {type: object, additionalProperties: false, required: [id], properties: {id: {type: string}}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "shared").mkdir()
+    line = ORDER["definitions"]["line"]  # type: ignore[index]
+    apart = ORDER | {"definitions": {"line": {"$ref": "shared/line.json"}}}
+    documents = {"ship_order.schema.json": ORDER, "shared/line.json": line, "ship_apart.json": apart}
+    for name, value in documents.items():
+        (tmp_path / name).write_text(json.dumps(value), encoding="utf-8")
+    (tmp_path / "shop.yaml").write_text(SHOP, encoding="utf-8")
+    (tmp_path / "events.yaml").write_text(EVENTS, encoding="utf-8")
+    return tmp_path
+
+
+def written(found: Found) -> Imported:
+    return imported(found, "../generated/spec.schema.json")
+
+
+def params_of(result: Imported) -> dict[str, object]:
+    """Return the params of each spec, as the generator reads its text."""
+    files = [SpecFile(f"{spec.names.spec_name}.json", spec.place, spec.text.encode()) for spec in result.specs]
+    specs = check_specs(files)
+    assert specs.problems == ()
+    return {job.class_name: job.params for job in specs.jobs}
+
+
+@pytest.mark.parametrize("name", ["ship_order.schema.json", "ship_apart.json"])
+def test_a_schema_of_an_older_draft_decides_as_before(name: str) -> None:
+    (params,) = params_of(written(json_schema.find([name], []))).values()
+    assert isinstance(params, dict)
+    checker, reference = Checker(params), jsonschema.Draft7Validator(ORDER)
+    values = [probe.value for probe in probes(params) if isinstance(probe.value, dict)]
+    decisions = [reference.is_valid(value) for value in values]
+    assert [checker.fits(value) for value in values] == decisions
+    assert (decisions.count(True), decisions.count(False)) > (5, 20)
+
+
+def test_components_become_jobs_without_the_keywords_that_are_refused() -> None:
+    result = written(openapi.find(["shop.yaml"], []))
+    (params,) = params_of(result).values()
+    assert params == {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["total"],
+        "properties": {
+            "total": {"$ref": "#/$defs/Money"},
+            "note": {"type": ["string", "null"]},
+            "sent": {"type": "string"},
+        },
+        "$defs": {
+            "Money": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["amount"],
+                "properties": {"amount": {"type": "number", "exclusiveMinimum": 0}, "currency": {"type": "string"}},
+            }
+        },
+    }
+    assert [(part.place, part.what) for spec in result.specs for part in spec.left_out] == [
+        ("shop.yaml#/components/schemas/Money/properties/currency/pattern", 'pattern "^(?!XXX)[A-Z]{3}$"'),
+        ("shop.yaml#/components/schemas/RefundOrder/properties/sent/format", "format"),
+    ]
+    assert [
+        spec.names.class_name for spec in written(openapi.find(["shop.yaml#/components/schemas/Money"], [])).specs
+    ] == ["Money"]
+
+
+def test_messages_become_jobs_and_others_are_listed() -> None:
+    result = written(asyncapi.find(["events.yaml"], []))
+    order = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["id"],
+        "properties": {"id": {"type": "string"}},
+    }
+    assert params_of(result) == {
+        "OrderPaid": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"order": {"$ref": "#/$defs/Order"}},
+            "$defs": {"Order": order},
+        },
+        "OrderShipped": order,
+    }
+    assert '"description": "Book one payment."' in result.specs[0].text
+    assert [(part.place, part.what) for part in result.specs[0].left_out] == [
+        ("events.yaml#/components/messages/OrderPaid", "headers")
+    ]
+    assert [part.what for part in result.failed] == ['message of the format "application/vnd.apache.avro"']
+
+
+def test_a_schema_that_is_no_object_becomes_a_property() -> None:
+    Path("name.json").write_text('{"type": "string", "minLength": 1}', encoding="utf-8")
+    result = written(json_schema.find(["name.json"], []))
+    params = params_of(result)["Name"]
+    assert isinstance(params, dict)
+    checker = Checker(params)
+    assert (checker.fits({"value": "Ada"}), checker.fits({"value": ""}), checker.fits("Ada")) == (True, False, False)
+    assert [part.why for part in result.specs[0].left_out] == ["params and results are objects"]
+
+
+def test_a_keyword_that_cannot_be_dropped_fails_its_job_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = {"oneOf": [{"type": "string", "pattern": "(?=a)"}, {"type": "string", "minLength": 3}]}
+    schema = {"type": "object", "additionalProperties": False, "properties": {"way": ways}}
+    Path("odd.json").write_text(json.dumps(schema), encoding="utf-8")
+    result = written(json_schema.find(["odd.json", "ship_order.schema.json"], []))
+    assert [spec.names.class_name for spec in result.specs] == ["ShipOrder"]
+    assert ["look-around" in part.why for part in result.failed] == [True]
+    # Without the protection, the spec refuses a value that the source accepts.
+    monkeypatch.setattr(reading, "_TURNED", frozenset())
+    params = params_of(written(json_schema.find(["odd.json"], [])))["Odd"]
+    assert isinstance(params, dict)
+    assert (jsonschema.Draft202012Validator(schema).is_valid({"way": "bbb"}), Checker(params).fits({"way": "bbb"})) == (
+        True,
+        False,
+    )
+
+
+def test_the_command_writes_the_others_and_says_that_a_job_failed(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "project", {})
+    result = project.run("import", "asyncapi", "events.yaml")
+    assert result.exit_code == 1
+    assert "without a spec:\n  events.yaml#/components/messages/OrderLost: message of the format" in result.output
+    assert sorted(path.name for path in project.path("specs").iterdir()) == ["order_paid.json", "order_shipped.json"]
+    assert project.run("check").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "message"),
+    [
+        (json_schema, "none.json", "none.json cannot be read: No such file or directory"),
+        (json_schema, "shop.txt", "'shop.txt' must be a file .json, .jsonc, .yaml, .yml"),
+        (json_schema, "shop.yaml#Money", "must end with a JSON pointer, such as #/components/schemas/Order"),
+        (json_schema, "shop.yaml#/components/x", "shop.yaml#/components/x does not exist: there is no 'x'"),
+        (openapi, "events.yaml", "events.yaml is no OpenAPI 3 document"),
+        (asyncapi, "shop.yaml", "shop.yaml is no AsyncAPI document of version 2 or 3"),
+        (asyncapi, "events.yaml#/components/messages/Lost", "does not exist: there is no 'Lost'"),
+    ],
+)
+def test_a_target_without_a_job_is_an_error(source: object, target: str, message: str) -> None:
+    with pytest.raises(ImportSourceError) as caught:
+        source.find([target], [])  # type: ignore[attr-defined]
+    assert message in str(caught.value)

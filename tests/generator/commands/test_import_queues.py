@@ -1,0 +1,103 @@
+"""Parts of the import from other queues that need none of their libraries. `tests/installed` has the others."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from server_jobs.domain.cron import next_slot
+from server_jobs_generator.importing.found_job import ImportSourceError
+from server_jobs_generator.importing.queues.cron_text import Slots, interval_cron
+from server_jobs_generator.importing.queues.task_reader import TaskReader, found_jobs
+from server_jobs_generator.importing.sources import source
+
+START = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("kind", ["celery", "rq", "arq", "dramatiq", "huey"])
+def test_a_module_without_tasks_is_refused_with_an_example(kind: str) -> None:
+    with pytest.raises(ImportSourceError, match=r"^keyword .*name"):
+        source(kind)(["keyword"], [])
+
+
+@pytest.mark.parametrize(
+    ("slots", "cron"),
+    [
+        (Slots(), "* * * * *"),
+        (Slots(minutes={0, 15, 30, 45}, hours=[6]), "*/15 6 * * *"),
+        (Slots(minutes=[0], hours={8, 9, 10}, weekdays={0, 6}), "0 8-10 * * 0,6"),
+        (Slots(minutes=[7, 50], days={1, 11, 21, 31}, months=[2, 12]), "7,50 * */10 2,12 *"),
+        (Slots(days=[1], weekdays=[1]), None),
+    ],
+)
+def test_sets_of_numbers_become_a_cron_expression(slots: Slots, cron: str | None) -> None:
+    assert slots.cron == cron
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 20, 30, 60, 120, 720, 1440, 10080])
+def test_an_interval_that_divides_its_hour_or_day_fires_at_this_interval(minutes: int) -> None:
+    expression = interval_cron(timedelta(minutes=minutes))
+    assert expression is not None
+    times = [START]
+    for _ in range(40):
+        times.append(next_slot(expression, "UTC", times[-1]))
+
+    assert {later - earlier for earlier, later in pairwise(times[1:])} == {timedelta(minutes=minutes)}
+
+
+@pytest.mark.parametrize("seconds", [0, 45, 90, 7 * 60, 90 * 60, 5 * 3600, 2 * 86400])
+def test_an_interval_that_no_cron_expression_has_is_none(seconds: int) -> None:
+    assert interval_cron(timedelta(seconds=seconds)) is None
+
+
+def copies(to: str, *rest: str, count: int = 1, **more: int) -> None:
+    """Send copies."""
+
+
+def test_arguments_of_a_schedule_become_params_with_names() -> None:
+    reader = TaskReader(copies)
+    reader.schedule("every day", "0 0 * * *", "UTC", ["ada"], {"count": 2, "extra": 3})
+    reader.schedule("every day", "0 1 * * *", "UTC", ["ada", "bob"])
+    reader.schedule("every day", "0 2 * * *", "UTC", [object()])
+    reader.schedule("every day", "0 3 * * *", "UTC", ["bob"])
+    (job,) = found_jobs([reader.job("copies")]).jobs
+
+    assert [(one.name, one.params) for one in job.schedules] == [
+        ("every-day", '{"to": "ada", "count": 2, "extra": 3}'),
+        ("every-day-2", '{"to": "bob"}'),
+    ]
+    assert [part.what for part in job.left_out].count("schedule 'every day'") == 2
+
+
+def test_a_schedule_whose_arguments_do_not_fit_the_type_hints_is_listed() -> None:
+    reader = TaskReader(copies)
+    reader.schedule("wrong", "0 0 * * *", "UTC", ["ada"], {"count": "x"})
+    reader.schedule("right", "0 1 * * *", "UTC", ["ada"])
+    (job,) = found_jobs([reader.job("copies")]).jobs
+
+    assert [one.name for one in job.schedules] == ["right"]
+    assert [part.what for part in job.left_out if "wrong" in part.what] == ["schedule 'wrong'"]
+
+
+def test_a_value_that_a_job_cannot_have_is_listed() -> None:
+    reader = TaskReader(copies)
+    reader.queue("mail:low")
+    reader.attempts(None, "max_retries=None")
+    reader.carry("priority=500", priority=500)
+    (job,) = found_jobs([reader.job("copies")]).jobs
+
+    assert (job.options.queue, job.options.max_attempts, job.options.priority) == ("mail-low", 10_000, 0)
+    assert {"queue 'mail:low'", "max_retries=None", "priority=500"} <= {part.what for part in job.left_out}
+
+
+def unreadable(to: Missing) -> None:  # type: ignore[name-defined]  # noqa: F821
+    """Send."""
+
+
+def test_a_task_with_unreadable_hints_does_not_stop_the_others() -> None:
+    found = found_jobs([TaskReader(unreadable).job("unreadable"), TaskReader(copies).job("copies")])
+
+    assert [job.name for job in found.jobs] == ["copies"]
+    assert [part.what for part in found.failed] == ["job unreadable"]
+    assert "Missing" in found.failed[0].why

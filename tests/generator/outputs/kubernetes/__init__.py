@@ -1,0 +1,1 @@
+"""AsyncAPI, TypeScript, the catalogue and the other optional outputs."""

@@ -1,0 +1,311 @@
+"""The manifests are valid by the official schemas, agree with each other, and follow the settings of the project.
+
+`UPDATE_GOLDEN=1 pytest tests/generator/outputs/kubernetes/test_manifests.py` updates the expected files.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+from server_jobs.errors import ProjectError
+from server_jobs.integrations.kubernetes.cluster import PERMISSIONS
+from server_jobs.project import find_project
+from server_jobs_cli.worker.pods import POD_VARIABLE
+
+from tests.docs.commands import check_server_jobs
+from tests.docs.deployment import STOP
+from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.generator.spec_projects import an_object
+
+from .validation import InvalidManifestError, containers, documents, objects, validate_all
+
+ROOT = Path(__file__).parents[4]
+OWN = ROOT / "generated/kubernetes"
+GOLDEN = Path(__file__).parents[2] / "golden_kubernetes"
+SETTINGS = """
+outputs = ["kubernetes"]
+database-url-env = "SHOP_DATABASE"
+schema = "shop"
+
+[tool.server-jobs.kubernetes]
+name = "shop"
+image = "registry.example.com:5000/team/shop"
+
+[tool.server-jobs.kubernetes.groups.mail]
+queues = ["mail", "it's: {urgent}"]
+concurrency = 4
+drain-seconds = 600
+min-replicas = 1
+max-replicas = 3
+wait-seconds = 30
+
+[tool.server-jobs.kubernetes.groups.rest]
+"""
+SPECS = {
+    "send_email": job_spec("SendEmail", queue="mail", rate={"limit": 5, "per": "PT0.25S"}),
+    "report": job_spec("Report", concurrency={"limit": 2}, version=2),
+}
+
+
+def project_with(folder: Path, settings: str, specs: dict[str, dict[str, object]] | None = None) -> TemporaryProject:
+    """Return a project with more settings."""
+    project = make_project(folder / "project", SPECS if specs is None else specs)
+    text = project.read("pyproject.toml").replace("\n\n[tool.alembic]", f"\n{settings}\n[tool.alembic]", 1)
+    project.path("pyproject.toml").write_text(text, encoding="utf-8")
+    return project
+
+
+@pytest.fixture(scope="module")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = project_with(tmp_path_factory.mktemp("shop"), SETTINGS)
+    project.generate()
+    return project.path("generated/kubernetes")
+
+
+def test_the_manifests_of_a_project_are_as_expected(manifests: Path) -> None:
+    made = {path.relative_to(manifests).as_posix(): path.read_text() for path in manifests.rglob("*.yaml")}
+    if os.environ.get("UPDATE_GOLDEN"):
+        shutil.rmtree(GOLDEN, ignore_errors=True)
+        shutil.copytree(manifests, GOLDEN)
+
+    assert made == {path.relative_to(GOLDEN).as_posix(): path.read_text() for path in GOLDEN.rglob("*.yaml")}
+
+
+def test_workers_may_start_the_pods_of_their_jobs_and_nothing_more(tmp_path: Path, manifests: Path) -> None:
+    specs = {"render": job_spec("Render", runIn="kubernetes")}
+    project = project_with(tmp_path, 'outputs = ["kubernetes"]\nworker = false', specs)
+    project.generate()
+    validate_all(objects(project.path("generated/kubernetes")))
+    made = list(yaml.safe_load_all(project.read("generated/kubernetes/workers.yaml")))
+    by_kind = {one["kind"]: one for one in made if one is not None}
+    allowed = [
+        (group, resource, verb)
+        for rule in by_kind["Role"]["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+    assert sorted(allowed) == sorted(PERMISSIONS)
+    (account,) = by_kind["RoleBinding"]["subjects"]
+    pod = by_kind["Deployment"]["spec"]["template"]["spec"]
+    assert pod["serviceAccountName"] == account["name"] == by_kind["ServiceAccount"]["metadata"]["name"]
+    assert pod["automountServiceAccountToken"] is True
+    assert [one["name"] for one in pod["containers"][0]["env"]] == [POD_VARIABLE]
+    assert "kind: ServiceAccount" not in (manifests / "workers.yaml").read_text()
+
+
+@pytest.mark.parametrize("folder", [OWN, GOLDEN], ids=["own", "golden"])
+def test_each_object_is_valid_by_the_schema_of_its_kind(folder: Path) -> None:
+    found = objects(folder)
+    validate_all(found)
+
+    assert {str(one["kind"]) for one in found} == {
+        *("Deployment", "Job", "PodDisruptionBudget", "ScaledObject", "Service", "ServiceMonitor"),
+        "TriggerAuthentication",
+    }
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "instead"),
+    [
+        ("workers.yaml", "maxUnavailable", "maxUnavailble"),
+        ("workers.yaml", "containerPort: 9464", "containerPort: metrics"),
+        ("migrate.yaml", "backoffLimit: 3", "backoffLimit: three"),
+        ("keda/scaling.yaml", "minReplicaCount", "minReplicas"),
+        ("keda/scaling.yaml", 'targetQueryValue: "10"', "targetQueryValue: 10"),
+        ("keda/scaling.yaml", "parameter: connection, ", ""),
+        ("prometheus/monitoring.yaml", "podTargetLabels: [server-jobs/group]", "podTargetLabels: server-jobs/group"),
+        ("prometheus/monitoring.yaml", "    - port: metrics", "    - ports: metrics"),
+    ],
+)
+def test_a_fault_in_a_manifest_is_noticed(file: str, text: str, instead: str) -> None:
+    original = (OWN / file).read_text(encoding="utf-8")
+    assert text in original
+
+    with pytest.raises(InvalidManifestError):
+        validate_all(yaml.safe_load_all(original.replace(text, instead)))
+
+
+def test_no_object_overrides_the_replicas_that_keda_sets() -> None:
+    assert [one for one in objects(OWN) if "replicas" in one["spec"]] == []
+
+
+@pytest.mark.parametrize("folder", [OWN, GOLDEN], ids=["own", "golden"])
+def test_each_command_exists_and_a_worker_ends_before_it_is_killed(folder: Path) -> None:
+    found = list(containers(folder))
+    for container, pod in found:
+        program, *arguments = container["command"]
+        options = check_server_jobs(arguments)
+        if "drain_timeout" in options:
+            grace = timedelta(seconds=pod["terminationGracePeriodSeconds"])
+            assert cast("timedelta", options["drain_timeout"]) + STOP < grace
+        assert program == "server-jobs"
+        assert pod["automountServiceAccountToken"] is False
+
+    assert len(found) == len([one for one in objects(folder) if one["kind"] in ("Deployment", "Job")])
+
+
+@pytest.mark.parametrize("folder", [OWN, GOLDEN], ids=["own", "golden"])
+def test_each_name_and_each_label_leads_to_an_object(folder: Path) -> None:
+    found = objects(folder)
+    named = {(one["kind"], one["metadata"]["name"]): one for one in found}
+    pods = [one["spec"]["template"]["metadata"]["labels"] for one in found if one["kind"] == "Deployment"]
+    secrets = {source["secretRef"]["name"] for container, _ in containers(folder) for source in container["envFrom"]}
+    assert len(named) == len(found)
+    for (kind, _), one in named.items():
+        spec = one["spec"]
+        match kind:
+            case "ScaledObject":
+                assert ("Deployment", spec["scaleTargetRef"]["name"]) in named
+                (trigger,) = spec["triggers"]
+                assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in named
+            case "TriggerAuthentication":
+                assert {source["name"] for source in spec["secretTargetRef"]} == secrets
+            case "Deployment" | "PodDisruptionBudget":
+                assert pods.count(spec["selector"]["matchLabels"]) == 1
+            case "Service":
+                assert all(spec["selector"].items() <= labels.items() for labels in pods)
+            case "ServiceMonitor":
+                (service,) = [each for each in found if each["kind"] == "Service"]
+                assert spec["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+                assert [each["port"] for each in spec["endpoints"]] == [
+                    each["name"] for each in service["spec"]["ports"]
+                ]
+
+
+def test_settings_reach_every_place_that_must_agree(manifests: Path) -> None:
+    mail, rest = [one for one in documents(manifests / "workers.yaml") if one["kind"] == "Deployment"]
+    login, scaled, scaled_rest = documents(manifests / "keda/scaling.yaml")
+    (container, pod), (other, _) = [found for found in containers(manifests) if "worker" in str(found[0]["name"])]
+
+    assert (mail["metadata"], rest["metadata"]) == (scaled["metadata"], scaled_rest["metadata"])
+    assert "--queues=mail,it's: {urgent}" in container["command"]
+    assert not any("--queues" in word for word in other["command"])
+    assert pod["terminationGracePeriodSeconds"] == 605
+    assert container["image"] == "registry.example.com:5000/team/shop"
+    assert container["envFrom"] == [{"secretRef": {"name": "shop"}}]
+    assert login["spec"]["secretTargetRef"] == [{"parameter": "connection", "name": "shop", "key": "SHOP_DATABASE"}]
+    spec = scaled["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 3)
+    (trigger,) = spec["triggers"]
+    assert trigger["metadata"]["targetQueryValue"] == "4"
+    query = str(trigger["metadata"]["query"])
+    assert "AND queue IN ('mail', 'it''s: {urgent}')" in query
+    assert "('SendEmail', 1, NULL, 5, interval '0.25 seconds')" in query
+    assert 'FROM "shop".jobs' in query
+    assert " FROM jobs" not in query
+
+
+def test_each_version_that_a_worker_reads_is_counted(tmp_path: Path) -> None:
+    project = project_with(tmp_path, 'outputs = ["kubernetes"]', {"report": job_spec("Report")})
+    project.generate()
+    more = job_spec("Report", version=2)
+    cast("dict[str, object]", more["properties"])["params"] = an_object(more={"type": "string"})
+    project.write_spec("report", more)
+    project.generate()
+
+    query = project.read("generated/kubernetes/keda/scaling.yaml")
+    assert "('Report', 1, NULL, NULL, NULL),\n" in query
+    assert "('Report', 2, NULL, NULL, NULL),\n" in query
+
+
+def test_the_name_of_the_project_is_that_of_the_objects(tmp_path: Path) -> None:
+    project = project_with(tmp_path, 'outputs = ["kubernetes"]\n[project]\nname = "My_Shop.Jobs"')
+    project.generate()
+
+    names = {str(one["metadata"]["name"]) for one in objects(project.path("generated/kubernetes"))}
+    assert names == {"my-shop-jobs", "my-shop-jobs-migrate", "my-shop-jobs-worker", "my-shop-jobs-workers"}
+
+
+GROUP = "[tool.server-jobs.kubernetes.groups.mail]\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ('[tool.server-jobs]\nkubernetes = "yes"', "tool.server-jobs.kubernetes must be a table"),
+        ('[tool.server-jobs.kubernetes]\nimages = "x"', "has no key 'images'; did you mean 'image'?"),
+        ('[tool.server-jobs.kubernetes]\nname = "Shop"', "name must have 1 to 30 characters of a-z, 0-9 and -"),
+        ("[tool.server-jobs.kubernetes]\nname = 1", "name must be a text that is not empty, not 1"),
+        (
+            '[tool.server-jobs.kubernetes]\nimage = "shop:1"',
+            "such as 'registry.example.com/mailer', not 'shop:1'; `images` in kustomization.yaml sets the tag",
+        ),
+        (
+            "[tool.server-jobs.kubernetes.groups]",
+            "has no group; add a table [tool.server-jobs.kubernetes.groups.worker]",
+        ),
+        ("[tool.server-jobs.kubernetes.groups]\nmail = 1", "groups.mail must be a table such as"),
+        ("[tool.server-jobs.kubernetes.groups.mail_1]", "the name of a group must have 1 to 30 characters"),
+        (f"{GROUP}queue = 1", "groups.mail] has no key 'queue'; did you mean 'queues'?"),
+        (f"{GROUP}queues = []", "groups.mail] queues must be a list of queues such as ['mail'], not []"),
+        (f'{GROUP}queues = ["a,b"]', "queues has 'a,b', which `server-jobs worker --queues` cannot take"),
+        (f'{GROUP}concurrency = "10"', "groups.mail] concurrency must be a whole number, not '10'"),
+        (f"{GROUP}concurrency = 0", "groups.mail] concurrency must be between 1 and 1000, not 0"),
+        (f"{GROUP}wait-seconds = true", "groups.mail] wait-seconds must be a whole number, not True"),
+        (f"{GROUP}min-replicas = 11", "min-replicas must be at most max-replicas, which is 10, not 11"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_refused_with_its_value(tmp_path: Path, settings: str, message: str) -> None:
+    text = settings if "[tool.server-jobs]" in settings else f"[tool.server-jobs]\n{settings}\n"
+    (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
+
+    with pytest.raises(ProjectError) as failure:
+        find_project(tmp_path)
+    assert message in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            f'{GROUP}queues = ["mail"]',
+            "has no group for the queue 'default' of Report; add it to `queues` of a group, or add a group without",
+        ),
+        (f'[project]\nname = "{"x" * 31}"', "of the project fits no object of Kubernetes; set `name` under"),
+    ],
+)
+def test_generate_says_which_setting_is_missing(tmp_path: Path, settings: str, message: str) -> None:
+    project = project_with(tmp_path, f'outputs = ["kubernetes"]\n{settings}')
+
+    done = project.run("generate")
+    assert done.exit_code != 0
+    assert message in done.output
+    assert not project.path("generated").exists()
+
+
+def test_an_overlay_adds_the_components_a_prefix_a_secret_and_a_tag(manifests: Path, tmp_path: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed; `apt-get install kubernetes-client` brings it")
+    base = tmp_path / "generated/kubernetes"
+    shutil.copytree(manifests, base)
+    (tmp_path / "deploy").mkdir()
+    overlay = {
+        "namePrefix": "staging-",
+        "resources": ["../generated/kubernetes"],
+        "components": ["../generated/kubernetes/keda", "../generated/kubernetes/prometheus"],
+        "secretGenerator": [{"name": "shop", "literals": ["SHOP_DATABASE=postgresql://db/shop"]}],
+        "images": [{"name": "registry.example.com:5000/team/shop", "newTag": "42"}],
+    }
+    (tmp_path / "deploy/kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+
+    done = subprocess.run(["kubectl", "kustomize", "deploy"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = {(str(one["kind"]), str(one["metadata"]["name"])): one for one in yaml.safe_load_all(done.stdout)}
+    secret = next(name for kind, name in found if kind == "Secret")
+    pod = found["Deployment", "staging-shop-mail"]["spec"]["template"]["spec"]
+    scaled = found["ScaledObject", "staging-shop-mail"]["spec"]
+    login = found["TriggerAuthentication", "staging-shop"]["spec"]
+    assert secret.startswith("staging-shop-")
+    assert pod["containers"][0]["image"] == "registry.example.com:5000/team/shop:42"
+    assert pod["containers"][0]["envFrom"] == [{"secretRef": {"name": secret}}]
+    assert scaled["scaleTargetRef"]["name"] == "staging-shop-mail"
+    assert scaled["triggers"][0]["authenticationRef"]["name"] == "staging-shop"
+    assert login["secretTargetRef"][0]["name"] == secret

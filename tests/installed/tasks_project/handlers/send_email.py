@@ -1,0 +1,3 @@
+from shop.tasks import send_email
+
+handle = send_email.handler

@@ -1,0 +1,3 @@
+from shop.tasks import ship
+
+handle = ship.handler

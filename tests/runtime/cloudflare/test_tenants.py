@@ -1,0 +1,398 @@
+"""The store of one tenant in its object: who may enqueue, when it wakes, and what it reports, on a fake storage."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from pydantic import BaseModel
+from server_jobs import (
+    DatabaseError,
+    InvalidOptionError,
+    JobContext,
+    JobOptions,
+    JobStatus,
+    RateLimit,
+    create_job_registry,
+    define_job,
+)
+from server_jobs.cloudflare import tenant_object
+from server_jobs.cloudflare.pipeline import PIPELINE
+from server_jobs.cloudflare.tenant_backend import TenantBackend
+from server_jobs.cloudflare.tenant_directory import TenantDirectory, check_name
+from server_jobs.cloudflare.tenant_object import TenantObject
+from server_jobs.cloudflare.tenants import TenantHandler, create_tenant_handler
+from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.databases.turso.http_transport import Reply
+from server_jobs.domain.record import JobQuery
+from server_jobs.http.app import application
+from server_jobs.http.http_options import HttpOptions
+from server_jobs.security.tokens import Tokens
+from server_jobs.stores.sql import SqlStore
+
+from tests.runtime.cloudflare.object_storage import FakeStorage
+
+Ring = Callable[..., Awaitable[None]]
+
+TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
+ROOT = Path(__file__).parents[3]
+MIGRATIONS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "generated/worker/migrations").glob("*")}
+TABLES = {name: text for name, text in MIGRATIONS.items() if name.endswith("_tables.sql")}
+
+
+class Note(BaseModel):
+    tenant: str
+
+
+async def _keep(params: Note, context: JobContext) -> Note:
+    if params.tenant == "acme":
+        await GATE.wait()
+    return params
+
+
+GATE = asyncio.Event()
+GATE.set()
+Keep = define_job(name="Keep", params=Note, result=Note, handler=_keep, options=JobOptions(shard_by="/tenant"))
+Rare = define_job(
+    name="Rare",
+    params=Note,
+    result=Note,
+    handler=_keep,
+    options=JobOptions(rate=RateLimit(limit=1, per=timedelta(days=1))),
+)
+REGISTRY = create_job_registry().register(Keep).register(Rare)
+
+
+@dataclass
+class FakeContext:
+    """The `ctx` of an object."""
+
+    storage: FakeStorage
+
+
+class FakeDirectory:
+    """The directory as the stub of another object."""
+
+    def __init__(self) -> None:
+        self.tenants = TenantDirectory(FakeStorage())
+        self.calls = 0
+        self.is_away = False
+
+    def idFromName(self, name: str) -> str:
+        return name
+
+    def get(self, _name: str) -> FakeDirectory:
+        return self
+
+    async def record(self, name: str, version: str) -> None:
+        if self.is_away:
+            raise RuntimeError("the directory is away")
+        self.calls += 1
+        self.tenants.record(name, version)
+
+
+class Tenant:
+    """The object of the tenant acme, made anew for each event like after an eviction."""
+
+    def __init__(self) -> None:
+        self.storage = FakeStorage()
+        self.directory = FakeDirectory()
+        self.env = SimpleNamespace(TENANT_DIRECTORY=self.directory)
+
+    def woken(self, migrations: Mapping[str, str] = TABLES) -> TenantObject:
+        handler = create_tenant_handler(job_registry=REGISTRY, migrations=migrations)
+        return handler.tenant(FakeContext(self.storage), self.env)
+
+    @property
+    def seconds_until_alarm(self) -> float:
+        assert self.storage.alarm is not None
+        return self.storage.alarm / 1000 - time.time()
+
+
+@pytest.fixture
+def tenant() -> Tenant:
+    return Tenant()
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Future[None]]:
+    """Return the work that goes on after an alarm has returned."""
+    kept = list[asyncio.Future[None]]()
+    monkeypatch.setattr(tenant_object, "keep_running", lambda work: kept.append(asyncio.ensure_future(work)))
+    return kept
+
+
+@pytest.fixture
+def ring(kept: list[asyncio.Future[None]]) -> Ring:
+    """Return a function that rings the alarm of an object, and waits for the end of its tick."""
+
+    async def ring(woken: TenantObject, retries: int = 0) -> None:
+        await woken.alarm(retries)
+        await asyncio.gather(*kept)
+
+    return ring
+
+
+async def backend_of(tenant: Tenant) -> tuple[TenantObject, TenantBackend]:
+    woken = tenant.woken()
+    await woken.upgrade("acme")
+    return woken, woken.backend()
+
+
+async def test_a_new_tenant_makes_one_call_to_the_directory(tenant: Tenant) -> None:
+    for _ in range(3):
+        await tenant.woken().upgrade("acme")
+
+    assert tenant.directory.calls == 1
+    page = json.loads(tenant.directory.tenants.page("server_jobs_0001_44a038f5", "", 10))
+    assert [one["name"] for one in page["tenants"]] == ["acme"]
+    assert (page["total"], page["behind"]) == (1, 0)
+
+
+async def test_a_deploy_runs_at_the_next_call_and_is_reported(tenant: Tenant, ring: Ring) -> None:
+    await tenant.woken().upgrade("acme")
+    deployed = create_tenant_handler(job_registry=REGISTRY, migrations=MIGRATIONS)
+
+    assert _behind(tenant, deployed) == ["acme"]
+    await ring(tenant.woken(MIGRATIONS), 0)
+
+    assert _behind(tenant, deployed) == []
+    assert tenant.directory.calls == 2
+
+
+async def test_a_tenant_works_without_the_directory_and_reports_later(
+    tenant: Tenant, ring: Ring, caplog: pytest.LogCaptureFixture
+) -> None:
+    tenant.directory.is_away = True
+    _, backend = await backend_of(tenant)
+    handle = await Keep.using(backend).later(Note(tenant="acme"))
+    await ring(tenant.woken(), 0)
+    assert (await handle.status()) is JobStatus.COMPLETED
+    assert "the directory does not know yet that the tenant 'acme' is at" in caplog.text
+
+    tenant.directory.is_away = False
+    await ring(tenant.woken(), 0)
+    assert tenant.directory.calls == 1
+
+
+async def test_a_woken_object_that_is_no_tenant_stores_nothing(tenant: Tenant) -> None:
+    await tenant.woken().wake()
+
+    assert not tenant.woken().exists
+    assert (tenant.directory.calls, tenant.storage.alarm) == (0, None)
+    assert tenant.storage.sql.exec("SELECT name FROM sqlite_master").rows == []
+
+
+async def test_the_alarm_comes_when_a_job_is_due(tenant: Tenant) -> None:
+    _, backend = await backend_of(tenant)
+
+    await Keep.using(backend).later(Note(tenant="acme"), delay=timedelta(seconds=20))
+    assert 18 < tenant.seconds_until_alarm <= 20
+    await Keep.using(backend).later(Note(tenant="acme"))
+    assert tenant.seconds_until_alarm < 1
+
+
+async def test_an_alarm_runs_the_due_jobs_and_plans_the_next_one(tenant: Tenant, ring: Ring) -> None:
+    _, backend = await backend_of(tenant)
+    done = await Keep.using(backend).later(Note(tenant="acme"))
+    await Keep.using(backend).later(Note(tenant="acme"), delay=timedelta(seconds=20))
+
+    await ring(tenant.woken(), 0)
+
+    assert (await done.status()) is JobStatus.COMPLETED
+    assert 15 < tenant.seconds_until_alarm <= 20
+
+
+async def test_alarms_pause_while_a_limit_blocks_the_due_jobs(tenant: Tenant, ring: Ring) -> None:
+    woken, backend = await backend_of(tenant)
+    await Rare.using(backend).later_many([Note(tenant="acme"), Note(tenant="acme")])
+
+    pauses = []
+    for _ in range(60):
+        await ring(woken, 0)
+        pauses.append(round(tenant.seconds_until_alarm))
+
+    assert pauses[1:8] == [1, 3, 7, 15, 31, 60, 60]
+
+
+async def test_a_failing_alarm_is_repeated_by_cloudflare_and_then_every_minute(
+    tenant: Tenant, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, backend = await backend_of(tenant)
+    handle = await Keep.using(backend).later(Note(tenant="acme"))
+    woken = tenant.woken()
+
+    async def fail(*_: object, **_named: object) -> None:
+        raise DatabaseError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tenant_object, "tick", fail)
+        for retries in range(5):
+            with pytest.raises(DatabaseError, match="the disk is full"):
+                await ring(woken, retries)
+        await ring(woken, 5)
+    assert 55 < tenant.seconds_until_alarm <= 60
+
+    await ring(woken, 0)
+    assert (await handle.status()) is JobStatus.COMPLETED
+
+
+async def test_a_job_of_another_tenant_is_refused(tenant: Tenant) -> None:
+    _, backend = await backend_of(tenant)
+
+    with pytest.raises(InvalidOptionError, match="Keep with /tenant 'globex' is a job of that tenant, and this is the"):
+        await Keep.using(backend).later(Note(tenant="globex"))
+    with pytest.raises(InvalidOptionError, match="store of 'acme'"):
+        await Keep.using(backend).now(Note(tenant="globex"))
+    assert await backend.store.list_jobs(JobQuery()) == []
+    await Rare.using(backend).later(Note(tenant="globex"))  # without shardBy, the store is the tenant
+
+
+async def test_a_running_job_does_not_delay_the_next_alarm(tenant: Tenant, kept: list[asyncio.Future[None]]) -> None:
+    woken, backend = await backend_of(tenant)
+    slow = await Keep.using(backend).later(Note(tenant="acme"))
+    GATE.clear()
+    try:
+        await woken.alarm(0)
+        assert (await slow.status()) is JobStatus.RUNNING
+        await Rare.using(backend).later(Note(tenant="acme"), delay=timedelta(seconds=20))
+        assert 18 < tenant.seconds_until_alarm <= 20
+    finally:
+        GATE.set()
+    await asyncio.gather(*kept)
+    assert (await slow.status()) is JobStatus.COMPLETED
+
+
+async def test_a_blocked_job_does_not_delay_a_later_one(tenant: Tenant, ring: Ring) -> None:
+    woken, backend = await backend_of(tenant)
+    await Rare.using(backend).later_many([Note(tenant="acme"), Note(tenant="acme")])
+    for _ in range(8):
+        await ring(woken)
+    await Keep.using(backend).later(Note(tenant="acme"), delay=timedelta(seconds=20))
+
+    await ring(woken)
+
+    assert 15 < tenant.seconds_until_alarm <= 20
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "é", "-a", "a b", "a" * 129, "..", "a?b"])
+def test_names_that_no_path_can_have_are_refused(name: str) -> None:
+    with pytest.raises(InvalidOptionError, match="the name of a tenant must have 1 to 128 characters"):
+        check_name(name)
+
+
+@pytest.mark.parametrize("name", ["a", "7", "ada@example.com", "0b5c6f7e-1b2f-5044-831d-45b8fd043722", "a:b+c_d"])
+def test_other_names_are_accepted(name: str) -> None:
+    check_name(name)
+
+
+def test_the_directory_lists_pages_by_name() -> None:
+    directory = TenantDirectory(FakeStorage())
+    for name, version in (("c", "2"), ("a", "2"), ("b", "1")):
+        directory.record(name, version)
+
+    first = json.loads(directory.page("2", "", 2))
+    second = json.loads(directory.page("2", first["next"], 2))
+
+    assert first["tenants"] == [
+        {"name": "a", "version": "2", "is_behind": False},
+        {"name": "b", "version": "1", "is_behind": True},
+    ]
+    assert [one["name"] for one in second["tenants"]] == ["c"]
+    assert (first["total"], first["behind"], second["next"]) == (3, 1, None)
+    assert json.loads(directory.behind("2", 10)) == ["b"]
+
+
+class AppTransport:
+    """Requests of `TursoDatabase` to the routes of a tenant, in this process."""
+
+    def __init__(self, backend: TenantBackend, token: str = TOKEN) -> None:
+        app = application(
+            lambda _scope: _Opened(backend),
+            lambda _scope: Tokens.from_environment({"JOBS_TOKEN": TOKEN}),
+            HttpOptions(),
+            further_routes=(PIPELINE,),
+        )
+        headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
+        self._client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://jobs.example.com", headers=headers
+        )
+
+    async def post(self, body: str) -> Reply:
+        response = await self._client.post("/v2/pipeline", content=body.encode())
+        return Reply(response.status_code, response.text)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+class _Opened:
+    def __init__(self, backend: TenantBackend) -> None:
+        self._backend = backend
+
+    async def __aenter__(self) -> TenantBackend:
+        return self._backend
+
+    async def __aexit__(self, *_: object) -> None:
+        """Do nothing."""
+
+
+async def test_a_tenant_is_a_libsql_database_for_the_command_line(tenant: Tenant) -> None:
+    _, backend = await backend_of(tenant)
+    handle = await Keep.using(backend).later(Note(tenant="acme"), delay=timedelta(hours=1))
+    remote = SqlStore(TursoDatabase("https://jobs.example.com", transport=AppTransport(backend)))
+    await remote.open()
+
+    (found,) = await remote.list_jobs(JobQuery())
+    assert (found.id, found.params) == ((await handle.record()).id, '{"tenant":"acme"}')
+    await remote.pause_queue("default")
+    assert [one.name for one in await backend.store.paused_queues()] == ["default"]
+    await remote.close()
+
+
+async def test_a_statement_that_fails_changes_nothing(tenant: Tenant) -> None:
+    _, backend = await backend_of(tenant)
+    transport = AppTransport(backend)
+    steps = ["BEGIN IMMEDIATE", "DELETE FROM paused_queues", "DELETE FROM missing", "COMMIT", "ROLLBACK"]
+    await backend.store.pause_queue("default")
+
+    reply = await transport.post(_batch(*steps))
+
+    assert reply.status == 200
+    assert "no such table: missing" in json.loads(reply.text)["results"][0]["error"]["message"]
+    assert len(await backend.store.paused_queues()) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[",
+        "{}",
+        '{"requests": [{"type": "sequence", "sql": "DELETE FROM jobs"}, {"type": "close"}]}',
+        '{"requests": [{"type": "execute", "stmt": {"sql": "SELECT ?1", "args": [{}]}}, {"type": "close"}]}',
+    ],
+)
+async def test_other_requests_of_the_protocol_are_refused(tenant: Tenant, body: str) -> None:
+    _, backend = await backend_of(tenant)
+
+    assert (await AppTransport(backend).post(body)).status == 422
+    assert (await AppTransport(backend).post(_batch("DELETE FROM jobs", "COMMIT"))).status == 422
+    assert (await AppTransport(backend, token="x" * 43).post(body)).status == 401
+
+
+def _batch(*statements: str) -> str:
+    steps = [{"stmt": {"sql": sql, "args": []}} for sql in statements]
+    return json.dumps({"requests": [{"type": "batch", "batch": {"steps": steps}}, {"type": "close"}]})
+
+
+def _behind(tenant: Tenant, deployed: TenantHandler) -> list[str]:
+    found: list[str] = json.loads(tenant.directory.tenants.behind(deployed.version, 10))
+    return found

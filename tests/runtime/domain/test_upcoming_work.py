@@ -1,0 +1,15 @@
+"""The earliest of the times to wake."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from server_jobs.domain.record import UpcomingWork
+
+SECOND = timedelta(seconds=1)
+
+
+def test_the_earliest_upcoming_work_is_the_first_of_all_kinds() -> None:
+    assert UpcomingWork().earliest is None
+    assert UpcomingWork(until_due=2 * SECOND, until_lease_end=SECOND).earliest == SECOND
+    assert UpcomingWork(until_lease_end=timedelta(0), until_slot=SECOND).earliest == timedelta(0)

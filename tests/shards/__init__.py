@@ -1,0 +1,1 @@
+"""Many databases as one: the sharded store, its workers, and the commands."""

@@ -1,0 +1,1 @@
+"""A Worker with a Durable Object of its own, written in Python."""
