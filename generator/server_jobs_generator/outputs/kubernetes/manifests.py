@@ -23,7 +23,7 @@ _FILES = (
     "migrate.yaml",
     "workers.yaml",
     "keda/kustomization.yaml",
-    "keda/references.yaml",
+    "keda/references.conf",
     "keda/scaling.yaml",
     "prometheus/kustomization.yaml",
     "prometheus/monitoring.yaml",

@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
 
+import kubernetes_validate
 import pytest
 import yaml
 from server_jobs.errors import ProjectError
@@ -24,7 +27,8 @@ from tests.docs.deployment import STOP
 from tests.generator.projects import TemporaryProject, job_spec, make_project
 from tests.generator.spec_projects import an_object
 
-from .validation import InvalidManifestError, containers, documents, objects, validate_all
+from .kustomize import kustomize
+from .validation import InvalidManifestError, Object, containers, documents, objects, validate_all
 
 ROOT = Path(__file__).parents[4]
 OWN = ROOT / "generated/kubernetes"
@@ -281,24 +285,38 @@ def test_generate_says_which_setting_is_missing(tmp_path: Path, settings: str, m
     assert not project.path("generated").exists()
 
 
-def test_an_overlay_adds_the_components_a_prefix_a_secret_and_a_tag(manifests: Path, tmp_path: Path) -> None:
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl is not installed; `apt-get install kubernetes-client` brings it")
-    base = tmp_path / "generated/kubernetes"
-    shutil.copytree(manifests, base)
-    (tmp_path / "deploy").mkdir()
-    overlay = {
+def built_by_kubectl(folder: Path) -> list[Object]:
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+# Both need the same files, and the first one runs everywhere.
+BUILDERS = [kustomize, *([built_by_kubectl] if shutil.which("kubectl") else [])]
+
+
+def overlay(manifests: Path, folder: Path) -> Path:
+    """Copy the manifests, and return a folder with an overlay of them."""
+    shutil.copytree(manifests, folder / "generated/kubernetes")
+    (folder / "deploy").mkdir()
+    settings = {
         "namePrefix": "staging-",
         "resources": ["../generated/kubernetes"],
         "components": ["../generated/kubernetes/keda", "../generated/kubernetes/prometheus"],
         "secretGenerator": [{"name": "shop", "literals": ["SHOP_DATABASE=postgresql://db/shop"]}],
         "images": [{"name": "registry.example.com:5000/team/shop", "newTag": "42"}],
     }
-    (tmp_path / "deploy/kustomization.yaml").write_text(yaml.safe_dump(overlay), encoding="utf-8")
+    (folder / "deploy/kustomization.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return folder / "deploy"
 
-    done = subprocess.run(["kubectl", "kustomize", "deploy"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = {(str(one["kind"]), str(one["metadata"]["name"])): one for one in yaml.safe_load_all(done.stdout)}
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_an_overlay_adds_the_components_a_prefix_a_secret_and_a_tag(
+    build: Callable[[Path], list[Object]], manifests: Path, tmp_path: Path
+) -> None:
+    made = build(overlay(manifests, tmp_path))
+    validate_all(made)
+    found = {(str(one["kind"]), str(one["metadata"]["name"])): one for one in made}
     secret = next(name for kind, name in found if kind == "Secret")
     pod = found["Deployment", "staging-shop-mail"]["spec"]["template"]["spec"]
     scaled = found["ScaledObject", "staging-shop-mail"]["spec"]
@@ -309,3 +327,36 @@ def test_an_overlay_adds_the_components_a_prefix_a_secret_and_a_tag(manifests: P
     assert scaled["scaleTargetRef"]["name"] == "staging-shop-mail"
     assert scaled["triggers"][0]["authenticationRef"]["name"] == "staging-shop"
     assert login["secretTargetRef"][0]["name"] == secret
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("kind", ["Deployment", "Secret", "TriggerAuthentication"])
+def test_without_its_reference_a_name_stays_as_it_was(
+    build: Callable[[Path], list[Object]], kind: str, manifests: Path, tmp_path: Path
+) -> None:
+    folder = overlay(manifests, tmp_path)
+    path = tmp_path / "generated/kubernetes/keda/references.conf"
+    references = yaml.safe_load(path.read_text(encoding="utf-8"))["nameReference"]
+    kept = [one for one in references if one["kind"] != kind]
+    assert len(kept) == len(references) - 1
+    path.write_text(yaml.safe_dump({"nameReference": kept}), encoding="utf-8")
+
+    made = {(one["kind"], one["metadata"]["name"]): one["spec"] for one in build(folder) if one["kind"] != "Secret"}
+    scaled, login = made["ScaledObject", "staging-shop-mail"], made["TriggerAuthentication", "staging-shop"]
+    names = {
+        "Deployment": scaled["scaleTargetRef"]["name"],
+        "Secret": login["secretTargetRef"][0]["name"],
+        "TriggerAuthentication": scaled["triggers"][0]["authenticationRef"]["name"],
+    }
+    assert [each for each, name in names.items() if not name.startswith("staging-")] == [kind]
+
+
+def test_a_validator_of_all_yaml_files_finds_no_error(manifests: Path) -> None:
+    """What `kubernetes-validate --strict generated/kubernetes/**/*.yaml` does: it skips kinds that it does not know."""
+    checked = 0
+    for path in manifests.rglob("*.yaml"):
+        for document in documents(path):
+            with suppress(kubernetes_validate.SchemaNotFoundError):
+                kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
+                checked += 1
+    assert checked == 6

@@ -35,9 +35,7 @@ def documents(path: Path) -> list[Object]:
 
 def objects(folder: Path) -> list[Object]:
     """Return the objects of all files below a folder, without those that only Kustomize reads."""
-    files = sorted(
-        path for path in folder.rglob("*.yaml") if path.name not in ("kustomization.yaml", "references.yaml")
-    )
+    files = sorted(path for path in folder.rglob("*.yaml") if path.name != "kustomization.yaml")
     return [each for path in files for each in documents(path)]
 
 
