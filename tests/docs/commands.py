@@ -15,7 +15,8 @@ from .pages import ROOT
 # Their options are not checked. A program that is missing here may be a typo.
 _OTHER_PROGRAMS = {
     *("alembic", "apt-get", "arq", "cd", "celery", "createdb", "createuser", "curl", "docker", "export", "git"),
-    *("install", "journalctl", "jq", "kubectl", "npm", "npx", "patronictl", "pg_dropcluster", "pip", "psql", "python"),
+    *("install", "journalctl", "jq", "kubectl", "kubernetes-validate", "npm", "npx", "patronictl", "pg_dropcluster"),
+    *("pip", "psql", "python"),
     *("rabbitmqctl", "rm", "rq", "systemctl", "systemd-run", "useradd", "uv"),
 }
 _PROGRAM = Program()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conformance.hrana_server import HranaServer
 from tests.generator.databases import postgres_database
+from tests.pods.cluster import WORKER, EmulatedCluster
 
 from .environments import Environments
 from .projects import GENERATOR, PARAMS, User, copy_of
@@ -164,6 +168,37 @@ def test_jobs_run_on_postgresql(extras: str, tmp_path: Path, project: Path, envi
 
     with postgres_database() as url:
         assert_that_a_job_runs(user, f"export SERVER_JOBS_DATABASE_URL={url}; ")
+
+
+def test_kubernetes_runs_a_job_in_a_pod_by_the_command_of_the_manifest(
+    tmp_path: Path, project: Path, environments: Environments
+) -> None:
+    user = User(copy_of(project, tmp_path), environments.programs(GENERATOR))
+    settings, spec = user.folder / "pyproject.toml", user.folder / "specs/send_email.json"
+    text = re.sub(
+        r"^outputs = .*$", 'worker = false\noutputs = ["kubernetes"]', settings.read_text(), flags=re.MULTILINE
+    )
+    settings.write_text(text)
+    spec.write_text(spec.read_text().replace('"x-job": {', '"x-job": {"runIn": "kubernetes", ', 1))
+    user.types("server-jobs generate")
+    documents = yaml.safe_load_all((user.folder / "generated/kubernetes/workers.yaml").read_text())
+    (deployment,) = [one for one in documents if one is not None and one["kind"] == "Deployment"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    command = shlex.join([*container["command"], "--until-empty"]).replace("9464", "0")
+
+    with postgres_database() as url:
+        exports = f"export SERVER_JOBS_DATABASE_URL={url} JOBS_POD={WORKER} KUBECONFIG={tmp_path / 'kubeconfig'}; "
+        user = User(user.folder, environments.programs("'server-jobs[worker,postgres,metrics]'"))
+        user.types(f"{exports}{_DATABASE['migrate']}; {_JOBS['enqueue']}")
+        assert "pip install 'server-jobs[kubernetes]'" in user.types(exports + command, status=3)
+
+        user = User(user.folder, environments.programs("'server-jobs[worker,postgres,metrics,kubernetes]'"))
+        image = {"PATH": f"{user.programs}{os.pathsep}{os.environ['PATH']}"}
+        with EmulatedCluster(tmp_path, user.folder, image, {"SERVER_JOBS_DATABASE_URL": url}) as cluster:
+            cluster.kubeconfig().rename(tmp_path / "kubeconfig")
+            user.types(exports + command)
+            assert cluster.requests.count("create jobs") == 1
+        assert '"completed"' in user.types(f"{exports}{_JOBS['list']}")
 
 
 def test_jobs_run_on_turso(tmp_path: Path, project: Path, environments: Environments) -> None:
