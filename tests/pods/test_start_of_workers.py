@@ -63,3 +63,9 @@ def test_a_database_that_pods_cannot_reach_is_refused(site: Site, tmp_path: Path
         "and this one is sqlite; use PostgreSQL or Turso, or another runIn"
     )
     assert error_of(site, "--database", url, status=WRONG_USAGE) == expected
+
+
+@pytest.mark.slow
+def test_a_worker_whose_queues_have_no_job_in_pods_needs_no_cluster(site: Site) -> None:
+    worker = site.start_worker("--queues", "mail", "--until-empty", variables={"KUBECONFIG": "", "JOBS_POD": ""})
+    assert worker.wait() == 0, worker.text

@@ -83,15 +83,17 @@ class AttemptFactory:
                     self.resources.arguments_of(registration.handler, registration.job.job_name)
             self.checked = self.resources
 
-    def jobs_for_pods(self, store_name: str) -> str:
+    def jobs_for_pods(self, store_name: str, queues: Sequence[str] | None = None) -> str:
         """Return the names of the jobs whose claims need pods, as text; empty if there are none.
 
-        Raises `InvalidOptionError` if pods cannot reach the database.
+        `queues` are the queues of a worker; None: all. Raises `InvalidOptionError` if pods cannot reach the database.
         """
         names = [
             each.job.job_name
             for each in self._registry.registrations()
-            if each.handler is not None and each.job.options.run_in is RunIn.KUBERNETES
+            if each.handler is not None
+            and each.job.options.run_in is RunIn.KUBERNETES
+            and (queues is None or each.job.options.queue in queues)
         ]
         jobs = ", ".join(sorted(names))
         if names and store_name in _OUT_OF_REACH:

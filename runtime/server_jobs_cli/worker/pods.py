@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.sharded.shard_backend import shard_backends
 from server_jobs.errors import ClusterError, InvalidOptionError
+from server_jobs.isolation.pods import NoPods
 
 from .starting import WorkerOptions
 
@@ -22,8 +23,10 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
 
     Raises `ClusterError` if the cluster cannot be reached or a permission is missing.
     """
-    jobs = backend.attempt_factory.jobs_for_pods(backend.name)
+    jobs = backend.attempt_factory.jobs_for_pods(backend.name, options.queues)
     if not jobs:
+        if backend.attempt_factory.jobs_for_pods(backend.name):
+            backend.attempt_factory.pods = NoPods()
         yield
         return
     if shard_backends(backend):

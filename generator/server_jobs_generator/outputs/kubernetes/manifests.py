@@ -46,6 +46,7 @@ class _Group:
     most: Code
     wait: Code
     query: Code
+    starts_pods: bool
 
 
 def kubernetes_files(
@@ -60,13 +61,14 @@ def kubernetes_files(
     if not jobs:
         return []
     name = settings.name or _name(project)
+    groups = [_group(project, name, group, jobs, steps) for group in settings.groups]
     values: dict[str, object] = {
         "header": header(),
         "name": Code(name),
         "image": Code(settings.image or name),
         "variable": Code(project.database_url_env),
-        "starts_pods": any(job.options.run_in is RunIn.KUBERNETES for job in jobs),
-        "groups": [_group(project, name, group, jobs, steps) for group in settings.groups],
+        "starts_pods": any(group.starts_pods for group in groups),
+        "groups": groups,
     }
     return [
         File(f"{project.output}/kubernetes/{path}", render(f"kubernetes/{path}.jinja", **values)) for path in _FILES
@@ -97,6 +99,10 @@ def _group(
         most=Code(group.max_replicas),
         wait=Code(group.wait_seconds),
         query=Code(textwrap.indent(demand(group, jobs, steps, project.schema), " " * 10).rstrip()),
+        starts_pods=any(
+            job.options.run_in is RunIn.KUBERNETES and (not group.queues or job.options.queue in group.queues)
+            for job in jobs
+        ),
     )
 
 

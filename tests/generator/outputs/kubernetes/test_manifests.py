@@ -105,6 +105,26 @@ def test_workers_may_start_the_pods_of_their_jobs_and_nothing_more(tmp_path: Pat
     assert "kind: ServiceAccount" not in (manifests / "workers.yaml").read_text()
 
 
+def test_only_groups_with_jobs_in_pods_may_start_them(tmp_path: Path) -> None:
+    specs = {"render": job_spec("Render", runIn="kubernetes", queue="gpu"), "send": job_spec("Send", queue="mail")}
+    groups = "\n".join(
+        f'[tool.server-jobs.kubernetes.groups.{name}]\nqueues = ["{queue}"]'
+        for name, queue in (("heavy", "gpu"), ("light", "mail"))
+    )
+    project = project_with(tmp_path, f'outputs = ["kubernetes"]\nworker = false\n{groups}', specs)
+    project.generate()
+    made = documents(project.path("generated/kubernetes/workers.yaml"))
+    pods = {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in made if one and one["kind"] == "Deployment"
+    }
+    accounts = {name: pod.get("serviceAccountName") for name, pod in pods.items()}
+    tokens = {name: pod["automountServiceAccountToken"] for name, pod in pods.items()}
+    (heavy, light) = sorted(pods)
+    assert (accounts[heavy], tokens[heavy]) == (heavy.replace("heavy", "worker"), True)
+    assert (accounts[light], tokens[light]) == (None, False)
+    assert [name for name, pod in pods.items() if "env" in pod["containers"][0]] == [heavy]
+
+
 @pytest.mark.parametrize("folder", [OWN, GOLDEN], ids=["own", "golden"])
 def test_each_object_is_valid_by_the_schema_of_its_kind(folder: Path) -> None:
     found = objects(folder)
