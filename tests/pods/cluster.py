@@ -148,7 +148,13 @@ class EmulatedCluster:
             return refusal
         label, _, values = request.query_params["labelSelector"].partition(" in ")
         wanted = values.strip("()").split(",")
-        pods = [pod.document for pod in self.pods.values() if pod.document["metadata"]["labels"].get(label) in wanted]
+        phase = request.query_params.get("fieldSelector", "").removeprefix("status.phase=")
+        pods = [
+            pod.document
+            for pod in self.pods.values()
+            if pod.document["metadata"]["labels"].get(label) in wanted
+            and phase in ("", pod.document["status"]["phase"])
+        ]
         return JSONResponse({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
 
     async def _get(self, request: Request) -> Response:

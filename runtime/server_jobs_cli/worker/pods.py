@@ -34,7 +34,7 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
             f'"runIn": "kubernetes" of {jobs} does not work with several databases; use another runIn, or one database'
         )
     # An extra.
-    from server_jobs.integrations.kubernetes import Cluster, KubernetesPods, PodSettings, spec_like
+    from server_jobs.integrations.kubernetes import Cluster, KubernetesPods, OrphanedPods, PodSettings, spec_like
 
     async with Cluster() as cluster:
         await cluster.check_access()
@@ -46,7 +46,8 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
         )
         async with KubernetesPods(cluster, settings, interval=options.poll_interval) as pods:
             backend.attempt_factory.pods = pods
-            yield
+            async with OrphanedPods(cluster, backend):
+                yield
 
 
 def _own_pod() -> str:

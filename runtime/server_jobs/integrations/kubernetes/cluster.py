@@ -18,7 +18,9 @@ from lightkube.types import CascadeType
 
 from ...errors import ClusterError
 
-CLAIM_LABEL = "server-jobs/claim"
+CLAIM_LABEL, JOB_LABEL = "server-jobs/claim", "server-jobs/job-id"
+MANAGED = ("app.kubernetes.io/managed-by", "server-jobs")
+"""The label of all pods of jobs."""
 PERMISSIONS = (("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "pods", "get"), ("", "pods", "list"))
 """What the service account of a worker must be allowed to do: API group, resource and verb."""
 _GONE, _EXISTS = 404, 409
@@ -95,6 +97,15 @@ class Cluster:
         """Return the pods with one of these values in `CLAIM_LABEL`."""
         try:
             return [pod async for pod in self._client.list(Pod, labels={CLAIM_LABEL: list(claims)})]
+        except HTTPError as error:
+            raise _error_of("list pods", error) from error
+
+    async def failed_pods(self) -> list[Pod]:
+        """Return the failed pods of jobs, of all workers in the namespace."""
+        label, value = MANAGED
+        try:
+            found = self._client.list(Pod, labels={label: [value]}, fields={"status.phase": "Failed"})
+            return [pod async for pod in found]
         except HTTPError as error:
             raise _error_of("list pods", error) from error
 

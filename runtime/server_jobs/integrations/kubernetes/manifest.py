@@ -15,7 +15,7 @@ from ...definition import AnyDefinition
 from ...domain.options import ContainerResources
 from ...domain.record import Claim
 from ...isolation.pods import ClaimName, PodAttempt
-from .cluster import CLAIM_LABEL
+from .cluster import CLAIM_LABEL, JOB_LABEL, MANAGED
 
 _KILLED_AFTER = timedelta(seconds=2)
 """Time for the pod to release its job after the drain timeout."""
@@ -53,8 +53,8 @@ def manifest_of(attempt: PodAttempt, settings: PodSettings) -> Manifest:
     claim, job, lease = attempt.claim, attempt.job, attempt.lease
     name = ClaimName.of(claim)
     labels = {
-        "app.kubernetes.io/managed-by": "server-jobs",
-        "server-jobs/job-id": _label(claim.id),
+        MANAGED[0]: MANAGED[1],
+        JOB_LABEL: _label(claim.id),
         "server-jobs/job-name": _label(claim.job_name),
         "server-jobs/attempt": str(claim.attempt),
         CLAIM_LABEL: name.digest,

@@ -1,0 +1,103 @@
+"""Pods that fail after their worker died: another worker stores the reason before the lease expires."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from contextvars import Context
+from types import TracebackType
+
+from lightkube.resources.core_v1 import Pod
+
+from ...engine.backend import Backend
+from ...engine.direct_run import take_over
+from ...errors import ClusterError, ServerJobsError
+from ...isolation.pods import ClaimName, PodAttempt, PodFailedError
+from .cluster import CLAIM_LABEL, JOB_LABEL, Cluster
+from .pod_state import Crashed, state_of
+
+_logger = logging.getLogger("server_jobs")
+
+_ROUNDS_PER_LEASE = 4
+
+
+class OrphanedPods:
+    """Fails the attempts of crashed pods that no worker watches, while its block runs.
+
+    The worker of a pod sees its end within seconds, so a crashed pod that has no outcome in the next round is an
+    orphan. The first round, at the start, takes every crashed pod for one: this worker may follow one that died. The
+    fencing token decides between two workers that find the same pod.
+    """
+
+    def __init__(self, cluster: Cluster, backend: Backend) -> None:
+        self._cluster = cluster
+        self._backend = backend
+        self._pause = backend.config.lock_timeout.total_seconds() / _ROUNDS_PER_LEASE
+        self._seen: set[ClaimName] = set()
+        self._settled: set[ClaimName] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> OrphanedPods:
+        await self.look(at_once=True)
+        self._task = asyncio.get_running_loop().create_task(self._watch(), context=Context())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def look(self, *, at_once: bool = False) -> None:
+        """Take a round: fail the attempts of orphans that the last round has seen too, or of all with `at_once`."""
+        crashed = await self._crashed()
+        for name, reason in crashed.items():
+            if at_once or name in self._seen:
+                await self._fail(name, reason)
+        self._seen = set(crashed)
+        self._settled &= self._seen
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self._pause)
+            await self.look()
+
+    async def _crashed(self) -> dict[ClaimName, str]:
+        """Return the reasons of the crashed pods that this worker does not watch."""
+        try:
+            pods = await self._cluster.failed_pods()
+        except ClusterError:
+            return {}  # the watcher of the pods logs it
+        own = {ClaimName.of(attempt.claim) for attempt in self._backend.runner.attempts()}
+        found = {_claim_of(pod): state_of(pod) for pod in pods}
+        return {name: state.reason for name, state in found.items() if isinstance(state, Crashed) and name not in own}
+
+    async def _fail(self, name: ClaimName, reason: str) -> None:
+        if name in self._settled:
+            return
+        try:
+            if (attempt := await take_over(self._backend, name)) is not None:
+                attempt.pods = _CrashedPod(reason)
+                await self._backend.runner.run(attempt, self._backend)
+        except ServerJobsError as error:
+            _logger.warning("job %s: the failure of its pod was not stored: %s", name.job_id, error)
+        else:
+            self._settled.add(name)
+
+
+class _CrashedPod:
+    """A pod that has crashed, in the place of the cluster."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    async def run(self, attempt: PodAttempt) -> None:
+        raise PodFailedError(attempt.claim.job_name, self._reason)
+
+
+def _claim_of(pod: Pod) -> ClaimName:
+    labels = (pod.metadata.labels if pod.metadata is not None else None) or {}
+    return ClaimName(labels.get(JOB_LABEL, ""), labels.get(CLAIM_LABEL, ""))
