@@ -33,6 +33,14 @@ _TIME_TO_END = 5
 
 
 @dataclass(frozen=True, slots=True)
+class _Database:
+    """A database that KEDA reads: the name of its TriggerAuthentication, and the variable with its URL."""
+
+    login: Code
+    variable: Code
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
     """The values of the templates for one group of workers."""
 
@@ -66,12 +74,20 @@ def kubernetes_files(
         "header": header(),
         "name": Code(name),
         "image": Code(settings.image or name),
-        "variable": Code(project.database_url_env),
+        "databases": _databases(project, name),
         "starts_pods": any(group.starts_pods for group in groups),
         "groups": groups,
     }
     return [
         File(f"{project.output}/kubernetes/{path}", render(f"kubernetes/{path}.jinja", **values)) for path in _FILES
+    ]
+
+
+def _databases(project: Project, name: str) -> list[_Database]:
+    if not (shards := project.kubernetes.shard_url_envs):
+        return [_Database(Code(name), Code(project.database_url_env))]
+    return [
+        _Database(Code(f"{name}-shard-{number}"), Code(variable)) for number, variable in enumerate(shards, start=1)
     ]
 
 

@@ -66,6 +66,31 @@ def project_with(folder: Path, settings: str, specs: dict[str, dict[str, object]
     return project
 
 
+def built_by_kubectl(folder: Path) -> list[Object]:
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+# Both need the same files, and the first one runs everywhere.
+BUILDERS = [kustomize, *([built_by_kubectl] if shutil.which("kubectl") else [])]
+
+
+def overlay(manifests: Path, folder: Path) -> Path:
+    """Copy the manifests, and return a folder with an overlay of them."""
+    shutil.copytree(manifests, folder / "generated/kubernetes")
+    (folder / "deploy").mkdir()
+    settings = {
+        "namePrefix": "staging-",
+        "resources": ["../generated/kubernetes"],
+        "components": ["../generated/kubernetes/keda", "../generated/kubernetes/prometheus"],
+        "secretGenerator": [{"name": "shop", "literals": ["SHOP_DATABASE=postgresql://db/shop"]}],
+        "images": [{"name": "registry.example.com:5000/team/shop", "newTag": "42"}],
+    }
+    (folder / "deploy/kustomization.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return folder / "deploy"
+
+
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = project_with(tmp_path_factory.mktemp("shop"), SETTINGS)
@@ -248,6 +273,30 @@ def test_the_name_of_the_project_is_that_of_the_objects(tmp_path: Path) -> None:
     assert names == {"my-shop-jobs", "my-shop-jobs-migrate", "my-shop-jobs-worker", "my-shop-jobs-workers"}
 
 
+@pytest.mark.parametrize("build", BUILDERS)
+def test_keda_reads_each_shard(build: Callable[[Path], list[Object]], tmp_path: Path) -> None:
+    settings = '[tool.server-jobs.kubernetes]\nname = "shop"\nshard-url-envs = ["EU_URL", "US_URL"]'
+    project = project_with(tmp_path, f'outputs = ["kubernetes"]\n{settings}')
+    project.generate()
+    made = build(overlay(project.path("generated/kubernetes"), tmp_path / "overlay"))
+    validate_all(made)
+    (secret,) = [one["metadata"]["name"] for one in made if one["kind"] == "Secret"]
+    logins = {
+        one["metadata"]["name"]: one["spec"]["secretTargetRef"]
+        for one in made
+        if one["kind"] == "TriggerAuthentication"
+    }
+    (scaled,) = [one["spec"]["triggers"] for one in made if one["kind"] == "ScaledObject"]
+    assert logins == {
+        f"staging-shop-shard-{number}": [{"parameter": "connection", "name": secret, "key": variable}]
+        for number, variable in ((1, "EU_URL"), (2, "US_URL"))
+    }
+    assert [one["authenticationRef"]["name"] for one in scaled] == [*logins]
+    first, second = (one["metadata"] for one in scaled)
+    assert first == second
+    assert "WITH RECURSIVE" in first["query"]
+
+
 GROUP = "[tool.server-jobs.kubernetes.groups.mail]\n"
 
 
@@ -258,6 +307,10 @@ GROUP = "[tool.server-jobs.kubernetes.groups.mail]\n"
         ('[tool.server-jobs.kubernetes]\nimages = "x"', "has no key 'images'; did you mean 'image'?"),
         ('[tool.server-jobs.kubernetes]\nname = "Shop"', "name must have 1 to 30 characters of a-z, 0-9 and -"),
         ("[tool.server-jobs.kubernetes]\nname = 1", "name must be a text that is not empty, not 1"),
+        (
+            '[tool.server-jobs.kubernetes]\nshard-url-envs = ["EU-URL"]',
+            "shard-url-envs must name environment variables, not 'EU-URL'",
+        ),
         (
             '[tool.server-jobs.kubernetes]\nimage = "shop:1"',
             "such as 'registry.example.com/mailer', not 'shop:1'; `images` in kustomization.yaml sets the tag",
@@ -303,31 +356,6 @@ def test_generate_says_which_setting_is_missing(tmp_path: Path, settings: str, m
     assert done.exit_code != 0
     assert message in done.output
     assert not project.path("generated").exists()
-
-
-def built_by_kubectl(folder: Path) -> list[Object]:
-    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
-
-
-# Both need the same files, and the first one runs everywhere.
-BUILDERS = [kustomize, *([built_by_kubectl] if shutil.which("kubectl") else [])]
-
-
-def overlay(manifests: Path, folder: Path) -> Path:
-    """Copy the manifests, and return a folder with an overlay of them."""
-    shutil.copytree(manifests, folder / "generated/kubernetes")
-    (folder / "deploy").mkdir()
-    settings = {
-        "namePrefix": "staging-",
-        "resources": ["../generated/kubernetes"],
-        "components": ["../generated/kubernetes/keda", "../generated/kubernetes/prometheus"],
-        "secretGenerator": [{"name": "shop", "literals": ["SHOP_DATABASE=postgresql://db/shop"]}],
-        "images": [{"name": "registry.example.com:5000/team/shop", "newTag": "42"}],
-    }
-    (folder / "deploy/kustomization.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
-    return folder / "deploy"
 
 
 @pytest.mark.parametrize("build", BUILDERS)
