@@ -6,7 +6,7 @@ to change                                       open
 the entry of a Worker: cron trigger, requests   `entry`
 its routes: tokens and settings                 `routes`
 the object that wakes it at exact times         `alarm`
-work after the answer of an invocation          `background`
+ticks that go on after their alarm, pauses      `background`
 the database of a Worker                        `bindings`
 the entry of a Worker with tenants              `tenants`
 the object of a tenant: store, alarm, routes    `tenant_object`

@@ -12,9 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..databases.url import ALARM_BINDING
-from ..domain.record import UpcomingWork
-from ..engine.tick import Tick
-from .background import begin, keep_running
+from .background import TICK_PAUSE, AlarmTicks, Pauses
 
 if TYPE_CHECKING:
     from .entry import CloudflareWorkerBackend, CronHandler
@@ -22,15 +20,11 @@ if TYPE_CHECKING:
 ALARM_NAME = "jobs"
 """The name of the only object."""
 
-LEFT_PAUSE = timedelta(seconds=1)
-"""Pause before the next look at due jobs that a tick could not start, for example because of a limit."""
 FAILURE_PAUSE = timedelta(seconds=2)
 SURE = 5000.0
 """Milliseconds. An alarm that is as far away cannot have rung, even if the clocks of two machines differ."""
 SAME = 20.0
 """Milliseconds. The same due time, read twice, differs by the time of the queries."""
-MOST_TICKS = 10
-"""Ticks of one object whose jobs run at the same time."""
 
 _logger = logging.getLogger("server_jobs")
 
@@ -42,9 +36,14 @@ class AlarmSetter:
         self._known = 0.0  # the time of the alarm as this isolate knows it, in milliseconds
 
     async def plan(
-        self, backend: CloudflareWorkerBackend, env: object, done: Tick | None = None, *, is_sure: bool = True
+        self,
+        backend: CloudflareWorkerBackend,
+        env: object,
+        pause: timedelta = timedelta(0),
+        *,
+        is_sure: bool = True,
     ) -> None:
-        """Set the alarm for the next work. `done` is the tick that this invocation ran.
+        """Set the alarm for the next work. Work that is due now waits for the pause.
 
         Does not call the object if this isolate has set an alarm that is early enough, unless `is_sure` is False. Logs
         errors: the cron trigger runs the jobs then.
@@ -53,7 +52,7 @@ class AlarmSetter:
         if not hasattr(namespace, "getByName"):  # a Worker without the object
             return
         try:
-            at = await next_alarm(backend, done)
+            at = await next_alarm(backend, pause)
             if at is None or (is_sure and _now() + SURE <= self._known <= at + SAME):
                 return
             self._known = float(await namespace.getByName(ALARM_NAME).wake_at(at))
@@ -61,24 +60,16 @@ class AlarmSetter:
             _logger.exception("the alarm of this Worker was not set; the cron trigger runs due jobs within a minute")
 
 
-async def next_alarm(backend: CloudflareWorkerBackend, done: Tick | None = None) -> float | None:
+async def next_alarm(backend: CloudflareWorkerBackend, pause: timedelta = timedelta(0)) -> float | None:
     """Return when there is work next, in milliseconds since the epoch; None if nothing is stored for later.
 
-    Makes 1 query. If the invocation has none left, its rest is for another one soon.
+    Work that is due now waits for the pause. Makes 1 query. If the invocation has none left, its rest is for another
+    one soon.
     """
     if not backend.has_queries:
-        return _now() + LEFT_PAUSE / timedelta(milliseconds=1)
-    work = await backend.store.upcoming_work(backend.request(limit=1))
-    wait = (work if done is None or done.has_worked else _left_by_tick(work)).earliest
+        return _now() + TICK_PAUSE / timedelta(milliseconds=1)
+    wait = (await backend.store.upcoming_work(backend.request(limit=1))).earliest(pause)
     return None if wait is None else _now() + wait / timedelta(milliseconds=1)
-
-
-def _left_by_tick(work: UpcomingWork) -> UpcomingWork:
-    """Return when to look again at work that a tick has just left. A schedule that cannot fire waits for the cron."""
-    due, lease, slot = work.until_due, work.until_lease_end, work.until_slot
-    return UpcomingWork(
-        None if due is None else max(due, LEFT_PAUSE), None if lease is None else max(lease, LEFT_PAUSE), slot or None
-    )
 
 
 class AlarmClock:
@@ -91,7 +82,8 @@ class AlarmClock:
     def __init__(self, ctx: object, env: object) -> None:
         super().__init__(ctx, env)  # type: ignore[call-arg]  # of DurableObject
         self._setting = asyncio.Lock()
-        self._ticks: set[asyncio.Future[None]] = set()
+        self._pauses = Pauses()
+        self._ticks = AlarmTicks(self._tick, self._plan, self._tick_failed)
 
     async def wake_at(self, at: float) -> float:
         """Set the alarm, unless an earlier one is set. Return the time of the alarm. Milliseconds since the epoch."""
@@ -103,31 +95,17 @@ class AlarmClock:
             return at
 
     async def alarm(self, _info: object = None) -> None:
-        """Run a tick, and set the next alarm. Raises the tick's error, so that Cloudflare repeats the alarm.
-
-        Returns when jobs run, because the next alarm rings only then. The tick goes on.
-        """
-        if len(self._ticks) >= MOST_TICKS:
-            return None  # the first of them that ends sets the alarm
-        tick = await begin(self._tick)
-        if tick.done():
-            return tick.result()
-        self._ticks.add(tick)
-        tick.add_done_callback(self._ticks.discard)
-        keep_running(self._watched(tick))
-        await self._set(await self.handler.next_alarm(self.env))
-        return None
+        """Run a tick, and set the next alarm. Raises the tick's error, so that Cloudflare repeats the alarm."""
+        await self._ticks.ring()
 
     async def _tick(self, started: asyncio.Event) -> None:
-        await self._set(await self.handler.ring(self.env, started))
+        await self._set(await self.handler.ring(self.env, started, self._pauses))
 
-    async def _watched(self, tick: asyncio.Future[None]) -> None:
-        """Wait for a tick whose alarm has returned. Try again soon if it fails."""
-        try:
-            await tick
-        except Exception:
-            _logger.exception("a tick of the alarm failed, trying again in %s", FAILURE_PAUSE)
-            await self._set(_now() + FAILURE_PAUSE / timedelta(milliseconds=1))
+    async def _plan(self, pause: timedelta) -> None:
+        await self._set(await self.handler.next_alarm(self.env, pause))
+
+    async def _tick_failed(self) -> None:
+        await self._set(_now() + FAILURE_PAUSE / timedelta(milliseconds=1))
 
     async def _set(self, at: float | None) -> None:
         if at is not None:

@@ -23,7 +23,7 @@ from ..security.key_secret import key_secret
 from ..security.variables import KEY_SECRET_VARIABLE
 from ..stores.sql import SqlStore
 from .alarm import AlarmSetter, next_alarm
-from .background import keep_running
+from .background import Pauses, keep_running
 from .bindings import database_of, text_in
 from .console import log_ended, log_started, log_to_console
 from .limits import (
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 __all__ = ["CloudflareWorkerBackend", "CronHandler", "create_cron_handler", "database_of"]
 
 CRON_CONCURRENCY = 10
-NOTHING_DONE = Tick(expired=0, scheduled=0, completed=0, failed=0)
 _READS = ("GET", "HEAD", "OPTIONS")
 
 _logger = logging.getLogger("server_jobs")
@@ -152,15 +151,16 @@ class CronHandler:
         Raises the first error at the end, so that Cloudflare shows the invocation as failed.
         """
         del controller, ctx
-        done: Tick | None = None
+        pause = timedelta(0)
         async with self._backend(env) as backend:
             try:
                 done = await backend.handle_cron(budget=self._budget)
+                pause = Pauses().after(done)
                 return done
             finally:
-                await self._alarm.plan(backend, env, done, is_sure=False)  # the object may be lost
+                await self._alarm.plan(backend, env, pause, is_sure=False)  # the object may be lost
 
-    async def ring(self, env: object, started: asyncio.Event) -> float | None:
+    async def ring(self, env: object, started: asyncio.Event, pauses: Pauses) -> float | None:
         """Run one tick for the alarm, and return the time of the next one. Sets `started` when a job runs.
 
         The time is in milliseconds since the epoch; None if nothing is stored that needs an alarm.
@@ -168,12 +168,12 @@ class CronHandler:
         async with self._backend(env) as backend:
             backend.started = started
             done = await backend.handle_cron(budget=self._budget)
-            return await next_alarm(backend, done)
+            return await next_alarm(backend, pauses.after(done))
 
-    async def next_alarm(self, env: object) -> float | None:
-        """Return the time of the next alarm while a tick runs, which starts the jobs that are due now."""
+    async def next_alarm(self, env: object, pause: timedelta) -> float | None:
+        """Return the time of the next alarm, in which work that is due now waits for the pause."""
         async with self._backend(env) as backend:
-            return await next_alarm(backend, NOTHING_DONE)
+            return await next_alarm(backend, pause)
 
     @asynccontextmanager
     async def connect(self, env: object) -> AsyncIterator[CloudflareWorkerBackend]:
@@ -242,7 +242,7 @@ class CronHandler:
                 if isinstance(earlier, CloudflareWorkerBackend):
                     backend.goes_on_after(earlier)
                 done = await backend.handle_cron(budget=min(self._budget, AT_ONCE_BUDGET))
-                await self._alarm.plan(backend, env, done)
+                await self._alarm.plan(backend, env, Pauses().after(done))
         except Exception:
             _logger.exception("what a request enqueued could not be run at once; the next tick runs it")
 

@@ -15,7 +15,7 @@ from ..engine.backend import Backend
 from ..engine.pruner import retention_rules
 from ..engine.tick import Tick, tick
 from ..registry import JobRegistry
-from .background import begin, keep_running
+from .background import AlarmTicks, Pauses
 from .entry import CronHandler
 from .routes import WorkerRequest
 from .tenant_backend import TenantBackend
@@ -27,11 +27,7 @@ if TYPE_CHECKING:
 _MOST_RETRIES = 5
 """Cloudflare repeats a failing alarm up to six times. Before the last of them, the object plans the next one itself."""
 _LONGEST_PAUSE = timedelta(minutes=1)
-"""Most time between alarms while a job is due that no tick can start, or while ticks fail."""
-_TICK_PAUSE = timedelta(seconds=1)
-"""Pause before another tick starts jobs that are due, while the jobs of a tick run."""
-_MOST_TICKS = 10
-_MOST_DOUBLINGS = 6
+"""Most time between alarms while ticks fail."""
 _PRUNING = timedelta(days=1)
 """Most time between alarms while the tables have jobs, and a spec has a retention."""
 
@@ -39,7 +35,6 @@ _TENANT = "CREATE TABLE IF NOT EXISTS tenant (name TEXT PRIMARY KEY, listed_vers
 _NAMED = "INSERT INTO tenant (name) VALUES (?1) ON CONFLICT DO NOTHING"
 _READ = "SELECT name, listed_version FROM tenant"
 _LISTED = "UPDATE tenant SET listed_version = ?1"
-_LATER = "SELECT min(scheduled_for) AS at FROM jobs WHERE status = 'pending' AND scheduled_for > ?1"
 _HAS_JOBS = "SELECT 1 AS found FROM jobs LIMIT 1"
 
 _logger = logging.getLogger("server_jobs")
@@ -51,6 +46,10 @@ class AlarmStorage(ObjectStorage, Protocol):
     """The storage of an object, with its alarm."""
 
     def setAlarm(self, milliseconds: float, /) -> Awaitable[None]: ...  # noqa: N802  JavaScript's name
+
+    def deleteAlarm(self) -> Awaitable[None]: ...  # noqa: N802
+
+    def deleteAll(self) -> Awaitable[None]: ...  # noqa: N802
 
 
 class ObjectContext(Protocol):
@@ -91,10 +90,8 @@ class TenantObject:
         """Whether the directory knows that."""
         self._planner: TenantBackend | None = None
         self._alarm: int | None = None
-        self._ticks: set[asyncio.Future[None]] = set()
-        """Ticks whose alarm has returned."""
-        self._idle_alarms = 0
-        """Alarms in a row that started no job."""
+        self._pauses = Pauses()
+        self._ticks = AlarmTicks(self._tick, self.plan, self._tick_failed)
 
     async def fetch(self, request: WorkerRequest) -> object:
         """Answer a request to the routes under `/_jobs/tenants/TENANT/`, with a JavaScript `Response`."""
@@ -103,39 +100,37 @@ class TenantObject:
     async def alarm(self, retries: int) -> None:
         """Run a tick, and plan the next alarm. `retries` says how often Cloudflare has repeated this alarm."""
         self._alarm = None
-        if len(self._ticks) == _MOST_TICKS:
-            return  # the first of them that ends plans the next alarm
-        running = await begin(self._tick)
-        if not running.done():  # jobs run, and the next alarm comes only after this one has returned
-            self._ticks.add(running)
-            running.add_done_callback(self._ticks.discard)
-            keep_running(self._watched(running))
-            await self.plan(pause=_TICK_PAUSE)
-        elif error := running.exception():
+        if not self.exists:
+            return  # a tick that still ran when the tenant was deleted has set the alarm
+        try:
+            await self._ticks.ring()
+        except Exception:
             if retries < _MOST_RETRIES:
-                raise error  # Cloudflare calls the alarm again, after a pause
-            _logger.error("the alarm failed %d times; the next one comes in a minute", retries + 1, exc_info=error)
+                raise  # Cloudflare calls the alarm again, after a pause
+            _logger.exception("the alarm failed %d times; the next one comes in a minute", retries + 1)
             await self._set_alarm(_LONGEST_PAUSE)
 
     async def _tick(self, started: asyncio.Event) -> None:
         await self.upgrade()
         done = await self._handler.run_tick(self._env, started)
-        self._idle_alarms = 0 if done.has_worked else min(self._idle_alarms + 1, _MOST_DOUBLINGS)
-        await self.plan(pause=min(timedelta(seconds=2**self._idle_alarms - 1), _LONGEST_PAUSE))
+        await self.plan(self._pauses.after(done))
 
-    async def _watched(self, running: asyncio.Future[None]) -> None:
-        """Wait for a tick whose alarm has returned."""
-        try:
-            await running
-        except Exception:
-            _logger.exception("a tick failed after its first job started; the next one comes in a minute")
-            await self._set_alarm(_LONGEST_PAUSE)
+    async def _tick_failed(self) -> None:
+        await self._set_alarm(_LONGEST_PAUSE)
 
     async def wake(self) -> None:
         """Run new revisions, and plan the alarm. Does nothing before the first job of the tenant."""
         if self.exists:
             await self.upgrade()
             await self.plan()
+
+    async def delete(self) -> bool:
+        """Delete all data of the tenant. Return False if there is none. The next enqueued job makes a new tenant."""
+        existed = self.exists
+        self._name, self._is_listed, self._alarm = "", False, None
+        await self._storage.deleteAlarm()
+        await self._storage.deleteAll()
+        return existed
 
     @property
     def exists(self) -> bool:
@@ -168,17 +163,12 @@ class TenantObject:
         """Return a backend for one invocation."""
         return self._make_backend(self._database, self._name, self.plan)
 
-    async def plan(self, *, pause: timedelta = timedelta(0)) -> None:
-        """Set the alarm to the next due job, end of a lease, or schedule. Jobs that are due now wait for the pause."""
+    async def plan(self, pause: timedelta = timedelta(0)) -> None:
+        """Set the alarm to the next due job, end of a lease, or schedule. Work that is due now waits for the pause."""
         backend = self._planner = self._planner or self.backend()
-        work = await backend.store.upcoming_work(backend.request(limit=1))
-        waits = [one or pause for one in (work.until_due, work.until_lease_end, work.until_slot) if one is not None]
-        if pause and work.until_due == timedelta(0):  # a limit may block the jobs that are due, and not the next one
-            now = _milliseconds(timedelta(0))
-            (later,) = self._database.execute(_LATER, [now])
-            waits += [] if later["at"] is None else [timedelta(milliseconds=float(str(later["at"])) - now)]
-        if waits:
-            await self._set_alarm(min(waits))
+        wait = (await backend.store.upcoming_work(backend.request(limit=1))).earliest(pause)
+        if wait is not None:
+            await self._set_alarm(wait)
         elif retention_rules(self._registry) and self._database.execute(_HAS_JOBS):
             await self._set_alarm(_PRUNING)
 
@@ -222,8 +212,7 @@ class _TenantHandler(CronHandler):
     async def run_tick(self, env: object, started: asyncio.Event) -> Tick:
         """Run one tick, and set `started` when a job has started."""
         async with self._backend(env) as backend:
-            if isinstance(backend, TenantBackend):
-                backend.started = started
+            backend.started = started
             return await tick(backend, budget=self._budget)
 
     def _enqueues(self, scope: MutableMapping[str, Any]) -> bool:

@@ -231,7 +231,7 @@ class JobReader(Protocol):
         ...
 
     async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
-        """Return when the next job of the request is due, the next lease ends, and the next schedule has a slot.
+        """Return when the next jobs of the request are due, the next lease ends, and the next schedule has a slot.
 
         Ignores limits, and pending jobs in paused queues.
         """

@@ -260,10 +260,14 @@ async def test_the_wait_for_the_next_due_job_is_known(store: Store, clock: FakeC
     await store.insert([job("unknown", "Vacuum"), job("slow", queue="slow", delay=SECOND)])
     clock.advance(timedelta(minutes=1))
 
-    assert await store.upcoming_work(request(queues=("default",))) == UpcomingWork(until_due=timedelta(minutes=2))
+    two = timedelta(minutes=2)
+    assert await store.upcoming_work(request(queues=("default",))) == UpcomingWork(until_due=two, until_later=two)
     assert await store.upcoming_work(request(IMPORT)) == UpcomingWork()
 
-    clock.advance(timedelta(minutes=7))
+    clock.advance(two)
+    work = UpcomingWork(until_due=timedelta(0), until_later=two)
+    assert await store.upcoming_work(request(queues=("default",))) == work
+    clock.advance(timedelta(minutes=5))
     assert await store.upcoming_work(request(SEND)) == UpcomingWork(until_due=timedelta(0))
 
 

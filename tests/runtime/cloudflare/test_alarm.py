@@ -14,7 +14,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from pydantic import BaseModel
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, create_job_registry, define_job
-from server_jobs.cloudflare import AlarmClock, CloudflareWorkerBackend, alarm, create_cron_handler
+from server_jobs.cloudflare import AlarmClock, CloudflareWorkerBackend, background, create_cron_handler
+from server_jobs.cloudflare.alarm import AlarmSetter
 from server_jobs.cloudflare.query_budget import QueryBudget
 from server_jobs.domain.options import RateLimit
 
@@ -54,6 +55,7 @@ class FakeObject:
     def __init__(self, ctx: object, env: object) -> None:
         self.ctx, self.env = SimpleNamespace(storage=self), env
         self.at: float | None = None
+        self.wait = timedelta(0)
         self.is_lost = False
         self.calls = 0
 
@@ -63,7 +65,7 @@ class FakeObject:
 
     async def setAlarm(self, at: float) -> None:
         await asyncio.sleep(0)
-        self.at = at
+        self.at, self.wait = at, timedelta(seconds=round(at / 1000 - time.time()))
 
 
 class FakeWorker:
@@ -88,9 +90,9 @@ class FakeWorker:
 
     @property
     def wait(self) -> timedelta | None:
-        """The time until the alarm, to the second."""
-        at: float | None = self.clock.at
-        return None if at is None else timedelta(seconds=round(at / 1000 - time.time()))
+        """The time until the alarm when it was set, to the second."""
+        wait: timedelta = self.clock.wait
+        return None if self.clock.at is None else wait
 
     async def ring(self) -> None:
         """Call the alarm. Cloudflare forgets its time before."""
@@ -137,6 +139,33 @@ async def test_a_delayed_job_of_a_request_sets_the_alarm_with_one_call(worker: F
     await sdk.waits.pop().run
 
     assert (worker.wait, worker.calls) == (5 * MINUTE, 1)
+
+
+async def test_a_delayed_job_and_its_retry_run_when_the_alarm_rings(worker: FakeWorker, sdk: FakeSdk) -> None:
+    job = await worker.enqueue(delay="PT5M", params={"text": "fail"})
+    await sdk.waits.pop().run
+    for attempt in (1, 2):
+        assert worker.wait is not None, "nothing wakes the Worker"
+        await worker.env.DB.prepare("UPDATE jobs SET scheduled_for = created_at").all()  # that time has passed
+        await worker.ring()
+        await sdk.waits.pop().run
+
+        record = await worker.backend.store.get(job)
+        assert record is not None
+        assert record.attempt_count == attempt
+
+
+@pytest.mark.parametrize(("owner", "method"), [(AlarmSetter, "plan"), (AlarmClock, "_set")])
+async def test_without_the_alarm_a_delayed_job_or_its_retry_is_late(
+    worker: FakeWorker, sdk: FakeSdk, monkeypatch: pytest.MonkeyPatch, owner: type, method: str
+) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        """Set no alarm."""
+
+    monkeypatch.setattr(owner, method, nothing)
+
+    with pytest.raises(AssertionError, match="nothing wakes the Worker"):
+        await test_a_delayed_job_and_its_retry_run_when_the_alarm_rings(worker, sdk)
 
 
 async def test_a_job_that_a_request_runs_at_once_needs_no_alarm(worker: FakeWorker, sdk: FakeSdk) -> None:
@@ -242,7 +271,7 @@ async def test_an_alarm_returns_while_its_jobs_run_so_that_the_next_one_is_not_l
 async def test_no_more_ticks_start_while_many_have_running_jobs(
     worker: FakeWorker, sdk: FakeSdk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(alarm, "MOST_TICKS", 1)
+    monkeypatch.setattr(background, "MOST_TICKS", 1)
     await Shout.using(worker.backend).later(Note(text="wait"))
     await worker.ring()
     other = await Shout.using(worker.backend).later(Note(text="hello"))
@@ -285,14 +314,22 @@ async def test_a_tick_that_fails_after_its_alarm_returned_is_tried_again_soon(
     assert "a tick of the alarm failed" in caplog.text
 
 
-async def test_jobs_that_a_limit_blocks_are_looked_at_once_a_second(worker: FakeWorker, sdk: FakeSdk) -> None:
+async def test_pauses_grow_while_a_limit_blocks_the_due_jobs_and_delay_no_later_one(
+    worker: FakeWorker, sdk: FakeSdk
+) -> None:
     await Rare.using(worker.backend).later_many([{"text": "hello"}] * 3)
-
     await worker.ring()
     await sdk.waits.pop().run
     assert worker.wait == timedelta(0)  # one has run, so there may be more
+
+    waits = []
+    for _ in range(8):
+        await worker.ring()
+        waits.append(worker.wait)
+    assert waits == [one * SECOND for one in (1, 2, 4, 8, 16, 32, 60, 60)]
+    await Shout.using(worker.backend).later(Note(text="hello"), delay=20 * SECOND)
     await worker.ring()
-    assert (worker.wait, sdk.waits) == (SECOND, [])
+    assert (worker.wait, sdk.waits) == (20 * SECOND, [])
 
 
 async def test_an_invocation_without_queries_leaves_the_rest_to_another_one_soon(

@@ -341,6 +341,11 @@ CASES = [
         without("worker_expires_at LIMIT 1", "UPCOMING_WORK", instead="worker_expires_at DESC LIMIT 1"),
         test_reading.test_the_wait_for_the_end_of_the_next_lease_is_known,
     ),
+    in_sql(
+        "the next job beside those that are due",
+        without("jobs.scheduled_for > {now}", "UPCOMING_WORK", instead="jobs.scheduled_for IS NOT NULL"),
+        test_reading.test_the_wait_for_the_next_due_job_is_known,
+    ),
     in_memory(
         "leases of the requested jobs alone",
         "is_asked",

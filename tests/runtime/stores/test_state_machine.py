@@ -562,6 +562,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.run(self.store.count_due(request)) == sum(wait == timedelta(0) for wait in waits)
         upcoming = self.run(self.store.upcoming_work(request))
         assert upcoming.until_due == min(waits, default=None)
+        assert upcoming.until_later == min(filter(None, waits), default=None)
         assert upcoming.until_lease_end == min(leases, default=None)
 
     @rule(since=st.none() | moments)

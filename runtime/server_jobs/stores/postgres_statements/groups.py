@@ -69,7 +69,7 @@ def due_of_group(kind: str, limit: str, *, due: str = "{now}", lock: str = "") -
       {_some_of_group(kind, "jobs.scheduled_for IS NULL", limit, lock)}
       UNION ALL
       {_some_of_group(kind, _timed(due), limit, lock)}
-      LIMIT (SELECT {limit})) AS found"""
+      LIMIT {_scalar(limit)}) AS found"""
 
 
 def _timed(due: str) -> str:
@@ -83,7 +83,11 @@ def _some_of_group(kind: str, condition: str, limit: str, lock: str) -> str:
        WHERE status = 'pending' AND {kind} AND jobs.job_name = of_group.job_name
          AND jobs.spec_version = of_group.spec_version AND jobs.queue = of_group.queue
          AND jobs.priority = of_group.priority AND {STARTABLE} AND {condition}
-       ORDER BY jobs.scheduled_for, jobs.id LIMIT (SELECT {limit}) {lock}) AS some_of_group"""
+       ORDER BY jobs.scheduled_for, jobs.id LIMIT {_scalar(limit)} {lock}) AS some_of_group"""
+
+
+def _scalar(limit: str) -> str:
+    return limit if limit.isdecimal() else f"(SELECT {limit})"
 
 
 def first_due(kind: str, limit: str, *, lock: str = "", names: str = "") -> str:
@@ -136,7 +140,12 @@ SELECT 1 AS due FROM pending_group AS of_group CROSS JOIN LATERAL ({due_of_group
 
 
 def awaited(kind: str) -> str:
-    """Return a query for when the first job of each group that the request may take is due; NULL is at once."""
+    """Return a query for when the first job of each group that the request may take is due; NULL is at once.
+
+    `later` is the time of the first job that is not due yet.
+    """
     return f"""WITH RECURSIVE {pending_groups(kind)}
-SELECT found.scheduled_for AS due FROM pending_group AS of_group
+SELECT found.scheduled_for AS due,
+       (SELECT scheduled_for FROM ({_some_of_group(kind, "jobs.scheduled_for > {now}", "1", "")}) AS later) AS later
+  FROM pending_group AS of_group
  CROSS JOIN LATERAL ({due_of_group(kind, "1", due="timestamptz 'infinity'")}) AS found"""

@@ -83,15 +83,16 @@ def _until(moment: str) -> str:
 # An array, because the planner would join a query with all running jobs.
 _KNOWN_JOBS = f"SELECT ROW(value->>0, CAST(value->>1 AS integer)) FROM {KNOWN_VALUES}"
 UPCOMING_WORK = f"""
-SELECT {_until("next_due")} AS until_due, {_until("lease_end")} AS until_lease_end, {_until("slot")} AS until_slot
-  FROM (SELECT (SELECT min(COALESCE(due, {_EPOCH}))
-                  FROM (SELECT due FROM ({awaited(UNLIMITED)}) AS unlimited
-                        UNION ALL
-                        SELECT due FROM ({awaited(LIMITED)}) AS limited) AS pending) AS next_due,
+SELECT {_until("next_due")} AS until_due, {_until("later")} AS until_later,
+       {_until("lease_end")} AS until_lease_end, {_until("slot")} AS until_slot
+  FROM (SELECT min(COALESCE(due, {_EPOCH})) AS next_due, min(later) AS later,
                (SELECT worker_expires_at FROM jobs
                  WHERE status = 'running' AND (CAST(:queues AS json) IS NULL OR {OF_QUEUES})
                    AND ROW(job_name, spec_version) = ANY(ARRAY({_KNOWN_JOBS}))
                  ORDER BY worker_expires_at LIMIT 1) AS lease_end,
                (SELECT min(COALESCE(next_run_at, {_EPOCH})) FROM cron_jobs
-                 WHERE enabled AND job_name IN ({_KNOWN_NAMES})) AS slot) AS upcoming
+                 WHERE enabled AND job_name IN ({_KNOWN_NAMES})) AS slot
+          FROM (SELECT due, later FROM ({awaited(UNLIMITED)}) AS unlimited
+                UNION ALL
+                SELECT due, later FROM ({awaited(LIMITED)}) AS limited) AS pending) AS upcoming
 """

@@ -75,6 +75,7 @@ class Reading(FanOut):
             _earliest(one.until_due for one in found),
             _earliest(one.until_lease_end for one in found),
             _earliest(one.until_slot for one in found),
+            _earliest(one.until_later for one in found),
         )
 
     async def find(self, step: FindStep) -> Found:

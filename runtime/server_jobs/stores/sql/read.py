@@ -127,7 +127,7 @@ class Reading(Calls):
 
     async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
         (row,) = await self._run(self._statements.UPCOMING_WORK, **request_parameters(request))
-        return UpcomingWork(*(_wait(row[name]) for name in ("until_due", "until_lease_end", "until_slot")))
+        return UpcomingWork(**{name: _wait(row[name]) for name in UpcomingWork.__dataclass_fields__})
 
 
 def _wait(value: Value) -> timedelta | None:

@@ -128,12 +128,16 @@ def any_due(kind: str, *, beyond: str = "0", names: str = "") -> str:
 
 
 def awaited(kind: str) -> str:
-    """Return a query for when the first job of each group that the request may take is due; 0 is at once."""
+    """Return a query for when the first job of each group that the request may take is due; 0 is at once.
+
+    `later` is the time of the first job that is not due yet.
+    """
 
     def first(order: str, condition: str) -> str:
         return f"""(SELECT {order} FROM jobs INDEXED BY {_INDEXES[kind]}
       WHERE {_of_group(kind, condition)} ORDER BY jobs.scheduled_for LIMIT 1)"""
 
     return f"""WITH RECURSIVE {pending_groups(kind)}
-  SELECT COALESCE({first("0", _UNTIMED)}, {first("jobs.scheduled_for", "jobs.scheduled_for IS NOT NULL")}) AS due
+  SELECT COALESCE({first("0", _UNTIMED)}, {first("jobs.scheduled_for", "jobs.scheduled_for IS NOT NULL")}) AS due,
+         {first("jobs.scheduled_for", "jobs.scheduled_for > {now}")} AS later
     FROM pending_group AS of_group"""

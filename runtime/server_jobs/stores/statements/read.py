@@ -80,12 +80,12 @@ SELECT sum(count) AS count
 """
 
 UPCOMING_WORK = f"""
-SELECT (SELECT min(due) FROM (SELECT due FROM ({awaited(UNLIMITED)}) UNION ALL SELECT due FROM ({awaited(LIMITED)})))
-         - {{now}} AS until_due,
+SELECT min(due) - {{now}} AS until_due, min(later) - {{now}} AS until_later,
        (SELECT worker_expires_at FROM jobs INDEXED BY jobs_lease
          WHERE status = 'running' AND (:queues IS NULL OR {OF_QUEUES})
            AND (job_name, spec_version) IN (SELECT value->>0, value->>1 FROM json_each(:known))
          ORDER BY worker_expires_at LIMIT 1) - {{now}} AS until_lease_end,
        (SELECT min(COALESCE(next_run_at, 0)) FROM cron_jobs
          WHERE enabled AND job_name IN (SELECT value->>0 FROM json_each(:known))) - {{now}} AS until_slot
+  FROM (SELECT due, later FROM ({awaited(UNLIMITED)}) UNION ALL SELECT due, later FROM ({awaited(LIMITED)}))
 """
