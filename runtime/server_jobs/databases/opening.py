@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from ..domain.interfaces import Database
 from ..errors import DatabaseError, InvalidOptionError
-from .url import DEFAULT_URL, TURSO_SCHEMES, is_postgres, parts_of, without_password
+from .url import DEFAULT_URL, TURSO_SCHEMES, is_postgres, parts_of, tenant_address, without_password
 
 
 def open_database(url: str, *, schema: str | None = None) -> Database:
@@ -79,4 +79,7 @@ def _open_postgres(url: str, schema: str | None) -> Database:
 def _open_turso(url: str) -> Database:
     from .turso.database import TursoDatabase
 
+    tenant = tenant_address(url)
+    if tenant is not None and tenant.name is None:
+        raise InvalidOptionError(f"{tenant.all} is the address of all tenants; add the name of one: {tenant.all}/NAME")
     return TursoDatabase(url)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from urllib.parse import SplitResult, urlsplit
+from dataclasses import dataclass
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import InvalidOptionError
 
@@ -22,6 +23,7 @@ TENANTS_BINDING, DIRECTORY_BINDING = "TENANTS", "TENANT_DIRECTORY"
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
 TURSO_SCHEMES = ("libsql", "https", "http")
 
+_TENANTS = re.compile(r"(?P<all>https?://[^/]+/_jobs/tenants)(?:/(?P<name>[^/?]+))?/?(?:\?.*)?")
 _PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
 _SECRET_OPTION = re.compile(r"([?&](?:password|authtoken)=)[^&]*", re.IGNORECASE)
 
@@ -37,6 +39,20 @@ def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str
 def is_postgres(url: str) -> bool:
     """Whether a URL names a PostgreSQL database. It may have several hosts, which `urlsplit` cannot parse."""
     return url.partition("://")[0].lower() in POSTGRES_SCHEMES
+
+
+@dataclass(frozen=True, slots=True)
+class TenantAddress:
+    """The address of all tenants of a Worker, and the name of the tenant that a URL adds to it, if any."""
+
+    all: str
+    name: str | None
+
+
+def tenant_address(url: str) -> TenantAddress | None:
+    """Return the parts of a URL that ends with `/_jobs/tenants` or `/_jobs/tenants/NAME`; None for any other."""
+    found = _TENANTS.fullmatch(url)
+    return None if found is None else TenantAddress(found["all"], found["name"] and unquote(found["name"]))
 
 
 def parts_of(url: str) -> SplitResult:

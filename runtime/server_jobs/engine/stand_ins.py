@@ -12,12 +12,14 @@ from weakref import WeakSet
 from ..binding import stand_in_for
 from ..databases.opening import open_database
 from ..databases.shard_url import is_sharded, parse_shard_url
+from ..databases.url import tenant_address
 from ..domain.interfaces import Database, Store
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
 from ..stores.sharded import ShardedStore
 from ..stores.sharded.fan_out import ShardOf
 from ..stores.sql import SqlStore
+from ..stores.tenant import TenantStore
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -36,11 +38,7 @@ def store_of(database: Store | Database | str, schema: str | None) -> Store:
     if _of_tests and not (isinstance(database, Store) and database.name == MEMORY):
         return _of_tests[-1]
     if isinstance(database, str):
-        return (
-            _sharded_store(database, schema)
-            if is_sharded(database)
-            else SqlStore(open_database(database, schema=schema))
-        )
+        return _sharded_store(database, schema) if is_sharded(database) else _store_at(database, schema)
     if isinstance(database, Store):
         return database
     if isinstance(database, Database):
@@ -49,6 +47,11 @@ def store_of(database: Store | Database | str, schema: str | None) -> Store:
         f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
         f"not a value of type {type(database).__name__}"
     )
+
+
+def _store_at(url: str, schema: str | None) -> SqlStore:
+    database, tenant = open_database(url, schema=schema), tenant_address(url)
+    return SqlStore(database) if tenant is None or tenant.name is None else TenantStore(database, tenant.name)
 
 
 def _sharded_store(url: str, schema: str | None) -> ShardedStore:

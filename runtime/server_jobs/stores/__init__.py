@@ -5,6 +5,7 @@ to change                                open
 =======================================  ===========================================================
 the methods of a store, in Python        `memory`, `sql`
 the parts of a claim                     `claims`
+the jobs of one tenant                   `tenant`
 the SQL for SQLite, Turso and D1         `statements`
 the SQL for PostgreSQL                   `postgres_statements`
 the fence of writes under a claim        `lifecycle.is_leased` in `domain`, `statements.settle.NOT_STALE`,

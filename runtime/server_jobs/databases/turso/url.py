@@ -11,10 +11,9 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
 from ...security.variables import TOKEN_VARIABLE
-from ..url import TURSO_SCHEMES, TURSO_TOKEN, without_password
+from ..url import TURSO_SCHEMES, TURSO_TOKEN, tenant_address, without_password
 
 _OPTIONS = {"libsql": ("authToken", "tls"), "https": ("authToken",), "http": ("authToken",)}
-_TENANTS = "/_jobs/tenants"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -52,7 +51,7 @@ def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
         )
     base = f"{'https' if has_tls else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
     place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-    variable = TOKEN_VARIABLE if _TENANTS in parts.path else TURSO_TOKEN
+    variable = TURSO_TOKEN if tenant_address(url) is None else TOKEN_VARIABLE
     token = auth_token or options.get("authToken") or os.environ.get(variable)
     return Endpoint(f"{base}/v2/pipeline", place, is_local, _checked(token, place, variable), variable)
 

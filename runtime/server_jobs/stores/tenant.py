@@ -1,0 +1,45 @@
+"""The store of one tenant, in its Durable Object or at the address of the object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from ..domain.audit import APPLICATION
+from ..domain.clock import Clock
+from ..domain.interfaces import Database
+from ..domain.record import Claim, Inserted, NewJob, ScheduleChange, ScheduleRecord
+from ..errors import InvalidOptionError
+from .sql import SqlStore
+
+
+class TenantStore(SqlStore):
+    """The jobs of one tenant. A job or schedule whose `shardBy` names another tenant raises `InvalidOptionError`."""
+
+    def __init__(self, database: Database, tenant: str, clock: Clock | None = None) -> None:
+        super().__init__(database, clock)
+        self.tenant = tenant
+
+    async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        for job in jobs:
+            self._check(job.shard_key, f"a {job.job_name}")
+        return await super().insert(jobs)
+
+    async def start(self, job: NewJob, lease: timedelta) -> Claim:
+        self._check(job.shard_key, f"a {job.job_name}")
+        return await super().start(job, lease)
+
+    async def add_schedule(self, schedule: ScheduleRecord, *, by: str = APPLICATION) -> bool:
+        self._check(schedule.shard_key, f"the schedule {schedule.label}")
+        return await super().add_schedule(schedule, by=by)
+
+    async def change_schedule(self, schedule_id: str, change: ScheduleChange, *, by: str = APPLICATION) -> bool:
+        self._check(change.shard_key, "a schedule")
+        return await super().change_schedule(schedule_id, change, by=by)
+
+    def _check(self, shard_key: str | None, what: str) -> None:
+        if shard_key not in (None, self.tenant):
+            raise InvalidOptionError(
+                f"{what} of the tenant {shard_key!r} cannot be stored for the tenant {self.tenant!r}; send it to the "
+                f"Worker's routes for {shard_key!r}"
+            )
