@@ -24,7 +24,7 @@ COMMANDS = {
     "doctor": CommandEntry("Project", ".doctor.doctor:doctor", "Find problems of project and database."),
     "token": CommandEntry("Project", ".serve:token", "Print a token for the HTTP routes."),
     "migrate": CommandEntry("Database", ".migrate:migrate", "Bring the tables to the newest revision."),
-    "tenants": CommandEntry("Database", ".tenants:tenants", "List the tenants of a Worker with one store for each."),
+    "tenants": CommandEntry("Database", ".tenants:tenants", "List or delete the tenants of a Worker."),
     "worker": CommandEntry("Running jobs", ".worker.worker:worker", "Run queued jobs until stopped."),
     "run": CommandEntry("Running jobs", ".worker.claimed_run:run", "Run one job that a worker has claimed."),
     "workers": CommandEntry("Running jobs", ".jobs.why_and_workers:workers", "List the workers, alive and dead."),

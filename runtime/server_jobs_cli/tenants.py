@@ -1,25 +1,26 @@
-"""`server-jobs tenants`: the tenants of a deployed Worker, by its HTTP routes."""
+"""`server-jobs tenants`: list and delete the tenants of a deployed Worker, by its HTTP routes."""
 
 from __future__ import annotations
 
 import json
-import re
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 import click
 from server_jobs.databases.turso.url import endpoint_of
+from server_jobs.databases.url import tenant_address
 from server_jobs.errors import DatabaseError, InvalidOptionError, ProjectError
 
+from .console.failures import NO
 from .console.json_option import json_option
 from .console.options import with_workspace
-from .console.output import note, plain_table, print_json, stdout_console
+from .console.output import note, plain_table, print_json, say, stdout_console
 from .console.workspace import Workspace
 
-_PLACE = re.compile(r"(?P<tenants>https?://[^/]+/_jobs/tenants)(?:/[^/]+)?/?")
 _PAGE = 1000
 _SECONDS = 30.0
 
@@ -44,9 +45,11 @@ class TenantCounts:
 
 @click.command()
 @with_workspace
+@click.option("--delete", "doomed", metavar="NAME", help="Delete all data of this tenant instead.")
+@click.option("--yes", is_flag=True, help="Delete it without asking.")
 @json_option
-def tenants(workspace: Workspace, *, as_json: bool) -> None:
-    """List the tenants of a Worker with one store per tenant.
+def tenants(workspace: Workspace, *, doomed: str | None, yes: bool, as_json: bool) -> None:
+    """List the tenants of a Worker with one store per tenant, or delete one.
 
     The database is the address of the tenants, and JOBS_TOKEN the token:
 
@@ -54,10 +57,15 @@ def tenants(workspace: Workspace, *, as_json: bool) -> None:
     Example:
       export SERVER_JOBS_DATABASE_URL=https://jobs.example.com/_jobs/tenants
       server-jobs tenants
+      server-jobs tenants --delete acme
 
     Other commands reach the jobs of one tenant if its name follows: .../_jobs/tenants/acme
 
-    Exit status: 0 they are listed, 2 wrong usage, 3 project or Worker cannot be used.
+    --delete ends the tenant's running jobs without a result, and deletes its jobs, schedules and audit log. It needs a
+    token with the scope admin for every queue. Without a terminal it needs --yes.
+
+    Exit status: 0 they are listed, or the tenant is deleted, 1 nobody confirmed, 2 wrong usage, 3 project or Worker
+    cannot be used, or there is no such tenant.
     """
     place = tenants_place(workspace)
     if place is None:
@@ -65,6 +73,9 @@ def tenants(workspace: Workspace, *, as_json: bool) -> None:
             f"the database {workspace.shown_url} is not the address of a Worker with tenants; set "
             "SERVER_JOBS_DATABASE_URL to one such as https://jobs.example.com/_jobs/tenants"
         )
+    if doomed is not None:
+        _delete(place, doomed, yes=yes, as_json=as_json)
+        return
     found = list(every_tenant(place))
     if as_json:
         print_json([asdict(one) for one in found])
@@ -79,8 +90,8 @@ def tenants(workspace: Workspace, *, as_json: bool) -> None:
 
 def tenants_place(workspace: Workspace) -> str | None:
     """Return the address of all tenants, if the database is this address, or the address of one tenant."""
-    match = _PLACE.fullmatch(workspace.url)
-    return None if match is None else match["tenants"]
+    address = tenant_address(workspace.url)
+    return None if address is None else address.all
 
 
 def count_tenants(place: str) -> TenantCounts:
@@ -97,20 +108,44 @@ def every_tenant(place: str) -> Iterator[Tenant]:
         yield from (Tenant(**one) for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
 
 
-def _page(place: str, after: str, limit: int) -> dict[str, object]:
+def _delete(place: str, name: str, *, yes: bool, as_json: bool) -> None:
+    context = click.get_current_context()
+    if not yes and (as_json or not sys.stdin.isatty()):
+        note("Error: nothing was changed; confirm it with --yes")
+        context.exit(NO)
+    if not yes and not click.confirm(f"Delete all data of the tenant {name}?"):
+        context.exit(NO)
+    _requested("DELETE", place, f"/{quote(name, safe='')}", f"delete the tenant {name!r}")
+    if as_json:
+        print_json({"deleted": name})
+    else:
+        say(f"the tenant {name} is deleted")
+
+
+def _requested(method: str, place: str, rest: str, purpose: str) -> bytes:
+    """Return the body of an answer. Raises `DatabaseError`."""
     try:
         endpoint = endpoint_of(place)
     except InvalidOptionError as error:
         raise DatabaseError(str(error)) from error
     headers = {"authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-    address = f"{endpoint.place}?{urlencode({'after': after, 'limit': limit})}"
+    request = Request(f"{endpoint.place}{rest}", headers=headers, method=method)  # noqa: S310  http or https
     try:
-        with urlopen(Request(address, headers=headers), timeout=_SECONDS) as reply:  # noqa: S310  http or https
-            page = json.loads(reply.read())
+        with urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
+            body: bytes = reply.read()
     except HTTPError as error:
         said = error.read(1000).decode(errors="replace")
-        raise DatabaseError(f"{place} refused to list its tenants: HTTP status {error.code}: {said}") from error
-    except (URLError, OSError, ValueError) as error:
+        raise DatabaseError(f"{place} refused to {purpose}: HTTP status {error.code}: {said}") from error
+    except (URLError, OSError) as error:
+        raise DatabaseError(f"{place} cannot {purpose}: {error}") from error
+    return body
+
+
+def _page(place: str, after: str, limit: int) -> dict[str, object]:
+    body = _requested("GET", place, f"?{urlencode({'after': after, 'limit': limit})}", "list its tenants")
+    try:
+        page = json.loads(body)
+    except ValueError as error:
         raise DatabaseError(f"{place} cannot list its tenants: {error}") from error
     if not isinstance(page, dict) or not {"tenants", "next", "version", "total", "behind"} <= page.keys():
         raise DatabaseError(f"{place} is not a Worker with one store per tenant; check the address")

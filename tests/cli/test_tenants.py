@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
@@ -24,7 +24,7 @@ class FakeWorker(ThreadingHTTPServer):
 
     version = "server_jobs_0001_old"
     behind: tuple[str, ...] = ()
-    names = ("acme", "globex", "initech")
+    names: tuple[str, ...] = ("acme", "globex", "initech")
 
     def page(self, after: str, limit: int) -> dict[str, object]:
         names = [name for name in self.names if name > after][:limit]
@@ -46,10 +46,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(200, {})
 
+    def do_DELETE(self) -> None:
+        assert isinstance(self.server, FakeWorker)
+        name = unquote(self.path.removeprefix("/_jobs/tenants/"))
+        is_known = name in self.server.names and self.headers["authorization"] == f"Bearer {TOKEN}"
+        self.server.names = tuple(one for one in self.server.names if one != name)
+        self._answer(204 if is_known else 404, {})
+
     def _answer(self, status: int, document: object) -> None:
         self.send_response(status)
         self.end_headers()
-        self.wfile.write(json.dumps(document).encode())
+        if status != 204:
+            self.wfile.write(json.dumps(document).encode())
 
     def log_message(self, format: str, *_: object) -> None:  # noqa: A002  the name that http.server gives
         """Do nothing."""
@@ -93,6 +101,23 @@ def test_all_tenants_are_listed_page_by_page(
         ["initech", "server_jobs_0001_old"],
     ]
     assert [one["name"] for one in as_json] == ["acme", "globex", "initech"]
+
+
+def test_a_tenant_is_deleted_once_somebody_has_confirmed_it(project: TemporaryProject, worker: FakeWorker) -> None:
+    asked = run(project, "tenants", "--delete", "acme")
+    assert (asked.exit_code, "confirm it with --yes" in asked.stderr, len(worker.names)) == (1, True, 3)
+
+    deleted = run(project, "tenants", "--delete", "acme", "--yes")
+    assert (deleted.exit_code, deleted.stdout, worker.names) == (
+        0,
+        "the tenant acme is deleted\n",
+        ("globex", "initech"),
+    )
+    assert json.loads(run(project, "tenants", "--delete", "globex", "--yes", "--json").stdout) == {"deleted": "globex"}
+
+    unknown = run(project, "tenants", "--delete", "acme", "--yes")
+    assert unknown.exit_code == 3
+    assert "refused to delete the tenant 'acme': HTTP status 404" in unknown.stderr
 
 
 def test_doctor_counts_the_tenants_that_are_behind(project: TemporaryProject, worker: FakeWorker) -> None:

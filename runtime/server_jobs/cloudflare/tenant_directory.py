@@ -15,6 +15,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,127}")
 
 _TABLE = "CREATE TABLE IF NOT EXISTS tenants (name TEXT PRIMARY KEY, version TEXT NOT NULL) WITHOUT ROWID"
 _RECORD = "INSERT INTO tenants (name, version) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET version = ?2"
+_FORGET = "DELETE FROM tenants WHERE name = ?1"
 _PAGE = "SELECT name, version, version <> ?1 AS is_behind FROM tenants WHERE name > ?2 ORDER BY name LIMIT ?3"
 _COUNT = "SELECT count(*) AS total, count(*) FILTER (WHERE version <> ?1) AS behind FROM tenants"
 _BEHIND = "SELECT name FROM tenants WHERE version <> ?1 ORDER BY name LIMIT ?2"
@@ -30,6 +31,10 @@ class TenantDirectory:
     def record(self, name: str, version: str) -> None:
         """Store that this tenant exists, with its tables at this version."""
         self._database.execute(_RECORD, [name, version])
+
+    def forget(self, name: str) -> None:
+        """Remove a tenant that was deleted."""
+        self._database.execute(_FORGET, [name])
 
     def page(self, version: str, after: str, limit: int) -> str:
         """Return tenants in the order of their names, as JSON, and how many of all have another version."""
@@ -51,6 +56,8 @@ class TenantStub(Protocol):
 
     async def wake(self) -> object: ...
 
+    async def delete(self) -> bool: ...
+
 
 class StubResponse(Protocol):
     """The used part of a `workers.Response`."""
@@ -68,6 +75,8 @@ class DirectoryStub(Protocol):
     """The directory, called from another object or from the Worker."""
 
     async def record(self, name: str, version: str, /) -> object: ...
+
+    async def forget(self, name: str, /) -> object: ...
 
     async def page(self, version: str, after: str, limit: int, /) -> str: ...
 

@@ -57,6 +57,7 @@ def tenant_routes(registry: JobRegistry, version: str, options: HttpOptions, tok
     """Return the application. The objects check the scopes of tokens for jobs again."""
     routes = [
         Route("/tenants", for_every_queue(Scope.READ, partial(list_tenants, version)), methods=["GET"]),
+        Route("/tenants/{tenant}", for_every_queue(Scope.ADMIN, delete_tenant), methods=["DELETE"]),
         Route("/jobs/{name}", partial(forward, registry, "jobs"), methods=["POST"]),
         Route("/batches/{name}", partial(forward, registry, "batches"), methods=["POST"]),
         Route("/{path:path}", name_the_tenant, methods=["GET", "POST", "DELETE"]),
@@ -72,6 +73,18 @@ async def list_tenants(version: str, request: Request) -> Response:
     wanted = checked(TenantPage, dict(request.query_params))
     found = await directory_in(request.scope["env"]).page(version, wanted.after, wanted.limit)
     return Response(found, media_type="application/json")
+
+
+async def delete_tenant(request: Request) -> Response:
+    """Delete all data of a tenant, and answer 204. Answer 404 if there is none."""
+    name: str = request.path_params["tenant"]
+    check_name(name)
+    env = request.scope["env"]
+    existed = await tenant_in(env, name).delete()
+    await directory_in(env).forget(name)  # also after a call that failed between the two
+    if not existed:
+        raise RefusedError(404, f"there is no tenant {name!r}")
+    return Response(status_code=204)
 
 
 async def forward(registry: JobRegistry, kind: str, request: Request) -> Response:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ..http.gate import TokensOf
     from ..http.http_options import HttpOptions
 
-_PATH = re.compile(r"/_jobs/tenants/([^/]+)(?:/.*)?")
+_PATH = re.compile(r"/_jobs/tenants/([^/]+)/.*")
 _WOKEN = 100
 """Tenants that one cron event brings to the newest revision: each is a request, and an invocation may make 1,000."""
 
@@ -62,8 +62,8 @@ class TenantHandler:
         """Answer one HTTP request with a JavaScript `Response`.
 
         The object of a tenant answers requests below `/_jobs/tenants/TENANT/`. `POST /_jobs/jobs/NAME` goes to the
-        object that the params name by `shardBy`, and `GET /_jobs/tenants` lists the tenants. Every request gets 404
-        unless `JOBS_TOKEN` is set.
+        object that the params name by `shardBy`, `GET /_jobs/tenants` lists the tenants, and
+        `DELETE /_jobs/tenants/TENANT` deletes one. Every request gets 404 unless `JOBS_TOKEN` is set.
         """
         found = _PATH.fullmatch(urlsplit(request.url).path)
         name = unquote(found[1]) if found else ""

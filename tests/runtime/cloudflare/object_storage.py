@@ -59,6 +59,15 @@ class FakeStorage:
     async def setAlarm(self, milliseconds: float, /) -> None:
         self.alarm = milliseconds
 
+    async def deleteAlarm(self) -> None:
+        self.alarm = None
+
+    async def deleteAll(self) -> None:
+        for row in self.sql.exec("SELECT name FROM sqlite_master WHERE type = 'view'").rows:
+            self._connection.execute(f"DROP VIEW {row['name']}")
+        for row in self.sql.exec("SELECT name FROM sqlite_master WHERE type = 'table'").rows:
+            self._connection.execute(f"DROP TABLE {row['name']}")
+
 
 def _statements(script: str) -> list[str]:
     found, statement = list[str](), ""

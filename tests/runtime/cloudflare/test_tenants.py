@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
@@ -24,7 +25,7 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
-from server_jobs.cloudflare import tenant_object
+from server_jobs.cloudflare import background, tenant_object
 from server_jobs.cloudflare.pipeline import PIPELINE
 from server_jobs.cloudflare.tenant_backend import TenantBackend
 from server_jobs.cloudflare.tenant_directory import TenantDirectory, check_name
@@ -33,10 +34,12 @@ from server_jobs.cloudflare.tenants import TenantHandler, create_tenant_handler
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.turso.http_transport import Reply
 from server_jobs.domain.record import JobQuery
+from server_jobs.engine.stand_ins import store_of
 from server_jobs.http.app import application
 from server_jobs.http.http_options import HttpOptions
-from server_jobs.security.tokens import Tokens
+from server_jobs.security.tokens import NamedToken, Tokens, new_token, rights_of
 from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.tenant import TenantStore
 
 from tests.runtime.cloudflare.object_storage import FakeStorage
 
@@ -98,6 +101,11 @@ class FakeDirectory:
         self.calls += 1
         self.tenants.record(name, version)
 
+    async def forget(self, name: str) -> None:
+        if self.is_away:
+            raise RuntimeError("the directory is away")
+        self.tenants.forget(name)
+
 
 class Tenant:
     """The object of the tenant acme, made anew for each event like after an eviction."""
@@ -126,7 +134,7 @@ def tenant() -> Tenant:
 def kept(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Future[None]]:
     """Return the work that goes on after an alarm has returned."""
     kept = list[asyncio.Future[None]]()
-    monkeypatch.setattr(tenant_object, "keep_running", lambda work: kept.append(asyncio.ensure_future(work)))
+    monkeypatch.setattr(background, "keep_running", lambda work: kept.append(asyncio.ensure_future(work)))
     return kept
 
 
@@ -211,6 +219,20 @@ async def test_an_alarm_runs_the_due_jobs_and_plans_the_next_one(tenant: Tenant,
     assert 15 < tenant.seconds_until_alarm <= 20
 
 
+async def test_without_its_alarm_the_jobs_of_a_tenant_are_late(
+    tenant: Tenant, ring: Ring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        """Set no alarm."""
+
+    monkeypatch.setattr(TenantObject, "plan", nothing)
+
+    with pytest.raises(AssertionError):
+        await test_the_alarm_comes_when_a_job_is_due(tenant)
+    with pytest.raises(AssertionError):
+        await test_an_alarm_runs_the_due_jobs_and_plans_the_next_one(tenant, ring)
+
+
 async def test_alarms_pause_while_a_limit_blocks_the_due_jobs(tenant: Tenant, ring: Ring) -> None:
     woken, backend = await backend_of(tenant)
     await Rare.using(backend).later_many([Note(tenant="acme"), Note(tenant="acme")])
@@ -220,7 +242,7 @@ async def test_alarms_pause_while_a_limit_blocks_the_due_jobs(tenant: Tenant, ri
         await ring(woken, 0)
         pauses.append(round(tenant.seconds_until_alarm))
 
-    assert pauses[1:8] == [1, 3, 7, 15, 31, 60, 60]
+    assert pauses[1:9] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 async def test_a_failing_alarm_is_repeated_by_cloudflare_and_then_every_minute(
@@ -245,15 +267,76 @@ async def test_a_failing_alarm_is_repeated_by_cloudflare_and_then_every_minute(
     assert (await handle.status()) is JobStatus.COMPLETED
 
 
-async def test_a_job_of_another_tenant_is_refused(tenant: Tenant) -> None:
+async def test_a_job_or_schedule_of_another_tenant_is_refused(tenant: Tenant) -> None:
     _, backend = await backend_of(tenant)
 
-    with pytest.raises(InvalidOptionError, match="Keep with /tenant 'globex' is a job of that tenant, and this is the"):
+    with pytest.raises(InvalidOptionError, match="a Keep of the tenant 'globex' cannot be stored for"):
         await Keep.using(backend).later(Note(tenant="globex"))
-    with pytest.raises(InvalidOptionError, match="store of 'acme'"):
+    with pytest.raises(InvalidOptionError, match="send it to the Worker's routes for 'globex'"):
         await Keep.using(backend).now(Note(tenant="globex"))
+    with pytest.raises(InvalidOptionError, match="the schedule Keep/daily of the tenant 'globex' cannot be stored for"):
+        await Keep.using(backend).schedule("daily").add(cron="0 8 * * *", params=Note(tenant="globex"))
+    await Keep.using(backend).schedule("daily").add(cron="0 8 * * *", params=Note(tenant="acme"))
+    with pytest.raises(InvalidOptionError, match="a schedule of the tenant 'globex'"):
+        await Keep.using(backend).schedule("daily").change(params=Note(tenant="globex"))
     assert await backend.store.list_jobs(JobQuery()) == []
     await Rare.using(backend).later(Note(tenant="globex"))  # without shardBy, the store is the tenant
+
+
+async def test_a_deleted_tenant_leaves_nothing_and_a_later_job_makes_a_new_one(tenant: Tenant, ring: Ring) -> None:
+    woken, backend = await backend_of(tenant)
+    await Keep.using(backend).later(Note(tenant="acme"), delay=timedelta(hours=1))
+
+    assert await woken.delete()
+    assert tenant.storage.sql.exec("SELECT name FROM sqlite_master").rows == []
+    assert (tenant.storage.alarm, woken.exists) == (None, False)
+    await ring(woken)  # of a tick that still ran
+    assert not woken.exists
+    assert not await woken.delete()
+
+    await woken.upgrade("acme")
+    assert await woken.backend().store.list_jobs(JobQuery()) == []
+    assert tenant.directory.calls == 2
+
+
+async def test_only_an_administrator_deletes_a_tenant_and_again_what_a_failed_call_left(tenant: Tenant) -> None:
+    await backend_of(tenant)
+    env = SimpleNamespace(
+        TENANT_DIRECTORY=tenant.directory,
+        TENANTS=SimpleNamespace(idFromName=str, get=lambda _: tenant.woken()),
+    )
+    app = create_tenant_handler(job_registry=REGISTRY, migrations=TABLES).app
+    reader = new_token()
+    env.JOBS_TOKEN, env.JOBS_TOKENS = TOKEN, NamedToken.of("reader", rights_of(["read", "enqueue"]), reader).line
+
+    async def answer(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        scope["env"] = env
+        await app(scope, receive, send)
+
+    transport = httpx.ASGITransport(answer, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="https://jobs.example.com") as client:
+
+        async def deleted(name: str, token: str) -> int:
+            headers = {"authorization": f"Bearer {token}"}
+            return (await client.delete(f"/_jobs/tenants/{name}", headers=headers)).status_code
+
+        assert [await deleted("acme", "x" * 43), await deleted("acme", reader)] == [401, 403]
+        assert tenant.woken().exists
+        tenant.directory.is_away = True
+        assert await deleted("acme", TOKEN) == 500
+        tenant.directory.is_away = False
+        assert await deleted("acme", TOKEN) == 404
+        assert json.loads(tenant.directory.tenants.page("", "", 10))["tenants"] == []
+        assert await deleted("a b", TOKEN) == 422
+
+
+def test_the_address_of_a_tenant_is_its_store_and_the_address_of_all_is_none() -> None:
+    store = store_of("https://jobs.example.com/_jobs/tenants/a%40b", None)
+
+    assert isinstance(store, TenantStore)
+    assert store.tenant == "a@b"
+    with pytest.raises(InvalidOptionError, match=r"is the address of all tenants; add the name of one: https://jobs\."):
+        store_of("https://jobs.example.com/_jobs/tenants", None)
 
 
 async def test_a_running_job_does_not_delay_the_next_alarm(tenant: Tenant, kept: list[asyncio.Future[None]]) -> None:
