@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 from ...domain.audit import APPLICATION, AuditQuery, AuditRecord
 from ...domain.history import AttemptRecord, Blockers, WorkerRecord, WorkerReport
+from ...domain.interfaces import Store
 from ...domain.record import JobRecord, KnownJob, PausedQueue, Pruned, PruneRule, PruneStep
 from ...errors import JobNotFoundError
 from .fan_out import FanOut
@@ -32,17 +34,21 @@ class Maintenance(FanOut):
         return [found[name] for name in sorted(found)]
 
     async def prune(self, step: PruneStep) -> Pruned:
-        """As in `QueueStore`, one shard after another. `after` has the name of a shard and an id in it."""
+        """As in `QueueStore`, one shard after another. `after` has the name of a shard and an id in it.
+
+        A step ends in the first shard that has more jobs.
+        """
         if step.ids is not None:
             return Pruned(sum(one.count for one in (await self.every(lambda store: store.prune(step))).values()), None)
         names = list(self.stores)
-        shard, _, after = step.after.rpartition(":")
-        shard = shard or self.home
-        pruned = await self.at(shard, lambda store: store.prune(replace(step, after=after)))
-        if pruned.after is not None:
-            return Pruned(pruned.count, f"{shard}:{pruned.after}")
-        following = names[names.index(shard) + 1 :]
-        return Pruned(pruned.count, f"{following[0]}:" if following else None)
+        first, _, after = step.after.rpartition(":")
+        count = 0
+        for shard in names[names.index(first or self.home) :]:
+            pruned = await self.at(shard, partial(_prune, step=replace(step, after=after)))
+            count, after = count + pruned.count, ""
+            if pruned.after is not None:
+                return Pruned(count, f"{shard}:{pruned.after}")
+        return Pruned(count, None)
 
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = 1000) -> Pruned:
         found = await self.each(lambda store: store.prune_next(rules, limit=limit))
@@ -58,7 +64,7 @@ class Maintenance(FanOut):
 
     async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
         shard = await self.shard_of_id(job_id)
-        return () if shard is None else await self.at(shard, lambda store: store.attempts(job_id))
+        return [] if shard is None else await self.at(shard, lambda store: store.attempts(job_id))
 
     async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
         shard = await self.shard_of_id(record.id)
@@ -86,6 +92,10 @@ class Maintenance(FanOut):
 
     async def forget_workers(self) -> int:
         return sum((await self.each(lambda store: store.forget_workers())).values())
+
+
+async def _prune(store: Store, step: PruneStep) -> Pruned:
+    return await store.prune(step)
 
 
 def _same_worker(one: WorkerRecord, other: WorkerRecord) -> WorkerRecord:
