@@ -71,6 +71,15 @@ Heavy = define_job(
     options=JobOptions(shard_by="/tenant", run_in=RunIn.PROCESS),
 )
 """A letter whose handler runs in its own process. It is not in the registry."""
+InPod = define_job(
+    name="InPod",
+    params=Nothing,
+    result=type(None),
+    handler=clean,
+    options=JobOptions(run_in=RunIn.KUBERNETES),
+)
+in_pods = create_job_registry().register(InPod)
+"""A registry with a job that runs in a pod."""
 registry = create_job_registry().register(Letter).register(CleanUp)
 
 TABLE = {tenant: shard for shard, tenant in TENANTS.items()}

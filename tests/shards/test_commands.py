@@ -92,8 +92,12 @@ def works_as_one(fleet: Fleet) -> None:
     ids = {shard: fleet.enqueue(shard) for shard in SHARDS}
     assert fleet.ids() == {*ids.values()}
     assert {shard: fleet.ids("--shard", shard) for shard in SHARDS} == {shard: {ids[shard]} for shard in SHARDS}
-    assert ids["us"] in fleet.run("show", ids["us"]).stdout
-    assert "no worker" in fleet.run("why", ids["sa"]).stdout
+    assert {job["shard"] for job in json.loads(fleet.run("list", "--json").stdout)} == {*SHARDS}
+    assert f"{ids['us']}  us " in fleet.run("list").stdout
+    assert "shard        us" in fleet.run("show", ids["us"]).stdout
+    why = fleet.run("why", ids["sa"]).stdout
+    assert f"Letter {ids['sa']} is pending in the shard sa:" in why
+    assert "no worker" in why
     fleet.run("cancel", ids["eu"])
     fleet.run("worker", "--until-empty", "--shard", "us")
     assert fleet.ids("--status", "completed") == {ids["us"]}
@@ -133,6 +137,11 @@ def test_wrong_settings_are_named(fleet: Fleet) -> None:
     assert "URL_us is not set; it must have the URL of the shard 'us'" in unset.run("list", status=2).stderr
     one = fleet.run("list", "--database", fleet.urls["eu"], "--shard", "eu", status=2)
     assert "--shard needs a database URL with shards" in one.stderr
+
+
+def test_a_worker_of_several_databases_refuses_jobs_in_pods(fleet: Fleet) -> None:
+    refused = fleet.run("worker", "--until-empty", registry="tests.shards.letters:in_pods", status=2).stderr
+    assert '"runIn": "kubernetes" of InPod does not work with several databases; use another runIn, or' in refused
 
 
 def test_migrate_and_doctor_go_through_all_shards(tmp_path: Path) -> None:

@@ -56,23 +56,27 @@ async def test_a_missing_shard_is_in_a_header(store: ShardedStore) -> None:
     assert missing.status_code == 503
 
 
-async def test_metrics_name_the_shards_and_leave_out_lower_totals(store: ShardedStore) -> None:
+async def test_metrics_have_the_label_shard_and_no_series_of_a_missing_one(store: ShardedStore) -> None:
     async with calling(store) as client:
         complete = (await client.get("/metrics")).text
         down(store)
         partial = (await client.get("/metrics")).text
     assert 'server_jobs_shard_up{shard="eu"} 1' in complete
-    assert "server_jobs_completed_total" in complete
+    assert 'server_jobs_due_jobs{queue="default",job_name="Letter",shard="eu"} 1' in complete
+    assert 'server_jobs_workers{state="alive",shard="us"} 0' in complete
     assert 'server_jobs_shard_up{shard="eu"} 0' in partial
-    assert 'server_jobs_due_jobs{queue="default",job_name="Letter"} 3' in partial
-    assert "server_jobs_completed_total" not in partial
+    assert 'server_jobs_due_jobs{queue="default",job_name="Letter",shard="us"} 1' in partial
+    assert partial.count('shard="eu"') == 1
 
 
-async def test_the_dashboard_names_a_missing_shard(store: ShardedStore) -> None:
+async def test_the_dashboard_names_the_shard_of_a_job_and_a_missing_shard(store: ShardedStore) -> None:
     backend = Backend(database=store, job_registry=registry)
     app = create_app(backend, Tokens(TOKEN), dashboard_access=lambda _: Caller("me", ALL_RIGHTS))
-    down(store)
+    job_id = await Letter.using(backend).later({"tenant": TENANTS["us"]})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as visitor:
+        of_job = await visitor.get(f"/dashboard/jobs/{job_id}")
+        down(store)
         page = await visitor.get("/dashboard/jobs")
-    assert page.status_code == 200
+    assert "<dt>Shard</dt><dd>us</dd>" in of_job.text
+    assert '<td data-label="Shard">us</td>' in page.text
     assert "The shard eu does not answer: its jobs are missing here." in page.text

@@ -17,6 +17,8 @@ from server_jobs import (
 from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import PruneRule, PruneStep
 from server_jobs.domain.search import FindStep
+from server_jobs.engine.scheduler import declaration_of
+from server_jobs.engine.tick import tick
 from server_jobs.stores.sharded import ShardedStore
 
 from .letters import SHARDS, TABLE, TENANTS, CleanUp, Letter, registry
@@ -121,6 +123,16 @@ async def test_a_completion_job_runs_in_the_shard_of_its_batch(backend: Backend,
         await letter.later_many([{"tenant": one, "text": "c"} for one in TENANTS.values()], then=done.new_job({}))
 
 
+async def test_a_completion_job_runs_once_after_its_batch(backend: Backend, store: ShardedStore) -> None:
+    of_one = [{"tenant": TENANTS["us"], "text": text} for text in "ab"]
+    batch = await Letter.using(backend).later_many(of_one, then=CleanUp.using(backend).new_job({}))
+    ticks = [await tick(backend) for _ in range(3)]
+    assert [one.completed for one in ticks] == [3, 0, 0]
+    record = await store.get(batch.id)
+    assert record is not None
+    assert (record.job_name, record.status, record.attempt_count) == ("CleanUp", JobStatus.COMPLETED, 1)
+
+
 async def test_changes_reach_the_job_where_it_is(backend: Backend, store: ShardedStore) -> None:
     ids = await enqueue_everywhere(backend)
     await store.cancel(ids["sa"])
@@ -212,6 +224,9 @@ async def test_no_shard_at_all_is_an_error(store: ShardedStore) -> None:
 async def test_schedules_are_in_the_shard_of_their_params_in_a_named_one_or_in_each(
     backend: Backend, store: ShardedStore
 ) -> None:
+    for of_shard in store.stores.values():  # as a migration of each database
+        for registration in registry.registrations():
+            await of_shard.save_schedules(declaration_of(registration.job).schedules)
     await backend.scheduler.declare()
     places = {shard: {one.name for one in await each.list_schedules()} for shard, each in store.stores.items()}
     assert places == {

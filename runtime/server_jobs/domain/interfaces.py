@@ -253,7 +253,7 @@ class ScheduleStore(Protocol):
         A new set becomes current at once. An earlier set becomes current again when nobody has declared the current one
         for `grace`. A set that becomes current is stored as by `save_schedules`. Schedules that only an earlier set
         declared are disabled. A later set that declares them enables them again, unless somebody used
-        `enable_schedule` on them.
+        `enable_schedule` on them. Schedules that are `elsewhere` are removed.
         """
         ...
 

@@ -644,10 +644,14 @@ class ScheduleChange:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """The schedules that one registry declares for one job."""
+    """The schedules that one registry declares for one job.
+
+    `elsewhere` has the schedules of other shards. Migrations store all schedules in each shard, so these are removed.
+    """
 
     job_name: str
     schedules: tuple[ScheduleRecord, ...]
+    elsewhere: tuple[ScheduleRecord, ...] = ()
 
     @property
     def fingerprint(self) -> str:

@@ -58,7 +58,7 @@ class Scheduler:
 
         Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use.
         """
-        declarations: Sequence[Declaration] = [_declaration(one.job) for one in self._registry.registrations()]
+        declarations: Sequence[Declaration] = [declaration_of(one.job) for one in self._registry.registrations()]
         if self._shard is not None:
             declarations = self._shard.declared(declarations)
         for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
@@ -149,7 +149,8 @@ class Scheduler:
         return new._replace(id=slot_job_id(place, slot), on_conflict=OnConflict.KEEP)
 
 
-def _declaration(job: AnyDefinition) -> Declaration:
+def declaration_of(job: AnyDefinition) -> Declaration:
+    """Return the schedules of a job, as its workers declare them."""
     schedules = tuple(
         ScheduleRecord(
             id=schedule_id(job.job_name, schedule.name),

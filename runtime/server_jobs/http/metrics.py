@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from .. import __version__
 from ..domain.clock import Clock
+from ..domain.history import WorkerRecord
+from ..domain.interfaces import Store
+from ..domain.record import PausedQueue
 from ..domain.statistics import EnqueuedCount, MinuteCounts, QueueState
+from ..stores.sharded import ShardedStore
 from .gate import backend_of
 
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -17,39 +22,69 @@ _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[Mapping[str, str], float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Numbers:
+    """The numbers of one database."""
+
+    states: Sequence[QueueState]
+    totals: Sequence[MinuteCounts]
+    enqueued: Sequence[EnqueuedCount]
+    workers: Sequence[WorkerRecord]
+    paused: Sequence[PausedQueue]
+
+
+Labelled = tuple[Mapping[str, str], _Numbers]
+"""The numbers of a shard with its label, or of one database without labels."""
+
+
 async def metrics(request: Request) -> Response:
-    """Return gauges and counters by queue and job name, the workers, and the paused queues."""
+    """Return gauges and counters by queue and job name, the workers, and the paused queues; each also by shard."""
     backend = backend_of(request)
-    states = await backend.store.queue_states()
-    totals = await backend.store.finished_counts(since=None)
-    enqueued = await backend.store.enqueued_counts()
-    workers = await backend.store.workers()
-    paused = await backend.store.paused_queues()
-    alive = sum(worker.is_alive for worker in workers)
-    dead = sum(not worker.is_alive and not worker.report.is_tick for worker in workers)
+    store = backend.store
+    numbers: list[Labelled]
+    if isinstance(store, ShardedStore):
+        numbers = [({"shard": shard}, found) for shard, found in (await store.each(_read)).items()]
+    else:
+        numbers = [({}, await _read(store))]
     shards = backend.shards
     lines = [
-        *_of_queues(states, backend.clock),
-        *_of_enqueued(enqueued, (*states, *totals)),
-        # Without a shard, the totals would be lower, and look like a restart of the counters.
-        *(_of_outcomes(totals) if all(shards.values()) else ()),
+        *_of_queues(numbers, backend.clock),
+        *_of_enqueued(numbers),
+        *_of_outcomes(numbers),
         *(_of_shards(shards) if shards else ()),
+        *_of_workers(numbers),
         *_metric(
-            "server_jobs_workers",
+            "server_jobs_paused_queue",
             "gauge",
-            "Living workers and ticks, and workers that died.",
-            [({"state": "alive"}, alive), ({"state": "dead"}, dead)],
-        ),
-        *_metric(
-            "server_jobs_paused_queue", "gauge", "Queues that are paused.", (({"queue": one.name}, 1) for one in paused)
+            "Queues that are paused.",
+            [({"queue": one.name, **labels}, 1) for labels, found in numbers for one in found.paused],
         ),
         *_metric("server_jobs_info", "gauge", "The version of this package.", [({"version": __version__}, 1)]),
     ]
     return Response("\n".join(lines) + "\n", media_type=_MEDIA_TYPE)
 
 
-def _of_queues(states: Iterable[QueueState], clock: Clock) -> Iterator[str]:
-    labelled = [({"queue": state.queue, "job_name": state.job_name}, state) for state in states]
+async def _read(store: Store) -> _Numbers:
+    return _Numbers(
+        states=await store.queue_states(),
+        totals=await store.finished_counts(since=None),
+        enqueued=await store.enqueued_counts(),
+        workers=await store.workers(),
+        paused=await store.paused_queues(),
+    )
+
+
+def _of_workers(numbers: Iterable[Labelled]) -> Iterator[str]:
+    samples: list[Sample] = []
+    for labels, found in numbers:
+        alive = sum(worker.is_alive for worker in found.workers)
+        dead = sum(not worker.is_alive and not worker.report.is_tick for worker in found.workers)
+        samples += [({"state": "alive", **labels}, alive), ({"state": "dead", **labels}, dead)]
+    yield from _metric("server_jobs_workers", "gauge", "Living workers and ticks, and workers that died.", samples)
+
+
+def _of_queues(numbers: Iterable[Labelled], clock: Clock) -> Iterator[str]:
+    labelled = [(_labels(state, labels), state) for labels, found in numbers for state in found.states]
     now = clock.now()
     ages = [
         (labels, max(0.0, round((now - state.oldest_due_at).total_seconds(), 3)) if state.oldest_due_at else 0.0)
@@ -78,14 +113,18 @@ def _of_queues(states: Iterable[QueueState], clock: Clock) -> Iterator[str]:
         yield from _metric(name, "gauge", about, samples)
 
 
-def _of_enqueued(counts: Iterable[EnqueuedCount], others: Iterable[QueueState | MinuteCounts]) -> Iterator[str]:
+def _of_enqueued(numbers: Iterable[Labelled]) -> Iterator[str]:
     """Return the jobs of the last minute. A queue and name that have other metrics have 0: a series must not end."""
-    found = {(one.queue, one.job_name): 0 for one in others} | {(one.queue, one.job_name): one.count for one in counts}
+    samples: list[Sample] = []
+    for labels, found in numbers:
+        counts = {(one.queue, one.job_name): 0 for one in found.states}
+        counts |= {(one.queue, one.job_name): 0 for one in found.totals}
+        counts |= {(one.queue, one.job_name): one.count for one in found.enqueued}
+        samples += [
+            ({"queue": queue, "job_name": name, **labels}, count) for (queue, name), count in sorted(counts.items())
+        ]
     yield from _metric(
-        "server_jobs_enqueued_last_minute",
-        "gauge",
-        "Jobs that were enqueued in the last 60 seconds.",
-        [({"queue": queue, "job_name": name}, count) for (queue, name), count in sorted(found.items())],
+        "server_jobs_enqueued_last_minute", "gauge", "Jobs that were enqueued in the last 60 seconds.", samples
     )
 
 
@@ -94,8 +133,12 @@ def _of_shards(shards: Mapping[str, bool]) -> Iterator[str]:
     yield from _metric("server_jobs_shard_up", "gauge", "1 for a shard that answers, else 0.", samples)
 
 
-def _of_outcomes(totals: Iterable[MinuteCounts]) -> Iterator[str]:
-    labelled = [({"queue": one.queue, "job_name": one.job_name}, one.counts) for one in totals]
+def _labels(one: QueueState | MinuteCounts, labels: Mapping[str, str]) -> Mapping[str, str]:
+    return {"queue": one.queue, "job_name": one.job_name, **labels}
+
+
+def _of_outcomes(numbers: Iterable[Labelled]) -> Iterator[str]:
+    labelled = [(_labels(one, labels), one.counts) for labels, found in numbers for one in found.totals]
     for name, about, samples in (
         (
             "server_jobs_completed_total",

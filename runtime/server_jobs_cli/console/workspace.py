@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -28,7 +28,9 @@ from server_jobs.databases.url import (
     without_password,
 )
 from server_jobs.domain.interfaces import Database, Store
+from server_jobs.domain.record import Declaration
 from server_jobs.engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from server_jobs.engine.stand_ins import store_of
 from server_jobs.errors import (
     DatabaseError,
     InvalidOptionError,
@@ -115,6 +117,16 @@ class Workspace:
             return [self]
         return [replace(self, shard=name) for name in parse_shard_url(self.url).variables]
 
+    def declared_here(self, declarations: Sequence[Declaration]) -> Sequence[Declaration]:
+        """Return the declarations of this shard; without shards, the same ones.
+
+        Raises `InvalidOptionError` if the project has no shard for a schedule.
+        """
+        if self.shard is None:
+            return declarations
+        whole = store_of(self._stated_url, self.schema)
+        return whole.of_shard(self.shard, declarations) if isinstance(whole, ShardedStore) else declarations
+
     @property
     def _url_variable(self) -> str:
         return self.project.database_url_env if self.project else DATABASE_URL
@@ -188,9 +200,9 @@ class Workspace:
         try:
             await store.open()
             yield store
-        finally:
             for name, error in store.silent.items():
                 note(f"the jobs of the shard {name} are missing: {error}")
+        finally:
             await store.close()
 
     def with_store(self, work: Callable[[Store], Awaitable[T]], *, only_reads: bool = False) -> T:

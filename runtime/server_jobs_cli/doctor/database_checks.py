@@ -11,10 +11,10 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.url import is_postgres
 from server_jobs.domain.clock import length
 from server_jobs.domain.history import WorkerRecord
-from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.interfaces import Row, Statement
-from server_jobs.domain.options import Schedule, ScheduleSource
+from server_jobs.domain.options import ScheduleSource
 from server_jobs.domain.record import ScheduleRecord
+from server_jobs.engine.scheduler import declaration_of
 from server_jobs.errors import PrivilegeMissingError, SchemaMissingError, ServerJobsError
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
@@ -165,7 +165,7 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
         registry = workspace.registry
     except ServerJobsError:
         return  # `check_project` reports it.
-    for finding in _check_schedules(registry, await store.list_schedules()):
+    for finding in _check_schedules(workspace, registry, await store.list_schedules()):
         yield finding
     (due,) = await store.database.run((Statement(_DUE.format(now=store.database.now), writes=False), {}))
     for finding in _check_due(registry, due):
@@ -245,36 +245,37 @@ def _check_unfinished(registry: JobRegistry, name: str, version: int, count: obj
     )
 
 
-def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -> Iterator[Finding]:
+def _check_schedules(
+    workspace: Workspace, registry: JobRegistry, records: Iterable[ScheduleRecord]
+) -> Iterator[Finding]:
     stored = {record.id: record for record in records}
-    declared = {
-        schedule_id(registration.job.job_name, schedule.name): (registration.job.job_name, schedule)
-        for registration in registry.registrations()
-        for schedule in registration.job.schedules
-    }
+    declarations = workspace.declared_here([declaration_of(one.job) for one in registry.registrations()])
+    declared = {schedule.id: schedule for one in declarations for schedule in one.schedules}
+    # Until the first worker of a shard removes them, a migration leaves the schedules of the other shards in it.
+    elsewhere = {schedule.id for one in declarations for schedule in one.elsewhere}
     wrong = 0
-    for identity, (job_name, schedule) in declared.items():
-        record = stored.get(identity)
+    for schedule in declared.values():
+        record = stored.get(schedule.id)
         if record is None or not _is_equal(schedule, record):
             wrong += 1
             what = "is not in the database" if record is None else "is not the same in the database"
             yield fail(
-                f"the schedule {job_name}/{schedule.name} {what}",
+                f"the schedule {schedule.label} {what}",
                 f"run `{SchemaMissingError.command}`, or start a worker, which stores it",
             )
     for record in stored.values():
-        is_expected = record.id in declared or record.source == ScheduleSource.ADDED
+        is_expected = record.id in declared or record.id in elsewhere or record.source == ScheduleSource.ADDED
         if record.enabled and not is_expected and registry.has(record.job_name):
             yield warn(
-                f"the schedule {record.job_name}/{record.name} is no longer declared, but still fires",
+                f"the schedule {record.label} is no longer declared, but still fires",
                 f"run `{SchemaMissingError.command}`, or `server-jobs schedules pause {record.job_name} {record.name}`",
             )
     if declared and not wrong:
         yield ok(f"{len(declared)} declared schedules are in the database")
 
 
-def _is_equal(schedule: Schedule, record: ScheduleRecord) -> bool:
-    rule = (schedule.cron, schedule.timezone, str(schedule.misfire), schedule.misfire_limit)
+def _is_equal(schedule: ScheduleRecord, record: ScheduleRecord) -> bool:
+    rule = (schedule.cron_expression, schedule.timezone, schedule.misfire, schedule.misfire_limit)
     stored = (record.cron_expression, record.timezone, record.misfire, record.misfire_limit)
     return rule == stored and _same_json(schedule.params, record.params)
 

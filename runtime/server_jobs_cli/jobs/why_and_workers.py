@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import click
 from rich.text import Text
@@ -14,6 +14,7 @@ from server_jobs.errors import ServerJobsError
 from server_jobs.inspection.history_document import reason_document, worker_document
 from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
+from server_jobs.stores.sharded import shards_of
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace
@@ -39,19 +40,28 @@ def explain_job(workspace: Workspace, *, job_id: str, as_json: bool) -> None:
     """
     registry = registry_or_none(workspace)
 
-    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason]]:
-        return await why(store, registry or JobRegistry(), job_id)
+    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason], Mapping[str, str]]:
+        return *(await why(store, registry or JobRegistry(), job_id)), await shards_of(store, [job_id])
 
-    record, reasons = workspace.with_store(read, only_reads=True)
+    record, reasons, shards = workspace.with_store(read, only_reads=True)
+    shard = shard_document(shards, record.id)
     if as_json:
         documents = [reason_document(reason) for reason in reasons]
-        print_json({"id": record.id, "job_name": record.job_name, "status": record.status, "reasons": documents})
+        known = {"id": record.id, **shard, "job_name": record.job_name, "status": record.status}
+        print_json({**known, "reasons": documents})
         return
-    say(f"{one_line(record.job_name)} {one_line(record.id)} is {'parked' if record.is_parked else record.status}:")
+    status = "parked" if record.is_parked else record.status
+    place = f" in the shard {shard['shard']}" if shard else ""
+    say(f"{one_line(record.job_name)} {one_line(record.id)} is {status}{place}:")
     for reason in reasons:
         say(f"- {one_line(line_of(reason))}")
         if reason.advice is not None:
             say(f"  {one_line(reason.advice)}")
+
+
+def shard_document(shards: Mapping[str, str], job_id: str) -> dict[str, str]:
+    """Return the shard of a job as a part of its document. Empty for one database."""
+    return {"shard": shards[job_id]} if job_id in shards else {}
 
 
 def registry_or_none(workspace: Workspace) -> JobRegistry | None:

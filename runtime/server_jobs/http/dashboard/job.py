@@ -12,6 +12,7 @@ from ...domain.history import AttemptRecord
 from ...domain.record import JobRecord, JobStatus, Outcome
 from ...inspection.job_document import shown_params
 from ...inspection.why import Cause, Reason
+from ...stores.sharded import shards_of
 from .job_actions import ACTIONS, Action
 from .rendering import show
 from .visit import Visit
@@ -33,6 +34,7 @@ async def job(visit: Visit) -> Response:
         visit,
         "job.html",
         job=record,
+        shard=(await shards_of(visit.store, [record.id])).get(record.id),
         batch=None if record.batch_id is None else await visit.store.count_batch(record.batch_id),
         reasons=[_with_links(reason) for reason in reasons if reason.cause not in _SETTLED],
         running=next((reason for reason in reasons if reason.cause is Cause.RUNNING), None),

@@ -10,6 +10,10 @@ only its own jobs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from ...domain.interfaces import Store
+from ...domain.record import LONGEST_PAGE, JobQuery
 from .jobs import Jobs
 from .maintenance import Maintenance
 from .numbers import Numbers
@@ -17,7 +21,7 @@ from .reading import Reading
 from .rendezvous import rendezvous
 from .schedules import Schedules
 
-__all__ = ["ShardedStore", "rendezvous"]
+__all__ = ["ShardedStore", "rendezvous", "shards_of"]
 
 
 class ShardedStore(Jobs, Maintenance, Reading, Schedules, Numbers):
@@ -33,3 +37,12 @@ class ShardedStore(Jobs, Maintenance, Reading, Schedules, Numbers):
         store = ShardedStore(stores, shard_of={"acme": "eu", "initech": "us"})
         backend = Backend(database=store, job_registry=registry)
     """
+
+
+async def shards_of(store: Store, job_ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the shard of each of these jobs by id. Empty for one database; without jobs that are deleted."""
+    if not isinstance(store, ShardedStore) or not job_ids:
+        return {}
+    query = JobQuery(ids=tuple(job_ids), limit=LONGEST_PAGE)
+    found = await store.each(lambda one: one.list_summaries(query))
+    return {job.id: shard for shard, jobs in found.items() for job in jobs}

@@ -31,11 +31,13 @@ class Schedules(FanOut):
         return schedule.shard in (shard, EACH_SHARD)
 
     def of_shard(self, shard: str, declarations: Sequence[Declaration]) -> list[Declaration]:
-        """Return the declarations with the schedules of this shard only. An empty one disables earlier schedules."""
-        return [
-            Declaration(one.job_name, tuple(each for each in one.schedules if self.is_in(shard, each)))
-            for one in declarations
-        ]
+        """Return the declarations of this shard. The schedules of the other shards are `elsewhere`."""
+        found: list[Declaration] = []
+        for one in declarations:
+            here = tuple(each for each in one.schedules if self.is_in(shard, each))
+            others = tuple(each for each in one.schedules if each not in here)
+            found.append(Declaration(one.job_name, here, (*one.elsewhere, *others)))
+        return found
 
     async def save_schedules(self, schedules: Sequence[ScheduleRecord]) -> None:
         for shard in self.stores:
