@@ -94,6 +94,7 @@ class Statements(Protocol):
     OF_GROUP: str
     LOOK_UP: str
     ALLOW_SCAN: str | None
+    AVOID_JIT: str | None
     COUNT: str
     COUNT_DUE: str
     PENDING_WORK: str

@@ -12,7 +12,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -22,7 +22,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from server_jobs.databases.postgres.connection import Call
 from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.domain.record import JobStatus
 from server_jobs.stores.sql import SqlStore
 
@@ -100,6 +102,19 @@ async def opened(pooler: Pooler) -> AsyncIterator[SqlStore]:
                 await store.close()
 
 
+class AskingForJit(PostgresDatabase):
+    """A database that asks at the end of each transaction whether the server may compile its statements."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.jit: list[object] = []
+
+    async def run(self, *calls: Call, look: Call | None = None) -> Sequence[Sequence[Row]]:
+        *found, ((jit,),) = await super().run(*calls, (Statement("SELECT current_setting('jit') AS jit", False), {}))
+        self.jit.append(jit)
+        return found
+
+
 async def test_jobs_live_their_lives_behind_a_pooler(pooler: Pooler) -> None:
     async with opened(pooler) as store:
         await store.insert([job(f"{number:03}", unique_key=f"k{number % 150}") for number in range(200)])
@@ -155,3 +170,18 @@ async def test_the_sessions_of_a_pooler_belong_to_others_as_well_and_stay_as_the
             await driver.close()
 
     assert [row["enable_seqscan"] for row in settings if row] == ["on"] * 4
+
+
+async def test_statistics_are_not_compiled_behind_a_pooler() -> None:
+    with empty_database() as url:
+        async with strict(url) as pooled:
+            database = AskingForJit(pooled)
+            store = SqlStore(database)
+            await store.open()
+            database.jit.clear()
+            await store.queue_states()
+            await store.failure_groups()
+            await store.enqueued_counts()
+            await store.close()
+
+    assert database.jit == ["off", "off", "on"]

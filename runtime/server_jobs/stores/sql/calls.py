@@ -33,6 +33,11 @@ class Calls:
     async def _run(self, sql: str, **parameters: Value) -> Sequence[Row]:
         return (await self.database.run(self._call(sql, **parameters)))[0]
 
+    async def _run_with(self, setting: str | None, sql: str, **parameters: Value) -> Sequence[Row]:
+        """Like `_run`, after a statement with a setting for this transaction, if the dialect has one."""
+        before = [] if setting is None else [self._call(setting)]
+        return (await self.database.run(*before, self._call(sql, **parameters)))[-1]
+
     async def _run_by_id(self, sql: str, given_id: str, **parameters: Value) -> Sequence[Row]:
         """Like `_run`. An id that no database can store matches nothing; some databases reject it."""
         return await self._run(sql, id=given_id, **parameters) if is_storable(given_id) else ()

@@ -29,13 +29,15 @@ _END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))
 
 class History(Calls):
     async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
-        return states_of(await self._run(self._statements.QUEUE_STATES, most=most), most)
+        of = self._statements
+        return states_of(await self._run_with(of.AVOID_JIT, of.QUEUE_STATES, most=most), most)
 
     async def failure_groups(
         self, *, queues: Sequence[str] | None = None, most: int | None = None
     ) -> Sequence[FailureGroup]:
         given = None if queues is None else json_of(list(queues))
-        return groups_of(await self._run(self._statements.FAILURE_GROUPS, queues=given, most=most), most)
+        of = self._statements
+        return groups_of(await self._run_with(of.AVOID_JIT, of.FAILURE_GROUPS, queues=given, most=most), most)
 
     async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
         return sorted(map(enqueued_count_of, await self._run(self._statements.ENQUEUED_COUNTS)))

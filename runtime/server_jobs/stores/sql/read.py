@@ -108,9 +108,8 @@ class Reading(Calls):
         return Found(tuple(job for job in jobs if job), None if is_last else text_of(last))
 
     async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        count = self._call(self._statements.COUNT, since=None if since is None else timestamp(since))
-        allow = self._statements.ALLOW_SCAN
-        *_, rows = await self.database.run(*([] if allow is None else [self._call(allow)]), count)
+        of = self._statements
+        rows = await self._run_with(of.ALLOW_SCAN, of.COUNT, since=None if since is None else timestamp(since))
         return [
             JobCount(
                 text_of(row["job_name"]),
