@@ -17,7 +17,7 @@ import psycopg
 from bench.servers.postgres_server import free_port, programs_for, run_as, user_for
 from tests.routed_hosts import Host
 
-_SETTINGS = "-c wal_sender_timeout=5s -c shared_buffers=16MB"
+_SETTINGS = "-c wal_sender_timeout=5s -c shared_buffers=16MB -c max_prepared_transactions=2"
 _HBA = "host all all all trust\nhost replication all all trust\n"
 
 

@@ -1,15 +1,19 @@
-"""`server-jobs doctor` on a replicated PostgreSQL server: it says when a committed job can be lost."""
+"""`server-jobs doctor` on a replicated PostgreSQL server: when a committed job can be lost, and what stops vacuum."""
 
 from __future__ import annotations
 
 import json
+import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import cast
 
+import psycopg
 import pytest
-from psycopg.pq import ExecStatus, PGconn
-from psycopg.pq.abc import PGresult
+from psycopg.pq import ExecStatus, PGconn, abc
+from server_jobs_cli.doctor import vacuum_checks
 
 from tests.cli.shop import REGISTRY, run
 from tests.faults.site import create_tables
@@ -17,7 +21,7 @@ from tests.postgres_cluster import Cluster, Node, streaming_cluster
 
 Finding = tuple[str, str, str | None]
 
-ASYNCHRONOUS = "1 standbys follow the primary, and none is synchronous: a fail-over can lose committed jobs"
+ASYNCHRONOUS = "1 standby follows the primary, and none is synchronous: a fail-over can lose committed jobs"
 
 
 MISSING = "commits wait for a synchronous standby, and none is connected: `synchronous_standby_names` is another"
@@ -63,10 +67,14 @@ def synchronize(node: Node, names: str = "*") -> None:
 
 def examine(node: Node, role: str = "postgres") -> list[Finding]:
     """Return the findings about durability."""
+    return findings(node, "standby", "fsync", "synchronous_commit", "committed", role=role)
+
+
+def findings(node: Node, *words: str, role: str = "postgres") -> list[Finding]:
+    """Return the findings with one of these words."""
     url = node.url.replace("postgres@", f"{role}@")
     result = run("doctor", "--json", "--project", "/", "--registry", REGISTRY, "--database", url)
     found = cast("list[dict[str, str]]", json.loads(result.stdout))
-    words = ("standby", "fsync", "synchronous_commit", "committed")
     return [
         (one["verdict"], one["message"], one["advice"])
         for one in found
@@ -75,15 +83,13 @@ def examine(node: Node, role: str = "postgres") -> list[Finding]:
 
 
 @contextmanager
-def subscribed(node: Node) -> Iterator[None]:
-    """Subscribe to the logical slot `events` of a server."""
-    connection = PGconn.connect(f"{node.url}?replication=database".encode())
+def replicating(node: Node, database: str, command: str) -> Iterator[abc.PGconn]:
+    """Start replication as a standby or a subscriber does, and end it."""
+    connection = PGconn.connect(f"{node.url}?replication={database}".encode())
     try:
-        connection.send_query(
-            b"START_REPLICATION SLOT events LOGICAL 0/0 (proto_version '1', publication_names 'none')"
-        )
-        assert cast("PGresult", connection.get_result()).status == ExecStatus.COPY_BOTH
-        yield
+        connection.send_query(f"START_REPLICATION {command}".encode())
+        assert cast("abc.PGresult", connection.get_result()).status == ExecStatus.COPY_BOTH
+        yield connection
     finally:
         connection.finish()
 
@@ -142,7 +148,8 @@ def test_the_subscriber_of_a_logical_slot_is_no_standby(cluster: Cluster, primar
         other.primary.stop()
         other.primary.start()
         other.primary.execute("SELECT pg_create_logical_replication_slot('events', 'pgoutput')")
-        with subscribed(other.primary):
+        subscription = "SLOT events LOGICAL 0/0 (proto_version '1', publication_names 'none')"
+        with replicating(other.primary, "database", subscription):
             assert examine(other.primary) == [
                 ("ok", "no standby is connected: committed jobs are on the disk of this server alone", None)
             ]
@@ -152,3 +159,52 @@ def test_the_subscriber_of_a_logical_slot_is_no_standby(cluster: Cluster, primar
 
 def test_a_standby_itself_is_not_examined(cluster: Cluster) -> None:
     assert examine(cluster.standbys[0]) == []
+
+
+def test_replication_slots_that_hold_rows_are_named(primary: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary.execute("SELECT pg_create_physical_replication_slot('north')")
+    assert holders(primary) == []  # no standby has reported a snapshot
+    ((transaction, position),) = primary.execute("SELECT pg_current_xact_id()::text, pg_current_wal_flush_lsn()::text")
+    epoch, xmin = divmod(int(str(transaction)), 2**32)
+    try:
+        with replicating(primary, "true", f"SLOT north PHYSICAL {position}") as connection:
+            # The message of a standby with `hot_standby_feedback`.
+            connection.put_copy_data(struct.pack("!cqIIII", b"h", 0, xmin, epoch, 0, 0))
+            connection.flush()
+            wait_until(primary, "SELECT xmin IS NOT NULL FROM pg_replication_slots")
+            assert holders(primary) == []
+            monkeypatch.setattr(vacuum_checks, "_OLD_SNAPSHOT", -1)
+            assert holders(primary)[0].startswith("the replication slot north (active) holds a snapshot that is ")
+            monkeypatch.undo()
+        wait_until(primary, "SELECT NOT active FROM pg_replication_slots")
+        assert holders(primary)[0].startswith("the replication slot north (inactive) holds a snapshot that is ")
+    finally:
+        primary.execute("SELECT pg_drop_replication_slot('north')")
+
+
+def test_prepared_transactions_that_hold_rows_are_named(primary: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    primary.execute("CREATE TABLE seats (id integer)")
+    with psycopg.connect(primary.url, autocommit=True) as connection:
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO seats VALUES (1)")
+        connection.execute("PREPARE TRANSACTION 'booking 7'")
+        assert holders(primary) == []  # a new one
+        monkeypatch.setattr(vacuum_checks, "_LONG_TRANSACTION", timedelta(0))
+        (message,) = holders(primary)
+        connection.execute("ROLLBACK PREPARED 'booking 7'")
+    assert message.startswith("the transaction 'booking 7' (role postgres) is prepared for ")
+
+
+def holders(node: Node) -> list[str]:
+    """Return the warnings about whatever keeps dead rows."""
+    found = findings(node, "vacuum keeps every row that died since")
+    assert {verdict for verdict, _, _ in found} <= {"warn"}
+    return [message for _, message, _ in found]
+
+
+def wait_until(node: Node, condition: str) -> None:
+    """Wait until the server answers true."""
+    deadline = time.monotonic() + 10
+    while node.execute(condition) != [(True,)]:
+        assert time.monotonic() < deadline, condition
+        time.sleep(0.02)

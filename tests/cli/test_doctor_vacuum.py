@@ -11,7 +11,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from server_jobs.domain.interfaces import Row
 from server_jobs_cli.doctor import vacuum_checks
 
 from tests.conformance.postgres_databases import new_database
@@ -116,22 +115,3 @@ def test_a_role_that_sees_only_its_own_sessions_is_told_so(url: str, connection:
         assert f"GRANT pg_read_all_stats TO {role}" in finding["advice"]
     finally:
         connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
-
-
-def test_prepared_transactions_and_replication_slots_that_hold_rows_are_named() -> None:
-    old: Row = {"gid": "booking 7", "role": "ann", "lasts": 3 * 3600}
-    new: Row = {"gid": "booking 8", "role": "ann", "lasts": 1}
-    slots: list[Row] = [
-        {"name": "gone", "active": False, "age": 7},
-        {"name": "near", "active": True, "age": 999},
-        {"name": "slow", "active": True, "age": 2_000_000},
-    ]
-    messages = [
-        finding.message.partition(": vacuum keeps every row that died since")[0]
-        for finding in vacuum_checks.check_holders({"sessions": [], "prepared": [old, new], "slots": slots})
-    ]
-    assert messages == [
-        "the transaction 'booking 7' (role ann) is prepared for 3h 0m",
-        "the replication slot gone (inactive) holds a snapshot that is 7 transactions old",
-        "the replication slot slow (active) holds a snapshot that is 2000000 transactions old",
-    ]

@@ -62,8 +62,9 @@ def _check_standbys(row: Row) -> Iterator[Finding]:
     if not names and not standbys:
         yield ok("no standby is connected: committed jobs are on the disk of this server alone")
     elif not names:
+        follow = "standby follows" if standbys == 1 else "standbys follow"
         yield warn(
-            f"{standbys} standbys follow the primary, and none is synchronous: a fail-over can lose committed jobs",
+            f"{standbys} {follow} the primary, and none is synchronous: a fail-over can lose committed jobs",
             "with Patroni set `synchronous_mode`, otherwise `synchronous_standby_names`",
         )
     elif row["synchronous_commit"] in ("off", "local"):

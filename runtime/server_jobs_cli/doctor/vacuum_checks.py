@@ -77,7 +77,7 @@ async def check_vacuum(store: SqlStore) -> AsyncIterator[Finding]:
     except DatabaseError as error:
         yield warn(f"vacuum is not checked: {error}", "the statistics of PostgreSQL must be readable for that")
         return
-    problems = [*_check_rows(found["rows"]), *_check_files(found["files"]), *check_holders(found)]
+    problems = [*_check_rows(found["rows"]), *_check_files(found["files"]), *_check_holders(found)]
     for finding in problems or [_all_well(found["rows"])]:
         yield finding
     (rights,) = found["rights"]
@@ -133,7 +133,7 @@ def _check_files(rows: Iterable[Row]) -> Iterator[Finding]:
             yield warn(f"the {kind} {name} has {size // _MEGABYTE} MB for about {entries:.0f} entries", advice)
 
 
-def check_holders(found: Mapping[str, Sequence[Row]]) -> Iterator[Finding]:
+def _check_holders(found: Mapping[str, Sequence[Row]]) -> Iterator[Finding]:
     """Report whatever keeps vacuum from removing rows that are dead."""
     for row in found["sessions"]:
         lasts = timedelta(seconds=float(str(row["lasts"])))
