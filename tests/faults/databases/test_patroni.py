@@ -196,10 +196,10 @@ def report(cluster: PatroniCluster, enqueuer: Enqueuer, promotion: Promotion, wo
         claimed = "SELECT id FROM jobs WHERE id = ANY (%s) AND worker_started_at > to_timestamp(%s)"
         rows = connection.execute(claimed, [mine, promotion.epoch]).fetchall()
     starts = noted_jobs.starts()
-    handler = min(moment for (job,) in rows for moment in starts[job] if moment > promotion.monotonic)
-    enqueue = min(moment for moment in enqueuer.acknowledged.values() if moment > promotion.monotonic)
     doubled = sum(len(starts.get(job, ())) > 1 for job in mine)
     assert (lost, stuck) == (0, 0), f"{lost} lost, {stuck} stuck:\n{worker.text[-4000:]}"
+    handler = min(moment for (job,) in rows for moment in starts[job] if moment > promotion.monotonic)
+    enqueue = min(moment for moment in enqueuer.acknowledged.values() if moment > promotion.monotonic)
     assert handler - promotion.monotonic < AIM
     return (
         f"first handler {handler - promotion.monotonic:.1f} s and first enqueue "
