@@ -21,6 +21,8 @@ from .statistics import IS_FAILED, IS_PARKED, LIMITED, UNLIMITED, groups_by
 _COLUMNS = ", ".join(dict.fromkeys((*SUMMARY_COLUMNS.split(", "), *FILTER_COLUMNS.split(", "))))
 _OTHERS = _COLUMNS.removeprefix("id, ")
 
+MOST_IDS = 1000
+"""Most jobs of a status that a list looks up by their ids. With more, it scans all jobs, the newest first."""
 _QUEUED = ("job_name", "spec_version", "queue")
 _NAMED = ("job_name", "queue")
 
@@ -68,6 +70,14 @@ class Pages:
         place = self._place(query)
         page = await self._run(self._page_of(f"(SELECT {_COLUMNS} {place})"), query)
         return _full(page, query.limit) or JobPage(tuple(map(preview_of, page)), await self._end(place, query))
+
+    async def few(self, query: JobQuery) -> tuple[str, ...] | None:
+        """Return the ids of all jobs with the status of the filter, or None if no index has them or they are many."""
+        indexed = self._indexed(query)
+        if indexed is None:
+            return None
+        rows = await self._run(f"SELECT id FROM ({indexed}) AS found", query, MOST_IDS)
+        return tuple(text_of(row["id"]) for row in rows) if len(rows) <= MOST_IDS else None
 
     async def _end(self, place: str, query: JobQuery) -> str | None:
         """Return the last job of a scan, or None if no job follows it."""
@@ -120,12 +130,12 @@ SELECT jobs.id FROM (SELECT * FROM stored WHERE queue IS NOT NULL{given}) AS fou
     def _page_of(self, source: str) -> str:
         return self._statements.PAGE.replace("{source}", source)
 
-    async def _run(self, sql: str, query: JobQuery) -> Sequence[Row]:
+    async def _run(self, sql: str, query: JobQuery, most: int | None = None) -> Sequence[Row]:
         given: dict[str, Value] = {
             **filter_parameters(query),
             "before": query.before,
             "page": query.limit + 1,
-            "most_candidates": MOST_CANDIDATES + 1,
+            "most_candidates": (MOST_CANDIDATES if most is None else most) + 1,
             "most_scanned": MOST_SCANNED,
         }
         return await self._execute(sql, {name: value for name, value in given.items() if f":{name}" in sql})

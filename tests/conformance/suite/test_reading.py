@@ -158,6 +158,19 @@ async def test_a_summary_reads_nothing_that_may_be_long(store: Store, clock: Fak
     assert all(len(str(list(row.values()))) < 1_000 for row in read)
 
 
+async def test_a_list_of_a_status_with_few_jobs_reads_no_others(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a"), job("b", "ImportCsv"), job("c")])
+    await store.claim(request(IMPORT, limit=1))
+    running = JobQuery(status=JobStatus.RUNNING)
+    if not isinstance(store, SqlStore):
+        assert ids(await store.list_jobs(running)) == ["b"]
+        return
+    with patch.object(store.database, "run", wraps=store.database.run) as run:
+        assert ids(await store.list_jobs(running)) == ["b"]
+    calls = [parameters for call in run.call_args_list for _, parameters in call.args]
+    assert [parameters["ids"] for parameters in calls if "ids" in parameters] == ['["b"]']
+
+
 async def test_bytes_of_another_program_are_read_as_text(store: Store, clock: FakeClock) -> None:
     if not isinstance(store, SqlStore) or store.name == "postgresql":
         return  # no other type is stored there

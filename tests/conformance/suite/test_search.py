@@ -134,9 +134,10 @@ async def test_pages_of_a_bounded_cost_have_each_job_once(store: Store, clock: F
     }
 
     for candidates, scanned in ((4, 2), (1, 3), (0, 1)):
-        with patch.object(pages, "MOST_CANDIDATES", candidates), patch.object(pages, "MOST_SCANNED", scanned):
+        with patch.multiple(pages, MOST_CANDIDATES=candidates, MOST_IDS=candidates, MOST_SCANNED=scanned):
             for wanted, expected in cases.items():
                 assert await paged(store, wanted) == list(expected), (wanted, candidates, scanned)
+                assert ids(await store.list_jobs(JobQuery.of(wanted))) == list(expected), (wanted, candidates)
     first = await store.find_page(JobQuery(limit=8))
     assert (len(first.jobs), first.next) == (8, None)
     assert first.jobs == tuple(record.preview for record in await store.list_jobs(JobQuery()))

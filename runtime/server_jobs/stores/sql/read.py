@@ -52,9 +52,10 @@ class Reading(Calls):
 
     async def _listed(self, sql: str, query: JobQuery) -> Sequence[Row]:
         parameters = {**filter_parameters(query), "before": query.before, "limit": query.limit}
-        if query.ids is not None:
-            parameters["ids"] = ids_or_none(query.ids)
-        among = "" if query.ids is None else self._statements.AMONG_IDS
+        ids = await self._pages.few(query) if query.ids is None else query.ids
+        if ids is not None:
+            parameters["ids"] = ids_or_none(ids)
+        among = "" if ids is None else self._statements.AMONG_IDS
         return await self._run(sql.replace("{among}", among), **parameters)
 
     async def find(self, step: FindStep) -> Found:
