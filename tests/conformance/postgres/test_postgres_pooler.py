@@ -25,7 +25,7 @@ import pytest
 from server_jobs.databases.postgres.connection import Call
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.interfaces import Row, Statement
-from server_jobs.domain.record import JobStatus
+from server_jobs.domain.record import JobQuery, JobStatus
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.claims.claimer import claim_until_empty
@@ -172,7 +172,7 @@ async def test_the_sessions_of_a_pooler_belong_to_others_as_well_and_stay_as_the
     assert [row["enable_seqscan"] for row in settings if row] == ["on"] * 4
 
 
-async def test_statistics_are_not_compiled_behind_a_pooler() -> None:
+async def test_statistics_and_pages_are_not_compiled_behind_a_pooler() -> None:
     with empty_database() as url:
         async with strict(url) as pooled:
             database = AskingForJit(pooled)
@@ -181,7 +181,8 @@ async def test_statistics_are_not_compiled_behind_a_pooler() -> None:
             database.jit.clear()
             await store.queue_states()
             await store.failure_groups()
+            await store.find_page(JobQuery(status=JobStatus.PENDING))
             await store.enqueued_counts()
             await store.close()
 
-    assert database.jit == ["off", "off", "on"]
+    assert database.jit == ["off"] * 4 + ["on"]

@@ -40,7 +40,7 @@ LOOK_UP = "CROSS JOIN LATERAL (SELECT {columns} FROM jobs WHERE jobs.id = chosen
 
 # The only statement that reads the whole table, in a session that avoids that otherwise.
 ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
-# Statistics have so many parts that the server would compile them for seconds, behind a pooler at every call.
+# Statistics and pages have so many parts that the server would compile them for seconds, behind a pooler at every call.
 AVOID_JIT: str | None = "SELECT set_config('jit', 'off', true)"
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs

@@ -27,7 +27,9 @@ class Calls:
         self._dialect = dialect_of(database)
         self._statements = self._dialect.statements
         self._made: dict[tuple[str, bool], Statement] = {}
-        self._pages = Pages(self._statements, lambda sql, parameters: self._run(sql, **parameters))
+        self._pages = Pages(
+            self._statements, lambda sql, parameters: self._run_with(self._statements.AVOID_JIT, sql, **parameters)
+        )
         self._claims = Claims(database, self._call, self._waiting_call, clock)
 
     async def _run(self, sql: str, **parameters: Value) -> Sequence[Row]:
