@@ -1,1 +1,0 @@
-"""A Worker with a Durable Object of its own, written in Python."""
