@@ -40,6 +40,6 @@ class TenantStore(SqlStore):
     def _check(self, shard_key: str | None, what: str) -> None:
         if shard_key not in (None, self.tenant):
             raise InvalidOptionError(
-                f"{what} of the tenant {shard_key!r} cannot be stored for the tenant {self.tenant!r}; send it to the "
-                f"Worker's routes for {shard_key!r}"
+                f"{what} of the tenant {shard_key!r} cannot be stored for the tenant {self.tenant!r}; send it to "
+                f"/_jobs/tenants/{shard_key} of the Worker"
             )

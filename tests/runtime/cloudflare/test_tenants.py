@@ -272,7 +272,7 @@ async def test_a_job_or_schedule_of_another_tenant_is_refused(tenant: Tenant) ->
 
     with pytest.raises(InvalidOptionError, match="a Keep of the tenant 'globex' cannot be stored for"):
         await Keep.using(backend).later(Note(tenant="globex"))
-    with pytest.raises(InvalidOptionError, match="send it to the Worker's routes for 'globex'"):
+    with pytest.raises(InvalidOptionError, match="send it to /_jobs/tenants/globex of the Worker"):
         await Keep.using(backend).now(Note(tenant="globex"))
     with pytest.raises(InvalidOptionError, match="the schedule Keep/daily of the tenant 'globex' cannot be stored for"):
         await Keep.using(backend).schedule("daily").add(cron="0 8 * * *", params=Note(tenant="globex"))

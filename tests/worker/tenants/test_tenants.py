@@ -109,6 +109,20 @@ def test_a_handler_enqueues_for_its_own_tenant_only(tenants_worker: Workerd) -> 
     assert tenants_worker.request("POST", f"/_jobs/tenants/leader/jobs/{other}/cancel", document={}).status == 200
 
 
+def test_a_deleted_tenant_starts_anew_with_its_next_job(tenants_worker: Workerd) -> None:
+    path = "/_jobs/tenants/gone"
+    enqueue(tenants_worker, "Note", tenant="gone", text="a", delay="PT1H")
+
+    assert tenants_worker.request("DELETE", path).status == 204
+    assert "gone" not in [one["name"] for one in tenants(tenants_worker)["tenants"]]
+    assert tenants_worker.request("GET", f"{path}/jobs").status == 404
+    assert tenants_worker.request("DELETE", path).status == 404
+
+    new = enqueue(tenants_worker, "Note", tenant="gone", text="b")
+    assert ended(tenants_worker, "gone", new)["status"] == "completed"
+    assert [one["id"] for one in tenants_worker.request("GET", f"{path}/jobs").body["jobs"]] == [new]
+
+
 def test_a_schedule_runs_for_each_tenant(tenants_worker: Workerd) -> None:
     for tenant in ("monday", "tuesday"):
         enqueue(tenants_worker, "Note", tenant=tenant, text="a")
