@@ -10,7 +10,7 @@ from ..domain.record import Inserted, NewJob
 from ..engine.tick import Tick
 from ..middleware import NO_HEADERS
 from ..registry import JobRegistry
-from ..stores.tenant import TenantStore
+from ..stores.tenant import Send, TenantStore
 from .entry import CloudflareWorkerBackend
 from .limits import TICK_BUDGET
 
@@ -18,7 +18,7 @@ from .limits import TICK_BUDGET
 class TenantBackend(CloudflareWorkerBackend):
     """A backend on the storage of an object.
 
-    `stored` is called after each insert, and after a tick of a request.
+    `stored` is called after each insert, and after a tick of a request. `send` gets jobs of other tenants.
     """
 
     def __init__(
@@ -30,9 +30,10 @@ class TenantBackend(CloudflareWorkerBackend):
         max_concurrency: int,
         lock_timeout: timedelta,
         stored: Callable[[], Awaitable[None]],
+        send: Send,
     ) -> None:
         super().__init__(
-            database=TenantStore(database, tenant),
+            database=TenantStore(database, tenant, send=send),
             job_registry=job_registry,
             max_concurrency=max_concurrency,
             lock_timeout=lock_timeout,

@@ -58,6 +58,8 @@ class TenantStub(Protocol):
 
     async def delete(self) -> bool: ...
 
+    async def insert(self, name: str, jobs: str, /) -> str: ...
+
 
 class StubResponse(Protocol):
     """The used part of a `workers.Response`."""

@@ -7,19 +7,25 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import TypeAdapter
 
 from ..databases.durable_object.database import DurableObjectDatabase, ObjectStorage
 from ..databases.durable_object.revisions import ObjectRevision, ObjectSchema, newest
+from ..domain.record import Inserted, NewJob
 from ..engine.backend import Backend
 from ..engine.pruner import retention_rules
 from ..engine.tick import Tick, tick
+from ..errors import DatabaseError
 from ..registry import JobRegistry
+from ..stores.tenant import Send, TenantStore
 from .background import AlarmTicks, Pauses
 from .entry import CronHandler
 from .routes import WorkerRequest
 from .tenant_backend import TenantBackend
-from .tenant_directory import directory_in
+from .tenant_directory import check_name, directory_in, tenant_in
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -39,7 +45,19 @@ _HAS_JOBS = "SELECT 1 AS found FROM jobs LIMIT 1"
 
 _logger = logging.getLogger("server_jobs")
 
-MakeBackend = Callable[[DurableObjectDatabase, str, Callable[[], Awaitable[None]]], TenantBackend]
+MakeBackend = Callable[[DurableObjectDatabase, str, Callable[[], Awaitable[None]], Send], TenantBackend]
+
+
+@cache
+def sent_jobs() -> TypeAdapter[Sequence[NewJob]]:
+    """Return the format of jobs on the way to the object of another tenant."""
+    return TypeAdapter(Sequence[NewJob])
+
+
+@cache
+def sent_answers() -> TypeAdapter[Sequence[Inserted]]:
+    """Return the format of the answers."""
+    return TypeAdapter(Sequence[Inserted])
 
 
 class AlarmStorage(ObjectStorage, Protocol):
@@ -124,6 +142,22 @@ class TenantObject:
             await self.upgrade()
             await self.plan()
 
+    async def insert(self, name: str, jobs: str) -> str:
+        """Store jobs that a handler of another tenant enqueues, and return the answers. Both are JSON."""
+        await self.upgrade(name)
+        inserted = await self.backend().store.insert(sent_jobs().validate_json(jobs))
+        await self.plan()
+        return sent_answers().dump_json(inserted).decode()
+
+    async def _send(self, tenant: str, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        """Store jobs of another tenant in its object. Raises `DatabaseError` if that fails."""
+        check_name(tenant)
+        try:
+            answers = await tenant_in(self._env, tenant).insert(tenant, sent_jobs().dump_json(jobs).decode())
+        except Exception as error:  # an error of JavaScript
+            raise DatabaseError(f"the jobs of the tenant {tenant!r} could not be stored: {error}") from error
+        return sent_answers().validate_json(answers)
+
     async def delete(self) -> bool:
         """Delete all data of the tenant. Return False if there is none. The next enqueued job makes a new tenant."""
         existed = self.exists
@@ -161,7 +195,7 @@ class TenantObject:
 
     def backend(self, _env: object = None) -> TenantBackend:
         """Return a backend for one invocation."""
-        return self._make_backend(self._database, self._name, self.plan)
+        return self._make_backend(self._database, self._name, self.plan, self._send)
 
     async def plan(self, pause: timedelta = timedelta(0)) -> None:
         """Set the alarm to the next due job, end of a lease, or schedule. Work that is due now waits for the pause."""
@@ -204,6 +238,8 @@ class _TenantHandler(CronHandler):
             raise RefusedError(404, f"there is no tenant {name!r}; the first job that is enqueued for it makes it")
         await self._tenant.upgrade(name)
         async with super()._open(scope) as backend:
+            if isinstance(backend.store, TenantStore):
+                backend.store.send = None  # the caller could not find the job below this path
             try:
                 yield backend
             finally:

@@ -15,6 +15,7 @@ from ..databases.durable_object.revisions import newest, revisions_in
 from ..domain.options import check_duration
 from ..engine.backend import DEFAULT_LOCK_TIMEOUT
 from ..registry import JobRegistry
+from ..stores.tenant import Send
 from .console import log_to_console
 from .entry import CRON_CONCURRENCY
 from .limits import TICK_BUDGET
@@ -89,7 +90,7 @@ class TenantHandler:
         return tenant_routes(self._registry, self.version, options, tokens)
 
     def _backend(
-        self, database: DurableObjectDatabase, tenant: str, stored: Callable[[], Awaitable[None]]
+        self, database: DurableObjectDatabase, tenant: str, stored: Callable[[], Awaitable[None]], send: Send
     ) -> TenantBackend:
         return TenantBackend(
             tenant,
@@ -98,6 +99,7 @@ class TenantHandler:
             max_concurrency=self._max_concurrency,
             lock_timeout=self._lock_timeout,
             stored=stored,
+            send=send,
         )
 
 

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from ..domain.audit import APPLICATION
-from ..domain.clock import Clock
 from ..domain.interfaces import Database
 from ..domain.record import Claim, Inserted, NewJob, ScheduleChange, ScheduleRecord
 from ..errors import InvalidOptionError
 from .sql import SqlStore
 
+Send = Callable[[str, Sequence[NewJob]], Awaitable[Sequence[Inserted]]]
+
 
 class TenantStore(SqlStore):
-    """The jobs of one tenant. A job or schedule whose `shardBy` names another tenant raises `InvalidOptionError`."""
+    """The jobs of one tenant. A job or schedule whose `shardBy` names another tenant raises `InvalidOptionError`.
 
-    def __init__(self, database: Database, tenant: str, clock: Clock | None = None) -> None:
-        super().__init__(database, clock)
+    With `send`, new jobs of another tenant are passed to it, with the name of that tenant.
+    """
+
+    def __init__(self, database: Database, tenant: str, *, send: Send | None = None) -> None:
+        super().__init__(database)
         self.tenant = tenant
+        self.send = send
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        """As in `JobStore`. All jobs of a call have one tenant, or `InvalidOptionError` is raised."""
+        tenants = {job.shard_key for job in jobs} - {None}
+        if self.send is not None and len(tenants) == 1 and tenants != {self.tenant}:
+            return await self.send(str(*tenants), jobs)
         for job in jobs:
             self._check(job.shard_key, f"a {job.job_name}")
         return await super().insert(jobs)

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -267,8 +267,38 @@ async def test_a_failing_alarm_is_repeated_by_cloudflare_and_then_every_minute(
     assert (await handle.status()) is JobStatus.COMPLETED
 
 
+async def test_a_handler_enqueues_for_another_tenant(tenant: Tenant) -> None:
+    _, backend = await backend_of(tenant)
+    other = Tenant()
+    tenant.env.TENANTS = SimpleNamespace(idFromName=str, get=lambda _: other.woken())
+
+    due = datetime(2060, 1, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+    sent = await Keep.using(backend).later(Note(tenant="globex"), scheduled_for=due, priority=7)
+
+    assert await backend.store.list_jobs(JobQuery()) == []
+    (found,) = await other.woken().backend().store.list_jobs(JobQuery())
+    assert (found.id, found.params, found.priority) == (str(sent), '{"tenant":"globex"}', 7)
+    assert found.scheduled_for == due
+    assert other.storage.alarm == pytest.approx(due.timestamp() * 1000, abs=1000)
+    with pytest.raises(InvalidOptionError, match="cannot be stored for the tenant 'acme'"):
+        await Keep.using(backend).later_many([Note(tenant="globex"), Note(tenant="initech")])
+
+
+async def test_jobs_that_the_object_of_another_tenant_does_not_take_raise_an_error(tenant: Tenant) -> None:
+    _, backend = await backend_of(tenant)
+    with pytest.raises(InvalidOptionError, match="the name of a tenant must have 1 to 128 characters"):
+        await Keep.using(backend).later(Note(tenant="a/b"))
+
+    other = Tenant()
+    tenant.env.TENANTS = SimpleNamespace(idFromName=str, get=lambda _: other.woken({}))
+    with pytest.raises(DatabaseError, match="the jobs of the tenant 'globex' could not be stored: "):
+        await Keep.using(backend).later(Note(tenant="globex"))
+
+
 async def test_a_job_or_schedule_of_another_tenant_is_refused(tenant: Tenant) -> None:
     _, backend = await backend_of(tenant)
+    assert isinstance(backend.store, TenantStore)
+    backend.store.send = None
 
     with pytest.raises(InvalidOptionError, match="a Keep of the tenant 'globex' cannot be stored for"):
         await Keep.using(backend).later(Note(tenant="globex"))
