@@ -148,12 +148,12 @@ class EmulatedCluster:
             return refusal
         label, _, values = request.query_params["labelSelector"].partition(" in ")
         wanted = values.strip("()").split(",")
-        phase = request.query_params.get("fieldSelector", "").removeprefix("status.phase=")
+        fields = request.query_params.get("fieldSelector", "").split(",")
         pods = [
             pod.document
             for pod in self.pods.values()
             if pod.document["metadata"]["labels"].get(label) in wanted
-            and phase in ("", pod.document["status"]["phase"])
+            and f"status.phase!={pod.document['status']['phase']}" not in fields
         ]
         return JSONResponse({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
 

@@ -173,6 +173,7 @@ def test_a_pod_that_starts_too_late_does_not_run_its_handler(site: Site) -> None
     site.start_worker()
     record = site.wait_for(job)
     assert (record.status, record.attempt_count) == (JobStatus.COMPLETED, 2)
+    site.cluster.wait_until(lambda: late.name not in site.cluster.pods)  # deleted; as if it had started just before
     late.start()
     site.cluster.wait_until(lambda: not late.is_running)
     assert late.document["status"]["phase"] == "Succeeded"

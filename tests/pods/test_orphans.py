@@ -17,21 +17,26 @@ from .test_manifest import pod_with
 
 
 class CrashedCluster(Cluster):
-    """A cluster with the crashed pods that a test adds."""
+    """A cluster with the pods of the claims that a test adds. They are crashed, or `waiting`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, waiting: bool = False) -> None:
         self.claims: list[Claim] = []
+        self.deleted: list[str] = []
         self.is_away = False
+        crashed = pod_with("Failed", {"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
+        self._pod = pod_with("Pending") if waiting else crashed
 
-    async def failed_pods(self) -> list[Pod]:
+    async def pods_not_running(self) -> list[Pod]:
         if self.is_away:
             raise ClusterError("no answer")
-        return [_crashed(claim) for claim in self.claims]
+        return [_pod_of(claim, self._pod) for claim in self.claims]
+
+    async def delete_job(self, name: str) -> None:
+        self.deleted.append(name)
 
 
-def _crashed(claim: Claim) -> Pod:
-    name = ClaimName.of(claim)
-    pod = pod_with("Failed", {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}).to_dict()
+def _pod_of(claim: Claim, state: Pod) -> Pod:
+    name, pod = ClaimName.of(claim), state.to_dict()
     labels = {"server-jobs/job-id": name.job_id, "server-jobs/claim": name.digest}
     return Pod.from_dict(pod | {"metadata": {"labels": labels}})  # type: ignore[return-value]
 
@@ -65,13 +70,29 @@ async def test_a_pod_that_crashes_later_is_left_to_its_worker_for_a_round() -> N
     assert (await site.read(claim)).status is JobStatus.PENDING
 
 
-async def check_that_a_newer_claim_goes_on() -> None:
-    site, cluster = Site(), CrashedCluster()
+async def claimed_twice(site: Site) -> tuple[Claim, Claim]:
+    """Return two claims on a job, because the lease of the first one expired."""
     first = await site.claim()
     site.clock.advance(LEASE + timedelta(seconds=1))
     await site.store.expire(jitter=timedelta(0), except_for=())
     site.clock.advance(timedelta(hours=1))
-    second = await site.claim()
+    return first, await site.claim()
+
+
+async def test_a_pod_that_never_started_is_deleted_only_if_its_claim_is_not_the_newest() -> None:
+    site, cluster = Site(), CrashedCluster(waiting=True)
+    first, second = await claimed_twice(site)
+    elsewhere = first._replace(id="01a22bce-6d56-7000-8252-e68841e89cef")
+    cluster.claims = [second, elsewhere, first]
+    async with OrphanedPods(cluster, site.backend()):
+        pass
+    (deleted,) = cluster.deleted
+    assert deleted.endswith(ClaimName.of(first).digest)
+
+
+async def check_that_a_newer_claim_goes_on() -> None:
+    site, cluster = Site(), CrashedCluster()
+    first, second = await claimed_twice(site)
     before = await site.read(second)
     cluster.claims = [first]
     async with OrphanedPods(cluster, site.backend()):

@@ -11,6 +11,7 @@ from httpx2 import HTTPError
 from lightkube import ApiError, AsyncClient
 from lightkube.core.exceptions import ConfigError
 from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
+from lightkube.operators import not_in
 from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
@@ -24,6 +25,7 @@ MANAGED = ("app.kubernetes.io/managed-by", "server-jobs")
 PERMISSIONS = (("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "pods", "get"), ("", "pods", "list"))
 """What the service account of a worker must be allowed to do: API group, resource and verb."""
 _GONE, _EXISTS = 404, 409
+_DONE_OR_AT_WORK = ("Running", "Succeeded")
 
 
 class Cluster:
@@ -100,11 +102,11 @@ class Cluster:
         except HTTPError as error:
             raise _error_of("list pods", error) from error
 
-    async def failed_pods(self) -> list[Pod]:
-        """Return the failed pods of jobs, of all workers in the namespace."""
+    async def pods_not_running(self) -> list[Pod]:
+        """Return the pods of jobs that have not started or have failed, of all workers in the namespace."""
         label, value = MANAGED
         try:
-            found = self._client.list(Pod, labels={label: [value]}, fields={"status.phase": "Failed"})
+            found = self._client.list(Pod, labels={label: [value]}, fields={"status.phase": not_in(_DONE_OR_AT_WORK)})
             return [pod async for pod in found]
         except HTTPError as error:
             raise _error_of("list pods", error) from error

@@ -13,7 +13,6 @@ from lightkube.resources.core_v1 import Pod
 
 from ...definition import AnyDefinition
 from ...domain.options import ContainerResources
-from ...domain.record import Claim
 from ...isolation.pods import ClaimName, PodAttempt
 from .cluster import CLAIM_LABEL, JOB_LABEL, MANAGED
 
@@ -42,10 +41,10 @@ class PodSettings:
     options: tuple[str, ...] = ()
 
 
-def name_of(claim: Claim) -> str:
+def name_of(job_name: str, claim: ClaimName) -> str:
     """Return the name of the Kubernetes Job of this claim."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "-", claim.job_name).strip("-").lower()
-    return f"{words[:30].rstrip('-') or 'job'}-{ClaimName.of(claim).digest}"
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+", "-", job_name).strip("-").lower()
+    return f"{words[:30].rstrip('-') or 'job'}-{claim.digest}"
 
 
 def manifest_of(attempt: PodAttempt, settings: PodSettings) -> Manifest:
@@ -71,7 +70,7 @@ def manifest_of(attempt: PodAttempt, settings: PodSettings) -> Manifest:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name_of(claim), "labels": labels},
+        "metadata": {"name": name_of(claim.job_name, name), "labels": labels},
         "spec": spec,
     }
 

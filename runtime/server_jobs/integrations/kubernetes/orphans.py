@@ -1,4 +1,4 @@
-"""Pods that fail after their worker died: another worker stores the reason before the lease expires."""
+"""Pods whose worker died: another worker stores why they failed, and deletes those that can do nothing any more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from ...engine.direct_run import take_over
 from ...errors import ClusterError, ServerJobsError
 from ...isolation.pods import ClaimName, PodAttempt, PodFailedError
 from .cluster import CLAIM_LABEL, JOB_LABEL, Cluster
-from .pod_state import Crashed, state_of
+from .manifest import name_of
+from .pod_state import Crashed, PodState, Waiting, state_of
 
 _logger = logging.getLogger("server_jobs")
 
@@ -24,6 +25,8 @@ _ROUNDS_PER_LEASE = 4
 
 class OrphanedPods:
     """Fails the attempts of crashed pods that no worker watches, while its block runs.
+
+    Deletes a pod that has not started if its job has a newer claim or is finished.
 
     The worker of a pod sees its end within seconds, so a crashed pod that has no outcome in the next round is an
     orphan. The first round, at the start, takes every crashed pod for one: this worker may follow one that died. The
@@ -53,11 +56,16 @@ class OrphanedPods:
 
     async def look(self, *, at_once: bool = False) -> None:
         """Take a round: fail the attempts of orphans that the last round has seen too, or of all with `at_once`."""
-        crashed = await self._crashed()
-        for name, reason in crashed.items():
-            if at_once or name in self._seen:
-                await self._fail(name, reason)
-        self._seen = set(crashed)
+        states = await self._states()
+        for name, state in states.items():
+            match state:
+                case Crashed(reason=reason) if at_once or name in self._seen:
+                    await self._fail(name, reason)
+                case Waiting():
+                    await self._delete_if_superseded(name)
+                case _:
+                    pass
+        self._seen = set(states)
         self._settled &= self._seen
 
     async def _watch(self) -> None:
@@ -65,15 +73,14 @@ class OrphanedPods:
             await asyncio.sleep(self._pause)
             await self.look()
 
-    async def _crashed(self) -> dict[ClaimName, str]:
-        """Return the reasons of the crashed pods that this worker does not watch."""
+    async def _states(self) -> dict[ClaimName, PodState]:
+        """Return the states of the pods that this worker does not watch."""
         try:
-            pods = await self._cluster.failed_pods()
+            pods = await self._cluster.pods_not_running()
         except ClusterError:
             return {}  # the watcher of the pods logs it
         own = {ClaimName.of(attempt.claim) for attempt in self._backend.runner.attempts()}
-        found = {_claim_of(pod): state_of(pod) for pod in pods}
-        return {name: state.reason for name, state in found.items() if isinstance(state, Crashed) and name not in own}
+        return {name: state_of(pod) for pod in pods if (name := _claim_of(pod)) not in own}
 
     async def _fail(self, name: ClaimName, reason: str) -> None:
         if name in self._settled:
@@ -86,6 +93,13 @@ class OrphanedPods:
             _logger.warning("job %s: the failure of its pod was not stored: %s", name.job_id, error)
         else:
             self._settled.add(name)
+
+    async def _delete_if_superseded(self, name: ClaimName) -> None:
+        with suppress(ServerJobsError):  # tried again in the next round
+            record = await self._backend.store.get(name.job_id)
+            # Without a record, the pod may belong to another database.
+            if record is not None and not name.is_newest(record):
+                await self._cluster.delete_job(name_of(record.job_name, name))
 
 
 class _CrashedPod:

@@ -148,7 +148,7 @@ class _PodRun:
 
     async def _delete(self) -> None:
         """Delete the Kubernetes Job. If that fails, the pod finds its claim lost, and the cluster deletes it later."""
-        name = name_of(self._claim)
+        name = name_of(self._claim.job_name, ClaimName.of(self._claim))
         with suppress(TimeoutError):
             try:
                 async with asyncio.timeout(_DELETE_SECONDS):
