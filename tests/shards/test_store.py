@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from server_jobs import (
     JobNotFoundError,
     JobQuery,
     JobStatus,
+    SchemaMissingError,
     ShardUnreachableError,
 )
 from server_jobs.domain.audit import AuditQuery
@@ -131,6 +134,15 @@ async def test_a_completion_job_runs_once_after_its_batch(backend: Backend, stor
     record = await store.get(batch.id)
     assert record is not None
     assert (record.job_name, record.status, record.attempt_count) == ("CleanUp", JobStatus.COMPLETED, 1)
+
+
+async def test_the_jobs_of_a_transaction_are_in_one_shard(backend: Backend) -> None:
+    params = [{"tenant": TENANTS[shard]} for shard in ("us", "eu")]
+    with closing(sqlite3.connect(":memory:")) as connection:
+        with pytest.raises(InvalidOptionError, match=r"the jobs Letter are in several shards \(eu, us\), and a trans"):
+            Letter.using(backend).later_many_in(connection, params)
+        with pytest.raises(SchemaMissingError):  # of one shard
+            Letter.using(backend).later_many_in(connection, params[:1])
 
 
 async def test_changes_reach_the_job_where_it_is(backend: Backend, store: ShardedStore) -> None:

@@ -50,7 +50,7 @@ class Jobs(FanOut):
         If one shard cannot be reached, the jobs of the others are stored, and the error names it. A completion job goes
         to the shard of its batch. Raises `InvalidOptionError` if its batch has jobs in several shards.
         """
-        shards = _with_completions(jobs, [self.shard_of(job.shard_key) for job in jobs])
+        shards = self.shards_of_new(jobs)
         by_shard = {shard: [job for job, at in zip(jobs, shards, strict=True) if at == shard] for shard in shards}
         calls = {shard: partial(_insert, jobs=some) for shard, some in by_shard.items()}
         found = await asyncio.gather(*(self.at(*each) for each in calls.items()), return_exceptions=True)
@@ -66,6 +66,10 @@ class Jobs(FanOut):
             if not isinstance(answer, BaseException)
         }
         return [next(answers[shard]) for shard in shards]
+
+    def shards_of_new(self, jobs: Sequence[NewJob]) -> list[str]:
+        """Return the shard of each new job. Raises `InvalidOptionError` as `insert` does."""
+        return _with_completions(jobs, [self.shard_of(job.shard_key) for job in jobs])
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:
         return await self.at(self.shard_of(job.shard_key), lambda store: store.start(job, lease))
