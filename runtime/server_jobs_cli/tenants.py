@@ -134,7 +134,8 @@ def _requested(method: str, place: str, rest: str, purpose: str) -> bytes:
         with urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
             body: bytes = reply.read()
     except HTTPError as error:
-        said = error.read(1000).decode(errors="replace")
+        with error:
+            said = error.read(1000).decode(errors="replace")
         raise DatabaseError(f"{place} refused to {purpose}: HTTP status {error.code}: {said}") from error
     except (URLError, OSError) as error:
         raise DatabaseError(f"{place} cannot {purpose}: {error}") from error
