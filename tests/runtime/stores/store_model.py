@@ -360,7 +360,7 @@ class StoreModel:
         row = self.schedules.get(schedule_id)
         if row is None or row["source"] != "added":
             return False
-        self.save_schedule({**row, "cron_expression": cron})
+        row.update(cron_expression=cron, next_run_at=row["next_run_at"] if cron == row["cron_expression"] else None)
         return True
 
     def remove_schedule(self, schedule_id: str) -> bool:

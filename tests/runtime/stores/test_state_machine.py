@@ -215,6 +215,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(target=claims, job=new_jobs, lease=leases)
     def start(self, job: NewJob, lease: timedelta) -> Claim | MultipleResults[Claim]:
+        job = job._replace(batch_id=None)  # only inserted jobs belong to a batch
         options = self._options(job._replace(scheduled_for=self.now))
         if job.id not in self.model.jobs and self.model.is_blocked(options):
             with pytest.raises(DuplicateJobError):
