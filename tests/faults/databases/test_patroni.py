@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -75,14 +74,19 @@ class Promotion:
     epoch: float
 
 
-@pytest.fixture
-def cluster(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[PatroniCluster]:
-    """Yield a running cluster with our tables, and a file for the notes. The parameter False makes it asynchronous."""
-    (tmp_path / "notes").touch()
-    monkeypatch.setenv(noted_jobs.NOTES, str(tmp_path / "notes"))
-    with patroni_cluster(synchronous=getattr(request, "param", True)) as cluster:
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PatroniCluster]:
+    """Yield a running cluster with our tables, and a file for the notes. The parameter False makes it asynchronous.
+
+    The tests share it because its start takes longer than most of them. Each repairs what it breaks.
+    """
+    notes = tmp_path_factory.mktemp("cluster") / "notes"
+    notes.touch()
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        patroni_cluster(synchronous=getattr(request, "param", True)) as cluster,
+    ):
+        environment.setenv(noted_jobs.NOTES, str(notes))
         create_tables(cluster.url_of(cluster.primary()))
         yield cluster
 
@@ -98,16 +102,7 @@ def test_jobs_run_on_after_a_fail_over_of_patroni(cluster: PatroniCluster, figur
                 figure(f"{fault} {number + 1}, {way}: promoted after {seconds:.1f} s; {found}")
         for worker in workers.values():
             worker.signal(signal.SIGTERM)
-            assert worker.wait() == 0
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("cluster", [False], indirect=True)
-def test_without_synchronous_replication_a_fail_over_loses_jobs(cluster: PatroniCluster) -> None:
-    with running_workers(cluster) as workers:
-        enqueuers, promotion, _ = fail_over(cluster, FAULTS["separated and killed"])
-        with pytest.raises(AssertionError, match=r"[1-9][0-9]* lost, 0 stuck"):
-            report(cluster, enqueuers["direct"], promotion, workers["direct"])
+            assert worker.wait() == 0, worker.text[-4000:]
 
 
 @pytest.mark.slow
@@ -141,6 +136,15 @@ def test_doctor_and_the_programs_accept_the_files(cluster: PatroniCluster) -> No
     with pytest.raises(subprocess.CalledProcessError) as caught:
         member.check_files()
     assert "ttl soon" in caught.value.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cluster", [False], indirect=True)
+def test_without_synchronous_replication_a_fail_over_loses_jobs(cluster: PatroniCluster) -> None:
+    with running_workers(cluster) as workers:
+        enqueuers, promotion, _ = fail_over(cluster, FAULTS["separated and killed"])
+        with pytest.raises(AssertionError, match=r"[1-9][0-9]* lost, 0 stuck"):
+            report(cluster, enqueuers["direct"], promotion, workers["direct"])
 
 
 @contextmanager
