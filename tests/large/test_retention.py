@@ -15,7 +15,7 @@ from .load import Load, Sample, grows
 
 # A new server looks every minute for tables to vacuum; the short form cannot wait for that.
 LONG = Load(rate=3_000, seconds=3_600, retention=timedelta(minutes=1), every=60)
-SHORT = Load(rate=500, seconds=60, retention=timedelta(seconds=3), every=3)
+SHORT = Load(rate=500, seconds=30, retention=timedelta(seconds=2), every=1)
 GROWTH = 1.25
 
 
