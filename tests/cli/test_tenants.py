@@ -121,6 +121,16 @@ def test_a_tenant_is_deleted_once_somebody_has_confirmed_it(project: TemporaryPr
     assert "refused to delete the tenant 'acme': HTTP status 404" in unknown.stderr
 
 
+def test_no_variable_deletes_a_tenant(
+    project: TemporaryProject, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVER_JOBS_DELETE", "acme")
+    monkeypatch.setenv("SERVER_JOBS_YES", "1")
+
+    assert run(project, "tenants").exit_code == 0
+    assert worker.names == ("acme", "globex", "initech")
+
+
 def test_doctor_counts_the_tenants_that_are_behind(project: TemporaryProject, worker: FakeWorker) -> None:
     all_current = run(project, "doctor").stdout
     worker.behind = ("acme", "globex")

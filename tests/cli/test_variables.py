@@ -36,6 +36,7 @@ ON_COMMAND_LINE = {
     *(("repair", name) for name in ("--params", "--version", "--all")),
     *((move, name) for move in ("retry", "cancel", "delete") for name in (*FILTER, "--yes")),
     *(("prune", name) for name in FILTER),
+    *(("tenants", name) for name in ("--delete", "--yes")),
     *(("schedules", name) for name in ("--cron", "--timezone", "--misfire", "--misfire-limit", "--params")),
 }
 """The options without a variable. Each of them chooses, confirms, overwrites or discloses something."""

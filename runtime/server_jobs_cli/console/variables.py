@@ -15,7 +15,7 @@ from .output import one_line
 
 PREFIX = "SERVER_JOBS_"
 
-_CHANGING = frozenset({"import", "new", "retry", "repair", "cancel", "delete", "prune", "schedules"})
+_CHANGING = frozenset({"import", "new", "retry", "repair", "cancel", "delete", "prune", "schedules", "tenants"})
 """Commands whose options choose what they write or change. A forgotten variable must not choose it."""
 
 _HARMLESS = frozenset({"--project", "--registry", "--shard", "--json", "--dry-run", "--next"})
