@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from .domain.clock import Clock
 from .domain.enqueue_options import EnqueueOptions
-from .engine.attempt_factory import AttemptFactory
+from .engine.attempts.factory import AttemptFactory
 from .engine.backend import (
     DEFAULT_CONCURRENCY,
     DEFAULT_LOCK_TIMEOUT,

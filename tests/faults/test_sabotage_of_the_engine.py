@@ -13,13 +13,13 @@ from functools import partial
 import pytest
 from server_jobs.contract import documents
 from server_jobs.domain.record import Expired
-from server_jobs.engine import attempt as executor
-from server_jobs.engine.attempt import Attempt
+from server_jobs.engine.attempts import error_text
+from server_jobs.engine.attempts.attempt import Attempt
+from server_jobs.engine.attempts.leases import LeaseKeeper
+from server_jobs.engine.attempts.runner import Runner
+from server_jobs.engine.attempts.settler import Settler
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.leases import LeaseKeeper
 from server_jobs.engine.prefetch import Prefetcher
-from server_jobs.engine.runner import Runner
-from server_jobs.engine.settler import Settler
 from server_jobs.engine.slots import Slots
 
 from tests.runtime.contract import test_documents
@@ -185,7 +185,7 @@ CASES = [
     ),
     Case(
         "texts that not every database takes are cleaned",
-        executor,
+        error_text,
         "clean_text",
         as_it_is,
         test_attempt.test_an_error_text_that_no_database_takes_is_cleaned,

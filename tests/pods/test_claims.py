@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from server_jobs import JobContext, JobOptions, JobStatus, Outcome, RunIn
 from server_jobs.domain.record import Claim, JobRecord
+from server_jobs.engine.attempts.direct_run import take_over
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.direct_run import take_over
 from server_jobs.errors import InvalidOptionError
 from server_jobs.isolation.pods import ClaimName, NoPods
 from server_jobs.stores.memory import MemoryStore

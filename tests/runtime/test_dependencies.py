@@ -14,7 +14,7 @@ import pytest
 from server_jobs import DependencyError, JobContext, Worker, create_job_context, create_job_registry, tick
 from server_jobs.definition import AnyHandler, Handler, call_handler
 from server_jobs.django.handlers_here import engine_here
-from server_jobs.engine.attempt_factory import AttemptFactory
+from server_jobs.engine.attempts.factory import AttemptFactory
 from server_jobs.memory import InMemoryBackend
 from server_jobs.resources import Resources
 from server_jobs.stores.memory import MemoryStore

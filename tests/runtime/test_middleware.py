@@ -42,7 +42,7 @@ from server_jobs import (
 from server_jobs.binding import handler_backend
 from server_jobs.definition import Handler
 from server_jobs.domain.record import Inserted, NewJob
-from server_jobs.engine.attempt import Stop
+from server_jobs.engine.attempts.attempt import Stop
 from server_jobs.memory import InMemoryBackend
 from server_jobs.middleware import LONGEST_HEADERS
 from server_jobs.stores.memory import MemoryStore

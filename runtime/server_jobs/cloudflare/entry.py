@@ -14,7 +14,7 @@ from ..databases.d1.database import D1Binding, D1Database
 from ..domain.interfaces import CountedDatabase, Database, Store
 from ..domain.options import check_duration, check_range
 from ..domain.record import Outcome
-from ..engine.attempt import Attempt, Stop
+from ..engine.attempts.attempt import Attempt, Stop
 from ..engine.backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from ..engine.tick import Tick, tick
 from ..errors import DatabaseError, InvalidOptionError

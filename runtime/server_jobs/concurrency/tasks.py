@@ -31,3 +31,12 @@ async def shielded(future: asyncio.Future[T]) -> T:
     if not future.done():
         await asyncio.wait((future,))
     return future.result()
+
+
+def is_being_cancelled() -> bool:
+    """Whether the current task is being cancelled.
+
+    Before Python 3.13, also after a child of an `asyncio.TaskGroup` has failed in this task.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

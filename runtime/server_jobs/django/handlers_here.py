@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from ..context import JobContext
 from ..definition import AnyDefinition, AnyHandler, call_handler
-from ..engine.attempt import is_async, isawaitable
-from ..engine.attempt_factory import AttemptFactory
+from ..engine.attempts.factory import AttemptFactory
+from ..engine.attempts.handler_call import is_async, isawaitable
 from ..engine.backend import Backend
 from ..registry import JobRegistry
 from ..stores.sql import SqlStore

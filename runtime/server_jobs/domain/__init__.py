@@ -7,7 +7,7 @@ the states of a job and their moves  `transitions`, `lifecycle`
 the fields of a job or a claim       `record`
 which jobs a filter finds            `record`, `search`
 options of a spec or of a call       `options`, `enqueue_options`
-when a failed attempt runs again     `retry` (called in `engine.attempt`)
+when a failed attempt runs again     `retry` (called in `engine.attempts`)
 when a schedule is due               `cron`, `cron_expression`
 the methods of stores and databases  `interfaces`
 ===================================  ====================================

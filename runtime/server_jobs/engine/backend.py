@@ -41,12 +41,13 @@ from ..registry import JobRegistry, known_jobs
 from ..resources import NO_RESOURCES, OpenLifespans
 from ..result import JobMetadata
 from ..stores.sharded import ShardedStore
-from .attempt import Attempt, HandlerCall, Stop
-from .attempt_factory import AttemptFactory
-from .direct_run import run_unstored, unavailable_reason
-from .failure_log import log_late
+from .attempts.attempt import Attempt, Stop
+from .attempts.direct_run import run_unstored, unavailable_reason
+from .attempts.factory import AttemptFactory
+from .attempts.failure_log import log_late
+from .attempts.handler_call import HandlerCall
+from .attempts.runner import Runner
 from .pruner import Pruner
-from .runner import Runner
 from .scheduler import Scheduler
 from .stand_ins import backends, insert_through_stand_ins, store_of
 from .worker_backend import (

@@ -65,8 +65,9 @@ from ..logs import JobLogFilter, enable_our_loggers, is_printed
 from ..middleware import Entered, RunningAttempt, called_within, note_outcome
 from ..registry import JobRegistry, Register
 from ..resources import NO_RESOURCES, OpenLifespans, Resources
-from .attempt import describe, is_async
-from .attempt_factory import AttemptFactory
+from .attempts.error_text import describe
+from .attempts.factory import AttemptFactory
+from .attempts.handler_call import is_async
 from .backend import Backend
 
 _REPORT_INTERVAL = 0.2

@@ -12,8 +12,8 @@ from contextvars import Context
 from datetime import timedelta
 
 from ..errors import DatabaseError
+from .attempts.failure_log import log_expired
 from .backend import Backend
-from .failure_log import log_expired
 from .scheduler import DECLARATION_INTERVAL
 
 _logger = logging.getLogger("server_jobs")

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Sequence
 from datetime import timedelta
 
-from .attempt import Attempt
+from .attempts.attempt import Attempt
 from .backend import Backend
 
 LONGEST_WAIT = timedelta(seconds=1)

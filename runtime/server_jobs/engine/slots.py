@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ..concurrency.tasks import start_task
 from ..domain.record import Claim, Outcome
-from .attempt import Attempt
+from .attempts.attempt import Attempt
 from .backend import Backend
 from .prefetch import Prefetcher
 from .sharded.capacity import Capacity

@@ -14,8 +14,8 @@ from .. import __version__
 from ..domain.history import WorkerReport
 from ..domain.ids import tick_id
 from ..domain.record import Expired, PendingWork
+from .attempts.failure_log import log_expired
 from .backend import Backend, WorkerExecutionResult, check_limit
-from .failure_log import log_expired
 from .sharded.shard_backend import shard_backends
 
 _logger = logging.getLogger("server_jobs")

@@ -21,7 +21,7 @@ from ..domain.ids import new_job_id
 from ..domain.options import check_duration, check_range
 from ..errors import DatabaseError, InvalidOptionError, PrivilegeMissingError
 from ..registry import JobRegistry
-from .attempt import Attempt
+from .attempts.attempt import Attempt
 from .backend import Backend
 from .maintenance import MAINTENANCE_INTERVAL, Maintenance
 from .prefetch import Prefetcher

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import TypeVar
 
-from ..engine.attempt import is_being_cancelled
+from ..concurrency.tasks import is_being_cancelled
 from .problem_document import RETRY_AFTER, RefusedError
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ..domain.record import Claim, Outcome
+from ..engine.attempts.outcome_counts import Kind
 from ..engine.backend import Backend
-from ..engine.outcome_counts import Kind
 from ..middleware import Enqueue, Middleware
 
 BUCKETS = (

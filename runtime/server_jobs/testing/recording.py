@@ -15,8 +15,8 @@ from ..definition import AnyDefinition
 from ..domain import lifecycle
 from ..domain.clock import Clock, SystemClock
 from ..domain.record import Claim, Inserted, JobRecord, JobStatus, NewJob
-from ..engine.attempt import Attempt
-from ..engine.attempt_factory import AttemptFactory
+from ..engine.attempts.attempt import Attempt
+from ..engine.attempts.factory import AttemptFactory
 from ..engine.backend import Backend
 from ..errors import InvalidOptionError, JobFailedError
 from ..hooks import Hooks

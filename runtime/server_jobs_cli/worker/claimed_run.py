@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import click
 from server_jobs.domain.record import Outcome
-from server_jobs.engine.attempt import Attempt, Stop
+from server_jobs.engine.attempts.attempt import Attempt, Stop
+from server_jobs.engine.attempts.direct_run import take_over
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.direct_run import take_over
 from server_jobs.errors import InvalidOptionError
 from server_jobs.isolation.pods import ClaimName
 

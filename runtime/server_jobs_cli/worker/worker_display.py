@@ -15,7 +15,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 from server_jobs.domain.clock import length
-from server_jobs.engine.attempt import Attempt
+from server_jobs.engine.attempts.attempt import Attempt
 from server_jobs.engine.worker import Worker
 
 from ..console.log import LineFormatter

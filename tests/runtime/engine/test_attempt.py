@@ -18,7 +18,7 @@ from server_jobs import Backoff, JobContext, JobOptions, JobStatus, RetryPolicy,
 from server_jobs.concurrency.handler_threads import in_thread
 from server_jobs.contract.values import MAX_ERROR_CHARACTERS
 from server_jobs.domain.record import JobRecord, NewJob
-from server_jobs.engine.attempt import describe
+from server_jobs.engine.attempts.error_text import describe
 from server_jobs.engine.backend import Backend, WorkerExecutionResult
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore

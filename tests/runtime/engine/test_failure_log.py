@@ -23,9 +23,9 @@ from server_jobs import (
     tick,
 )
 from server_jobs.domain.record import Expired, JobStatus, NewJob
-from server_jobs.engine.attempt import Stop
+from server_jobs.engine.attempts.attempt import Stop
+from server_jobs.engine.attempts.failure_log import log_expired
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.failure_log import log_expired
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore

@@ -12,10 +12,10 @@ import pytest
 from server_jobs import Cancellation, DatabaseError, JobContext, JobStatus, Worker
 from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, Completed, Heartbeat, LeaseAnswer
-from server_jobs.engine.attempt import Attempt
+from server_jobs.engine.attempts.attempt import Attempt
+from server_jobs.engine.attempts.leases import CANCEL_INTERVAL
+from server_jobs.engine.attempts.runner import Runner
 from server_jobs.engine.backend import Backend, WorkerExecutionResult
-from server_jobs.engine.leases import CANCEL_INTERVAL
-from server_jobs.engine.runner import Runner
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from server_jobs import DatabaseError, JobStatus, ValueTooLargeError
 from server_jobs.domain.record import ClaimRequest, Completed, KnownJob, NewJob, Settlement
-from server_jobs.engine.settler import Settler
+from server_jobs.engine.attempts.settler import Settler
 from server_jobs.errors import RowLockedError
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from server_jobs import JobContext
-from server_jobs.engine.attempt_factory import HANDLER_PROGRAM
+from server_jobs.engine.attempts.factory import HANDLER_PROGRAM
 from server_jobs.isolation.process_pool import HandlerProcesses
 
 from tests.runtime.processes import handlers

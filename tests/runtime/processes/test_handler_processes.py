@@ -33,8 +33,8 @@ from server_jobs import (
 )
 from server_jobs.domain.outcomes import DoNotRetryError, RetryAfterError
 from server_jobs.domain.record import Claim, Completed, Failed
-from server_jobs.engine.attempt import Attempt, Stop
-from server_jobs.engine.attempt_factory import HANDLER_PROGRAM
+from server_jobs.engine.attempts.attempt import Attempt, Stop
+from server_jobs.engine.attempts.factory import HANDLER_PROGRAM
 from server_jobs.engine.backend import Backend
 from server_jobs.isolation import process
 from server_jobs.isolation.process_pool import HandlerProcesses

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs import InvalidOptionError, JobStatus, Worker
-from server_jobs.engine.attempt_factory import HANDLER_PROGRAM
+from server_jobs.engine.attempts.factory import HANDLER_PROGRAM
 from server_jobs.engine.backend import Backend
 from server_jobs.isolation import limits
 from server_jobs.isolation.limits import MEGABYTE, ProcessLimits, resident_memory

@@ -21,7 +21,7 @@ from ...contract.documents import masking, write_result
 from ...definition import AnyDefinition
 from ...domain.outcomes import Cancel, DoNotRetryError, Snooze
 from ...domain.tracebacks import short_traceback
-from ...engine.attempt import PASSED_ON
+from ...engine.attempts.handler_call import PASSED_ON
 from ..project import TASK_JOB
 from .results import StoredTask, class_path_of, return_value_of, running_result, set_result
 

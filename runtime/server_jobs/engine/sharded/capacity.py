@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Protocol
 
-from ..attempt import Attempt
+from ..attempts.attempt import Attempt
 
 
 class Member(Protocol):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ...errors import ShardUnreachableError
-from ..attempt import Attempt
+from ..attempts.attempt import Attempt
 
 if TYPE_CHECKING:
     from ..worker import Worker

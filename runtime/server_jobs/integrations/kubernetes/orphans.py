@@ -10,8 +10,8 @@ from types import TracebackType
 
 from lightkube.resources.core_v1 import Pod
 
+from ...engine.attempts.direct_run import take_over
 from ...engine.backend import Backend
-from ...engine.direct_run import take_over
 from ...errors import ClusterError, ServerJobsError
 from ...isolation.pods import ClaimName, PodAttempt, PodFailedError
 from .cluster import CLAIM_LABEL, JOB_LABEL, Cluster

@@ -10,14 +10,14 @@ from contextvars import Context
 from datetime import timedelta
 from functools import partial
 
-from ..binding import JobBackend
-from ..concurrency.tasks import shielded, start_task
-from ..domain.clock import Clock
-from ..domain.history import WorkerReport
-from ..domain.interfaces import Store
-from ..domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Outcome, Released, Settlement
-from ..errors import DatabaseError, ServerJobsError, StaleClaimError
-from ..isolation.pods import PodEnd
+from ...binding import JobBackend
+from ...concurrency.tasks import shielded, start_task
+from ...domain.clock import Clock
+from ...domain.history import WorkerReport
+from ...domain.interfaces import Store
+from ...domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Outcome, Released, Settlement
+from ...errors import DatabaseError, ServerJobsError, StaleClaimError
+from ...isolation.pods import PodEnd
 from .attempt import Attempt, Stop
 from .failure_log import log_failure, log_pod_failure
 from .leases import LeaseKeeper

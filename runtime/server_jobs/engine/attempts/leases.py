@@ -11,11 +11,11 @@ from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..domain.clock import Clock
-from ..domain.history import WorkerReport
-from ..domain.interfaces import Store
-from ..domain.record import LeaseAnswer
-from ..errors import DatabaseError
+from ...domain.clock import Clock
+from ...domain.history import WorkerReport
+from ...domain.interfaces import Store
+from ...domain.record import LeaseAnswer
+from ...errors import DatabaseError
 from .attempt import Attempt, Stop
 
 _logger = logging.getLogger("server_jobs")

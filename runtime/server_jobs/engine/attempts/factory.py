@@ -7,25 +7,25 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..binding import stand_in_for
-from ..context import JobContext
-from ..contract.upcasts import Versions
-from ..definition import AnyDefinition, AnyHandler
-from ..domain.interfaces import Store
-from ..domain.options import RunIn
-from ..domain.record import Claim
-from ..errors import InvalidOptionError
-from ..middleware import Middleware
-from ..resources import NO_RESOURCES, Resources
+from ...binding import stand_in_for
+from ...context import JobContext
+from ...contract.upcasts import Versions
+from ...definition import AnyDefinition, AnyHandler
+from ...domain.interfaces import Store
+from ...domain.options import RunIn
+from ...domain.record import Claim
+from ...errors import InvalidOptionError
+from ...middleware import Middleware
+from ...resources import NO_RESOURCES, Resources
+from ..worker_backend import WorkerBackendConfig
 from .attempt import Attempt
-from .worker_backend import WorkerBackendConfig
 
 if TYPE_CHECKING:
-    from ..isolation.limits import ProcessLimits
-    from ..isolation.pods import Pods
-    from ..isolation.process_pool import HandlerProcesses
+    from ...isolation.limits import ProcessLimits
+    from ...isolation.pods import Pods
+    from ...isolation.process_pool import HandlerProcesses
 
-HANDLER_PROGRAM = f"{__package__}.handler_process"
+HANDLER_PROGRAM = "server_jobs.engine.handler_process"
 _OUT_OF_REACH = ("memory", "sqlite", "d1")
 HAS_PROCESSES = sys.platform not in ("emscripten", "wasi")
 
@@ -173,7 +173,7 @@ class AttemptFactory:
         if job.options.run_in is RunIn.WORKER or not self._has_processes or stand_in_for(job.job_name):
             return None
         if self._processes is None:
-            from ..isolation.process_pool import HandlerProcesses  # loaded only if a job needs it
+            from ...isolation.process_pool import HandlerProcesses  # loaded only if a job needs it
 
             url = self._database if isinstance(self._database, str) else None
             self._processes = HandlerProcesses(HANDLER_PROGRAM, self._registry, database_url=url, limits=self.limits)

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import random
-import re
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from functools import lru_cache, partial
-from types import CoroutineType
-from typing import TYPE_CHECKING, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel
-
-from ..binding import JobBackend, Run, current_run
-from ..concurrency.handler_threads import in_thread
-from ..concurrency.tasks import shielded
-from ..context import JobContext
-from ..contract.documents import WrittenResult, masking, write_result
-from ..contract.upcasts import Versions
-from ..contract.values import MAX_ERROR_CHARACTERS
-from ..definition import AnyDefinition, AnyHandler, call_handler
-from ..domain.clock import exact_length
-from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
-from ..domain.record import (
+from ...binding import JobBackend
+from ...concurrency.tasks import is_being_cancelled
+from ...context import JobContext
+from ...contract.documents import WrittenResult, masking, write_result
+from ...contract.upcasts import Versions
+from ...contract.values import MAX_ERROR_CHARACTERS
+from ...definition import AnyDefinition, AnyHandler
+from ...domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
+from ...domain.record import (
     UNREADABLE,
     Cancelled,
     Claim,
@@ -39,24 +30,19 @@ from ..domain.record import (
     Report,
     Settlement,
 )
-from ..domain.text_limits import clean_text
-from ..domain.tracebacks import error_place, short_traceback, stored_traceback
-from ..errors import InvalidDocumentError, InvalidParamsError, UpcastError
-from ..isolation.pods import ClaimName, PodAttempt, PodEnd, Pods
-from ..isolation.raised import HandlerProcessError, TimedOutInProcessError, TracebackThere
-from ..middleware import Middleware, RunningAttempt, called_within, note_outcome, read_headers, surrounded
+from ...domain.text_limits import clean_text
+from ...domain.tracebacks import stored_traceback
+from ...errors import InvalidParamsError
+from ...isolation.pods import ClaimName, PodEnd, Pods
+from ...isolation.raised import TimedOutInProcessError
+from ...middleware import Middleware, RunningAttempt, note_outcome, read_headers
+from .error_text import describe, error_class_of, traceback_of
+from .handler_call import PASSED_ON, HandlerCall
 
 if TYPE_CHECKING:
-    from ..isolation.process_pool import HandlerProcesses
+    from ...isolation.process_pool import HandlerProcesses
 
 T = TypeVar("T")
-
-_ERROR_CLASS = re.compile(r"[^\W\d]\w*(?=:|$| \(at )")
-
-HAS_THREADS = sys.platform != "emscripten"
-
-# Any other exception is the outcome of the job: `sys.exit()` in a handler does not end the worker.
-PASSED_ON = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 
 
 class Stop(StrEnum):
@@ -68,140 +54,6 @@ class Stop(StrEnum):
 
 
 _OUTCOMES = {Stop.CANCELLED: Outcome.CANCELLED, Stop.LOST: Outcome.LOST, Stop.SHUTDOWN: Outcome.RELEASED}
-
-
-class HandlerCall:
-    """One call of a handler, async or plain, within the timeout of its job.
-
-    `lingering` is the thread of a plain handler. It may outlive the call, because Python cannot stop a thread.
-    """
-
-    lingering: asyncio.Future[object] | None = None
-    has_timed_out = False
-    _task: asyncio.Task[object] | None = None
-    _is_stopped = False
-    _middleware: Sequence[Middleware] = ()
-    _running: RunningAttempt | None = None
-
-    def __init__(self, job: AnyDefinition, handler: AnyHandler, context: JobContext) -> None:
-        self._job = job
-        self._handler = handler
-        self._context = context
-
-    def stop(self) -> None:
-        """Cancel an async handler at its next `await`. A plain handler sees `context.cancelled`."""
-        self._context.cancelled = True
-        if self._task is not None:
-            self._is_stopped = True
-            self._task.cancel()
-
-    async def run(self, backend: JobBackend | None, params: BaseModel) -> object:
-        """Return the result of the handler. Raises its exception, or `TimeoutError` after the timeout.
-
-        Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
-        """
-        self._task = asyncio.current_task()
-        outside = current_run.set(Run(backend, self._context))
-        try:
-            limit = self._job.options.timeout
-            if limit is not None:
-                return await self._invoke_within(limit, params)
-            result = self._begin(params)
-            return await result if isawaitable(result) else result
-        except asyncio.CancelledError as error:
-            if is_being_cancelled():
-                raise
-            raise RuntimeError("the handler awaited something that was cancelled") from error
-        except GeneratorExit as error:
-            if self._is_running():
-                raise RuntimeError("the handler raised GeneratorExit") from error
-            raise
-        finally:
-            current_run.reset(outside)
-            self._end()
-
-    async def run_within(
-        self, middleware: Sequence[Middleware], running: RunningAttempt, backend: JobBackend | None, params: BaseModel
-    ) -> WrittenResult | Snooze | Cancel:
-        """Like `run`, within middleware. Write the result too, so that the middleware sees whether it fits."""
-        self._middleware, self._running = middleware, running
-
-        async def call() -> WrittenResult | Snooze | Cancel:
-            if self._context.cancelled:
-                raise asyncio.CancelledError  # `stop` was called while the middleware began
-            try:
-                outcome = await self.run(backend, params)
-            finally:
-                if self.has_timed_out:
-                    note_outcome(running, Outcome.TIMED_OUT)
-            if isinstance(outcome, Snooze | Cancel):
-                return outcome
-            return WrittenResult(write_result(self._job.job_name, self._job.result_model, outcome)[1])
-
-        return await surrounded(middleware, running, call)
-
-    async def run_in_pod(self, pods: Pods, attempt: PodAttempt) -> PodEnd:
-        """Like `run`, but in a pod, which stores the outcome itself. Raises `PodFailedError` if it does not."""
-        self._task = asyncio.current_task()
-        try:
-            await pods.run(attempt)
-        finally:
-            self._end()
-        return PodEnd.SETTLED
-
-    async def run_in(
-        self, processes: HandlerProcesses, params: str, running: RunningAttempt | None = None
-    ) -> WrittenResult | Snooze | Cancel:
-        """Like `run`, but in another process, which reads the params and writes the result.
-
-        The middleware of that process surrounds the call if `running` is given.
-        """
-        self._task = asyncio.current_task()
-        try:
-            return await processes.run(self._job, self._handler, params, self._context, running)
-        finally:
-            self._end()
-
-    def _is_running(self) -> bool:
-        """True inside the task of the call. False when an ending event loop closes the coroutine."""
-        try:
-            return asyncio.current_task() is self._task
-        except RuntimeError:
-            return False
-
-    def _end(self) -> None:
-        if self._is_stopped and self._task is not None:
-            self._task.uncancel()  # the handler is over; the caller itself is not cancelled
-        self._task = None
-
-    async def _invoke_within(self, limit: timedelta, params: BaseModel) -> object:
-        bound = asyncio.timeout(limit.total_seconds())
-        try:
-            async with bound:
-                result = self._begin(params)
-                return await result if isawaitable(result) else result
-        except (TimeoutError, asyncio.CancelledError) as error:
-            # Before Python 3.13, a failed `asyncio.TaskGroup` in the handler makes `asyncio.timeout` raise the latter.
-            if not bound.expired() or (isinstance(error, asyncio.CancelledError) and sys.version_info >= (3, 13)):
-                raise
-            self._context.cancelled = self.has_timed_out = True
-            raise TimeoutError(f"the handler did not return within its timeout of {exact_length(limit)}") from error
-
-    def _begin(self, params: BaseModel) -> object:
-        """Call the handler. Return its result, or an awaitable of it."""
-        if is_async(self._handler) or not HAS_THREADS:
-            return call_handler(self._handler, params, self._context)
-        return self._in_thread(params)
-
-    async def _in_thread(self, params: BaseModel) -> object:
-        self.lingering = in_thread(lambda: self._called(params))
-        result = await shielded(self.lingering)
-        return await result if isawaitable(result) else result
-
-    def _called(self, params: BaseModel) -> object:
-        """Call the plain handler, in its thread."""
-        call = partial(call_handler, self._handler, params, self._context)
-        return call() if self._running is None else called_within(self._middleware, self._running, call)
 
 
 async def _nothing(_: timedelta) -> None:
@@ -468,59 +320,6 @@ class Attempt:
         return Report(self.context.progress, self.context.progress_message) if self.has_news else None
 
 
-def isawaitable(value: object) -> TypeGuard[Awaitable[object]]:
-    """Like `inspect.isawaitable`, but fast for coroutines and models."""
-    return isinstance(value, CoroutineType) or (not isinstance(value, BaseModel) and inspect.isawaitable(value))
-
-
-def _is_coroutine_function(handler: AnyHandler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
-
-
-_is_known_to_be_async = lru_cache(maxsize=1024)(_is_coroutine_function)
-
-
-def is_async(handler: AnyHandler) -> bool:
-    """Whether the handler runs in the event loop; other handlers run in a thread."""
-    try:
-        return _is_known_to_be_async(handler)
-    except TypeError:  # an object with `__call__` that cannot be hashed
-        return _is_coroutine_function(handler)
-
-
-def describe(error: BaseException) -> str:
-    """Return the text to store for an error: type, message and place."""
-    if isinstance(error, HandlerProcessError):
-        return error.description
-    message = _message_of(error)[: MAX_ERROR_CHARACTERS + 1]  # cleaning the rest would be wasted
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    if not isinstance(error, InvalidDocumentError | UpcastError):
-        text += error_place(error)
-    return clean_text(text, MAX_ERROR_CHARACTERS)
-
-
-def error_class_of(error: str) -> str | None:
-    """Return the name of the exception at the start of the text of `describe`."""
-    found = _ERROR_CLASS.match(error)
-    return None if found is None else found[0]
-
-
-def traceback_of(error: BaseException) -> str | None:
-    """Return the traceback from the handler on, or None if it would show the engine only."""
-    if isinstance(error, HandlerProcessError):
-        return str(error.__cause__.args[0]) if isinstance(error.__cause__, TracebackThere) else None
-    return None if isinstance(error, InvalidDocumentError) else short_traceback(error)
-
-
-def is_being_cancelled() -> bool:
-    """Whether the current task is being cancelled.
-
-    Before Python 3.13, also after a child of an `asyncio.TaskGroup` has failed in this task.
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 def _comes_from_cancellation(error: BaseException) -> bool:
     """Whether the error was raised while a `CancelledError` was handled. A timeout is an error of its own."""
     seen = set[int]()
@@ -533,10 +332,3 @@ def _comes_from_cancellation(error: BaseException) -> bool:
             seen.add(id(one))
             rest += (one.__cause__, one.__context__)
     return False
-
-
-def _message_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001  a handler's own class
-        return "(its message cannot be read)"

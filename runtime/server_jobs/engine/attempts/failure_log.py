@@ -6,11 +6,12 @@ import logging
 from collections.abc import Iterable
 from datetime import timedelta
 
-from ..domain.clock import length
-from ..domain.record import UNREADABLE, Expired, Failed, JobStatus, LateJob, Outcome, Settlement
-from ..domain.tracebacks import log_with_traceback
-from ..errors import InvalidDocumentError
-from .attempt import Attempt, describe, traceback_of
+from ...domain.clock import length
+from ...domain.record import UNREADABLE, Expired, Failed, JobStatus, LateJob, Outcome, Settlement
+from ...domain.tracebacks import log_with_traceback
+from ...errors import InvalidDocumentError
+from .attempt import Attempt
+from .error_text import describe, traceback_of
 
 _logger = logging.getLogger("server_jobs.attempts")
 

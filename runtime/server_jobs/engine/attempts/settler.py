@@ -7,10 +7,10 @@ import logging
 from collections.abc import Callable
 from contextvars import Context
 
-from ..domain.clock import Clock
-from ..domain.interfaces import JobStore
-from ..domain.record import Completed, Failed, JobStatus, Released, Settlement
-from ..errors import DatabaseError, RowLockedError, ValueTooLargeError
+from ...domain.clock import Clock
+from ...domain.interfaces import JobStore
+from ...domain.record import Completed, Failed, JobStatus, Released, Settlement
+from ...errors import DatabaseError, RowLockedError, ValueTooLargeError
 
 _logger = logging.getLogger("server_jobs")
 

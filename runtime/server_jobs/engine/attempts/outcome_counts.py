@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from ..domain.interfaces import StatisticsStore
-from ..domain.record import Failed, JobStatus, Settlement
-from ..domain.statistics import Counts, JobCounts
+from ...domain.interfaces import StatisticsStore
+from ...domain.record import Failed, JobStatus, Settlement
+from ...domain.statistics import Counts, JobCounts
 
 Kind = Literal["completed", "failed", "retried"]
 Key = tuple[str, str, Kind]

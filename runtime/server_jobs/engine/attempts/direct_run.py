@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from ..binding import JobBackend
-from ..contract.documents import WrittenResult, masking, read_result, write_result
-from ..contract.upcasts import Versions
-from ..definition import AnyDefinition
-from ..domain import lifecycle
-from ..domain.clock import Clock
-from ..domain.outcomes import Cancel, Snooze
-from ..domain.record import Claim, JobRecord, JobStatus, LeaseAnswer
-from ..errors import JobNotFoundError, JobUnavailableError, ServerJobsError
-from ..middleware import Middleware, RunningAttempt, read_headers
-from ..result import JobMetadata
-from .attempt import PASSED_ON, Attempt, HandlerCall, Stop, describe
+from ...binding import JobBackend
+from ...contract.documents import WrittenResult, masking, read_result, write_result
+from ...contract.upcasts import Versions
+from ...definition import AnyDefinition
+from ...domain import lifecycle
+from ...domain.clock import Clock
+from ...domain.outcomes import Cancel, Snooze
+from ...domain.record import Claim, JobRecord, JobStatus, LeaseAnswer
+from ...errors import JobNotFoundError, JobUnavailableError, ServerJobsError
+from ...middleware import Middleware, RunningAttempt, read_headers
+from ...result import JobMetadata
+from .attempt import Attempt, Stop
+from .error_text import describe
+from .handler_call import PASSED_ON, HandlerCall
 
 if TYPE_CHECKING:
-    from ..isolation.pods import ClaimName
-    from ..isolation.process_pool import HandlerProcesses
-    from .backend import Backend
+    from ...isolation.pods import ClaimName
+    from ...isolation.process_pool import HandlerProcesses
+    from ..backend import Backend
 
 
 async def run_unstored(

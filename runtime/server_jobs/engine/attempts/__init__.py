@@ -1,0 +1,17 @@
+"""One attempt of a claimed job, from the claim to the stored outcome.
+
+The modules in the order in which a job passes them:
+
+==============  ==============================================
+`factory`       find the handler of a claim and make its attempt
+`runner`        run attempts and follow each one to its end
+`leases`        renew their leases meanwhile
+`attempt`       read the params, and turn the end into an outcome
+`handler_call`  call the handler within its timeout
+`error_text`    write an exception as text
+`settler`       store outcomes in batches
+`failure_log`   log an attempt that failed
+==============  ==============================================
+
+`outcome_counts` counts the stored outcomes. `direct_run` is the way without a worker.
+"""
