@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from ...domain.clock import length
-from ...domain.record import UNREADABLE, Expired, Failed, JobStatus, LateJob, Outcome, Settlement
+from ...domain.record import UNREADABLE, Claim, Expired, Failed, JobStatus, LateJob, Outcome, Settlement
 from ...domain.tracebacks import log_with_traceback
 from ...errors import InvalidDocumentError
 from .attempt import Attempt
@@ -30,7 +30,7 @@ def log_failure(
     cause, attempt.cause = attempt.cause, None  # its traceback refers to the attempt
     claim = attempt.claim
     retry_after = settlement.retry_after if isinstance(settlement, Failed) else None
-    took = f"attempt {claim.attempt} of {claim.max_attempts} after {length(timedelta(seconds=seconds))}"
+    took = _took(claim, seconds)
     text = error or ""
     level = logging.WARNING
     if status is JobStatus.FAILED and text.startswith(UNREADABLE):
@@ -51,11 +51,7 @@ def log_failure(
     shown = text if len(text) <= _LOGGED_CHARACTERS else f"{text[:_LOGGED_CHARACTERS]}…"
     extra = {
         "event": "failed" if status in (JobStatus.FAILED, JobStatus.PENDING) else "raised",
-        "job_id": claim.id,
-        "job_name": claim.job_name,
-        "attempt": claim.attempt,
-        "max_attempts": claim.max_attempts,
-        "correlation_id": claim.correlation_id,
+        **_fields(claim),
         "status": status,
         "seconds": round(seconds, 3),
         "retry_after": None if level == logging.ERROR or retry_after is None else retry_after.total_seconds(),
@@ -79,16 +75,27 @@ def log_pod_failure(attempt: Attempt, outcome: Outcome, error: str | None, secon
     claim = attempt.claim
     extra = {
         "event": "failed",
+        **_fields(claim),
+        "seconds": round(seconds, 3),
+        "error": error,
+    }
+    took = _took(claim, seconds)
+    _logger.warning("%s %s failed in its pod in %s: %s", claim.job_name, claim.id, took, error, extra=extra)
+
+
+def _took(claim: Claim, seconds: float) -> str:
+    return f"attempt {claim.attempt} of {claim.max_attempts} after {length(timedelta(seconds=seconds))}"
+
+
+def _fields(claim: Claim) -> dict[str, object]:
+    """Return the fields of the log record that every failed attempt has."""
+    return {
         "job_id": claim.id,
         "job_name": claim.job_name,
         "attempt": claim.attempt,
         "max_attempts": claim.max_attempts,
         "correlation_id": claim.correlation_id,
-        "seconds": round(seconds, 3),
-        "error": error,
     }
-    took = f"attempt {claim.attempt} of {claim.max_attempts} after {length(timedelta(seconds=seconds))}"
-    _logger.warning("%s %s failed in its pod in %s: %s", claim.job_name, claim.id, took, error, extra=extra)
 
 
 def log_late(jobs: Iterable[LateJob]) -> None:
