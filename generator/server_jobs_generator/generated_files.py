@@ -28,7 +28,8 @@ from .models.model_module import render_all_models
 from .models.property_types import PropertyTypes
 from .python.code import header, package_module
 from .python.custom_types import custom_types
-from .render.job_files import earlier_files, earlier_specs, job_files
+from .render.earlier_versions import earlier_files, earlier_specs
+from .render.job_files import job_files
 from .render.worker_files import worker_files
 
 _NO_STEPS: Mapping[str, Sequence[VersionStep]] = {}

@@ -17,7 +17,7 @@ from server_jobs.project import Project
 
 from ..files.generated_file import File, Ownership
 from ..python.code import Code, header, lay_out, literal, name, package_module, plain_template, render, tuple_of
-from .job_files import handlers_package, owned_file
+from .layout import handlers_package, owned_file
 
 NAME = "server-jobs"
 _MODULE = "server_jobs"

@@ -20,7 +20,7 @@ from server_jobs.stores.sql import SqlStore
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.migrations.declared_state import wanted_objects
 from server_jobs_generator.migrations.sql_objects import changes
-from server_jobs_generator.render.job_files import attributes
+from server_jobs_generator.render.job_class import attributes
 from sqlalchemy import Engine, text
 
 from tests.generator.spec_projects import a_spec, an_object, job

@@ -1,0 +1,241 @@
+"""The module with the class of a job."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields
+from datetime import timedelta
+from typing import Any
+
+from server_jobs.contract.values import pointer_to
+from server_jobs.domain.options import (
+    ConcurrencyLimit,
+    ContainerResources,
+    JobOptions,
+    Misfire,
+    RateLimit,
+    Retention,
+    RunIn,
+    Schedule,
+)
+from server_jobs.domain.retry import Backoff, RetryPolicy
+from server_jobs.project import Project
+
+from ..files.generated_file import File
+from ..ir.spec import JobSpec
+from ..migrations.declared_state import view_columns
+from ..python.code import (
+    Code,
+    Expression,
+    Group,
+    Text,
+    assignment,
+    call,
+    docstring,
+    import_names,
+    lay_out,
+    literal,
+    name,
+    one_a_line,
+    tuple_of,
+)
+from ..sql import ColumnType, identifier, view_name
+from .layout import owned_file
+
+_RUNTIME = (
+    "Backoff",
+    "ConcurrencyLimit",
+    "ContainerResources",
+    "IndexedColumn",
+    "JobOptions",
+    "Misfire",
+    "OnConflict",
+    "RateLimit",
+    "Retention",
+    "RetryPolicy",
+    "RunIn",
+    "Schedule",
+)
+_FROM_SCHEMAS = frozenset({"openapi", "testing"})
+_UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
+
+
+def job_class(project: Project, job: JobSpec, changes: Sequence[str]) -> File:
+    """Return the module with the class of a job. `changes` are lines about its last change."""
+    params = [Code(f"{job.class_name}{suffix}") for suffix in ("Params", "ParamsDict")]
+    result = [result_type(job)]
+    types = [*params, *result] if job.has_result else params
+    base = Group(f"{_base_of(job)}[", tuple(("", each) for each in (params[0], *result, params[1])), "]", packed=True)
+    return owned_file(
+        project,
+        f"jobs/{job.spec_name}.py",
+        "job.py.jinja",
+        of=job,
+        imports=_job_imports(job, f"..models.{job.spec_name}", types, ["JobSchemas"] if has_schemas(project) else []),
+        class_line=lay_out(Group(f"class {name(job.class_name)}(", (("", base),), ")", packed=True), 0, 0, ":"),
+        docstring=docstring(job.description or f"The job of {job.path}.", 4),
+        attributes=[
+            *attributes(job),
+            *([assignment("last_change", tuple_of([Text(one) for one in changes]), 4)] if changes else []),
+            *schema_line(project, "database_schema = "),
+            *_registry_line(project),
+        ],
+        has_schemas=has_schemas(project),
+    )
+
+
+def result_type(job: JobSpec) -> Code:
+    """Return the type that a handler returns."""
+    return Code(f"{job.class_name}Result" if job.has_result else "None")
+
+
+def schema_line(project: Project, before: str) -> list[Code]:
+    """Return the PostgreSQL schema of the tables after this text, if the project has one."""
+    return [] if project.schema is None else [Code(f"{before}{literal(project.schema)}")]
+
+
+def _registry_line(project: Project) -> list[Code]:
+    """Return where calls without a backend find the set-up function of the project, if it has one."""
+    return [] if project.setup is None else [Code(f"registry_module = {literal('..registry')}")]
+
+
+def has_schemas(project: Project) -> bool:
+    """Return whether job classes include their schemas, which strategies and the served OpenAPI document need."""
+    return not _FROM_SCHEMAS.isdisjoint(project.outputs)
+
+
+def attributes(job: JobSpec) -> list[Code]:
+    """Return the assignments in the class body, in the order in which `Job` declares them."""
+    lines = [
+        assignment("job_name", literal(job.class_name), 4),
+        assignment("spec_name", literal(job.spec_name), 4),
+        Code(f"params_model = {job.class_name}Params"),
+        Code(f"result_model = {job.class_name}Result" if job.has_result else "result_model = NoneType"),
+    ]
+    if options := _stated(job.options, _OPTIONS):
+        value = call("JobOptions", **options)
+        lines.append(assignment("options", one_a_line(value) if len(options) > 2 else value, 4))
+    if job.schedules:
+        lines.append(
+            assignment("schedules", tuple_of([one_a_line(_schedule(schedule)) for schedule in job.schedules]), 4)
+        )
+    if columns := _indexed_columns(job):
+        lines.append(assignment("indexed_columns", tuple_of(columns), 4))
+    return lines
+
+
+def _indexed_columns(job: JobSpec) -> list[Expression]:
+    """Return the columns that a search for jobs looks up: their values are as in the document."""
+    view = view_name(job.spec_name)
+    return [
+        call(
+            "IndexedColumn",
+            pointer=Text(pointer_to((column.part, column.json_name))),
+            view=Text(identifier(view)),
+            name=Text(identifier(column.name)),
+            **({"is_integer": Code("True")} if column.type is ColumnType.BIGINT else {}),
+        )
+        for column in (view_columns(job) if job.has_view else ())
+        if column.is_indexed and column.type in (ColumnType.TEXT, ColumnType.BIGINT)
+    ]
+
+
+def _job_imports(job: JobSpec, models: str, types: Sequence[str], more: Sequence[str] = ()) -> Code:
+    """Return the imports of a job's module: exactly the names that its class uses, and `more` names of the runtime."""
+    used = _names_in("\n".join(attributes(job)))
+    runtime = [name for name in _RUNTIME if name in used]
+    standard = [import_names("datetime", ["timedelta"])] if "timedelta" in used else []
+    standard += [] if job.has_result else [import_names("types", ["NoneType"])]
+    blocks = [Code("\n".join(standard))] if standard else []
+    blocks += [import_names("server_jobs", [_base_of(job), *more, *runtime]), import_names(models, types)]
+    return Code("\n\n".join(blocks))
+
+
+def _base_of(job: JobSpec) -> str:
+    """Return the runtime class that a job derives from."""
+    if job.options.retired:
+        return "RetiredJob"
+    return "Job" if job.needs_params else "OptionalParamsJob"
+
+
+def _stated(value: _Value, writers: _Writers) -> dict[str, Expression]:
+    """Return the arguments of a dataclass that differ from their defaults, in the order of the writers."""
+    defaults = {
+        each.name: each.default if each.default_factory is MISSING else each.default_factory() for each in fields(value)
+    }
+    stated = {key: getattr(value, key) for key in writers}
+    return {key: writers[key](item) for key, item in stated.items() if item != defaults[key]}
+
+
+def _call_of(function: str, writers: _Writers) -> Callable[[_Value], Group]:
+    return lambda value: call(function, **_stated(value, writers))
+
+
+def _member(value: Backoff | Misfire | RunIn) -> Code:
+    return Code(f"{type(value).__name__}.{value.name}")
+
+
+def _strings(values: Sequence[str]) -> Expression:
+    return tuple_of([Text(value) for value in values])
+
+
+def _texts_by_name(values: Mapping[str, str]) -> Expression:
+    return Group("{", tuple((f"{literal(key)}: ", literal(value)) for key, value in values.items()), "}")
+
+
+def _duration(value: timedelta) -> Expression:
+    """Return a duration in the largest unit with a whole number."""
+    for unit in _UNITS:
+        if value % timedelta(**{unit: 1}) == timedelta(0):
+            return call("timedelta", **{unit: Code(value // timedelta(**{unit: 1}))})
+    return call("timedelta", seconds=Code(value // timedelta(seconds=1)), microseconds=Code(value.microseconds))
+
+
+def _names_in(body: str) -> set[str]:
+    """Return the names that code uses, without the content of its strings."""
+    return {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
+
+
+_Value = ConcurrencyLimit | ContainerResources | JobOptions | RateLimit | Retention | RetryPolicy | Schedule
+_Writers = Mapping[str, Callable[[Any], Expression]]
+"""How to write each argument of a dataclass."""
+
+_RETRY: _Writers = {
+    "backoff": _member,
+    "initial": _duration,
+    "maximum": _duration,
+    "jitter": lambda share: Code(repr(float(share))),
+}
+_OPTIONS: _Writers = {
+    "version": Code,
+    "queue": literal,
+    "priority": Code,
+    "max_attempts": Code,
+    "timeout": _duration,
+    "expires_after": _duration,
+    "run_in": _member,
+    "image": literal,
+    "resources": _call_of("ContainerResources", dict.fromkeys(("requests", "limits"), _texts_by_name)),
+    "retry": _call_of("RetryPolicy", _RETRY),
+    "unique_by": _strings,
+    "on_conflict": _member,
+    "concurrency": _call_of("ConcurrencyLimit", {"limit": Code, "by": _strings}),
+    "rate": _call_of("RateLimit", {"limit": Code, "per": _duration, "by": _strings}),
+    "shard_by": literal,
+    "retention": _call_of("Retention", dict.fromkeys(("completed", "failed", "cancelled"), _duration)),
+    "redact": _strings,
+    "retired": Code,
+}
+_schedule = _call_of(
+    "Schedule",
+    {
+        "name": literal,
+        "cron": literal,
+        "timezone": literal,
+        "misfire": _member,
+        "misfire_limit": Code,
+        "params": Text,
+        "shard": literal,
+    },
+)
