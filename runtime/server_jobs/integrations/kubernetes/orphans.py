@@ -1,4 +1,4 @@
-"""Pods whose worker died: another worker stores why they failed, and deletes those that can do nothing any more."""
+"""Pods whose worker died: another worker stores why a pod failed, and deletes a pod that can do nothing any more."""
 
 from __future__ import annotations
 
