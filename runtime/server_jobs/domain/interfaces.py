@@ -321,16 +321,17 @@ class QueueStore(Protocol):
     async def prune(self, step: PruneStep) -> Pruned:
         """Delete the finished jobs of this step that match one of its rules.
 
-        Parked jobs stay, because they have not run.
+        Parked jobs stay, because they have not run. The scan ends after the last job, or at a step of jobs that were
+        all created within the shortest age of the rules: ids are UUIDv7, so the jobs that follow are newer still.
         """
         ...
 
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = 1000) -> Pruned:
         """Like `prune`, for the `limit` jobs at a cursor that the database stores.
 
-        For processes that run one tick and exit. The cursor starts over after the last job, so that every job is
-        scanned in the end. After a call that deleted jobs, the next call scans the same place again. The returned
-        position only tells whether more jobs follow.
+        For processes that run one tick and exit. The cursor starts over where the scan of `prune` ends. After a call
+        that deleted jobs, the next call scans the same place again. The returned position only tells whether more jobs
+        follow.
         """
         ...
 

@@ -297,6 +297,11 @@ def repair(record: JobRecord, repair: Repair, now: datetime) -> JobRecord:
     )
 
 
+def shortest_age(rules: Iterable[PruneRule]) -> timedelta:
+    """Return the age below which no rule deletes a job; zero without rules."""
+    return min((rule.age for rule in rules), default=timedelta(0))
+
+
 def is_prunable(record: JobRecord, rules: Iterable[PruneRule], now: datetime) -> bool:
     """Whether one of the rules deletes this job. Parked jobs are never deleted."""
     return (

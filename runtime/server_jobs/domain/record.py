@@ -729,7 +729,7 @@ class PruneStep:
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """The number of jobs that a step deleted or would delete, and the last scanned id; None at the end of the scan."""
+    """The number of jobs that a step deleted or would delete, and the last scanned id; None where the scan ends."""
 
     count: int
     after: str | None

@@ -124,7 +124,8 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "STATUSES": MOVE,
     "LIST": MOVE | {"before": None, "limit": BATCH},
     "PRUNE": MOVE | {"rules": "{}", "after": "", "limit": BATCH, "ids": None},
-    "PRUNE_MOVE": {"rules": "{}", "limit": BATCH},
+    "PRUNE_RANGE": {"shortest": 0, "after": "", "limit": BATCH},
+    "PRUNE_MOVE": {"rules": "{}", "shortest": 0, "limit": BATCH},
     "CLAIM_NEXT": CLAIM | {"after": "w9999"},
     "CANCEL_LATE": {},
     "END_BATCHES": {"batch_ids": None},
@@ -143,6 +144,7 @@ TOUCHED = dict.fromkeys(("CLAIM", "RENEW", "SETTLE", "COMPLETE", "CANCEL", "RETR
     "FIND_RANGE": BATCH,
     "STATUSES": BATCH,
     "PRUNE": 2 * BATCH,
+    "PRUNE_RANGE": BATCH,
     "PRUNE_MOVE": BATCH,
     "CLAIM_NEXT": 3 * BATCH,
     "QUEUE_STATES": 2_000 + 10 * BATCH,  # all running jobs, and at most a batch of each group

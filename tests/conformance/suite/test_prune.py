@@ -158,6 +158,20 @@ async def test_a_step_scans_a_number_of_jobs_and_returns_the_cursor(store: Store
     assert await stored(store) == ["b", "d"]
 
 
+async def test_the_scan_ends_at_jobs_that_are_all_too_new_for_any_rule(store: Store, clock: FakeClock) -> None:
+    await complete(store, "a", "b", "c")
+    clock.advance(2 * DAY)
+    await complete(store, "d", "e", "f", "g")
+    rules = (rule(), rule(age=10 * DAY, job_name="SendEmail"))
+
+    dry = [await store.prune(PruneStep(rules=rules, after=after, limit=2, dry_run=True)) for after in ("", "b", "d")]
+    moved = [await store.prune_next(rules, limit=2) for _ in range(4)]
+
+    assert dry == [Pruned(2, "b"), Pruned(1, "d"), Pruned(0, None)]
+    assert moved == [Pruned(2, ""), Pruned(1, ""), Pruned(0, None), Pruned(0, None)]
+    assert await stored(store) == ["d", "e", "f", "g"]
+
+
 async def test_consecutive_calls_scan_every_job_and_then_start_over(store: Store, clock: FakeClock) -> None:
     await complete(store, "d", "e")
     await store.insert([job(name, delay=100 * DAY) for name in ("a", "b", "c", "f")])

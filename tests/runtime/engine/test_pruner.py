@@ -32,6 +32,7 @@ class WatchedStore(MemoryStore):
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__(clock)
+        self.clock = clock
         self.steps: list[PruneStep] = []
 
     async def prune(self, step: PruneStep) -> Pruned:
@@ -50,9 +51,10 @@ def registry_with(retention: Retention) -> JobRegistry:
     return create_job_registry().register(SendEmail)
 
 
-async def finished(store: MemoryStore, count: int) -> None:
+async def finished(store: WatchedStore, count: int, *, ran_for: timedelta = timedelta(0)) -> None:
     new: list[NewJob] = [job(f"{number:04}") for number in range(count)]
     await store.insert(new)
+    store.clock.advance(ran_for)
     await store.settle([completed(claim) for claim in await store.claim(request(limit=count))])
 
 
@@ -89,11 +91,21 @@ async def test_a_tick_continues_while_most_jobs_of_each_step_are_expired() -> No
 async def test_a_tick_is_one_small_step_where_little_is_expired() -> None:
     clock = FakeClock()
     store = WatchedStore(clock)
-    await finished(store, 2500)
+    await finished(store, 2500, ran_for=2 * DAY)
     pruner = Pruner(store, registry_with(Retention(completed=DAY)), clock, budget=timedelta(0))
 
     assert [await pruner.tick() for _ in range(4)] == [0, 0, 0, 0]
     assert [step.after for step in store.steps] == ["", "0999", "1999"]
+
+
+async def test_a_scan_does_not_follow_the_jobs_that_keep_coming() -> None:
+    clock = FakeClock()
+    store = WatchedStore(clock)
+    await finished(store, 2500)
+    pruner = Pruner(store, registry_with(Retention(completed=DAY, failed=2 * DAY)), clock, budget=timedelta(0))
+
+    assert [await pruner.tick() for _ in range(4)] == [0, 0, 0, 0]
+    assert [step.after for step in store.steps] == [""]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,8 @@ class Maintenance(Reading, Schedules):
     async def prune(self, step: PruneStep) -> Pruned:
         now = self._clock.now()
         looked_at = self._scanned(step.after, step.limit)
+        recent = now - lifecycle.shortest_age(step.rules)
+        is_last = len(looked_at) < step.limit or all(self._records[one].created_at >= recent for one in looked_at)
         prunable = [
             job_id
             for job_id in (looked_at if step.ids is None else dict.fromkeys(step.ids))
@@ -93,7 +95,7 @@ class Maintenance(Reading, Schedules):
         if not step.dry_run:
             for job_id in prunable:
                 self._remove(job_id)
-        return Pruned(len(prunable), looked_at[-1] if len(looked_at) == step.limit else None)
+        return Pruned(len(prunable), None if is_last else looked_at[-1])
 
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
         before = self._pruned_to

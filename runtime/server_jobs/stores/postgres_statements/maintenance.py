@@ -9,7 +9,6 @@ from ..statements.maintenance import CANCEL_LATE_ONES, HAS_ENDED, HAS_EXPIRED, P
 from .common import MATCHES, WAITS_SQL, elements
 from .enqueue import AND_WAIT_LIMIT, HAS_KEY
 
-_LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
 _AGE = "CAST(CAST(:rules AS jsonb)->>({rule}) AS bigint) * interval '1 millisecond'"
 _IS_EXPIRED = f"""NOT {PARKED}
    AND (jobs.completed_at < {{now}} - {_AGE.format(rule="jobs.status || ' *'")}
@@ -20,7 +19,9 @@ _STEP = f"""SELECT id FROM (
     UNION ALL {elements("ids")}"""
 _PRUNABLE = f"id = ANY(ARRAY({_STEP})) AND {_IS_EXPIRED}\n   AND {MATCHES}"
 
-PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT}) AS looked_at"
+_IS_RECENT = "created_at >= {now} - CAST(:shortest AS bigint) * interval '1 millisecond'"
+PRUNE_RANGE = f"""SELECT max(id) AS last, count(*) AS count, bool_and({_IS_RECENT}) AS all_recent
+  FROM (SELECT id, created_at FROM jobs WHERE id > :after ORDER BY id LIMIT :limit) AS looked_at"""
 
 
 FORGOTTEN = "forgotten AS (DELETE FROM job_attempts WHERE job_id = ANY(ARRAY(SELECT id FROM deleted)))"
@@ -36,14 +37,15 @@ PRUNE_MOVE = f"""
 WITH place AS MATERIALIZED (
   SELECT COALESCE((SELECT rate_key FROM job_starts WHERE id = '{PRUNE_PLACE}'), '') AS after),
 step AS MATERIALIZED (
-  SELECT max(id) AS last, count(*) AS count, COALESCE(bool_or(is_expired), false) AS has_expired
-    FROM (SELECT id, {_IS_EXPIRED} AS is_expired FROM jobs
+  SELECT max(id) AS last, COALESCE(bool_or(is_expired), false) AS has_expired,
+         count(*) < CAST(:limit AS bigint) OR bool_and({_IS_RECENT}) AS is_last
+    FROM (SELECT id, created_at, {_IS_EXPIRED} AS is_expired FROM jobs
            WHERE id > (SELECT after FROM place) ORDER BY id LIMIT CAST(:limit AS bigint)) AS looked_at)
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
 SELECT '{PRUNE_PLACE}', CASE WHEN has_expired THEN '{HAS_EXPIRED}' ELSE '{PRUNE_PLACE}' END,
-       CASE WHEN has_expired THEN after WHEN count < CAST(:limit AS bigint) THEN '' ELSE last END,
+       CASE WHEN has_expired THEN after WHEN is_last THEN '' ELSE last END,
        {{now}}, {{now}} + interval '100 years'
-  FROM place, step WHERE has_expired OR after <> '' OR count >= CAST(:limit AS bigint)
+  FROM place, step WHERE has_expired OR after <> '' OR NOT is_last
     ON CONFLICT (id) DO UPDATE SET job_name = excluded.job_name, rate_key = excluded.rate_key
 RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
 """

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ...domain.history import TICK_LEASE, WORKER_RETENTION, WorkerReport
 from ...domain.interfaces import Value
+from ...domain.lifecycle import shortest_age
 from ...domain.record import PRUNE_STEP, ClaimRequest, LateJob, PendingWork, Pruned, PruneRule, PruneStep
 from ...domain.statistics import COUNT_RETENTION, JobCounts
 from ..job_filters import NO_FILTER, filter_parameters
@@ -54,19 +55,21 @@ class Maintenance(Calls):
 
     async def prune(self, step: PruneStep) -> Pruned:
         looked_at: dict[str, Value] = {"after": step.after, "limit": step.limit}
+        shortest = milliseconds(shortest_age(step.rules))
         among: dict[str, Value] = {**filter_parameters(step.among), "ids": ids_or_none(step.ids)}
         rules = prune_rules(step.rules)
         sqls = [self._statements.PRUNABLE] if step.dry_run else self._prune()
         ranges, *_, pruned = await self.database.run(
-            self._call(self._statements.PRUNE_RANGE, **looked_at),
+            self._call(self._statements.PRUNE_RANGE, **looked_at, shortest=shortest),
             *(self._call(sql, **looked_at, **among, rules=rules) for sql in sqls),
         )
-        is_last = integer_of(ranges[0]["count"]) < step.limit
+        is_last = integer_of(ranges[0]["count"]) < step.limit or bool(ranges[0]["all_recent"])
         return Pruned(len(pruned), None if is_last else text_of(ranges[0]["last"]))
 
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
         step: dict[str, Value] = {"rules": prune_rules(rules), "limit": limit}
-        moved = await self._run(self._statements.PRUNE_MOVE, **step)
+        shortest = milliseconds(shortest_age(rules))
+        moved = await self._run(self._statements.PRUNE_MOVE, **step, shortest=shortest)
         if not moved:
             return Pruned(0, None)
         after = text_of(moved[0]["after"])

@@ -6,8 +6,6 @@ from ...domain.record import MOST_LATE
 from .common import ATTEMPTS_OF, CENTURY, MATCHES, PARKED, WAITS_SQL, elements, jobs_by
 from .enqueue import IS_LATE, OWNS_KEY
 
-_LOOKED_AT = "SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT :limit"
-
 # Looks up the rules instead of joining them, because D1 would count each row of each job. A quoted JSON key cannot
 # contain quotes, which no job name has.
 _IS_EXPIRED = f"""NOT {PARKED}
@@ -19,7 +17,10 @@ _STEP = f"""SELECT id FROM (SELECT id FROM jobs WHERE :ids IS NULL AND id > :aft
     UNION ALL {elements("ids")}"""
 _PRUNABLE = f"id IN ({_STEP}) AND {_IS_EXPIRED}\n   AND {MATCHES}"
 
-PRUNE_RANGE = f"SELECT max(id) AS last, count(*) AS count FROM ({_LOOKED_AT})"
+# Where a whole step of jobs was created within the shortest age of the rules, the scan ends: later ids are newer still.
+_ALL_RECENT = "min(created_at >= {now} - :shortest)"
+PRUNE_RANGE = f"""SELECT max(id) AS last, count(*) AS count, {_ALL_RECENT} AS all_recent
+  FROM (SELECT id, created_at FROM jobs WHERE id > :after ORDER BY id LIMIT :limit)"""
 
 PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
 
@@ -29,7 +30,7 @@ PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
 
 # The cursor of pruners that run one step and exit, stored in a row among the starts: no job has this name, and the row
 # is never deleted. The cursor moves past a step without jobs to delete, and stays before a step with some. The
-# statement reads each row of the step once. It writes nothing if all jobs are one step and none can be deleted.
+# statement reads each row of the step once. It writes nothing if the first step is the last and none can be deleted.
 PRUNE_PLACE = "(prune)"
 HAS_EXPIRED = "(prune) found"
 
@@ -37,13 +38,14 @@ PRUNE_MOVE = f"""
 WITH place AS MATERIALIZED (
   SELECT COALESCE((SELECT rate_key FROM job_starts WHERE id = '{PRUNE_PLACE}'), '') AS after),
 step AS MATERIALIZED (
-  SELECT max(id) AS last, count(*) AS count, COALESCE(max(is_expired), 0) AS has_expired
-    FROM (SELECT id, {_IS_EXPIRED} AS is_expired FROM jobs
+  SELECT max(id) AS last, COALESCE(max(is_expired), 0) AS has_expired,
+         count(*) < :limit OR {_ALL_RECENT} AS is_last
+    FROM (SELECT id, created_at, {_IS_EXPIRED} AS is_expired FROM jobs
            WHERE id > (SELECT after FROM place) ORDER BY id LIMIT :limit))
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
 SELECT '{PRUNE_PLACE}', CASE WHEN has_expired THEN '{HAS_EXPIRED}' ELSE '{PRUNE_PLACE}' END,
-       CASE WHEN has_expired THEN after WHEN count < :limit THEN '' ELSE last END, {{now}}, {{now}} + {CENTURY}
-  FROM place, step WHERE has_expired OR after <> '' OR count >= :limit
+       CASE WHEN has_expired THEN after WHEN is_last THEN '' ELSE last END, {{now}}, {{now}} + {CENTURY}
+  FROM place, step WHERE has_expired OR after <> '' OR NOT is_last
     ON CONFLICT (id) DO UPDATE SET job_name = excluded.job_name, rate_key = excluded.rate_key
 RETURNING rate_key AS after, job_name = '{HAS_EXPIRED}' AS has_expired
 """
