@@ -58,7 +58,8 @@ def pipe() -> Iterator[Pipe]:
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow for a slow reader on a busy machine."""
-    monkeypatch.setattr("server_jobs_cli.console.log.LONGEST_STALL", 10.0)
+    for patience in ("LONGEST_STALL", "_CATCH_UP"):
+        monkeypatch.setattr(f"server_jobs_cli.console.log.{patience}", 10.0)
 
 
 def log(handler: logging.Handler, messages: int, length: int) -> None:
@@ -144,7 +145,7 @@ def test_waiting_for_a_line_waits_once_for_a_stalled_reader(pipe: Pipe) -> None:
     writer.end()
 
 
-def test_a_line_that_was_waited_for_is_written(pipe: Pipe) -> None:
+def test_a_line_that_was_waited_for_is_written(pipe: Pipe, patient: None) -> None:
     writer = LogWriter(pipe.stream)
     log(writer, 1, 10)
     writer.catch_up()
