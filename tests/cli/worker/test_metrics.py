@@ -178,7 +178,7 @@ def test_a_supervisor_names_the_process_that_is_stuck_or_not_ready(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("_SECONDS_PER_SCRAPE", "_SECONDS_PER_PROBE"):
-        monkeypatch.setattr(metrics_endpoint, name, 0.2)
+        monkeypatch.setattr(metrics_endpoint, name, 0.5)
     first, second, processes = Process(), Process(), Running({1: 1, 2: 1})
     with listen("127.0.0.1", 0) as one, listen("127.0.0.1", 0) as two, listen("127.0.0.1", 0) as silent:
         ports = {number: each.getsockname()[1] for number, each in enumerate((one, two, silent), 1)}
