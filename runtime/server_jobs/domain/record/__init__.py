@@ -1,0 +1,99 @@
+"""Records: the values that pass between the engine and a store.
+
+============  ==================================================
+`job`         a stored job, whole and as a list shows it
+`claim`       the right to run an attempt, and its lease
+`settlement`  the end of an attempt
+`filter`      jobs to find, and counts
+`change`      changes that a person or the application asks for
+`schedule`    schedules and their slots
+`pruning`     deleting finished jobs
+`work`        the work that waits in a store
+============  ==================================================
+"""
+
+from .change import Cancellation, Deletion, PausedQueue, Repair, Retrial
+from .claim import Claim, ClaimRequest, Heartbeat, KnownJob, LeaseAnswer, Report
+from .filter import EVERY_JOB, LONGEST_PAGE, JobCount, JobFilter, JobQuery
+from .job import (
+    SHORT_ERROR,
+    SHORT_PARAMS,
+    UNREADABLE,
+    WAITS,
+    Inserted,
+    JobPreview,
+    JobRecord,
+    JobStatus,
+    JobSummary,
+    NewJob,
+    record_of,
+)
+from .pruning import LONGEST_PRUNE_STEP, PRUNE_STEP, Pruned, PruneRule, PruneStep
+from .schedule import Declaration, DueSchedules, Firing, ScheduleChange, ScheduleRecord
+from .settlement import (
+    LEASE_EXPIRED,
+    MOST_LATE,
+    Cancelled,
+    Completed,
+    Ended,
+    Expired,
+    Failed,
+    LateJob,
+    Outcome,
+    Released,
+    Settlement,
+)
+from .work import PendingWork, UpcomingWork
+
+__all__ = [
+    "EVERY_JOB",
+    "LEASE_EXPIRED",
+    "LONGEST_PAGE",
+    "LONGEST_PRUNE_STEP",
+    "MOST_LATE",
+    "PRUNE_STEP",
+    "SHORT_ERROR",
+    "SHORT_PARAMS",
+    "UNREADABLE",
+    "WAITS",
+    "Cancellation",
+    "Cancelled",
+    "Claim",
+    "ClaimRequest",
+    "Completed",
+    "Declaration",
+    "Deletion",
+    "DueSchedules",
+    "Ended",
+    "Expired",
+    "Failed",
+    "Firing",
+    "Heartbeat",
+    "Inserted",
+    "JobCount",
+    "JobFilter",
+    "JobPreview",
+    "JobQuery",
+    "JobRecord",
+    "JobStatus",
+    "JobSummary",
+    "KnownJob",
+    "LateJob",
+    "LeaseAnswer",
+    "NewJob",
+    "Outcome",
+    "PausedQueue",
+    "PendingWork",
+    "PruneRule",
+    "PruneStep",
+    "Pruned",
+    "Released",
+    "Repair",
+    "Report",
+    "Retrial",
+    "ScheduleChange",
+    "ScheduleRecord",
+    "Settlement",
+    "UpcomingWork",
+    "record_of",
+]
