@@ -33,6 +33,8 @@ _JOBS = {
     "resume": "server-jobs resume mail",
     "cancel": f"server-jobs cancel $(server-jobs enqueue SendEmail --params '{PARAMS}' --delay 1h)",
     "retry": f"server-jobs retry $(server-jobs list --status cancelled --json | {_FIRST_ID})",
+    # A claim that is not the newest of its job.
+    "run": f"server-jobs run --claim $(server-jobs list --json | {_FIRST_ID}):$(printf '%064d' 0)",
     "repair": "server-jobs repair --all SendEmail",
     "prune": "server-jobs prune --older-than 1h",
     "schedules": "server-jobs schedules",
@@ -41,6 +43,13 @@ _JOBS = {
     "delete": "server-jobs delete --where params.to=ada@example.com --dry-run",
     "explain": "server-jobs explain",
     "doctor": "server-jobs doctor",
+    # A Worker without tenants.
+    "tenants": """mkdir -p worker/_jobs
+        echo '{"tenants": [], "next": null, "version": "0001", "total": 0, "behind": 0}' > worker/_jobs/tenants
+        python -u -m http.server --bind 127.0.0.1 --directory worker 0 > log 2>&1 &
+        until grep -q port log; do sleep 0.1; done
+        export SERVER_JOBS_DATABASE_URL=http://127.0.0.1:$(sed 's/.* port \\([0-9]*\\).*/\\1/;q' log)/_jobs/tenants
+        server-jobs tenants; status=$?; kill $!; exit $status""",
 }
 _DATABASE = {"migrate": "server-jobs migrate"}
 _GENERATOR = {
