@@ -1,4 +1,4 @@
-"""Handlers in their own pods: what a worker and its pods agree on."""
+"""Handlers in their own pods: the name of a claim, the ends of a pod, and the part of a cluster that workers use."""
 
 from __future__ import annotations
 

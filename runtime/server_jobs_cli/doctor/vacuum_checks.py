@@ -1,4 +1,4 @@
-"""Checks of `server-jobs doctor` for PostgreSQL: dead rows, files that have grown, and what holds vacuum back."""
+"""Checks of `server-jobs doctor` for PostgreSQL: dead rows, files that have grown, and sessions that delay vacuum."""
 
 from __future__ import annotations
 

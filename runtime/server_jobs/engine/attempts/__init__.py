@@ -5,7 +5,7 @@ The modules in the order in which a job passes them:
 ==============  ==============================================
 `factory`       find the handler of a claim and make its attempt
 `runner`        run attempts and follow each one to its end
-`leases`        renew their leases meanwhile
+`leases`        renew the leases of running attempts
 `attempt`       read the params, and turn the end into an outcome
 `handler_call`  call the handler within its timeout
 `error_text`    write an exception as text

@@ -23,7 +23,7 @@ CLAIM_LABEL, JOB_LABEL = "server-jobs/claim", "server-jobs/job-id"
 MANAGED = ("app.kubernetes.io/managed-by", "server-jobs")
 """The label of all pods of jobs."""
 PERMISSIONS = (("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "pods", "get"), ("", "pods", "list"))
-"""What the service account of a worker must be allowed to do: API group, resource and verb."""
+"""The permissions that the service account of a worker needs: API group, resource and verb."""
 _GONE, _EXISTS = 404, 409
 _DONE_OR_AT_WORK = ("Running", "Succeeded")
 
@@ -41,7 +41,7 @@ class Cluster:
             place = os.environ.get("KUBECONFIG") or "no service account is mounted, and KUBECONFIG is not set"
             raise ClusterError(f"there is no access to a Kubernetes cluster ({place}): {error}") from error
         self.namespace = str(self._client.namespace)
-        """The namespace of the pods: that of the service account or of the context."""
+        """The namespace of the pods, from the service account or from the context of the configuration."""
 
     async def __aenter__(self) -> Cluster:
         return self

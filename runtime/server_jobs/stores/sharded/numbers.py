@@ -1,4 +1,4 @@
-"""The numbers of all shards together, without those that do not answer."""
+"""The numbers of all shards that answer, added up."""
 
 from __future__ import annotations
 
