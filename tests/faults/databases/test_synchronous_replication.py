@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from server_jobs import DatabaseUnreachableError, connect
-from server_jobs.databases.postgres.connection import PostgresConnection
+from server_jobs.databases.postgres.driver import Session
 
 from tests.cli.shop_jobs import NoteParams, Shout, registry
 from tests.faults.databases.test_failover import create_tables
@@ -58,5 +58,5 @@ async def test_a_job_that_no_standby_has_is_not_acknowledged(lonely: Node, jobs:
 
 
 async def test_without_the_warning_check_it_is_acknowledged(lonely: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PostgresConnection, "_note_warning", lambda *_: None)
+    monkeypatch.setattr(Session, "_note_warning", lambda *_: None)
     await enqueue(lonely, 1)

@@ -26,9 +26,6 @@ BEGIN = (
     " SET LOCAL idle_in_transaction_session_timeout = '10s'; SET LOCAL lock_timeout = '5s'"
 )
 
-# The source of the warning that a commit did not wait for the synchronous standby, which may lack it.
-_UNREPLICATED = "SyncRepWaitForLSN"
-
 
 class PostgresConnection:
     """A connection with its prepared statements."""
@@ -41,9 +38,7 @@ class PostgresConnection:
         self._place = place
         self._time = asyncio.get_running_loop().time
         self._prepared: dict[str, DriverStatement] = {}
-        self._is_unreplicated = False
         self._gave_up: str | None = None
-        self.driver.add_log_listener(self._note_warning)
 
     @property
     def is_usable(self) -> bool:
@@ -85,7 +80,7 @@ class PostgresConnection:
             if meaning is error:
                 raise
             raise meaning from error
-        if self._is_unreplicated:
+        if self.session.is_unreplicated:
             raise DatabaseUnreachableError(
                 f"{self._place} stopped waiting for its synchronous standby: the transaction is committed there alone, "
                 "and a fail-over may lose it"
@@ -108,10 +103,6 @@ class PostgresConnection:
         """Drop the connection from another event loop."""
         with suppress(RuntimeError):  # its loop is closed
             self.driver.terminate()
-
-    def _note_warning(self, _driver: object, message: object) -> None:
-        if getattr(message, "server_source_function", None) == _UNREPLICATED:
-            self._is_unreplicated = True
 
     async def _roll_back(self) -> None:
         try:

@@ -19,6 +19,9 @@ from .url import PostgresUrl
 CALL_SECONDS = 120
 """Longest time of a statement on a live server."""
 
+# The source of the warning that a commit did not wait for the synchronous standby, which may lack it.
+_UNREPLICATED = "SyncRepWaitForLSN"
+
 
 class DriverStatement(Protocol):
     """A prepared statement of the driver."""
@@ -63,12 +66,19 @@ class Session:
         self.driver = driver
         self.address = address
         self.network = network
+        self.is_unreplicated = False
+        """Whether the server has said that a commit did not wait for the synchronous standby."""
         self._role = self._reported_role()
+        driver.add_log_listener(self._note_warning)
 
     @property
     def is_usable(self) -> bool:
         """Whether the connection is open, as far as known, and its server has the same role as at the start."""
         return not self.driver.is_closed() and self._role == self._reported_role()
+
+    def _note_warning(self, _driver: object, message: object) -> None:
+        if getattr(message, "server_source_function", None) == _UNREPLICATED:
+            self.is_unreplicated = True
 
     def _reported_role(self) -> tuple[object, object]:
         """Return the role that the server reports, from version 14 on. It changes when the server is demoted."""
@@ -105,6 +115,7 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
                 "timestamptz", schema="pg_catalog", encoder=_microseconds, decoder=_moment, format="tuple"
             )
             await opened.execute(session_settings(opened.get_server_pid()))
+            session = Session(opened, address, network)  # raises if the connection has ended by now
     except BaseException as error:
         if opened is not None:
             opened.terminate()
@@ -114,7 +125,7 @@ async def open_session(url: PostgresUrl, address: Address, attrs: str | None, se
         raise
     network.settle()
     opened.add_termination_listener(lambda *_: network.drop())  # also closes pending cancel requests
-    return Session(opened, address, network)
+    return session
 
 
 def _application_name(url: PostgresUrl) -> dict[str, str] | None:

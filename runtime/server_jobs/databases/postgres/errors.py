@@ -32,7 +32,7 @@ class SilentServerError(DatabaseUnreachableError):
 
 
 class UnsuitableServerError(DatabaseUnreachableError):
-    """The server answered, but cannot be used now: it is a standby, starts up, or has no connection left."""
+    """The server answered, but cannot be used now: it is a standby, starts or stops, or has no connection left."""
 
 
 def call_error(error: Exception, place: str) -> Exception:
@@ -94,7 +94,7 @@ def connect_error(error: Exception, place: str, seconds: float) -> Exception:
             return SilentServerError(f"no PostgreSQL server answers at {place}: no answer within {seconds:g} s")
         case _ if _is_silence(error):
             return SilentServerError(f"no PostgreSQL server answers at {place}: {text_of(error)}")
-        case _ if _is_refusal(error):
+        case _ if _is_refusal(error) or _is_loss(error):
             return UnsuitableServerError(f"no PostgreSQL server answers at {place}: {text_of(error)}")
         case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | ValueError():
             return DatabaseError(f"cannot open {place}: {text_of(error)}")
