@@ -121,6 +121,16 @@ async def test_a_series_of_enqueued_jobs_continues_with_zero() -> None:
     assert 'server_jobs_enqueued_last_minute{queue="default",job_name="Keep"} 0' in reply.text.splitlines()
 
 
+async def test_the_counters_of_a_job_are_zero_while_it_is_pending_so_that_prometheus_sees_their_increase() -> None:
+    call = Caller()
+    call.backend.add_job(job_name="Keep", params={"text": "x"})
+
+    lines = (await call("GET", "/metrics")).text.splitlines()
+
+    for kind in ("completed", "failed", "retried"):
+        assert f'server_jobs_{kind}_total{{queue="default",job_name="Keep"}} 0' in lines
+
+
 def test_a_text_where_a_tuple_of_them_belongs_is_refused() -> None:
     with pytest.raises(ValueError, match="allowed_hosts must be a tuple"):
         HttpOptions(allowed_hosts="jobs.example")  # type: ignore[arg-type]

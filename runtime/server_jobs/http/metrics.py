@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,13 +15,16 @@ from ..domain.clock import Clock
 from ..domain.history import WorkerRecord
 from ..domain.interfaces import Store
 from ..domain.record import PausedQueue
-from ..domain.statistics import EnqueuedCount, MinuteCounts, QueueState
+from ..domain.statistics import Counts, EnqueuedCount, MinuteCounts, QueueState
 from ..stores.sharded import ShardedStore
 from .gate import backend_of
 
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+T = TypeVar("T")
 Sample = tuple[Mapping[str, str], float]
+Place = tuple[str, str]
+"""A queue and the name of a job."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +36,14 @@ class _Numbers:
     enqueued: Sequence[EnqueuedCount]
     workers: Sequence[WorkerRecord]
     paused: Sequence[PausedQueue]
+
+    def by_place(self, counted: Mapping[Place, T], zero: T) -> list[tuple[Place, T]]:
+        """Return the counts by queue and job name, with zero for all that have other metrics.
+
+        A series must not end, and Prometheus sees no increase in the first value of a series.
+        """
+        places = {(one.queue, one.job_name) for one in self.states} | {(one.queue, one.job_name) for one in self.totals}
+        return sorted({**dict.fromkeys(places, zero), **counted}.items(), key=itemgetter(0))
 
 
 Labelled = tuple[Mapping[str, str], _Numbers]
@@ -84,7 +97,9 @@ def _of_workers(numbers: Iterable[Labelled]) -> Iterator[str]:
 
 
 def _of_queues(numbers: Iterable[Labelled], clock: Clock) -> Iterator[str]:
-    labelled = [(_labels(state, labels), state) for labels, found in numbers for state in found.states]
+    labelled = [
+        (_labels((state.queue, state.job_name), labels), state) for labels, found in numbers for state in found.states
+    ]
     now = clock.now()
     ages = [
         (labels, max(0.0, round((now - state.oldest_due_at).total_seconds(), 3)) if state.oldest_due_at else 0.0)
@@ -114,15 +129,10 @@ def _of_queues(numbers: Iterable[Labelled], clock: Clock) -> Iterator[str]:
 
 
 def _of_enqueued(numbers: Iterable[Labelled]) -> Iterator[str]:
-    """Return the jobs of the last minute. A queue and name that have other metrics have 0: a series must not end."""
     samples: list[Sample] = []
     for labels, found in numbers:
-        counts = {(one.queue, one.job_name): 0 for one in found.states}
-        counts |= {(one.queue, one.job_name): 0 for one in found.totals}
-        counts |= {(one.queue, one.job_name): one.count for one in found.enqueued}
-        samples += [
-            ({"queue": queue, "job_name": name, **labels}, count) for (queue, name), count in sorted(counts.items())
-        ]
+        counted = {(one.queue, one.job_name): one.count for one in found.enqueued}
+        samples += [(_labels(place, labels), count) for place, count in found.by_place(counted, 0)]
     yield from _metric(
         "server_jobs_enqueued_last_minute", "gauge", "Jobs that were enqueued in the last 60 seconds.", samples
     )
@@ -133,12 +143,16 @@ def _of_shards(shards: Mapping[str, bool]) -> Iterator[str]:
     yield from _metric("server_jobs_shard_up", "gauge", "1 for a shard that answers, else 0.", samples)
 
 
-def _labels(one: QueueState | MinuteCounts, labels: Mapping[str, str]) -> Mapping[str, str]:
-    return {"queue": one.queue, "job_name": one.job_name, **labels}
+def _labels(place: Place, labels: Mapping[str, str]) -> Mapping[str, str]:
+    queue, job_name = place
+    return {"queue": queue, "job_name": job_name, **labels}
 
 
 def _of_outcomes(numbers: Iterable[Labelled]) -> Iterator[str]:
-    labelled = [(_labels(one, labels), one.counts) for labels, found in numbers for one in found.totals]
+    labelled: list[tuple[Mapping[str, str], Counts]] = []
+    for labels, found in numbers:
+        counted = {(one.queue, one.job_name): one.counts for one in found.totals}
+        labelled += [(_labels(place, labels), counts) for place, counts in found.by_place(counted, Counts())]
     for name, about, samples in (
         (
             "server_jobs_completed_total",
