@@ -83,14 +83,14 @@ test-faults: setup cluster-programs ## Kill, stop and starve workers and servers
 test-large: setup ## Measure with 20,000,000 finished rows and an hour of 3,000 jobs/s on PostgreSQL (about 90 minutes, 25 GB)
 	@TMPDIR=$${TMPDIR:-/var/tmp} SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -q -p no:xdist tests/large
 
-# For the tests of fail-over with Patroni, and with hosts of their own. Debian's names; etcd-server brings `etcd`.
+# For the tests of fail-over with Patroni, with hosts of their own, and of alerts. Debian's names; etcd-server brings `etcd`.
 .PHONY: cluster-programs
 cluster-programs:
-	@for program in patroni etcd haproxy pgbouncer ip; do command -v $$program > /dev/null || missing=1; done; \
+	@for program in patroni etcd haproxy pgbouncer promtool ip; do command -v $$program > /dev/null || missing=1; done; \
 	[ -n "$${missing:-}" ] || exit 0; \
-	install="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends patroni python3-etcd etcd-server haproxy pgbouncer iproute2"; \
-	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then echo "installing patroni, etcd, haproxy, pgbouncer and iproute2 (once)"; bash -c "$$install" > /dev/null; \
-	else echo "Patroni, etcd, HAProxy, PgBouncer and iproute2 are needed; on Debian or Ubuntu, run as root: $$install"; exit 1; fi
+	install="apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends patroni python3-etcd etcd-server haproxy pgbouncer promtool iproute2"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then echo "installing patroni, etcd, haproxy, pgbouncer, promtool and iproute2 (once)"; bash -c "$$install" > /dev/null; \
+	else echo "Patroni, etcd, HAProxy, PgBouncer, promtool and iproute2 are needed; on Debian or Ubuntu, run as root: $$install"; exit 1; fi
 
 .PHONY: test-worker
 test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runtime, and TypeScript in Node (needs npm)
