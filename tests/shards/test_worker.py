@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from server_jobs import Backend, InvalidOptionError, JobContext, JobQuery, Worker, create_job_registry, tick
 from server_jobs.engine import worker as worker_module
 from server_jobs.engine.sharded.capacity import Capacity
 from server_jobs.errors import SetupError
+from server_jobs.integrations.prometheus import WorkerMetrics
 from server_jobs.stores.sharded import ShardedStore
 
 from tests.conformance.stores import create_sqlite_file
@@ -128,6 +130,22 @@ async def test_a_worker_is_one_worker_in_all_shards(backend: Backend, store: Sha
             await asyncio.sleep(0.01)
         (found,) = await store.workers()
         assert (found.report.id, found.report.concurrency, found.is_alive) == (worker.id, 4, True)
+
+
+async def test_the_metrics_of_a_worker_have_the_label_shard(backend: Backend) -> None:
+    exported = CollectorRegistry()
+    exported.register(metrics := WorkerMetrics(backend))
+    letter = Letter.using(backend)
+    await letter.later_many([{"tenant": TENANTS["eu"], "text": text} for text in "ab"])
+    await letter.later({"tenant": TENANTS["us"]})
+    await Worker(backend, until_empty=True, listener=metrics).run()
+    for shard, count in (("eu", 2), ("us", 1), ("sa", None)):
+        labels = {"queue": "default", "job_name": "Letter", "shard": shard}
+        for name in ("completed_total", "wait_seconds_count", "run_seconds_count"):
+            assert exported.get_sample_value(f"server_jobs_worker_{name}", labels) == count
+        by_outcome = {**labels, "outcome": "completed"}
+        assert exported.get_sample_value("server_jobs_worker_attempts_total", by_outcome) == count
+        assert exported.get_sample_value("server_jobs_worker_running_jobs", labels) == (count and 0)
 
 
 async def test_a_schedule_for_each_shard_makes_a_job_in_each(backend: Backend, store: ShardedStore) -> None:

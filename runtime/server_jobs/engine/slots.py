@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from contextvars import Context, copy_context
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..concurrency.tasks import start_task
 from ..domain.record import Claim, Outcome
@@ -30,6 +30,15 @@ class Listener(Protocol):
 
     def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
         """Called when the outcome is stored or lost, with the time since the start."""
+        ...
+
+
+@runtime_checkable
+class ShardListener(Listener, Protocol):
+    """A listener that tells the shards of a worker apart."""
+
+    def of_shard(self, backend: Backend) -> Listener:
+        """Return the listener for the attempts of one shard. `backend.name` is its name."""
         ...
 
 

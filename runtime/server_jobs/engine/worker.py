@@ -28,7 +28,7 @@ from .prefetch import Prefetcher
 from .sharded.capacity import Capacity
 from .sharded.shard_backend import shard_backends
 from .sharded.shard_workers import ShardWorkers
-from .slots import Listener, Slots
+from .slots import Listener, ShardListener, Slots
 
 if TYPE_CHECKING:
     from ..isolation.limits import ProcessLimits
@@ -106,7 +106,7 @@ class Worker:
                 queues=queues,
                 drain_timeout=drain_timeout,
                 until_empty=until_empty,
-                listener=listener,
+                listener=listener.of_shard(each) if isinstance(listener, ShardListener) else listener,
                 limits=limits,
                 part_of=self,
             )

@@ -32,7 +32,8 @@ _BOUNDS = [*map(str, BUCKETS), "+Inf"]
 class WorkerMetrics(Collector):
     """The metrics of one worker: a listener that counts, and a collector that any thread may read.
 
-    Pass it to the worker, and register it where your application exports its metrics.
+    Pass it to the worker, and register it where your application exports its metrics. With several databases, the
+    metrics have the label `shard`.
 
         metrics = WorkerMetrics(backend)
         prometheus_client.REGISTRY.register(metrics)
@@ -44,6 +45,12 @@ class WorkerMetrics(Collector):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._jobs: dict[str, _JobMetrics] = {}
+        self._shards: dict[str, WorkerMetrics] = {}
+
+    def of_shard(self, backend: Backend) -> WorkerMetrics:
+        """Return the listener for one shard of the worker. This collector has its metrics."""
+        self._shards[backend.name] = metrics = WorkerMetrics(backend)
+        return metrics
 
     def started(self, claim: Claim) -> None:
         """Count a running job, and observe how long it waited."""
@@ -62,49 +69,59 @@ class WorkerMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics with their current values."""
-        running = GaugeMetricFamily("server_jobs_worker_running_jobs", "Jobs that this worker runs.", labels=_LABELS)
-        wait = HistogramMetricFamily(
-            "server_jobs_worker_wait_seconds",
-            "Time from the due time of a job to its start.",
-            labels=_LABELS,
-        )
-        run = HistogramMetricFamily(
-            "server_jobs_worker_run_seconds",
-            "Time of an attempt, until its outcome was stored.",
-            labels=_LABELS,
-        )
-        attempts = CounterMetricFamily(
-            "server_jobs_worker_attempts", "Attempts that ended, by outcome.", labels=(*_LABELS, "outcome")
-        )
-        for name, job in list(self._jobs.items()):
-            labels = (job.queue, name)
-            running.add_metric(labels, len(job.running))
-            wait.add_metric(labels, job.wait.buckets(), job.wait.sum)
-            run.add_metric(labels, job.run.buckets(), job.run.sum)
-            for outcome, count in dict(job.outcomes).items():
-                attempts.add_metric((*labels, outcome.value), count)
-        return [running, wait, run, attempts, *self._outcomes()]
+        families = _Families((*_LABELS, "shard") if self._shards else _LABELS)
+        for shard, metrics in {"": self, **self._shards}.items():
+            metrics._add_to(families, (shard,) if self._shards else ())
+        return families.all()
 
-    def _outcomes(self) -> list[Metric]:
-        """The outcomes that change the counters of the database."""
-        families: dict[Kind, CounterMetricFamily] = {
-            "completed": CounterMetricFamily("server_jobs_worker_completed", "Jobs that completed.", labels=_LABELS),
-            "failed": CounterMetricFamily("server_jobs_worker_failed", "Jobs that failed for good.", labels=_LABELS),
-            "retried": CounterMetricFamily(
-                "server_jobs_worker_retried", "Failed attempts that are retried.", labels=_LABELS
-            ),
-        }
+    def _add_to(self, families: _Families, place: tuple[str, ...]) -> None:
+        """Add the current values, with `place` as the last labels."""
+        for name, job in list(self._jobs.items()):
+            labels = (job.queue, name, *place)
+            families.running.add_metric(labels, len(job.running))
+            families.wait.add_metric(labels, job.wait.buckets(), job.wait.sum)
+            families.run.add_metric(labels, job.run.buckets(), job.run.sum)
+            for outcome, count in dict(job.outcomes).items():
+                families.attempts.add_metric((*labels, outcome.value), count)
         totals = self._backend.runner.counts.totals()
         for queue, job_name in sorted({key[:2] for key in totals}):
-            for kind, family in families.items():
-                family.add_metric((queue, job_name), totals.get((queue, job_name, kind), 0))
-        return [*families.values()]
+            for kind, family in families.outcomes.items():
+                family.add_metric((queue, job_name, *place), totals.get((queue, job_name, kind), 0))
 
     def _job(self, name: str) -> _JobMetrics:
         job = self._jobs.get(name)
         if job is None:
             job = self._jobs[name] = _JobMetrics(self._backend.registry.find(name).job.options.queue)
         return job
+
+
+class _Families:
+    """The metrics of a worker, without values."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.running = GaugeMetricFamily(
+            "server_jobs_worker_running_jobs", "Jobs that this worker runs.", labels=labels
+        )
+        self.wait = HistogramMetricFamily(
+            "server_jobs_worker_wait_seconds", "Time from the due time of a job to its start.", labels=labels
+        )
+        self.run = HistogramMetricFamily(
+            "server_jobs_worker_run_seconds", "Time of an attempt, until its outcome was stored.", labels=labels
+        )
+        self.attempts = CounterMetricFamily(
+            "server_jobs_worker_attempts", "Attempts that ended, by outcome.", labels=(*labels, "outcome")
+        )
+        self.outcomes: dict[Kind, CounterMetricFamily] = {
+            "completed": CounterMetricFamily("server_jobs_worker_completed", "Jobs that completed.", labels=labels),
+            "failed": CounterMetricFamily("server_jobs_worker_failed", "Jobs that failed for good.", labels=labels),
+            "retried": CounterMetricFamily(
+                "server_jobs_worker_retried", "Failed attempts that are retried.", labels=labels
+            ),
+        }
+        """The outcomes that change the counters of the database."""
+
+    def all(self) -> list[Metric]:
+        return [self.running, self.wait, self.run, self.attempts, *self.outcomes.values()]
 
 
 class PrometheusMiddleware(Middleware):

@@ -42,7 +42,7 @@ class WorkerEndpoint(Collector):
         """Return the listener for the worker of this process, which calls `log` too."""
         metrics = WorkerMetrics(backend)
         self._registry.register(metrics)
-        return _Listeners(metrics, log)  # in this order, so that whatever the log says is counted
+        return _Listeners(metrics, log)
 
     def watch(self, worker: Worker) -> None:
         """Report the state of this worker."""
@@ -70,18 +70,21 @@ class WorkerEndpoint(Collector):
 
 
 class _Listeners:
-    """Two listeners as one, called in this order."""
+    """Metrics and log as one listener. The metrics come first, so that they count whatever the log says."""
 
-    def __init__(self, first: Listener, second: Listener) -> None:
-        self._first, self._second = first, second
+    def __init__(self, metrics: WorkerMetrics, log: Listener) -> None:
+        self._metrics, self._log = metrics, log
+
+    def of_shard(self, backend: Backend) -> Listener:
+        return _Listeners(self._metrics.of_shard(backend), self._log)
 
     def started(self, claim: Claim) -> None:
-        self._first.started(claim)
-        self._second.started(claim)
+        self._metrics.started(claim)
+        self._log.started(claim)
 
     def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
-        self._first.ended(claim, outcome, error, seconds)
-        self._second.ended(claim, outcome, error, seconds)
+        self._metrics.ended(claim, outcome, error, seconds)
+        self._log.ended(claim, outcome, error, seconds)
 
 
 class Processes(Protocol):
