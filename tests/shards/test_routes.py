@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
 import httpx
 import pytest
 from server_jobs import Backend
+from server_jobs.domain.interfaces import Store
 from server_jobs.http import ALL_RIGHTS, Caller, Tokens, create_app
+from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sharded import ShardedStore
+from server_jobs_cli.agents.reading_tools import reading_tools
 
 from tests.http.caller import BEARER, TOKEN
 
@@ -23,7 +27,7 @@ def store() -> ShardedStore:
 
 
 @asynccontextmanager
-async def calling(store: ShardedStore) -> AsyncIterator[httpx.AsyncClient]:
+async def calling(store: Store) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client of the routes, with a job of each tenant."""
     backend = Backend(database=store, job_registry=registry)
     for tenant in TENANTS.values():
@@ -44,6 +48,39 @@ async def test_lists_have_the_jobs_of_all_shards(store: ShardedStore) -> None:
         listed = await client.get("/jobs")
     assert len(listed.json()["jobs"]) == 4
     assert "server-jobs-missing-shards" not in listed.headers
+
+
+async def test_the_documents_of_a_job_name_its_shard(store: ShardedStore) -> None:
+    async with calling(store) as client:
+        listed = (await client.get("/jobs")).json()["jobs"]
+        recent = (await client.get("/status")).json()["jobs"]
+        places = {job["id"]: job["shard"] for job in listed}
+        for job_id, shard in places.items():
+            await store.cancel(job_id)
+            shown, why, retried = (
+                await client.get(f"/jobs/{job_id}"),
+                await client.get(f"/jobs/{job_id}/why"),
+                await client.post(f"/jobs/{job_id}/retry"),
+            )
+            assert [one.json()["shard"] for one in (shown, why, retried)] == [shard] * 3
+    assert sorted(places.values()) == list(SHARDS)
+    assert {job["id"]: job["shard"] for job in recent} == places
+
+
+async def test_the_documents_of_one_database_name_no_shard() -> None:
+    async with calling(MemoryStore()) as client:
+        listed = (await client.get("/jobs")).json()["jobs"]
+        shown = (await client.get(f"/jobs/{listed[0]['id']}")).json()
+    assert not [job for job in (shown, *listed) if "shard" in job]
+
+
+async def test_the_tools_of_agents_name_the_shard_of_a_job(store: ShardedStore) -> None:
+    job_id = await Letter.using(Backend(database=store, job_registry=registry)).later({"tenant": TENANTS["sa"]})
+    tools = {tool.name: tool.call for tool in reading_tools(store, registry)}
+    for name in ("show_job", "explain_job"):
+        assert (await tools[name]({"id": job_id})).document["shard"] == "sa"
+    (listed,) = cast("list[dict[str, object]]", (await tools["list_jobs"]({})).document["jobs"])
+    assert listed["shard"] == "sa"
 
 
 async def test_a_missing_shard_is_in_a_header(store: ShardedStore) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..stores.sharded import shards_of
 from .gate import backend_of
 from .jobs import summary_for
 
@@ -23,13 +24,12 @@ async def attempts(request: Request) -> Response:
 
 async def explain(request: Request) -> Response:
     """Return why a job waits, runs or has ended, the weightiest reason first."""
-    from ..inspection.history_document import reason_document
+    from ..inspection.history_document import why_document
     from ..inspection.why import why
 
     backend = backend_of(request)
     record, reasons = await why(backend.store, backend.registry, request.path_params["id"])
-    documents = [reason_document(reason) for reason in reasons]
-    return JSONResponse({"id": record.id, "job_name": record.job_name, "status": record.status, "reasons": documents})
+    return JSONResponse(why_document(record, reasons, await shards_of(backend.store, [record.id])))
 
 
 async def workers(request: Request) -> Response:

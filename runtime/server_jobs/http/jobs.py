@@ -40,9 +40,10 @@ from ..domain.search import FindStep
 from ..domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from ..engine.bulk import BulkAction, BulkResult, change_page, with_conditions
 from ..errors import InvalidOptionError, JobNotFoundError, Problem
-from ..inspection.job_document import job_summary, shown_job
+from ..inspection.job_document import job_summary, shard_document, shown_job
 from ..registry import JobRegistry
 from ..security.tokens import Scope
+from ..stores.sharded import shards_of
 from .access import check_queue, check_scope
 from .body import json_body
 from .gate import backend_of, caller_of
@@ -282,7 +283,13 @@ async def page_of(store: Store, wanted: ListParameters, among: JobFilter) -> dic
     else:
         found = await store.find_page(JobQuery.of(among, before=wanted.before, limit=limit))
         page, following = found.jobs, found.next
-    return {"jobs": [job_summary(one) for one in page], "next": following}
+    return {"jobs": await summary_documents(store, page), "next": following}
+
+
+async def summary_documents(store: Store, page: Sequence[JobSummary]) -> list[dict[str, object]]:
+    """Return the summaries of a page, each with the shard of its job."""
+    shards = await shards_of(store, [one.id for one in page])
+    return [{**job_summary(one), **shard_document(shards, one.id)} for one in page]
 
 
 async def search_page(
@@ -340,7 +347,8 @@ async def show(request: Request) -> Response:
     record = await backend.store.get(job_id)
     if record is None:
         raise JobNotFoundError(job_id)
-    return JSONResponse(shown_job(record, backend.registry))
+    shards = await shards_of(backend.store, [job_id])
+    return JSONResponse({**shown_job(record, backend.registry), **shard_document(shards, job_id)})
 
 
 async def cancel(request: Request) -> Response:
@@ -353,9 +361,11 @@ async def cancel(request: Request) -> Response:
 
 async def retry(request: Request) -> Response:
     """Make a failed or cancelled job pending again, with all its attempts."""
-    await backend_of(request).store.retry(request.path_params["id"], by=actor_of(request))
+    store = backend_of(request).store
+    await store.retry(request.path_params["id"], by=actor_of(request))
     _wake(request)
-    return JSONResponse(job_summary(await summary_for(request)))
+    (document,) = await summary_documents(store, [await summary_for(request)])
+    return JSONResponse(document)
 
 
 async def delete(request: Request) -> Response:

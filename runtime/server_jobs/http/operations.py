@@ -9,9 +9,9 @@ from starlette.responses import JSONResponse, Response
 
 from ..domain.record import JobQuery
 from ..engine.tick import tick
-from ..inspection.job_document import job_summary
 from .gate import backend_of
 from .http_options import HttpOptions
+from .jobs import summary_documents
 from .stopping import Stopping
 
 _logger = logging.getLogger("server_jobs")
@@ -44,7 +44,7 @@ async def status(request: Request) -> Response:
     return JSONResponse(
         {
             "counts": [{"job_name": one.job_name, "status": one.status, "count": one.count} for one in counts],
-            "jobs": [job_summary(one) for one in recent],
+            "jobs": await summary_documents(store, recent),
             "paused_queues": [queue.name for queue in paused],
         }
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ..domain.history import AttemptRecord, WorkerRecord
+from ..domain.record import JobRecord
+from .job_document import shard_document
 from .why import Reason
 
 
@@ -50,6 +53,13 @@ def reason_document(reason: Reason) -> dict[str, object]:
         "since": _text(reason.since),
         "until": _text(reason.until),
     }
+
+
+def why_document(record: JobRecord, reasons: Sequence[Reason], shards: Mapping[str, str]) -> dict[str, object]:
+    """Return why a job waits, runs or has ended. `shards` has the shard of the job by its id, if there are any."""
+    shard = shard_document(shards, record.id)
+    known = {"id": record.id, **shard, "job_name": record.job_name, "status": record.status}
+    return {**known, "reasons": [reason_document(reason) for reason in reasons]}
 
 
 def _text(moment: datetime | None) -> str | None:

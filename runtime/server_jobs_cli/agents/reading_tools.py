@@ -11,10 +11,11 @@ from server_jobs.domain.record import PausedQueue
 from server_jobs.domain.statistics import QueueState
 from server_jobs.errors import JobNotFoundError
 from server_jobs.http.jobs import ListParameters, checked, page_of
-from server_jobs.inspection.history_document import attempt_document, reason_document, worker_document
-from server_jobs.inspection.job_document import shown_job
+from server_jobs.inspection.history_document import attempt_document, why_document, worker_document
+from server_jobs.inspection.job_document import shard_document, shown_job
 from server_jobs.inspection.why import why
 from server_jobs.registry import JobRegistry, Registration
+from server_jobs.stores.sharded import shards_of
 
 from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool
 
@@ -95,12 +96,12 @@ class _Reads:
         if record is None:
             raise JobNotFoundError(job_id)
         documents = [attempt_document(attempt) for attempt in await self._store.attempts(job_id)]
-        return Answer({**shown_job(record, self._registry), "attempts": documents})
+        shard = shard_document(await shards_of(self._store, [job_id]), job_id)
+        return Answer({**shown_job(record, self._registry), **shard, "attempts": documents})
 
     async def explain_job(self, arguments: Arguments) -> Answer:
         record, reasons = await why(self._store, self._registry, checked(JobId, arguments).id)
-        documents = [reason_document(reason) for reason in reasons]
-        return Answer({"id": record.id, "job_name": record.job_name, "status": record.status, "reasons": documents})
+        return Answer(why_document(record, reasons, await shards_of(self._store, [record.id])))
 
     async def list_queues(self, arguments: Arguments) -> Answer:
         checked(Nothing, arguments)

@@ -15,7 +15,7 @@ from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobFilter, JobQuery, JobRecord, JobStatus, PausedQueue
 from server_jobs.domain.search import FindStep
 from server_jobs.inspection.history_document import attempt_document
-from server_jobs.inspection.job_document import ShownParams, job_document, parsed, shown_params
+from server_jobs.inspection.job_document import ShownParams, job_document, parsed, shard_document, shown_params
 from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.sharded import shards_of
@@ -36,7 +36,7 @@ from ..console.output import (
 from ..console.workspace import Workspace
 from .job_filter import FilterCommand, FilterOptions, filter_options
 from .queues import note_paused
-from .why_and_workers import line_of, registry_or_none, shard_document
+from .why_and_workers import line_of, registry_or_none
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from server_jobs.domain.history import WorkerRecord
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobRecord
 from server_jobs.errors import ServerJobsError
-from server_jobs.inspection.history_document import reason_document, worker_document
+from server_jobs.inspection.history_document import why_document, worker_document
 from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.sharded import shards_of
@@ -44,24 +44,16 @@ def explain_job(workspace: Workspace, *, job_id: str, as_json: bool) -> None:
         return *(await why(store, registry or JobRegistry(), job_id)), await shards_of(store, [job_id])
 
     record, reasons, shards = workspace.with_store(read, only_reads=True)
-    shard = shard_document(shards, record.id)
     if as_json:
-        documents = [reason_document(reason) for reason in reasons]
-        known = {"id": record.id, **shard, "job_name": record.job_name, "status": record.status}
-        print_json({**known, "reasons": documents})
+        print_json(why_document(record, reasons, shards))
         return
     status = "parked" if record.is_parked else record.status
-    place = f" in the shard {shard['shard']}" if shard else ""
+    place = f" in the shard {shards[record.id]}" if record.id in shards else ""
     say(f"{one_line(record.job_name)} {one_line(record.id)} is {status}{place}:")
     for reason in reasons:
         say(f"- {one_line(line_of(reason))}")
         if reason.advice is not None:
             say(f"  {one_line(reason.advice)}")
-
-
-def shard_document(shards: Mapping[str, str], job_id: str) -> dict[str, str]:
-    """Return the shard of a job as a part of its document. Empty for one database."""
-    return {"shard": shards[job_id]} if job_id in shards else {}
 
 
 def registry_or_none(workspace: Workspace) -> JobRegistry | None:

@@ -67,6 +67,10 @@ _SUMMARY: dict[str, Schema] = {
     "completed_at": MOMENT_OR_NULL,
 }
 
+_SHARD: dict[str, Schema] = {
+    "shard": {**TEXT, "description": "The shard of the job. Only with several databases, and if its shard answers."}
+}
+
 _DETAILS: dict[str, Schema] = {
     "spec_version": INTEGER,
     "progress_message": TEXT_OR_NULL,
@@ -126,6 +130,7 @@ _REASON: dict[str, Schema] = {
 
 _WHY: dict[str, Schema] = {
     "id": TEXT,
+    **_SHARD,
     "job_name": TEXT,
     "status": STATUS,
     "reasons": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}},
@@ -159,8 +164,8 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
             },
             optional=("errors", "more_errors"),
         ),
-        "JobSummary": object_of(_SUMMARY),
-        "Job": object_of({**_SUMMARY, **_DETAILS}),
+        "JobSummary": object_of({**_SUMMARY, **_SHARD}, optional=("shard",)),
+        "Job": object_of({**_SUMMARY, **_SHARD, **_DETAILS}, optional=("shard",)),
         "Attempt": object_of(_ATTEMPT),
         "Schedule": object_of(SCHEDULE),
         "Worker": object_of(
@@ -310,7 +315,7 @@ def _fixed_paths() -> Mapping[str, Schema]:
                 **operation(
                     "explain_job",
                     "Return why a job waits, runs or has ended, the weightiest reason first.",
-                    {200: json_content(object_of(_WHY))},
+                    {200: json_content(object_of(_WHY, optional=("shard",)))},
                     (404,),
                     scope=Scope.READ,
                 ),
