@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import cast
 
-from httpx2 import HTTPError
+from httpx2 import HTTPError, HTTPStatusError
 from lightkube import ApiError, AsyncClient
 from lightkube.core.exceptions import ConfigError
 from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
@@ -24,7 +24,12 @@ MANAGED = ("app.kubernetes.io/managed-by", "server-jobs")
 """The label of all pods of jobs."""
 PERMISSIONS = (("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "pods", "get"), ("", "pods", "list"))
 """The permissions that the service account of a worker needs: API group, resource and verb."""
-_GONE, _EXISTS = 404, 409
+_GONE, _EXISTS = 404, "AlreadyExists"
+_MAY_CHANGE = (408, 409, 429)
+_QUOTA = "exceeded quota"
+"""In the reason of a 403, which becomes another one when jobs end."""
+# lightkube raises the last two for an answer that no API server gives, such as the page of a proxy.
+_FAILURES = (HTTPError, ConfigError, ValueError, LookupError)
 _DONE_OR_AT_WORK = ("Running", "Succeeded")
 
 
@@ -68,7 +73,7 @@ class Cluster:
         review = SelfSubjectAccessReview(spec=SelfSubjectAccessReviewSpec(resourceAttributes=attributes))
         try:
             answer = await self._client.create(review)
-        except HTTPError as error:
+        except _FAILURES as error:
             raise _error_of("check its permissions", error) from error
         return answer.status is not None and answer.status.allowed
 
@@ -76,30 +81,31 @@ class Cluster:
         """Return the pod with this name."""
         try:
             return await self._client.get(Pod, name)
-        except HTTPError as error:
+        except _FAILURES as error:
             raise _error_of(f"read the pod {name}", error) from error
 
     async def create_job(self, manifest: Mapping[str, object]) -> None:
         """Create a Kubernetes Job. Does nothing if an earlier call, whose answer was lost, has created it."""
+        job = cast("Job", Job.from_dict(dict(manifest)))
         try:
-            await self._client.create(cast("Job", Job.from_dict(dict(manifest))))
-        except HTTPError as error:
-            if _status_of(error) != _EXISTS:
+            await self._client.create(job)
+        except _FAILURES as error:
+            if not (isinstance(error, ApiError) and error.status.reason == _EXISTS):
                 raise _error_of("create a Job", error) from error
 
     async def delete_job(self, name: str) -> None:
         """Delete a Kubernetes Job and its pods. Does nothing if it is gone."""
         try:
             await self._client.delete(Job, name, cascade=CascadeType.BACKGROUND)
-        except HTTPError as error:
-            if _status_of(error) != _GONE:
+        except _FAILURES as error:
+            if not (isinstance(error, ApiError) and error.response.status_code == _GONE):
                 raise _error_of(f"delete the Job {name}", error) from error
 
     async def pods_of(self, claims: Iterable[str]) -> list[Pod]:
         """Return the pods with one of these values in `CLAIM_LABEL`."""
         try:
             return [pod async for pod in self._client.list(Pod, labels={CLAIM_LABEL: list(claims)})]
-        except HTTPError as error:
+        except _FAILURES as error:
             raise _error_of("list pods", error) from error
 
     async def pods_not_running(self) -> list[Pod]:
@@ -108,17 +114,25 @@ class Cluster:
         try:
             found = self._client.list(Pod, labels={label: [value]}, fields={"status.phase": not_in(_DONE_OR_AT_WORK)})
             return [pod async for pod in found]
-        except HTTPError as error:
+        except _FAILURES as error:
             raise _error_of("list pods", error) from error
 
 
-def _status_of(error: HTTPError) -> int | None:
-    return error.response.status_code if isinstance(error, ApiError) else None
+def _status_error(error: BaseException | None) -> HTTPStatusError | None:
+    """Return the answer with an error status, which lightkube may have failed to read."""
+    while error is not None and not isinstance(error, HTTPStatusError):
+        error = error.__context__
+    return error
 
 
-def _error_of(what: str, error: HTTPError) -> ClusterError:
-    status = _status_of(error)
-    if status is None:
-        return ClusterError(f"the API server did not answer a request to {what}: {type(error).__name__}: {error}")
-    is_refused = 400 <= status < 500 and status not in (408, 429)
-    return ClusterError(f"the API server answered {status} to a request to {what}: {error}", is_refused=is_refused)
+def _error_of(what: str, error: Exception) -> ClusterError:
+    refusal = _status_error(error)
+    if refusal is None:
+        problem = f"{type(error).__name__}: {error}"
+        if isinstance(error, HTTPError | ConfigError):
+            return ClusterError(f"the API server did not answer a request to {what}: {problem}")
+        return ClusterError(f"the answer of the API server to a request to {what} cannot be read: {problem}")
+    status = refusal.response.status_code
+    reason = (refusal.status.message if isinstance(refusal, ApiError) else None) or refusal.response.reason_phrase
+    is_refused = 400 <= status < 500 and status not in _MAY_CHANGE and _QUOTA not in reason
+    return ClusterError(f"the API server answered {status} to a request to {what}: {reason}", is_refused=is_refused)
