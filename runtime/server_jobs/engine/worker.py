@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -37,6 +38,8 @@ _logger = logging.getLogger("server_jobs")
 
 DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=8)
 """Docker kills a container 10 s after SIGTERM. Releasing the jobs takes up to another second."""
+DEFAULT_RELEASE_TIMEOUT = timedelta(seconds=5)
+"""Longer than the release of a thousand jobs takes. Only a database that does not answer needs more."""
 NEARLY_DUE = timedelta(minutes=1)
 _LONGEST_PAUSE = 2.0
 _LATE = 10.0
@@ -61,6 +64,9 @@ class Worker:
     While jobs are short, the worker prefetches: it claims more jobs than it can run at once. It renews the leases of
     waiting claims, and releases a claim that waited longer than a second.
 
+    After `stop`, the worker ends at the latest at `drain_timeout` plus `release_timeout`, even if the database does not
+    answer. Jobs that it could not release then wait until their leases expire.
+
         async with connect(registry) as backend:
             worker = Worker(backend, concurrency=20, queues=("mail",))
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
@@ -74,6 +80,7 @@ class Worker:
         concurrency: int | None = None,
         queues: tuple[str, ...] | None = None,
         drain_timeout: timedelta = DEFAULT_DRAIN_TIMEOUT,
+        release_timeout: timedelta = DEFAULT_RELEASE_TIMEOUT,
         until_empty: bool = False,
         listener: Listener | None = None,
         limits: ProcessLimits | None = None,
@@ -83,6 +90,7 @@ class Worker:
         if concurrency is not None:
             check_range("concurrency", concurrency, 1, 10_000)
         check_duration("drain_timeout", drain_timeout)
+        check_duration("release_timeout", release_timeout)
         if isinstance(queues, str):
             raise InvalidOptionError(f"queues must be a tuple of names such as ({queues!r},), not {queues!r}")
         backend.request(limit=1, queues=queues)  # raises for a bad name here instead of at the first claim
@@ -92,8 +100,11 @@ class Worker:
         """The id of this worker in the database, also in the rows of the jobs that it claims."""
         self.concurrency = concurrency or backend.config.max_concurrency
         self._drain_timeout = drain_timeout
+        self._release_timeout = release_timeout
         self._until_empty = until_empty
         self._wake = asyncio.Event()
+        self._is_over = asyncio.Event()
+        self._drains_until: float | None = None
         self._prefetcher = Prefetcher(backend, queues, self.id)
         most_here = None if limits is None else limits.max_jobs
         self._capacity: Capacity = Capacity(self.concurrency, most_here) if part_of is None else part_of._capacity
@@ -105,6 +116,7 @@ class Worker:
                 concurrency=self.concurrency,
                 queues=queues,
                 drain_timeout=drain_timeout,
+                release_timeout=release_timeout,
                 until_empty=until_empty,
                 listener=listener.of_shard(each) if isinstance(listener, ShardListener) else listener,
                 limits=limits,
@@ -135,10 +147,16 @@ class Worker:
         A second call releases them now.
         """
         self._stops += 1
+        self._begin_drain()
         if self._shards is not None:
             self._shards.stop()
         self._slots.close()
         self._wake.set()
+        self._is_over.set()
+
+    def _begin_drain(self) -> None:
+        if self._drains_until is None:
+            self._drains_until = time.monotonic() + self._drain_timeout.total_seconds()
 
     def attempts(self) -> list[Attempt]:
         """The running attempts of this worker, with their progress."""
@@ -207,22 +225,38 @@ class Worker:
             return
         runner = self.backend.runner
         runner.add_worker(self._report(), self.backend.config.lock_timeout)
-        self._wake = asyncio.Event()
+        self._wake, self._is_over = asyncio.Event(), asyncio.Event()
+        if not self._stops:
+            self._drains_until = None
         self._slots.open()
         self._prefetcher.may_be_more = True
         self._looked = self.backend.clock.monotonic()
         wake = _from_any_thread(self._look_again)
         self.backend.inserted.append(wake)
         unwatch = self.backend.store.watch(self._look_again)
+        working = asyncio.create_task(self._work(), name="server-jobs-worker")
+        working.add_done_callback(lambda _: self._note_over())
         try:
-            while not self._stops and not await self._step():
-                await self._wait()
+            await self._is_over.wait()
+        except BaseException:
+            working.cancel()
+            raise
         finally:
             unwatch()
             self.backend.inserted.remove(wake)
             await self._maintenance.stop()
-            await self._drain()
-            await runner.remove_worker(self.id)
+            await self._drain(working)
+            await self._leave(working)
+        if working.done() and not working.cancelled():
+            working.result()  # raises its error
+
+    async def _work(self) -> None:
+        while not self._stops and not await self._step():
+            await self._wait()
+
+    def _note_over(self) -> None:
+        self._is_over.set()
+        self._wake.set()
 
     async def _run_shards(self, shards: ShardWorkers) -> None:
         wake = _from_any_thread(shards.look_again)
@@ -320,6 +354,8 @@ class Worker:
 
     async def _wait(self) -> None:
         """Wait for a free slot, a new job, a stop, or the next maintenance or poll."""
+        if self._stops:
+            return  # `_drain` may have cleared the event
         poll_interval = self.backend.config.poll_interval.total_seconds()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._pause or min(poll_interval, MAINTENANCE_INTERVAL.total_seconds())):
@@ -331,26 +367,41 @@ class Worker:
             _logger.error("%s cannot be used, trying again: %s", self._place, error)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1)
 
-    async def _drain(self) -> None:
-        """Wait for running jobs, then release the rest; a released job keeps its attempt."""
+    async def _drain(self, working: asyncio.Task[None]) -> None:
+        """Wait for the last claim and for running jobs, until the drain timeout or a second stop."""
+        self._begin_drain()
         self._slots.close()
         self._prefetcher.release()
         await asyncio.sleep(0)  # jobs claimed just now start
-        await self._wait_for_jobs()
-        await self._slots.stop()
-
-    async def _wait_for_jobs(self) -> None:
-        deadline = self.backend.clock.monotonic() + self._drain_timeout.total_seconds()
-        while self._slots.is_busy and self._stops < 2:
-            left = deadline - self.backend.clock.monotonic()
-            if left <= 0:
-                return
+        while (self._slots.is_busy or not working.done()) and self._stops < 2:
             self._wake.clear()
             try:
-                async with asyncio.timeout(left):
+                async with asyncio.timeout(self._left_to_drain()):
                     await self._wake.wait()
             except TimeoutError:
                 return
+
+    def _left_to_drain(self) -> float:
+        return max(0, (self._drains_until or 0) - time.monotonic())
+
+    async def _leave(self, working: asyncio.Task[None]) -> None:
+        """Release the jobs that still run, and those of the last claim; a released job keeps its attempt.
+
+        Forget this worker. If the database does not answer in time, the leases of the jobs expire.
+        """
+        self._prefetcher.release()  # claims that came during the drain
+        working.cancel()  # a claim that is answered later is released then
+        try:
+            async with asyncio.timeout(self._release_timeout.total_seconds()):
+                await self._slots.stop()
+                await asyncio.wait([working])
+                await self.backend.runner.remove_worker(self.id)
+        except TimeoutError:
+            _logger.error(  # noqa: TRY400  one line, no trace
+                "%s did not answer within %g s: the worker ends, and its claims expire with their leases",
+                self._place,
+                self._release_timeout.total_seconds(),
+            )
 
 
 def _report_stubs(registry: JobRegistry) -> None:

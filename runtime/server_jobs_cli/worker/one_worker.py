@@ -22,12 +22,17 @@ from ..console.output import stdout_console
 from ..console.workspace import Workspace
 from .metrics_server import listen_for_users, serving
 from .pods import pods_of
-from .shutdown import Lifeline, Shutdown, Word
+from .shutdown import MARGIN, Lifeline, Shutdown, Word
 from .starting import WorkerOptions, announce, open_backend, set_up_for_jobs
 from .worker_log import EVENTS, WorkerLog, log_handler
 
 if TYPE_CHECKING:
     from .metrics_endpoint import WorkerEndpoint
+
+RELEASE_TIMEOUT = timedelta(seconds=MARGIN - 0.15)
+"""Leaves time for the end of the process, before `Shutdown` kills it."""
+_LAST_LOOK = 0.08
+"""Seconds that a worker that was told to stop waits for its last look at the database."""
 
 _logger = logging.getLogger(EVENTS)
 
@@ -101,7 +106,7 @@ async def _work_live(workspace: Workspace, options: WorkerOptions, shutdown: Shu
 async def _ready(
     workspace: Workspace, options: WorkerOptions, log: WorkerLog, shutdown: Shutdown
 ) -> AsyncIterator[Worker]:
-    """Yield a worker on an open database; at the end, log its totals."""
+    """Yield a worker on an open database. At its end, log its totals."""
     with _metrics(options) as endpoint:
         async with open_backend(workspace, options, shutdown) as backend, pods_of(backend, options):
             set_up_for_jobs()
@@ -109,6 +114,7 @@ async def _ready(
                 backend,
                 queues=options.queues,
                 drain_timeout=options.drain_timeout,
+                release_timeout=RELEASE_TIMEOUT,
                 until_empty=options.until_empty,
                 listener=log if endpoint is None else endpoint.listener(backend, log),
                 limits=options.limits,
@@ -117,8 +123,8 @@ async def _ready(
             if endpoint is not None:
                 endpoint.watch(worker)
             yield worker
-            leased = await _leased_elsewhere(worker)
-    log.finish(leased)
+            # Before the end of the database, which may take longer than `Shutdown` allows if it does not answer.
+            log.finish(await _leased_elsewhere(worker, _LAST_LOOK if shutdown.is_stopping else None))
 
 
 @contextmanager
@@ -148,11 +154,15 @@ def _report(lifeline: Lifeline) -> None:
     _logger.info("at work, pid %d", os.getpid(), extra={"event": "worker_started", "pid": os.getpid()})
 
 
-async def _leased_elsewhere(worker: Worker) -> int:
-    """Return how many known jobs still run elsewhere: in other workers, or claimed by one that died."""
+async def _leased_elsewhere(worker: Worker, seconds: float | None) -> int:
+    """Return how many known jobs still run elsewhere: in other workers, or claimed by one that died.
+
+    0 if the database does not answer within that time.
+    """
     try:
-        states = await worker.backend.store.queue_states(most=MOST_COUNTED)
-    except DatabaseError:
+        async with asyncio.timeout(seconds):
+            states = await worker.backend.store.queue_states(most=MOST_COUNTED)
+    except (DatabaseError, TimeoutError):
         return 0
     known = worker.backend.registry.get_names()
     return sum(state.running for state in states if state.job_name in known)

@@ -158,6 +158,11 @@ class Shutdown:
         self._signals.close()
         self._wakeup.close()
 
+    @property
+    def is_stopping(self) -> bool:
+        """Whether a request to stop has arrived. The process is killed when the time is up."""
+        return self._stops > 0
+
     @contextmanager
     def guards(self, work: Stoppable) -> Iterator[None]:
         """Stop the work at a signal while the block runs. Enter it inside the event loop."""

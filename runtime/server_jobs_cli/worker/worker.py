@@ -107,8 +107,8 @@ def worker(
 
     SIGTERM and Ctrl-C let the running jobs finish within the drain timeout. Jobs that do not finish are released, and
     their attempts do not count. A second signal releases everything at once. The command ends at the latest a
-    second after the drain timeout, or after the second signal. If a job hangs until then, another worker takes it over
-    when its lease expires.
+    second after the drain timeout, or after the second signal. If a job hangs until then, or the database does not
+    answer, another worker takes the job over when its lease expires.
 
     With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
     as long as it dies within 10 s. To replace one by hand, send it SIGTERM.

@@ -1,4 +1,4 @@
-"""Repeated cancellation, a store that fails for one job, and a backend that is used again leak nothing."""
+"""Repeated cancellation, a store that fails or never answers, and a backend that is used again leak nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from typing import TypeVar
 import pytest
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, Worker, tick
 from server_jobs.domain.history import WorkerReport
-from server_jobs.domain.record import Claim, ClaimRequest, Heartbeat, JobQuery, JobRecord, LeaseAnswer, Settlement
+from server_jobs.domain.record import (
+    Claim,
+    ClaimRequest,
+    Heartbeat,
+    JobQuery,
+    JobRecord,
+    LeaseAnswer,
+    Settlement,
+    UpcomingWork,
+)
+from server_jobs.engine.attempts import runner
 from server_jobs.engine.backend import Backend
 from server_jobs.stores.memory import MemoryStore
 
@@ -241,16 +251,126 @@ async def test_waiting_claims_are_released_at_a_stop_on_a_slow_store() -> None:
     assert {(record.status, record.attempt_count) for record in records} == {(JobStatus.PENDING, 0)}
 
 
+# --- a store that does not answer -----------------------------------------------------------------------------------
+
+
+class Silent(FaultyStore):
+    """A store whose methods named in `silent` answer once `answers` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent: set[str] = set()
+        self.answers = asyncio.Event()
+
+    async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        claims = await super().claim(request)
+        await self._answer("claim")
+        return claims
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+        await self._answer("settle")
+        return await super().settle(settlements)
+
+    async def renew(
+        self, heartbeats: Sequence[Heartbeat], lease: timedelta, workers: Sequence[WorkerReport] = ()
+    ) -> Sequence[LeaseAnswer]:
+        await self._answer("renew")
+        return await super().renew(heartbeats, lease, workers)
+
+    async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
+        await self._answer("upcoming_work")
+        return await super().upcoming_work(request)
+
+    async def remove_worker(self, worker_id: str) -> None:
+        await self._answer("remove_worker")
+        await super().remove_worker(worker_id)
+
+    async def _answer(self, method: str) -> None:
+        if method in self.silent:
+            await self.answers.wait()
+
+
+@pytest.mark.parametrize("moment", range(0, 20, 4))
+@pytest.mark.parametrize("method", ["claim", "settle", "renew", "upcoming_work", "remove_worker"])
+async def test_a_worker_ends_in_time_although_the_store_never_answers(
+    method: str, moment: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = text_job(echo)
+    backend = backend_on(store := Silent(), job)
+    await job.later_many([PARAMS] * 3)
+    store.silent.add(method)
+    worker = Worker(backend, drain_timeout=SOON, release_timeout=SOON, until_empty=True)
+    task = asyncio.create_task(worker.run())
+    await turns(moment)
+    worker.stop()
+    await until(task)
+    if method == "remove_worker":
+        assert "the database did not answer within 0.02 s: the worker ends" in caplog.text
+
+
+async def test_without_a_time_limit_a_worker_waits_for_the_store() -> None:
+    job = text_job(echo)
+    backend = backend_on(store := Silent(), job)
+    store.silent.add("claim")
+    worker = Worker(backend, drain_timeout=SOON, release_timeout=timedelta(hours=1))
+    task = asyncio.create_task(worker.run())
+    await turns()
+    worker.stop()
+    _, pending = await asyncio.wait([task], timeout=0.3)
+    assert pending
+    store.answers.set()
+    await until(task)
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_jobs_of_a_claim_that_is_answered_after_the_stop_are_released(*, is_over: bool) -> None:
+    job = text_job(echo)
+    backend = backend_on(store := Silent(), job)
+    ids = await job.later_many([PARAMS] * 3)
+    store.silent.add("claim")
+    worker = Worker(backend, drain_timeout=SOON if is_over else timedelta(hours=1), release_timeout=SOON)
+    task = asyncio.create_task(worker.run())
+    await turns()
+    worker.stop()
+    if is_over:
+        await until(task)
+    await turns()
+    store.answers.set()
+    await until(task)
+    await turns()
+
+    records = await all_records(backend, ids)
+    assert {(record.status, record.attempt_count) for record in records} == {(JobStatus.PENDING, 0)}
+
+
+async def test_a_backend_is_closed_in_time_and_names_the_jobs_that_it_could_not_release(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(runner, "_LONGEST_RELEASE", SOON)
+    job = text_job(echo)
+    backend = backend_on(store := Silent(), job)
+    (job_id,) = await job.later_many([PARAMS])
+    await backend.claim(1)
+    store.silent.add("settle")
+    async with asyncio.timeout(5):
+        await backend.shutdown()
+    reason = "the database did not answer in time"
+    assert caplog.messages == [
+        f"{job.job_name} {job_id} could not be released and waits until its lease expires: {reason}"
+    ]
+
+
 def durations() -> Sequence[Callable[[Backend], object]]:
     """Return calls with values that are no duration."""
     return [
         lambda backend: Worker(backend, drain_timeout=5),  # type: ignore[arg-type]
+        lambda backend: Worker(backend, release_timeout=5),  # type: ignore[arg-type]
         lambda backend: Worker(backend, concurrency=2.5),  # type: ignore[arg-type]
         lambda backend: Worker(backend, queues="mail"),  # type: ignore[arg-type]
     ]
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_options_of_a_wrong_type_are_refused_when_they_are_given(number: int) -> None:
     with pytest.raises(ValueError, match="must be a"):
         durations()[number](backend_on())

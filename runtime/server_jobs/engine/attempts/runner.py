@@ -28,6 +28,8 @@ _logger = logging.getLogger("server_jobs")
 
 _GRACE = timedelta(seconds=0.3)
 _RELEASE_PAUSES = (0.02, 0.1, 0.2)
+_LONGEST_RELEASE = timedelta(seconds=5)
+_NO_ANSWER = "the database did not answer in time"
 
 Settled = Callable[[Attempt, Outcome, str | None], None]
 """Called with the attempt, its outcome, and the error if it did not complete."""
@@ -237,26 +239,30 @@ class Runner:
     async def release(self, claims: Sequence[Claim]) -> None:
         """Release claimed jobs at the end; they keep the attempt.
 
-        If the database stays away, their leases expire.
+        If the database stays away, or does not answer for a while, their leases expire.
         """
         if not claims:
             return
-        released = [Released(id=claim.id, token=claim.token) for claim in claims]
-        for pause in (*_RELEASE_PAUSES, None):
+        try:
+            async with asyncio.timeout(_LONGEST_RELEASE.total_seconds()):
+                await self._release_soon([Released(id=claim.id, token=claim.token) for claim in claims])
+        except DatabaseError as error:
+            _log_unreleased(claims, error)
+        except TimeoutError:
+            _log_unreleased(claims, _NO_ANSWER)
+        except asyncio.CancelledError:
+            _log_unreleased(claims, _NO_ANSWER)
+            raise
+
+    async def _release_soon(self, released: Sequence[Released]) -> None:
+        for pause in _RELEASE_PAUSES:
             try:
                 await self._store.settle(released)
-            except DatabaseError as error:
-                if pause is not None:
-                    await asyncio.sleep(pause)
-                    continue
-                for claim in claims:
-                    _logger.error(  # noqa: TRY400  one line, no trace
-                        "%s %s could not be released and waits until its lease expires: %s",
-                        claim.job_name,
-                        claim.id,
-                        error,
-                    )
-            return
+            except DatabaseError:
+                await asyncio.sleep(pause)
+            else:
+                return
+        await self._store.settle(released)
 
     async def _return(self, attempt: Attempt) -> None:
         """Like `release`. `stop` waits for it."""
@@ -289,6 +295,13 @@ class Runner:
         self._attempts.pop(attempt.claim.token, None)
         for left in self._leaving:
             left.set()
+
+
+def _log_unreleased(claims: Sequence[Claim], reason: object) -> None:
+    for claim in claims:
+        _logger.error(
+            "%s %s could not be released and waits until its lease expires: %s", claim.job_name, claim.id, reason
+        )
 
 
 def _failure(settlement: Settlement) -> Outcome:
