@@ -202,7 +202,8 @@ def test_kubernetes_runs_a_job_in_a_pod_by_the_command_of_the_manifest(
         assert "pip install 'server-jobs[kubernetes]'" in user.types(exports + command, status=3)
 
         user = User(user.folder, environments.programs("'server-jobs[worker,postgres,metrics,kubernetes]'"))
-        image = {"PATH": f"{user.programs}{os.pathsep}{os.environ['PATH']}"}
+        programs = environments.programs("'server-jobs[cli,postgres]'")  # what the page says that an image needs
+        image = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"}
         with EmulatedCluster(tmp_path, user.folder, image, {"SERVER_JOBS_DATABASE_URL": url}) as cluster:
             cluster.kubeconfig().rename(tmp_path / "kubeconfig")
             user.types(exports + command)

@@ -109,6 +109,16 @@ async def test_a_worker_that_stops_leaves_only_a_pod_that_runs(phase: str, delet
     assert len(cluster.deleted) == deleted
 
 
+@pytest.mark.parametrize(("phase", "deleted"), [("Running", 1), ("Failed", 0)])
+async def test_a_crashed_pod_stays_for_a_look_unless_another_container_runs_on(phase: str, deleted: int) -> None:
+    cluster = MemoryCluster()
+    cluster.pod_now = pod_with(phase, {"terminated": {"exitCode": 3}})
+    async with pods_on(cluster) as pods, asyncio.timeout(10):
+        with pytest.raises(PodFailedError, match="exited with code 3"):
+            await pods.run(Claimed())
+    assert len(cluster.deleted) == deleted
+
+
 async def test_a_pod_that_disappears_fails_the_attempt_unless_it_has_stored_the_outcome() -> None:
     cluster, attempt = MemoryCluster(), Claimed()
     async with pods_on(cluster) as pods, asyncio.timeout(10):

@@ -123,7 +123,7 @@ def test_the_pod_of_a_job_is_like_the_pod_of_its_worker_without_its_permissions(
 def pod_with(phase: str, state: object = None, **status: object) -> Pod:
     container = {"name": "job", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": state}
     document = {
-        "spec": {"containers": [{"name": "job"}]},
+        "spec": {"containers": [{"name": "istio-proxy"}, {"name": "job"}]},
         "status": {"phase": phase, "containerStatuses": [container] if state else [], **status},
     }
     return Pod.from_dict(document)  # type: ignore[return-value]
@@ -145,6 +145,14 @@ DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "Preemption
         (pod_with("Pending", {"waiting": {"reason": "InvalidImageName"}}), Waiting("InvalidImageName", True)),
         (pod_with("Running", {"running": {}}), Running()),
         (pod_with("Unknown"), Running()),
+        (pod_with("Running", {"terminated": {"exitCode": 0}}), Succeeded()),
+        (
+            pod_with("Running", {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
+            Crashed(
+                "was killed because it used more memory than its limit: OOMKilled, exit code 137 (signal 9)",
+                runs_on=True,
+            ),
+        ),
         (pod_with("Succeeded", {"terminated": {"exitCode": 0}}), Succeeded()),
         (pod_with("Failed"), Crashed("failed for an unknown reason")),
         (

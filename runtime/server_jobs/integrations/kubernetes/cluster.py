@@ -25,7 +25,8 @@ MANAGED = ("app.kubernetes.io/managed-by", "server-jobs")
 PERMISSIONS = (("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "pods", "get"), ("", "pods", "list"))
 """The permissions that the service account of a worker needs: API group, resource and verb."""
 _GONE, _EXISTS = 404, "AlreadyExists"
-_MAY_CHANGE = (408, 409, 429)
+# A token may be replaced; the others say so themselves.
+_MAY_CHANGE = (401, 408, 409, 429)
 _QUOTA = "exceeded quota"
 """In the reason of a 403, which becomes another one when jobs end."""
 # lightkube raises the last two for an answer that no API server gives, such as the page of a proxy.

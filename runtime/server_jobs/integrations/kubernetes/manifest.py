@@ -15,6 +15,7 @@ from ...definition import AnyDefinition
 from ...domain.options import ContainerResources
 from ...isolation.pods import ClaimName, PodAttempt
 from .cluster import CLAIM_LABEL, JOB_LABEL, MANAGED
+from .pod_state import CONTAINER
 
 _KILLED_AFTER = timedelta(seconds=2)
 """Time for the pod to release its job after the drain timeout."""
@@ -128,7 +129,7 @@ def _container(name: ClaimName, job: AnyDefinition, lease: timedelta, settings: 
     arguments = ("run", "--claim", str(name), "--lock-timeout", _text(lease))
     drain = ("--drain-timeout", _text(settings.drain_timeout))
     container: Manifest = {
-        "name": "job",
+        "name": CONTAINER,
         "command": ["server-jobs", *arguments, *drain, *settings.options],
         # The last lines of the log are the reason in the error of an attempt that crashed.
         "terminationMessagePolicy": "FallbackToLogsOnError",

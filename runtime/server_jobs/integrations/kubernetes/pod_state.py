@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from lightkube.models.core_v1 import ContainerStateTerminated, ContainerStatus
 from lightkube.resources.core_v1 import Pod
 
+CONTAINER = "job"
+"""The name of the container with the job."""
+
 # The kubelet goes on trying, but only a person or another attempt helps.
 _HOPELESS = frozenset(
     {
@@ -38,34 +41,38 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The pod ended without an outcome."""
+    """The container of the job ended without an outcome. `runs_on`: another container of the pod did not end."""
 
     reason: str
+    runs_on: bool = False
 
 
 PodState = Waiting | Running | Succeeded | Crashed
 
 
 def state_of(pod: Pod) -> PodState:
-    """Return the state of a pod, from its phase and the state of its first container."""
+    """Return the state of a pod, from its phase and the state of the container of the job."""
     status = pod.status
-    container = _first_container(pod)
+    container = _container_of_the_job(pod)
+    terminated = container.state.terminated if container is not None and container.state is not None else None
     match status.phase if status is not None else None:
         case "Succeeded":
             return Succeeded()
         case "Failed":
-            return Crashed("; ".join(_reasons(pod, container)) or "failed for an unknown reason")
+            return Crashed("; ".join(_reasons(pod, terminated)) or "failed for an unknown reason")
+        # Another container runs on, such as that of a service mesh, which the cluster has added.
+        case "Running" if terminated is not None:
+            reason = "; ".join(_reasons(pod, terminated))
+            return Crashed(reason, runs_on=True) if terminated.exitCode else Succeeded()
         case "Running" | "Unknown":
             return Running()
         case _:
             return _waiting(pod, container)
 
 
-def _first_container(pod: Pod) -> ContainerStatus | None:
-    spec, status = pod.spec, pod.status
-    if spec is None or status is None:
-        return None
-    return next((one for one in status.containerStatuses or [] if one.name == spec.containers[0].name), None)
+def _container_of_the_job(pod: Pod) -> ContainerStatus | None:
+    statuses = (pod.status.containerStatuses if pod.status is not None else None) or []
+    return next((one for one in statuses if one.name == CONTAINER), None)
 
 
 def _waiting(pod: Pod, container: ContainerStatus | None) -> Waiting:
@@ -78,7 +85,7 @@ def _waiting(pod: Pod, container: ContainerStatus | None) -> Waiting:
     return Waiting("its container is not created yet")
 
 
-def _reasons(pod: Pod, container: ContainerStatus | None) -> Iterator[str]:
+def _reasons(pod: Pod, terminated: ContainerStateTerminated | None) -> Iterator[str]:
     """Yield why a pod failed: the disruption, the reason of the kubelet, and the end of the container."""
     status = pod.status
     for condition in (status.conditions if status is not None else None) or []:
@@ -86,7 +93,6 @@ def _reasons(pod: Pod, container: ContainerStatus | None) -> Iterator[str]:
             yield f"was disrupted: {_with_message(condition.reason or '', condition.message)}"
     if status is not None and status.reason:
         yield f"was ended: {_with_message(status.reason, status.message)}"
-    terminated = container.state.terminated if container is not None and container.state is not None else None
     if terminated is not None:
         yield _end_of(terminated)
 

@@ -18,7 +18,7 @@ from .watcher import PodWatcher
 
 _logger = logging.getLogger("server_jobs")
 
-_CREATE_PAUSE = 1.0
+_CREATE_PAUSE, _LONGEST_PAUSE = 1.0, 10.0
 _DELETE_SECONDS = 5.0
 _LIKELY = "it was deleted, its node was drained, or its deadline was over"
 
@@ -79,8 +79,9 @@ class _PodRun:
         await self._delete()
 
     async def _create(self) -> None:
-        """Create the Kubernetes Job, also if the API server is away for a while."""
+        """Create the Kubernetes Job, also if the API server is away for a while, or has no room."""
         manifest = manifest_of(self._attempt, self._settings)
+        pause = _CREATE_PAUSE
         while True:
             try:
                 await self._cluster.create_job(manifest)
@@ -88,13 +89,14 @@ class _PodRun:
                 if error.is_refused or self._loop.time() > self._deadline:
                     raise self._failed(f"could not be created: {error}") from error
                 _logger.warning("%s %s: %s", self._claim.job_name, self._claim.id, error)
-                await asyncio.sleep(_CREATE_PAUSE)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
             else:
                 return
 
     async def _until_started(self) -> PodState:
         """Return the state of the pod once its container has started, or has ended already."""
-        reason = "the cluster has not created it"
+        reason = "the cluster has not created it, and `kubectl get events` may have the reason"
         has_pod = False
         while True:
             state = await self._watcher.next_state(self._digest)
@@ -123,7 +125,9 @@ class _PodRun:
             match state:
                 case Succeeded():
                     return
-                case Crashed(reason=reason):
+                case Crashed(reason=reason, runs_on=runs_on):
+                    if runs_on:  # the cluster would keep the pod
+                        await self._delete()
                     raise self._failed(reason)
                 case Running() | Waiting() if not self._is_handed_over:
                     self._is_handed_over = True
