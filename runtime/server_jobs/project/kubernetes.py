@@ -87,6 +87,12 @@ class KubernetesSettings:
         for variable in self.shard_url_envs:
             if not variable.isidentifier():
                 raise ProjectError(f"[{_TABLE}] shard-url-envs must name environment variables, not {variable!r}")
+        for group in self.groups:
+            if group.concurrency < len(self.shard_url_envs):
+                raise ProjectError(
+                    f"[{_TABLE}.groups.{group.name}] concurrency must be at least the number of shards, which is "
+                    f"{len(self.shard_url_envs)}, not {group.concurrency}"
+                )
 
 
 def kubernetes_settings(value: object) -> KubernetesSettings:

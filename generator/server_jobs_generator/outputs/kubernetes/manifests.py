@@ -6,7 +6,7 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from server_jobs.domain.options import RunIn
 from server_jobs.errors import ProjectError
@@ -48,6 +48,7 @@ class _Group:
     labels: Code
     queues: Code | None
     concurrency: Code
+    slots: Code
     drain: Code
     grace: Code
     least: Code
@@ -98,6 +99,8 @@ def _group(
     jobs: Sequence[JobSpec],
     steps: Mapping[str, Sequence[VersionStep]],
 ) -> _Group:
+    # KEDA follows the largest demand of several databases, which have equal parts of the slots of a worker.
+    part = replace(group, concurrency=group.concurrency // max(1, len(project.kubernetes.shard_url_envs)))
     labels = {
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/component": "worker",
@@ -109,12 +112,13 @@ def _group(
         # A JSON string is a YAML string as well.
         queues=Code(json.dumps(f"--queues={','.join(group.queues)}")) if group.queues else None,
         concurrency=Code(group.concurrency),
+        slots=Code(part.concurrency),
         drain=Code(group.drain_seconds),
         grace=Code(group.drain_seconds + _TIME_TO_END),
         least=Code(group.min_replicas),
         most=Code(group.max_replicas),
         wait=Code(group.wait_seconds),
-        query=Code(textwrap.indent(demand(group, jobs, steps, project.schema), " " * 10).rstrip()),
+        query=Code(textwrap.indent(demand(part, jobs, steps, project.schema), " " * 10).rstrip()),
         starts_pods=any(
             job.options.run_in is RunIn.KUBERNETES and (not group.queues or job.options.queue in group.queues)
             for job in jobs

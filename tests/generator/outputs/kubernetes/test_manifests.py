@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from math import ceil
 from pathlib import Path
 from typing import cast
 
@@ -52,6 +53,7 @@ wait-seconds = 30
 
 [tool.server-jobs.kubernetes.groups.rest]
 """
+GROUP, REST = (f"[tool.server-jobs.kubernetes.groups.{name}]\n" for name in ("mail", "rest"))
 SPECS = {
     "send_email": job_spec("SendEmail", queue="mail", rate={"limit": 5, "per": "PT0.25S"}),
     "report": job_spec("Report", concurrency={"limit": 2}, version=2),
@@ -297,7 +299,19 @@ def test_keda_reads_each_shard(build: Callable[[Path], list[Object]], tmp_path: 
     assert "WITH RECURSIVE" in first["query"]
 
 
-GROUP = "[tool.server-jobs.kubernetes.groups.mail]\n"
+@pytest.mark.parametrize("demands", [(12, 12, 12), (30, 0, 0), (1, 0, 0), (4, 5, 6)])
+def test_keda_starts_enough_pods_for_the_jobs_of_all_shards_together(tmp_path: Path, demands: tuple[int, ...]) -> None:
+    settings = f'[tool.server-jobs.kubernetes]\nshard-url-envs = ["EU", "US", "ASIA"]\n{GROUP}concurrency = 10'
+    project = project_with(tmp_path, f'outputs = ["kubernetes"]\n{settings}\n{REST}')
+    project.generate()
+    *_, mail, _ = documents(project.path("generated/kubernetes/keda/scaling.yaml"))
+    targets = [int(one["metadata"]["targetQueryValue"]) for one in mail["spec"]["triggers"]]
+
+    # What the autoscaler does with several metrics, and what a worker with several busy shards does with its slots.
+    pods = max(ceil(demand / target) for demand, target in zip(demands, targets, strict=True))
+    busy = [demand for demand in demands if demand]
+    assert all(pods * (10 // len(busy)) >= demand for demand in busy)
+    assert pods * 10 >= sum(demands)
 
 
 @pytest.mark.parametrize(
@@ -325,6 +339,10 @@ GROUP = "[tool.server-jobs.kubernetes.groups.mail]\n"
         (f"{GROUP}queues = []", "groups.mail] queues must be a list of queues such as ['mail'], not []"),
         (f'{GROUP}queues = ["a,b"]', "queues has 'a,b', which `server-jobs worker --queues` cannot take"),
         (f'{GROUP}concurrency = "10"', "groups.mail] concurrency must be a whole number, not '10'"),
+        (
+            f'[tool.server-jobs.kubernetes]\nshard-url-envs = ["A", "B"]\n{GROUP}concurrency = 1',
+            "groups.mail] concurrency must be at least the number of shards, which is 2, not 1",
+        ),
         (f"{GROUP}concurrency = 0", "groups.mail] concurrency must be between 1 and 1000, not 0"),
         (f"{GROUP}wait-seconds = true", "groups.mail] wait-seconds must be a whole number, not True"),
         (f"{GROUP}min-replicas = 11", "min-replicas must be at most max-replicas, which is 10, not 11"),
