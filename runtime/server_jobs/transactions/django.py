@@ -26,4 +26,5 @@ def insert(connection: Any, storing: Storing) -> Sequence[Inserted]:  # noqa: AN
             rows: Rows = cursor.fetchall()
             return rows
 
-    return storing.run(opened.vendor, "format", execute, place=opened.alias)
+    opened.ensure_connection()
+    return storing.run(opened.vendor, "format", execute, place=opened.alias, connection=opened.connection)

@@ -11,9 +11,9 @@ from typing import Any, Protocol, cast
 from ..binding import stand_in_for
 from ..definition import AnyDefinition
 from ..domain.record import Inserted, NewJob
-from ..errors import InvalidOptionError, JobNotBoundError
+from ..errors import InvalidOptionError
 from ..stores.real_database import check_transaction_allowed
-from ..stores.sharded import ShardedStore
+from .shard_check import shard_check
 from .storing import Storing
 
 Answers = Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]
@@ -72,30 +72,17 @@ def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -
     """Store new jobs of this class in a transaction of the application. Does not commit.
 
     Every `later_in` and `later_many_in` calls this. Return the answers, or a coroutine of them if the transaction is
-    async; see `is_async`. Raises `InvalidOptionError` for an object of any other type, and for jobs of several shards
-    of the backend.
+    async; see `is_async`. Raises `InvalidOptionError` for an object of any other type, for jobs of several shards of
+    the backend, and for a transaction in the database of another shard.
     """
     library = _library_of(transaction)
-    _check_one_shard(job, jobs)
+    check = shard_check(job, jobs)
     if stand_in := stand_in_for(job.job_name):
         return stand_in.backend.insert_within(transaction, jobs, is_async=is_async(transaction))
     check_transaction_allowed(library)
-    storing = Storing(jobs, job.database_schema, job.current_hooks().middleware)
+    storing = Storing(jobs, job.database_schema, job.current_hooks().middleware, check)
     module = import_module(f".{library}", __package__)
     return cast("Answers", module.insert(transaction, storing))
-
-
-def _check_one_shard(job: AnyDefinition, jobs: Sequence[NewJob]) -> None:
-    try:
-        store = job.current_backend().store
-    except JobNotBoundError:
-        return  # a job class needs no backend here
-    shards = sorted({*store.shards_of_new(jobs)}) if isinstance(store, ShardedStore) else ()
-    if len(shards) > 1:
-        raise InvalidOptionError(
-            f"the jobs {job.job_name} are in several shards ({', '.join(shards)}), and a transaction is in one; call "
-            "`later_many_in` once for each shard, in a transaction of its database"
-        )
 
 
 def is_async(transaction: object) -> bool:

@@ -25,7 +25,7 @@ def insert(
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             return cursor.execute(sql.encode(), parameters).fetchall()
 
-    return storing.run("postgresql", "pyformat", execute, place=place)
+    return storing.run("postgresql", "pyformat", execute, place=place, connection=connection)
 
 
 async def _insert_async(
@@ -36,4 +36,4 @@ async def _insert_async(
             await cursor.execute(sql.encode(), parameters)
             return await cursor.fetchall()
 
-    return await storing.run_async("postgresql", "pyformat", execute, place=place)
+    return await storing.run_async("postgresql", "pyformat", execute, place=place, connection=connection)

@@ -40,4 +40,10 @@ def _insert(transaction: Connection | Session | scoped_session[Session], storing
 
     url = connection.engine.url
     place = (url.host, url.port, url.database, url.username)
-    return storing.run(connection.dialect.name, connection.dialect.paramstyle, execute, place=place)
+    return storing.run(
+        connection.dialect.name,
+        connection.dialect.paramstyle,
+        execute,
+        place=place,
+        connection=connection.connection.driver_connection,
+    )

@@ -17,6 +17,7 @@ from ..middleware import Middleware, enqueuing
 from ..stores.conflicts import is_kept, merged
 from ..stores.rows import text_of
 from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
+from .shard_check import ShardCheck
 
 _logger = logging.getLogger("server_jobs")
 
@@ -43,16 +44,24 @@ class Storing:
     jobs: Sequence[NewJob]
     schema: str | None
     middleware: Sequence[Middleware]
+    shard_check: ShardCheck | None = None
 
     def run(
-        self, dialect: str, paramstyle: str, execute: Callable[[str, Parameters], Rows], *, place: Hashable = None
+        self,
+        dialect: str,
+        paramstyle: str,
+        execute: Callable[[str, Parameters], Rows],
+        *,
+        place: Hashable = None,
+        connection: object = None,
     ) -> Sequence[Inserted]:
         """Store the jobs and return one answer per job. Does not commit.
 
-        `execute` returns all rows of a statement. `place` tells the databases of this process apart.
+        `execute` returns all rows of a statement. `place` tells the databases of this process apart. `connection` is
+        that of the PostgreSQL driver.
         """
         with self._surrounded(dialect) as jobs:
-            steps = _steps(jobs, Target(dialect, paramstyle, self.schema), place)
+            steps = self._steps(jobs, Target(dialect, paramstyle, self.schema), place, connection)
             try:
                 call = next(steps)
                 while True:
@@ -67,10 +76,11 @@ class Storing:
         execute: Callable[[str, Parameters], Awaitable[Rows]],
         *,
         place: Hashable = None,
+        connection: object = None,
     ) -> Sequence[Inserted]:
         """Like `run`, with an async `execute`."""
         with self._surrounded(dialect) as jobs:
-            steps = _steps(jobs, Target(dialect, paramstyle, self.schema), place)
+            steps = self._steps(jobs, Target(dialect, paramstyle, self.schema), place, connection)
             try:
                 call = next(steps)
                 while True:
@@ -90,15 +100,21 @@ class Storing:
                     raise SchemaMissingError(f"the tables of the jobs are missing or outdated: {error}") from error
                 raise
 
+    def _steps(
+        self, jobs: Sequence[NewJob], target: Target, place: Hashable, connection: object
+    ) -> Generator[Call, Rows, Sequence[Inserted]]:
+        """Yield statements, receive their rows, and return one answer per job.
 
-def _steps(jobs: Sequence[NewJob], target: Target, place: Hashable) -> Generator[Call, Rows, Sequence[Inserted]]:
-    """Yield statements, receive their rows, and return one answer per job. A completion job has its own statement."""
-    answers: list[Inserted] = []
-    for _, group in groupby(jobs, key=attrgetter("shared")):
-        alike = tuple(group)
-        steps = _keeping_steps if all(map(is_kept, alike)) else _replacing_steps
-        answers += yield from steps(alike, target, place)
-    return answers
+        A completion job has its own statement.
+        """
+        if self.shard_check is not None:
+            yield from self.shard_check.steps(target.dialect, connection, target.schema)
+        answers: list[Inserted] = []
+        for _, group in groupby(jobs, key=attrgetter("shared")):
+            alike = tuple(group)
+            steps = _keeping_steps if all(map(is_kept, alike)) else _replacing_steps
+            answers += yield from steps(alike, target, place)
+        return answers
 
 
 def _keeping_steps(

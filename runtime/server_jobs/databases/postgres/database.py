@@ -21,7 +21,7 @@ from .hints import NOTIFY, Announcer, Listener
 from .pool import Pool
 from .search_path import CallsInSchema
 from .servers import Servers
-from .url import parse_postgres_url
+from .url import PostgresUrl, parse_postgres_url
 
 _logger = logging.getLogger("server_jobs")
 
@@ -52,6 +52,11 @@ class PostgresDatabase:
         self._prepares = True
         self._announcer = Announcer(self._notify)
         self._listener = Listener(self._servers)
+
+    @property
+    def url(self) -> PostgresUrl:
+        """The parts of its URL."""
+        return self._servers.url
 
     @property
     def shown_url(self) -> str:
