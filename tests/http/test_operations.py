@@ -9,7 +9,7 @@ from server_jobs import create_job_registry
 from server_jobs.domain.record import NewJob
 from server_jobs.engine.tick import tick
 from server_jobs.errors import DatabaseError
-from server_jobs.http import HttpOptions
+from server_jobs.http import HttpOptions, metrics, operations
 from server_jobs.memory import InMemoryBackend
 from server_jobs.testing import FakeClock
 
@@ -54,6 +54,30 @@ async def test_the_status_counts_jobs_and_shows_the_newest() -> None:
     }
     assert (found["jobs"][0]["id"], len(found["jobs"])) == (waiting, 3)
     assert found["paused_queues"] == ["mail"]
+    assert found["exact"] is True
+
+
+async def test_the_status_of_many_jobs_has_the_least_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(operations, "MOST_SCANNED", 3)
+    monkeypatch.setattr(operations, "MOST_COUNTED", 1)
+    call = Caller()
+    store = call.backend.store
+    for text in ("bad", "bad", "x", "x", "x"):
+        call.backend.add_job(job_name="Keep", params={"text": text})
+    await tick(call.backend)
+    await store.insert([NewJob(id=f"00{one}", job_name="Keep", params="{}") for one in range(4)])
+    newest = call.backend.add_job(job_name="Keep", params={"text": "x"})
+    await store.cancel(newest)
+
+    found = (await call("GET", "/status")).json()
+
+    assert found["exact"] is False
+    assert found["counts"] == [
+        {"job_name": "Keep", "status": "cancelled", "count": 1},
+        {"job_name": "Keep", "status": "completed", "count": 2},
+        {"job_name": "Keep", "status": "failed", "count": 1},
+        {"job_name": "Keep", "status": "pending", "count": 3},
+    ]
 
 
 async def test_health_says_whether_the_database_answers_and_not_why(
@@ -107,6 +131,22 @@ async def test_prometheus_can_parse_the_metrics() -> None:
     assert 'server_jobs_paused_queue{queue="a \\"b\\"\\\\\\nc"} 1' in lines
     assert all(line.startswith(("#", "server_jobs_")) for line in lines)
     assert reply.text.endswith("\n")
+
+
+async def test_the_metrics_of_many_failed_jobs_end_at_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "MOST_COUNTED", 2)
+    call = Caller()
+    for _ in range(3):
+        call.backend.add_job(job_name="Keep", params={"text": "bad"})
+    await tick(call.backend)
+    for _ in range(3):
+        call.backend.add_job(job_name="Keep", params={"text": "x"})
+
+    lines = (await call("GET", "/metrics")).text.splitlines()
+
+    labels = '{queue="default",job_name="Keep"}'
+    assert f"server_jobs_failed_jobs{labels} 2" in lines
+    assert f"server_jobs_due_jobs{labels} 3" in lines
 
 
 async def test_a_series_of_enqueued_jobs_continues_with_zero() -> None:

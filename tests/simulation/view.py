@@ -179,8 +179,8 @@ class StoreView:
     async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
         return await self._ask("batch_jobs", batch_id, lambda store: store.batch_jobs(batch_id, job_name))
 
-    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        return await self._ask("count_jobs", since, lambda store: store.count_jobs(since=since))
+    async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
+        return await self._ask("count_jobs", since, lambda store: store.count_jobs(since=since, newest=newest))
 
     async def count_due(self, request: ClaimRequest) -> int:
         return await self._ask("count_due", request, lambda store: store.count_due(request))
@@ -244,8 +244,10 @@ class StoreView:
     async def prune_next(self, rules: Sequence[PruneRule], *, limit: int = PRUNE_STEP) -> Pruned:
         return await self._ask("prune_next", rules, lambda store: store.prune_next(rules, limit=limit))
 
-    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
-        return await self._ask("queue_states", most, lambda store: store.queue_states(most=most))
+    async def queue_states(self, *, most: int | None = None, most_failed: int | None = None) -> Sequence[QueueState]:
+        return await self._ask(
+            "queue_states", most, lambda store: store.queue_states(most=most, most_failed=most_failed)
+        )
 
     async def failure_groups(
         self, *, queues: Sequence[str] | None = None, most: int | None = None

@@ -222,8 +222,12 @@ class JobReader(Protocol):
         """Return the ids of the jobs of a batch with this name, in the order in which they were enqueued."""
         ...
 
-    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        """Count jobs per name and status: all jobs, or jobs created at or after `since`."""
+    async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
+        """Count jobs per name and status: all jobs, or jobs created at or after `since`.
+
+        With `newest`, look only at this many jobs, the newest by id. Several shards look at this many jobs each.
+        Otherwise the cost depends on the number of stored jobs.
+        """
         ...
 
     async def count_due(self, request: ClaimRequest) -> int:
@@ -392,10 +396,11 @@ class HistoryStore(Protocol):
 class StatisticsStore(Protocol):
     """Numbers about queues and jobs."""
 
-    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
+    async def queue_states(self, *, most: int | None = None, most_failed: int | None = None) -> Sequence[QueueState]:
         """Return one state per queue and job name with pending, running or failed jobs, ordered by both.
 
         With `most`, count this many jobs of each kind and stop: the count `most` means that there may be more.
+        `most_failed` is the same for failed and parked jobs, and is `most` by default.
         """
         ...
 

@@ -13,7 +13,10 @@ ENQUEUE_WINDOW = timedelta(minutes=1)
 """How far back enqueued jobs are counted."""
 
 MOST_COUNTED = 10_000
-"""How far the dashboard counts the jobs of a queue, so that its pages are fast with any number of them."""
+"""How far the dashboard counts the jobs of a queue, so that its pages are fast with any number of them.
+
+The metrics and the status count failed jobs as far.
+"""
 
 MOST_OF_GROUP = 1_000
 """How far the dashboard counts the jobs of a group of failures."""

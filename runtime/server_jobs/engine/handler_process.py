@@ -416,9 +416,9 @@ class _OpeningReader:
         await self._backend.initialize()
         return await self._backend.store.batch_jobs(batch_id, job_name)
 
-    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
+    async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
         await self._backend.initialize()
-        return await self._backend.store.count_jobs(since=since)
+        return await self._backend.store.count_jobs(since=since, newest=newest)
 
     async def count_due(self, request: ClaimRequest) -> int:
         await self._backend.initialize()

@@ -15,10 +15,11 @@ from ..domain.clock import Clock
 from ..domain.history import WorkerRecord
 from ..domain.interfaces import Store
 from ..domain.record import PausedQueue
-from ..domain.statistics import Counts, EnqueuedCount, MinuteCounts, QueueState
+from ..domain.statistics import MOST_COUNTED, Counts, EnqueuedCount, MinuteCounts, QueueState
 from ..stores.sharded import ShardedStore
 from .gate import backend_of
 
+_UP_TO = f"{{}}, counted up to {MOST_COUNTED:,}."
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 T = TypeVar("T")
@@ -79,7 +80,7 @@ async def metrics(request: Request) -> Response:
 
 async def _read(store: Store) -> _Numbers:
     return _Numbers(
-        states=await store.queue_states(),
+        states=await store.queue_states(most_failed=MOST_COUNTED),
         totals=await store.finished_counts(since=None),
         enqueued=await store.enqueued_counts(),
         workers=await store.workers(),
@@ -116,12 +117,12 @@ def _of_queues(numbers: Iterable[Labelled], clock: Clock) -> Iterator[str]:
         ("server_jobs_running_jobs", "Running jobs.", [(labels, state.running) for labels, state in labelled]),
         (
             "server_jobs_failed_jobs",
-            "Jobs that failed for good.",
+            _UP_TO.format("Jobs that failed for good"),
             [(labels, state.failed) for labels, state in labelled],
         ),
         (
             "server_jobs_parked_jobs",
-            "Failed jobs whose params cannot be read.",
+            _UP_TO.format("Failed jobs whose params cannot be read"),
             [(labels, state.parked) for labels, state in labelled],
         ),
     ):

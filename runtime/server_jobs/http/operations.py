@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..domain.record import JobQuery
+from ..domain.interfaces import Store
+from ..domain.record import JobCount, JobQuery, JobStatus
+from ..domain.search import MOST_SCANNED
+from ..domain.statistics import MOST_COUNTED
 from ..engine.tick import tick
 from .gate import backend_of
 from .http_options import HttpOptions
@@ -36,18 +41,42 @@ async def trigger(request: Request) -> Response:
 
 
 async def status(request: Request) -> Response:
-    """Return counts by job and status, paused queues, and the newest jobs without their data."""
+    """Return counts by job and status, paused queues, and the newest jobs without their data.
+
+    With `MOST_SCANNED` jobs or more, the counts are not exact: see `_at_least`.
+    """
     store = backend_of(request).store
-    counts = await store.count_jobs()
+    counts = await store.count_jobs(newest=MOST_SCANNED)
+    is_exact = sum(one.count for one in counts) < MOST_SCANNED
+    if not is_exact:
+        counts = await _at_least(store, counts)
     recent = await store.list_summaries(JobQuery(limit=_RECENT))
     paused = await store.paused_queues()
     return JSONResponse(
         {
+            "exact": is_exact,
             "counts": [{"job_name": one.job_name, "status": one.status, "count": one.count} for one in counts],
             "jobs": await summary_documents(store, recent),
             "paused_queues": [queue.name for queue in paused],
         }
     )
+
+
+async def _at_least(store: Store, newest: Sequence[JobCount]) -> list[JobCount]:
+    """Return the least number of jobs by name and status, at a cost that does not depend on the number of jobs.
+
+    For each queue and name, indexes find up to `MOST_SCANNED` pending or running jobs and up to `MOST_COUNTED` failed
+    ones. Completed and cancelled jobs are counted among the newest jobs.
+    """
+    counts: Counter[tuple[str, JobStatus]] = Counter()
+    for one in newest:
+        if one.status in (JobStatus.COMPLETED, JobStatus.CANCELLED):
+            counts[one.job_name, one.status] = one.count
+    for state in await store.queue_states(most=MOST_SCANNED, most_failed=MOST_COUNTED):
+        counts[state.job_name, JobStatus.PENDING] += state.due + state.scheduled
+        counts[state.job_name, JobStatus.RUNNING] += state.running
+        counts[state.job_name, JobStatus.FAILED] += state.failed
+    return [JobCount(*key, count) for key, count in sorted(counts.items()) if count]
 
 
 async def health(request: Request) -> Response:

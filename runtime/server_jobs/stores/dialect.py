@@ -23,8 +23,9 @@ class Statements(Protocol):
     and `DELETE_ATTEMPTS` precede `SETTLE`, `EXPIRE`, `PRUNE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and
     `AUDIT_DELETE` precede their moves. `{rows}` in `FIND` stands for the query of the rows of a step, `{scanned}` in
     `FIND_RANGE` for the query of their ids, and `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing.
-    `{source}` in `PAGE` is the query of the rows to filter. `OF_GROUP` joins up to `{most}` jobs of each `{group}` in
-    `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to their ids in `chosen`.
+    `{counted}` in `COUNT` stands for the jobs to count. `{source}` in `PAGE` is the query of the rows to filter.
+    `OF_GROUP` joins up to `{most}` jobs of each `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to
+    their ids in `chosen`.
 
     With `Dialect.packs_rows`, the store uses `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
     `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.

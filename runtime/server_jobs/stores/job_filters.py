@@ -54,6 +54,9 @@ FILTER_COLUMNS = (
 )
 """The columns that the condition of a filter uses."""
 
+NEWEST = "(SELECT job_name, status, error, created_at FROM jobs ORDER BY id DESC LIMIT :newest) AS jobs"
+"""The columns that a count uses, of the newest jobs."""
+
 
 def scanned(step: FindStep, source: str = "jobs") -> str:
     """Return the query of the ids that a step reads. `source` has a column `id`."""

@@ -23,7 +23,8 @@ IS_PARKED = f"status = 'failed' AND substr(error, 1, {len(UNREADABLE)}) = '{UNRE
 IS_FAILED = "status = 'failed'"
 _QUEUED = ("job_name", "spec_version", "queue", "priority")
 _NAMED = ("job_name", "queue")
-_COUNTED = ("due", "scheduled", "running", "failed", "parked")
+_UNFINISHED = ("due", "scheduled", "running")
+_FAILED = ("failed", "parked")
 # The id has the time of the machine that enqueued the job, `created_at` has the time of the database.
 _CLOCK_DIFFERENCE = timedelta(minutes=1)
 
@@ -32,12 +33,14 @@ _CLOCK_DIFFERENCE = timedelta(minutes=1)
 class StatisticsDialect:
     """The differences of the dialects. `jobs` returns the table with the index to use.
 
-    `most` is the SQL of the bound of a count, and `queues` the condition that the parameter with queues has `queue`.
-    `ago` returns the SQL of the time before so many milliseconds, and `first_id` of the beginning of ids of a time.
+    `most` and `most_failed` are the SQL of the bounds of a count, and `queues` the condition that the parameter with
+    queues has `queue`. `ago` returns the SQL of the time before so many milliseconds, and `first_id` of the beginning
+    of ids of a time.
     """
 
     jobs: Callable[[str], str]
     most: str
+    most_failed: str
     queues: str
     ago: Callable[[int], str]
     first_id: Callable[[str], str]
@@ -59,7 +62,7 @@ def queue_states(of: StatisticsDialect) -> str:
         *(_pending(name, source, condition, of.most) for name, (source, condition) in pending.items()),
         f"""SELECT queue, job_name, NULL, 0, 0, NULL, NULL, count(*), 0, 0
   FROM {of.jobs("jobs_lease")} WHERE status = 'running' AND worker_expires_at IS NOT NULL GROUP BY queue, job_name""",
-        *(_ended(name, source, condition, of.most) for name, (source, condition) in ended.items()),
+        *(_ended(name, source, condition, of.most_failed) for name, (source, condition) in ended.items()),
     ]
     return f"\nWITH RECURSIVE {', '.join(groups)}\n" + "\n UNION ALL\n".join(states) + "\n"
 
@@ -153,30 +156,31 @@ def _ended(name: str, source: str, condition: str, most: str) -> str:
   FROM {name} AS found WHERE queue IS NOT NULL"""
 
 
-def states_of(rows: Iterable[Row], most: int | None) -> list[QueueState]:
+def states_of(rows: Iterable[Row], most: int | None, most_failed: int | None) -> list[QueueState]:
     """Return one state for the rows of each queue and name, ordered by both."""
     found: defaultdict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         found[text_of(row["queue"]), text_of(row["job_name"])].append(row)
-    states = (_state(*key, found[key], most) for key in sorted(found))
+    states = (_state(*key, found[key], most, most_failed) for key in sorted(found))
     return [state for state in states if any((state.due, state.scheduled, state.running, state.failed))]
 
 
-def _state(queue: str, job_name: str, rows: Sequence[Row], most: int | None) -> QueueState:
+def _state(queue: str, job_name: str, rows: Sequence[Row], most: int | None, most_failed: int | None) -> QueueState:
     versions: Counter[int] = Counter()
     for row in rows:
         if row["spec_version"] is not None:
             versions[integer_of(row["spec_version"])] += integer_of(row["due"]) + integer_of(row["scheduled"])
     oldest = [(due_at, text_of(row["oldest_id"])) for row in rows if (due_at := time_of(row["oldest"])) is not None]
     due_at, oldest_id = min(oldest, default=(None, None))
-    sums = {name: sum(integer_of(row[name]) for row in rows) for name in _COUNTED}
+    bounds = dict.fromkeys(_UNFINISHED, most) | dict.fromkeys(_FAILED, most_failed)
+    counts = {name: at_most(sum(integer_of(row[name]) for row in rows), bound) for name, bound in bounds.items()}
     return QueueState(
         queue=queue,
         job_name=job_name,
         oldest_due_at=due_at,
         oldest_due_id=oldest_id,
         versions=tuple((version, at_most(count, most)) for version, count in sorted(versions.items()) if count),
-        **{name: at_most(count, most) for name, count in sums.items()},
+        **counts,
     )
 
 

@@ -23,7 +23,7 @@ from server_jobs.domain.options import RateLimit
 from server_jobs.domain.record import EVERY_JOB, Heartbeat, JobStatus, KnownJob, LeaseAnswer
 from server_jobs.domain.search import FindStep
 from server_jobs.stores import postgres_statements as statements
-from server_jobs.stores.job_filters import NO_FILTER, scanned, scanned_rows
+from server_jobs.stores.job_filters import NEWEST, NO_FILTER, scanned, scanned_rows
 from server_jobs.stores.rows import json_of, request_parameters
 from server_jobs.stores.sql import SqlStore
 
@@ -130,16 +130,23 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "CANCEL_LATE": {},
     "END_BATCHES": {"batch_ids": None},
     "PENDING_WORK": CLAIM | {"tick_id": None, "tick_known": None, "tick_interval": 0},
-    "QUEUE_STATES": {"most": BATCH},
+    "COUNT": {"since": None, "newest": BATCH},
+    "QUEUE_STATES": {"most": BATCH, "most_failed": BATCH},
     "FAILURE_GROUPS": {"queues": None, "most": BATCH},
 }
 # The placeholders in these statements, as the store replaces them.
 STEP = FindStep(filter=EVERY_JOB)
-REPLACED = {"{rows}": scanned_rows(STEP), "{scanned}": scanned(STEP), "{among}": statements.AMONG_IDS}
+REPLACED = {
+    "{counted}": NEWEST,
+    "{rows}": scanned_rows(STEP),
+    "{scanned}": scanned(STEP),
+    "{among}": statements.AMONG_IDS,
+}
 HOT = [name for name in PARAMETERS if getattr(statements, name) is not None]
 # The most rows that each may touch: the changed rows twice, because it locks them first, or the rows it reads.
 TOUCHED = dict.fromkeys(("CLAIM", "RENEW", "SETTLE", "COMPLETE", "CANCEL", "RETRY", "DELETE", "LIST"), 3 * BATCH) | {
     "EXPIRE": 60 * BATCH,
+    "COUNT": BATCH,
     "FIND": BATCH,
     "FIND_RANGE": BATCH,
     "STATUSES": BATCH,

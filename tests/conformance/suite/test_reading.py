@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -244,6 +244,20 @@ async def test_jobs_are_counted_since_the_time_they_were_created(store: Store, c
     assert list(await store.count_jobs(since=START + SECOND)) == [JobCount("SendEmail", JobStatus.PENDING, 1)]
     assert list(await store.count_jobs(since=START)) == [JobCount("SendEmail", JobStatus.PENDING, 2)]
     assert list(await store.count_jobs(since=START + SECOND + MILLISECOND)) == []
+
+
+async def test_only_the_newest_jobs_are_counted_on_request(store: Store, clock: FakeClock) -> None:
+    await store.settle([completed(await insert_and_claim(store, job("a")))])
+    await store.insert([job("b")])
+    clock.advance(SECOND)
+    await store.insert([job("c"), job("d")])
+
+    pending = JobCount("SendEmail", JobStatus.PENDING, 3)
+    assert list(await store.count_jobs(newest=2)) == [replace(pending, count=2)]
+    assert list(await store.count_jobs(newest=3)) == [pending]
+    assert list(await store.count_jobs(newest=4)) == [JobCount("SendEmail", JobStatus.COMPLETED, 1), pending]
+    assert list(await store.count_jobs(newest=9)) == list(await store.count_jobs())
+    assert list(await store.count_jobs(newest=3, since=START + SECOND)) == [replace(pending, count=2)]
 
 
 async def test_due_jobs_are_counted_as_a_claim_would_see_them(store: Store, clock: FakeClock) -> None:

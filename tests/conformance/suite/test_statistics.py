@@ -96,6 +96,17 @@ async def test_counts_of_a_state_end_at_their_bound_and_the_oldest_job_is_exact(
     ]
 
 
+async def test_the_failed_jobs_of_a_state_have_their_own_bound(store: Store) -> None:
+    for number in range(3):
+        await fail(store, f"parked {number}", f"{UNREADABLE}no", "InvalidParamsError")
+    await store.insert([job(f"due {number}", queue="mail", scheduled_for=START) for number in range(3)])
+
+    (state,) = await store.queue_states(most_failed=2)
+    assert (state.due, state.failed, state.parked) == (3, 2, 2)
+    (state,) = await store.queue_states(most=2, most_failed=1)
+    assert (state.due, state.failed, state.parked) == (2, 1, 1)
+
+
 def enqueued(at: datetime, name: str = "SendEmail", *, queue: str = "default", key: str = "") -> NewJob:
     """Return a job whose id has this time."""
     return job(slot_job_id(f"{queue} {name} {key}", at), name, queue=queue)

@@ -243,7 +243,7 @@ async def test_the_routes_need_the_token_of_the_environment(binding: FakeD1, han
 
     assert [reply.status for reply in replies if isinstance(reply, FakeResponse)] == [200, 401, 404]
     assert isinstance(replies[0], FakeResponse)
-    assert json.loads(replies[0].body) == {"counts": [], "jobs": [], "paused_queues": []}
+    assert json.loads(replies[0].body) == {"exact": True, "counts": [], "jobs": [], "paused_queues": []}
 
 
 async def test_a_job_that_a_request_enqueues_is_run_after_the_answer_and_not_a_minute_later(

@@ -13,6 +13,7 @@ from ... import __version__
 from ...contract.json_schema import JobSchemas, definitions_of, refer_by
 from ...contract.json_schema import Schema as JsonSchema
 from ...domain.record import Cancellation, Deletion, Outcome
+from ...domain.search import MOST_SCANNED
 from ...engine.bulk import BulkAction
 from ...inspection.why import Cause
 from ...registry import JobRegistry
@@ -392,8 +393,10 @@ def _counts() -> dict[str, Schema]:
 
 def _status() -> Schema:
     count = object_of({"job_name": TEXT, "status": STATUS, "count": INTEGER})
+    exact = f"False with {MOST_SCANNED:,} jobs or more: the counts are then the least numbers."
     return object_of(
         {
+            "exact": {"type": "boolean", "description": exact},
             "counts": {"type": "array", "items": count},
             "jobs": {"type": "array", "items": ref("JobSummary")},
             "paused_queues": {"type": "array", "items": TEXT},

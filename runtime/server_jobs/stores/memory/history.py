@@ -15,14 +15,16 @@ from .records import place_of
 
 
 class History(Attempts):
-    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
-        now = self._clock.now()
+    async def queue_states(self, *, most: int | None = None, most_failed: int | None = None) -> Sequence[QueueState]:
+        now, most_failed = self._clock.now(), most if most_failed is None else most_failed
         kept = (JobStatus.PENDING, JobStatus.RUNNING, JobStatus.FAILED)
         groups: defaultdict[tuple[str, str], list[JobRecord]] = defaultdict(list)
         for record in self._records.values():
             if record.status in kept:
                 groups[record.queue, record.job_name].append(record)
-        return [_state(queue, name, records, now, most) for (queue, name), records in sorted(groups.items())]
+        return [
+            _state(queue, name, records, now, most, most_failed) for (queue, name), records in sorted(groups.items())
+        ]
 
     async def failure_groups(
         self, *, queues: Sequence[str] | None = None, most: int | None = None
@@ -108,7 +110,9 @@ class History(Attempts):
         return sorted(held)[:MOST_HELD]
 
 
-def _state(queue: str, job_name: str, records: Sequence[JobRecord], now: datetime, most: int | None) -> QueueState:
+def _state(
+    queue: str, job_name: str, records: Sequence[JobRecord], now: datetime, most: int | None, most_failed: int | None
+) -> QueueState:
     pending = [record for record in records if record.status is JobStatus.PENDING]
     due = [record for record in pending if lifecycle.is_due(record, now)]
     timed = ((record.scheduled_for, record.id) for record in due if record.scheduled_for is not None)
@@ -122,7 +126,7 @@ def _state(queue: str, job_name: str, records: Sequence[JobRecord], now: datetim
         oldest_due_id=oldest_id,
         scheduled=at_most(len(pending) - len(due), most),
         running=at_most(sum(record.status is JobStatus.RUNNING for record in records), most),
-        failed=at_most(sum(record.status is JobStatus.FAILED for record in records), most),
-        parked=at_most(sum(record.is_parked for record in records), most),
+        failed=at_most(sum(record.status is JobStatus.FAILED for record in records), most_failed),
+        parked=at_most(sum(record.is_parked for record in records), most_failed),
         versions=tuple((version, at_most(count, most)) for version, count in sorted(versions.items())),
     )

@@ -58,8 +58,10 @@ class Reading(Attempts):
             return sorted((job_id for job_id in self._records if not after or job_id < after), reverse=True)[:limit]
         return sorted(job_id for job_id in self._records if job_id > after)[:limit]
 
-    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        counted = [record for record in self._records.values() if since is None or record.created_at >= since]
+    async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
+        looked_at = self._records if newest is None else self._scanned("", newest, newest_first=True)
+        records = map(self._records.__getitem__, looked_at)
+        counted = [record for record in records if since is None or record.created_at >= since]
         counts = Counter((record.job_name, record.status) for record in counted)
         parked = Counter((record.job_name, record.status) for record in counted if record.is_parked)
         return [JobCount(name, status, count, parked[name, status]) for (name, status), count in sorted(counts.items())]

@@ -8,10 +8,11 @@ from .common import LEASE, OF_QUEUES, jobs_by, moment
 from .enqueue import SOON
 from .groups import KNOWN_VALUES
 
-# The bound is a subquery, because the planner must not know it: it would plan each query again.
+# Each bound is a subquery, because the planner must not know it: it would plan each query again.
 _STATISTICS = StatisticsDialect(
     jobs=jobs_by,
     most="(SELECT CAST(:most AS integer))",
+    most_failed="(SELECT CAST(:most_failed AS integer))",
     queues=f"(CAST(:queues AS json) IS NULL OR {OF_QUEUES})",
     ago=lambda milliseconds: f"({{now}} - interval '{milliseconds} milliseconds')",
     first_id=lambda moment: (

@@ -38,12 +38,12 @@ PAGE = previewed(
 OF_GROUP = "LATERAL (SELECT id FROM {jobs} WHERE {group} ORDER BY {order} LIMIT {most}) AS jobs"
 LOOK_UP = "CROSS JOIN LATERAL (SELECT {columns} FROM jobs WHERE jobs.id = chosen.id OFFSET 0) AS jobs"
 
-# The only statement that reads the whole table, in a session that avoids that otherwise.
+# For the count of all jobs, which reads the whole table, in a session that avoids that otherwise.
 ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
 # Statistics and pages have so many parts that the server would compile them for seconds, behind a pooler at every call.
 AVOID_JIT: str | None = "SELECT set_config('jit', 'off', true)"
 COUNT = f"""
-SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM jobs
+SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM {{counted}}
  WHERE CAST(:since AS bigint) IS NULL OR created_at >= {moment(":since")}
  GROUP BY job_name, status ORDER BY job_name, status
 """

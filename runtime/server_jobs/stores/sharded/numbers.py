@@ -15,9 +15,10 @@ from .fan_out import FanOut
 class Numbers(FanOut):
     """Statistics of queues and jobs."""
 
-    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
+    async def queue_states(self, *, most: int | None = None, most_failed: int | None = None) -> Sequence[QueueState]:
         found: dict[tuple[str, str], QueueState] = {}
-        for one in chain.from_iterable((await self.each(lambda store: store.queue_states(most=most))).values()):
+        states = await self.each(lambda store: store.queue_states(most=most, most_failed=most_failed))
+        for one in chain.from_iterable(states.values()):
             key = (one.queue, one.job_name)
             found[key] = _sum(found[key], one) if key in found else one
         return [found[key] for key in sorted(found)]

@@ -58,9 +58,10 @@ class Reading(FanOut):
         found = await self.every(lambda store: store.batch_jobs(batch_id, job_name))
         return sorted(chain.from_iterable(found.values()))
 
-    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
+    async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
         found: dict[tuple[str, JobStatus], JobCount] = {}
-        for one in chain.from_iterable((await self.each(lambda store: store.count_jobs(since=since))).values()):
+        counts = await self.each(lambda store: store.count_jobs(since=since, newest=newest))
+        for one in chain.from_iterable(counts.values()):
             key = (one.job_name, one.status)
             known = found.get(key)
             found[key] = one if known is None else JobCount(*key, known.count + one.count, known.parked + one.parked)

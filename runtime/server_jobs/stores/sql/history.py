@@ -28,9 +28,10 @@ _END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class History(Calls):
-    async def queue_states(self, *, most: int | None = None) -> Sequence[QueueState]:
-        of = self._statements
-        return states_of(await self._run_with(of.AVOID_JIT, of.QUEUE_STATES, most=most), most)
+    async def queue_states(self, *, most: int | None = None, most_failed: int | None = None) -> Sequence[QueueState]:
+        of, most_failed = self._statements, most if most_failed is None else most_failed
+        rows = await self._run_with(of.AVOID_JIT, of.QUEUE_STATES, most=most, most_failed=most_failed)
+        return states_of(rows, most, most_failed)
 
     async def failure_groups(
         self, *, queues: Sequence[str] | None = None, most: int | None = None

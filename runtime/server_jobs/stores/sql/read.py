@@ -11,7 +11,7 @@ from ...domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSta
 from ...domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, JobPage, search_document
 from ...domain.statistics import BatchCounts
 from ...errors import DatabaseError, SchemaMissingError
-from ..job_filters import candidates, count_of, filter_parameters, scanned, scanned_rows
+from ..job_filters import NEWEST, candidates, count_of, filter_parameters, scanned, scanned_rows
 from ..rows import (
     duration_of,
     integer_of,
@@ -108,9 +108,12 @@ class Reading(Calls):
         last = ranges[0]["first" if step.newest_first else "last"]
         return Found(tuple(job for job in jobs if job), None if is_last else text_of(last))
 
-    async def count_jobs(self, *, since: datetime | None = None) -> Sequence[JobCount]:
-        of = self._statements
-        rows = await self._run_with(of.ALLOW_SCAN, of.COUNT, since=None if since is None else timestamp(since))
+    async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
+        of, given = self._statements, {"since": None if since is None else timestamp(since)}
+        if newest is None:
+            rows = await self._run_with(of.ALLOW_SCAN, of.COUNT.replace("{counted}", "jobs"), **given)
+        else:
+            rows = await self._run(of.COUNT.replace("{counted}", NEWEST), **given, newest=newest)
         return [
             JobCount(
                 text_of(row["job_name"]),

@@ -12,6 +12,7 @@ from .settle import LEASE_EXPIRED_ERROR, NOT_STALE, OVERDUE
 _STATISTICS = StatisticsDialect(
     jobs=jobs_by,
     most="COALESCE(:most, -1)",
+    most_failed="COALESCE(:most_failed, -1)",
     queues=f"(:queues IS NULL OR {OF_QUEUES})",
     ago=lambda milliseconds: f"({{now}} - {milliseconds})",
     first_id=lambda moment: f"printf('%08x-%04x', {moment} / 65536, {moment} % 65536)",
