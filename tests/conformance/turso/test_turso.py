@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from server_jobs import DatabaseBusyError, DatabaseError, JobStatus
+from server_jobs import DatabaseBusyError, DatabaseError, DatabaseUnreachableError, JobStatus
 from server_jobs.databases.turso import database as turso
 from server_jobs.databases.turso.database import TursoDatabase, transport_to
 from server_jobs.databases.turso.http_transport import Reply, Transport, UnreachableError
@@ -206,7 +206,7 @@ async def test_an_answer_that_takes_too_long_is_not_waited_for(server: HranaServ
     server.troubles += [waits_for(late)]
     try:
         async with opened(server, timeout=timedelta(milliseconds=150)) as database:
-            with pytest.raises(DatabaseError, match=r"did not answer within 0\.15 s; whether .* is unknown"):
+            with pytest.raises(DatabaseUnreachableError, match=r"did not answer within 0\.15 s; whether .* is unknown"):
                 await database.run(LOOK)
             assert server.posts == 1
             assert await database.run(OTHER_LOOK) == [[{"one": 1}]]

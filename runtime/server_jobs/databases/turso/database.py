@@ -28,7 +28,8 @@ CHECKED_TEXT = '"\\\n\N{LATIN SMALL LETTER E WITH ACUTE}'
 CHECK = Statement("SELECT value AS text FROM json_each(:texts)", writes=False)
 
 _PAUSES = (0.1, 0.4)  # seconds before a request is sent again
-_AWAY = (502, 503, 504)
+# Too slow, too many requests, and a server that a gateway, or Cloudflare (52x, 530), cannot reach.
+_AWAY = (408, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530)
 
 
 class TursoDatabase:
@@ -37,7 +38,8 @@ class TursoDatabase:
     Also `https://HOST`, and `http://HOST` on this machine. The token is `auth_token`, else `?authToken=` of the URL,
     else the environment variable `TURSO_AUTH_TOKEN`.
 
-    After `timeout`, or a lost connection, a request raises `DatabaseError`; a write may or may not be committed then.
+    After `timeout`, or a lost connection, a request raises `DatabaseUnreachableError`; a write may or may not be
+    committed then.
     A request is sent again, at most twice, if it was certainly not executed, or if it only reads and the connection was
     lost. `DatabaseBusyError` is raised if another transaction still blocks it.
 

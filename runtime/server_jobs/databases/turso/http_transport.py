@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from ...errors import DatabaseError, DatabaseUnreachableError
+from ...errors import DatabaseUnreachableError
 from .url import Endpoint
 
 
@@ -14,7 +14,7 @@ class UnreachableError(DatabaseUnreachableError):
     """There was no connection, so the request was not executed."""
 
 
-class UnansweredError(DatabaseError):
+class UnansweredError(DatabaseUnreachableError):
     """The answer is lost. The request may or may not have been executed."""
 
 
@@ -32,7 +32,8 @@ class Transport(Protocol):
     async def post(self, body: str) -> Reply:
         """Send the body and return the response. Does not follow redirects.
 
-        Raises `UnreachableError`, `UnansweredError`, and `DatabaseError` after the timeout.
+        Raises `UnreachableError`, `UnansweredError`, and `DatabaseUnreachableError` after the timeout. Every other
+        failure is a `DatabaseError`.
         """
         ...
 
@@ -47,9 +48,9 @@ def headers_for(endpoint: Endpoint) -> dict[str, str]:
     return headers if endpoint.token is None else headers | {"Authorization": f"Bearer {endpoint.token}"}
 
 
-def timed_out(endpoint: Endpoint, timeout: timedelta) -> DatabaseError:
+def timed_out(endpoint: Endpoint, timeout: timedelta) -> DatabaseUnreachableError:
     """Return the error for a timeout."""
-    return DatabaseError(
+    return DatabaseUnreachableError(
         f"{endpoint.place} did not answer within {timeout.total_seconds():g} s; whether the request was executed is "
         "unknown. If the server is only slow, give a longer `timeout` to TursoDatabase"
     )

@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import httpx
 
+from ...errors import DatabaseError
 from .http_transport import Reply, UnansweredError, UnreachableError, headers_for, timed_out
 from .url import Endpoint
 
@@ -40,6 +41,11 @@ class HttpxTransport:
             raise UnansweredError(
                 f"the connection to {endpoint.place} was lost: {_text(error, endpoint)}; "
                 "whether the request was executed is unknown"
+            ) from error
+        except (httpx.InvalidURL, UnicodeError) as error:  # httpx reads the target of a redirect that nobody follows
+            said = endpoint.shown(str(error))
+            raise DatabaseError(
+                f"{endpoint.place} redirects to no valid URL ({said}); check the database URL"
             ) from error
         return Reply(response.status_code, response.content.decode(errors="replace"))
 
