@@ -67,8 +67,9 @@ class Claimed(Attempt):
         return self.is_newest
 
 
-def pods_on(cluster: Cluster) -> KubernetesPods:
-    settings = PodSettings(spec=pod_spec_of("shop:1", secret="shop"), boot_timeout=MOMENT)
+def pods_on(cluster: Cluster, start_timeout: timedelta = timedelta(minutes=5)) -> KubernetesPods:
+    spec = pod_spec_of("shop:1", secret="shop")
+    settings = PodSettings(spec=spec, start_timeout=start_timeout, boot_timeout=MOMENT)
     return KubernetesPods(cluster, settings, interval=MOMENT)
 
 
@@ -107,6 +108,17 @@ async def test_a_worker_that_stops_leaves_only_a_pod_that_runs(phase: str, delet
         with pytest.raises(asyncio.CancelledError):
             await running
     assert len(cluster.deleted) == deleted
+
+
+async def test_a_pod_that_the_cluster_does_not_create_fails_the_attempt_with_the_command_that_shows_why() -> None:
+    cluster = MemoryCluster()
+    cluster.pod_now = None
+    async with pods_on(cluster, start_timeout=MOMENT) as pods, asyncio.timeout(10):
+        with pytest.raises(
+            PodFailedError, match=r"did not start within 10ms: .* kubectl get events may have the reason"
+        ):
+            await pods.run(Claimed())
+    assert len(cluster.deleted) == 1
 
 
 @pytest.mark.parametrize(("phase", "deleted"), [("Running", 1), ("Failed", 0)])
