@@ -97,7 +97,9 @@ class Storing:
                 yield jobs
             except Exception as error:
                 if _reports_missing_tables(error):
-                    raise SchemaMissingError(f"the tables of the jobs are missing or outdated: {error}") from error
+                    reported = _reported_by_driver(error)
+                    detail = next(iter(str(reported).splitlines()), "")  # psycopg shows the statement below
+                    raise SchemaMissingError(f"the tables of the jobs are missing or outdated: {detail}") from reported
                 raise
 
     def _steps(
@@ -199,6 +201,12 @@ def announces(place: Hashable) -> bool:
         return False
     _announced[place] = now
     return True
+
+
+def _reported_by_driver(error: Exception) -> BaseException:
+    """Return the error of the driver. SQLAlchemy adds the statement and its parameters, with the params of the job."""
+    reported: BaseException = getattr(error, "orig", None) or error
+    return reported.__cause__ or reported
 
 
 def _reports_missing_tables(error: Exception) -> bool:

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import psycopg
@@ -339,10 +340,11 @@ def test_middleware_surrounds_the_statement_and_its_headers_are_stored(seat: Sea
 
 
 @pytest.mark.parametrize("change", ["TABLE jobs RENAME TO former_jobs", "TABLE jobs RENAME COLUMN headers TO other"])
-def test_missing_tables_and_columns_name_the_command(seat: Seat, change: str) -> None:
+def test_missing_tables_and_columns_name_the_command_and_no_params(seat: Seat, change: str) -> None:
     seat.execute(f"ALTER {change}")
-    with pytest.raises(SchemaMissingError, match="run `server-jobs migrate`"):
-        seat.later(Invoice)
+    with pytest.raises(SchemaMissingError, match=r"outdated: [^\n]*; run `server-jobs migrate`") as caught:
+        seat.later(Invoice, "secret" * 2)
+    assert "secretsecret" not in "".join(format_exception(caught.value))
     seat.rollback()
 
 
