@@ -30,9 +30,19 @@ _FINGERPRINT = "clean"
 
 def is_clean(project: Project) -> bool:
     """Return whether all inputs and outputs are unchanged since the last `remember_clean`."""
+    return _is_unchanged(project) is True
+
+
+def has_changed(project: Project) -> bool:
+    """Return whether inputs or outputs have changed since the last `remember_clean`. False if there was none here."""
+    return _is_unchanged(project) is False
+
+
+def _is_unchanged(project: Project) -> bool | None:
     with suppress(OSError):
-        return read_cached(cache_folder(project) / _FINGERPRINT) == _fingerprint(project, hash_of_specs(project))
-    return False
+        if remembered := read_cached(cache_folder(project) / _FINGERPRINT):
+            return remembered == _fingerprint(project, hash_of_specs(project))
+    return None
 
 
 def remember_clean(project: Project, specs: str) -> None:
@@ -90,7 +100,8 @@ def _fingerprint(project: Project, specs: str) -> bytes:
     handlers, output = project.root / project.handlers, project.root / project.output
     skipped = {"__pycache__", str(handlers), *(str(output / "worker" / name) for name in OF_TOOLS)}
     # The user owns the content of handlers, so only their names count: a run writes a missing handler again.
-    return _hash(specs, conditions(project), _hash_of_files(output, skipped), sorted(handlers.iterdir())).encode()
+    names = sorted(path.name for path in handlers.iterdir() if path.name not in skipped)
+    return _hash(specs, conditions(project), _hash_of_files(output, skipped), names).encode()
 
 
 @cache

@@ -204,6 +204,14 @@ def test_a_cache_that_came_with_the_project_is_not_used(project: TemporaryProjec
     assert not is_clean(find_project(project.root))
 
 
+def test_the_byte_code_of_handlers_is_no_change(project: TemporaryProject) -> None:
+    found = find_project(project.root)
+    project.path("handlers/__pycache__").mkdir(exist_ok=True)
+    assert is_clean(found)
+    project.path("handlers/plain.py").unlink()
+    assert not is_clean(found)
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000])
 def test_a_broken_cache_costs_only_time(project: TemporaryProject, content: bytes) -> None:
     head = project.path(CACHE).read_bytes().partition(b"\n")[0]
