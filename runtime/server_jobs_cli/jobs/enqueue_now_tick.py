@@ -17,7 +17,13 @@ from server_jobs.domain.tracebacks import error_place
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.tick import Tick
 from server_jobs.engine.tick import tick as tick_once
-from server_jobs.errors import HandlerNotImplementedError, ProjectError, ServerJobsError
+from server_jobs.errors import (
+    HandlerNotImplementedError,
+    InvalidParamsError,
+    ProjectError,
+    ServerJobsError,
+    UnknownJobError,
+)
 from server_jobs.handle import JobHandle
 from server_jobs.job import AnyJob
 from server_jobs.registry import JobRegistry
@@ -104,7 +110,8 @@ def enqueue(
         on_conflict=None if on_conflict is None else OnConflict(on_conflict),
         correlation_id=correlation_id,
     )
-    handle = run(_enqueue(workspace, job, params, options))
+    with _note_on_changed_specs(workspace):
+        handle = run(_enqueue(workspace, job, params, options))
     registration = workspace.registry.find(job)
     if as_json:
         print_json({"id": str(handle), "job_name": registration.job.job_name, "created": handle.created})
@@ -126,6 +133,19 @@ async def _enqueue(
         with _errors_of_middleware(workspace.registry):
             handle: JobHandle[BaseModel] = await job.later(params, **options)
     return handle
+
+
+@contextmanager
+def _note_on_changed_specs(workspace: Workspace) -> Iterator[None]:
+    """Print a note if a job is unknown, or its params do not fit, in a project that was changed and not generated."""
+    try:
+        yield
+    except (InvalidParamsError, UnknownJobError):
+        from server_jobs_generator.files.cache_folder import has_changed  # only after this mistake
+
+        if workspace.registry_place is None and workspace.project is not None and has_changed(workspace.project):
+            note("the generated code may be older than the specs; run `server-jobs generate`")
+        raise
 
 
 @contextmanager
@@ -177,7 +197,7 @@ def now(
 
     Exit status: 0 completed, 1 it failed or the params do not fit, 2 wrong usage, 3 project or database cannot be used.
     """
-    with logging_to_stderr():
+    with logging_to_stderr(), _note_on_changed_specs(workspace):
         registration = workspace.registry.find(job)
         if registration.is_stub:
             raise HandlerNotImplementedError(registration.job.job_name)

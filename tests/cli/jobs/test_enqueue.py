@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +13,7 @@ import pytest
 from server_jobs import JobStatus
 
 from tests.cli.shop import REGISTRY, Shop, run
+from tests.generator.projects import job_spec, make_project
 
 
 def test_a_job_is_stored_and_its_id_printed(shop: Shop) -> None:
@@ -179,3 +183,25 @@ def test_a_job_takes_the_place_of_an_unfinished_one_if_told_to(shop: Shop) -> No
     assert "an unfinished job with the same unique key exists already" in kept.stderr
     assert "an unfinished job with the same unique key was there, and is replaced" in replaced.stderr
     assert json.loads(shop.record(first).params)["text"] == "new"
+
+
+def test_after_a_change_of_a_spec_an_error_comes_with_the_advice_to_generate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project(tmp_path, {"send_email": job_spec("SendEmail")})
+    project.generate()
+    monkeypatch.chdir(project.root)
+
+    def refusal(*arguments: str) -> str:
+        command = [sys.executable, "-m", "server_jobs_cli", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode in (1, 2), done.stderr
+        return done.stderr
+
+    mistakes = (("enqueue", "SendEmail", "--params", '{"cc": 1}'), ("enqueue", "Welcome"), ("now", "Welcome"))
+    advice = "run `server-jobs generate`"
+    assert not any(advice in refusal(*mistake) for mistake in mistakes)
+    project.write_spec("welcome", job_spec("Welcome"))
+    assert all(advice in refusal(*mistake) for mistake in mistakes)
+    shutil.rmtree(project.path(".server-jobs-cache"))  # as where only the generated code arrives
+    assert not any(advice in refusal(*mistake) for mistake in mistakes)
