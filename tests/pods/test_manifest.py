@@ -120,6 +120,15 @@ def test_the_pod_of_a_job_is_like_the_pod_of_its_worker_without_its_permissions(
     assert container["command"][:2] == ["server-jobs", "run"]
 
 
+def test_a_container_that_a_service_mesh_puts_first_is_not_the_one_of_the_worker() -> None:
+    containers = [{"name": "proxy", "image": "proxy:1"}, {"name": "worker", "image": "shop:1"}]
+    annotations = {"kubectl.kubernetes.io/default-container": "worker"}
+    metadata = {"name": "worker-1", "annotations": annotations}
+    pod = Pod.from_dict({"metadata": metadata, "spec": {"containers": containers}})
+    manifest: Any = manifest_of(Attempt(), PodSettings(spec=spec_like(pod)))  # type: ignore[arg-type]
+    assert container_of(manifest)["image"] == "shop:1"
+
+
 def pod_with(phase: str, state: object = None, **status: object) -> Pod:
     container = {"name": "job", "image": "", "imageID": "", "ready": False, "restartCount": 0, "state": state}
     document = {

@@ -79,13 +79,15 @@ def manifest_of(attempt: PodAttempt, settings: PodSettings) -> Manifest:
 def spec_like(pod: Pod) -> Manifest:
     """Return the pod spec for jobs of the worker in this pod: with its image, its environment and its volumes.
 
-    The first container is that of the worker. The token of its service account stays behind, so that handlers cannot
-    start pods.
+    The container of the worker is the default one for kubectl: the one in the annotation, which a service mesh sets, or
+    else the first. The token of its service account stays behind, so that handlers cannot start pods.
     """
     spec = cast("Manifest", pod.to_dict().get("spec") or {})
-    (first, *_) = cast("list[Manifest]", spec["containers"])
-    container = {key: first[key] for key in _SHARED_BY_CONTAINERS if key in first}
-    all_mounts = cast("list[Manifest]", first.get("volumeMounts") or [])
+    default = ((pod.metadata.annotations if pod.metadata is not None else None) or {}).get(_DEFAULT_CONTAINER)
+    containers = cast("list[Manifest]", spec["containers"])
+    own = next((one for one in containers if one["name"] == default), containers[0])
+    container = {key: own[key] for key in _SHARED_BY_CONTAINERS if key in own}
+    all_mounts = cast("list[Manifest]", own.get("volumeMounts") or [])
     mounts = [mount for mount in all_mounts if not str(mount["mountPath"]).startswith(_TOKENS)]
     container["volumeMounts"] = mounts
     used = {mount["name"] for mount in mounts}
@@ -106,6 +108,7 @@ def pod_spec_of(image: str, secret: str) -> Manifest:
 
 _SHARED_BY_CONTAINERS = ("env", "envFrom", "image", "imagePullPolicy", "resources", "securityContext", "workingDir")
 _SHARED_BY_PODS = ("imagePullSecrets", "nodeSelector", "securityContext", "serviceAccountName", "tolerations")
+_DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 _TOKENS = "/var/run/secrets/kubernetes.io/"
 
 
