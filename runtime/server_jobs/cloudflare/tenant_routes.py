@@ -60,6 +60,7 @@ def tenant_routes(registry: JobRegistry, version: str, options: HttpOptions, tok
         Route("/tenants/{tenant}", for_every_queue(Scope.ADMIN, delete_tenant), methods=["DELETE"]),
         Route("/jobs/{name}", partial(forward, registry, "jobs"), methods=["POST"]),
         Route("/batches/{name}", partial(forward, registry, "batches"), methods=["POST"]),
+        Route("/tenants/{tenant}/{path:path}", name_the_tenant, methods=["GET", "POST", "DELETE"]),
         Route("/{path:path}", name_the_tenant, methods=["GET", "POST", "DELETE"]),
     ]
     gate = Middleware(Gate, open_backend=lambda _scope: nullcontext(), tokens_of=tokens, options=options)
@@ -104,8 +105,10 @@ async def forward(registry: JobRegistry, kind: str, request: Request) -> Respons
     return Response(await reply.text(), reply.status, headers)
 
 
-async def name_the_tenant(_request: Request) -> Response:
-    """Refuse a route that exists below each tenant only."""
+async def name_the_tenant(request: Request) -> Response:
+    """Refuse a route that exists below each tenant only, or the name of the tenant."""
+    if (tenant := request.path_params.get("tenant")) is not None:
+        check_name(tenant)
     raise RefusedError(404, "this Worker has one store per tenant; ask /_jobs/tenants/TENANT/…, or list /_jobs/tenants")
 
 

@@ -360,6 +360,24 @@ async def test_only_an_administrator_deletes_a_tenant_and_again_what_a_failed_ca
         assert await deleted("a b", TOKEN) == 422
 
 
+async def test_an_address_with_a_name_that_no_tenant_can_have_is_refused_with_the_name() -> None:
+    app = create_tenant_handler(job_registry=REGISTRY, migrations=TABLES).app
+
+    async def answer(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        scope["env"] = SimpleNamespace(JOBS_TOKEN=TOKEN)
+        await app(scope, receive, send)
+
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    transport = httpx.ASGITransport(answer)
+    async with httpx.AsyncClient(transport=transport, base_url="https://jobs.example.com", headers=headers) as client:
+        refusal = await client.post("/_jobs/tenants/a b/jobs/Keep", json={"params": {}})
+        unnamed = await client.get("/_jobs/status")
+
+    assert (refusal.status_code, unnamed.status_code) == (422, 404)
+    assert refusal.json()["title"].endswith("start with a letter or digit, not 'a b'")
+    assert "ask /_jobs/tenants/TENANT/" in unnamed.json()["title"]
+
+
 def test_the_address_of_a_tenant_is_its_store_and_the_address_of_all_is_none() -> None:
     store = store_of("https://jobs.example.com/_jobs/tenants/a%40b", None)
 
