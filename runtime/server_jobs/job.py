@@ -192,7 +192,7 @@ class Job(JobDefinition[P, R, D]):
                 SendEmail.later_in(session, {"to": order.email, "subject": "Thank you"})
         """
         inserted = cls._insert_in(transaction, list(cls.new_jobs((params,), **options)))
-        return _answered(inserted, lambda answers: JobHandle.of(cls, None, answers[0]))
+        return _answered(inserted, lambda answers: JobHandle.of(cls, None, answers[0]), f"{cls.__name__}.later_in")
 
     @overload
     @classmethod
@@ -236,7 +236,8 @@ class Job(JobDefinition[P, R, D]):
         """
         batch_id, jobs, completion = cls._new_batch(params_list, then, options)
         inserted = cls._insert_in(transaction, jobs + completion)
-        return _answered(inserted, lambda answers: cls._batch(None, batch_id, answers[: len(jobs)]))
+        name = f"{cls.__name__}.later_many_in"
+        return _answered(inserted, lambda answers: cls._batch(None, batch_id, answers[: len(jobs)]), name)
 
     @classmethod
     def insert_job(
@@ -462,14 +463,15 @@ def define_job(
     return job
 
 
-def _answered(inserted: Answers, value_of: Callable[[Sequence[Inserted]], T]) -> T | Coroutine[Any, Any, T]:
-    """Return the value of these answers, or a coroutine of it if they are one."""
+def _answered(inserted: Answers, value_of: Callable[[Sequence[Inserted]], T], name: str) -> T | Coroutine[Any, Any, T]:
+    """Return the value of these answers, or a coroutine of it, with this name, if they are one."""
     if not isinstance(inserted, Coroutine):
         return value_of(inserted)
 
     async def awaited() -> T:
         return value_of(await inserted)
 
+    awaited.__qualname__ = name  # Python warns with it of a forgotten `await`
     return awaited()
 
 

@@ -297,6 +297,14 @@ def test_fakes_can_tell_async_transactions(seat: Seat, library: str) -> None:
     assert not is_async("default")
 
 
+def test_the_coroutine_has_the_name_of_the_call_for_the_warning_about_a_forgotten_await(seat: Seat) -> None:
+    calls = Invoice.later_in(seat.transaction, {"text": "a"}), Invoice.later_many_in(seat.transaction, [{"text": "a"}])
+    if is_async(seat.transaction):
+        assert [call.__qualname__ for call in calls] == ["Invoice.later_in", "Invoice.later_many_in"]
+    for call in calls:
+        seat.run(call)
+
+
 def test_no_jobs_are_no_statement(seat: Seat, place: Place) -> None:
     assert list(seat.later_many(Invoice, [])) == []
     seat.commit()
