@@ -18,7 +18,7 @@ _WORKERS = "a worker that reported to two shards is deleted in both"
 _CURSOR = "the cursor of a scan has the name of its shard, and a step ends in one shard"
 
 DIFFERENCES = {
-    "test_claims_take_jobs_of_many_groups_in_one_order": _ORDER,
+    **{f"test_claims_take_jobs_of_many_groups_in_one_order[shards-{seed}]": _ORDER for seed in (0, 1, 3, 4)},
     "test_a_full_job_leaves_the_room_in_a_batch_to_other_jobs": _ORDER,
     "test_jobs_that_are_claimed_first_are_ahead": _ORDER,
     "test_the_keys_of_two_jobs_are_not_mixed": _ORDER,
@@ -39,7 +39,10 @@ DIFFERENCES = {
     "test_a_parked_job_and_one_without_a_rule_are_passed_by": _CURSOR,
     "test_the_scan_ends_at_jobs_that_are_all_too_new_for_any_rule": _CURSOR,
 }
-"""The tests of one database that fail on several, each with its reason. A test that passes has to leave the table."""
+"""The tests of one database that fail on several, each with its reason. A test that passes has to leave the table.
+
+With the jobs of the other seeds, the order does not matter.
+"""
 
 
 class SpreadStore(ShardedStore):
