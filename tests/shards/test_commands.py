@@ -127,7 +127,9 @@ def test_a_shard_that_is_missing_is_named_and_its_jobs_are_not_lost(fleet: Fleet
     assert there in elsewhere.run("show", there).stdout
     assert "a shard does not answer: us: " in elsewhere.run("show", away, status=3).stderr
     assert "a shard does not answer: us: " in elsewhere.run("cancel", away, status=3).stderr
-    assert "fail" in elsewhere.run("doctor", status=1).stdout
+    checked = elsewhere.run("doctor", status=1).stdout
+    assert "fail  shard us: " in checked
+    assert "its jobs cannot be enqueued or run until then" in checked
 
 
 def test_wrong_settings_are_named(fleet: Fleet) -> None:

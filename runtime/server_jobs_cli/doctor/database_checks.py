@@ -82,7 +82,8 @@ async def _check_database(workspace: Workspace) -> AsyncIterator[Finding]:
             async for finding in _check_rows(workspace, store):
                 yield finding
     except ServerJobsError as error:
-        yield fail(str(error), "jobs cannot be enqueued or run until then")
+        place, jobs = ("", "jobs") if workspace.shard is None else (f"shard {workspace.shard}: ", "its jobs")
+        yield fail(f"{place}{error}", f"{jobs} cannot be enqueued or run until then")
 
 
 async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
