@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -22,7 +23,7 @@ from server_jobs.domain.record import PruneRule, PruneStep
 from server_jobs.domain.search import FindStep
 from server_jobs.engine.scheduler import declaration_of
 from server_jobs.engine.tick import tick
-from server_jobs.stores.sharded import ShardedStore
+from server_jobs.stores.sharded import ShardedStore, fan_out, shards_of
 
 from .letters import SHARDS, TABLE, TENANTS, CleanUp, Letter, registry
 from .outage import UnreliableStore
@@ -224,6 +225,40 @@ async def test_the_first_call_after_an_outage_is_answered(backend: Backend, stor
     of_shard.is_down = False
     assert await store.shard_of_id(await Letter.using(backend).later({"tenant": TENANTS["eu"]})) == "eu"
     assert store.silent == {}
+
+
+async def test_lists_leave_out_a_shard_that_let_the_last_call_wait(
+    backend: Backend, store: ShardedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await enqueue_everywhere(backend)
+    eu = store.stores["eu"]
+    assert isinstance(eu, UnreliableStore)
+    for long_wait, expected in ((60.0, 4), (0.0, 3)):  # a refusal at once, and one after a time limit
+        monkeypatch.setattr(fan_out, "LONG_WAIT", long_wait)
+        eu.is_down = True
+        assert len(await store.list_jobs(JobQuery())) == 3
+        eu.is_down = False
+        assert len(await store.list_jobs(JobQuery())) == expected
+    assert [*store.silent] == ["eu"]
+    monkeypatch.setattr(fan_out, "PAUSE", 0.0)
+    assert len(await store.list_jobs(JobQuery())) == 4
+    assert store.silent == {}
+
+
+async def test_the_shards_of_jobs_are_read_without_those_that_do_not_answer(
+    backend: Backend, store: ShardedStore
+) -> None:
+    ids = await enqueue_everywhere(backend)
+    eu = store.stores["eu"]
+    assert isinstance(eu, UnreliableStore)
+    eu.hangs = True
+    async with asyncio.timeout(5):
+        assert await shards_of(store, [ids["us"]]) == {ids["us"]: "us"}
+    eu.hangs, eu.is_down = False, True
+    assert len(await store.list_jobs(JobQuery())) == 3
+    eu.hangs = True
+    async with asyncio.timeout(5):
+        assert await shards_of(store, [ids["us"], ids["sa"]]) == {ids["us"]: "us", ids["sa"]: "sa"}
 
 
 async def test_no_shard_at_all_is_an_error(store: ShardedStore) -> None:

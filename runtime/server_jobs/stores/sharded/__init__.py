@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from ...domain.interfaces import Store
 from ...domain.record import LONGEST_PAGE, JobQuery
+from ...errors import ShardUnreachableError
 from .jobs import Jobs
 from .maintenance import Maintenance
 from .numbers import Numbers
@@ -40,9 +41,20 @@ class ShardedStore(Jobs, Maintenance, Reading, Schedules, Numbers):
 
 
 async def shards_of(store: Store, job_ids: Sequence[str]) -> Mapping[str, str]:
-    """Return the shard of each of these jobs by id. Empty for one database; without jobs that are deleted."""
+    """Return the shard of each of these jobs by id. Empty for one database.
+
+    Without jobs that are deleted, and without those of shards that do not answer. Does not wait for a shard that
+    failed to answer the last call.
+    """
     if not isinstance(store, ShardedStore) or not job_ids:
         return {}
     query = JobQuery(ids=tuple(job_ids), limit=LONGEST_PAGE)
-    found = await store.each(lambda one: one.list_summaries(query))
+    try:
+        if len(job_ids) == 1:
+            shard = await store.shard_of_id(job_ids[0])
+            return {} if shard is None else {job_ids[0]: shard}
+        answering = [shard for shard in store.stores if shard not in store.silent]
+        found = await store.every(lambda one: one.list_summaries(query), answering)
+    except ShardUnreachableError:
+        return {}  # since the caller has read the jobs
     return {job.id: shard for shard, jobs in found.items() for job in jobs}

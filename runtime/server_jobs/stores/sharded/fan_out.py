@@ -17,6 +17,12 @@ Call = Callable[[Store], Awaitable[T]]
 ShardOf = Callable[[str], str] | Mapping[str, str]
 
 
+LONG_WAIT = 1.0
+"""Seconds from which on a call without an answer has waited for a shard. A server that is stopped refuses at once."""
+PAUSE = 1.0
+"""Seconds for which lists leave out a shard that let a call wait."""
+
+
 class FanOut:
     """The stores of the shards by name. The first call of a store opens it, and the next call after an outage."""
 
@@ -27,6 +33,8 @@ class FanOut:
         self.silent: dict[str, DatabaseUnreachableError] = {}
         """The shards that did not answer their last call."""
         self._shard_of = shard_of
+        self._waited: dict[str, float] = {}
+        """When each of the shards that let their last call wait gave no answer, as time of the event loop."""
         self._opened: set[str] = set()
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -62,6 +70,7 @@ class FanOut:
     async def close(self) -> None:
         await asyncio.gather(*(store.close() for store in self.stores.values()))
         self._opened.clear()
+        self._waited.clear()
         self._locks.clear()
 
     async def ping(self) -> None:
@@ -79,21 +88,31 @@ class FanOut:
 
     async def at(self, shard: str, call: Call[T]) -> T:
         """Call one shard. Raises `DatabaseUnreachableError` with its name."""
+        began = asyncio.get_running_loop().time()
         try:
             await self._open(shard)
             answer = await call(self.stores[shard])
         except DatabaseUnreachableError as error:
+            if (now := asyncio.get_running_loop().time()) - began >= LONG_WAIT:
+                self._waited[shard] = now
             self._opened.discard(shard)
             self.silent[shard] = error
             raise ShardUnreachableError({shard: error}) from error
         self.silent.pop(shard, None)
+        self._waited.pop(shard, None)
         return answer
 
     async def each(self, call: Call[T]) -> dict[str, T]:
-        """Return the answers of the shards that answer, in their order. Raises `ShardUnreachableError` if none does."""
-        answers, silent = await self._all(call, self.stores)
+        """Return the answers of the shards that answer, in their order. Raises `ShardUnreachableError` if none does.
+
+        A command or a page makes several calls. So that each one does not wait for the time limit of the same shard, a
+        shard that just let a call wait is left out for `PAUSE` seconds.
+        """
+        now = asyncio.get_running_loop().time()
+        asked = [shard for shard in self.stores if now - self._waited.get(shard, -PAUSE) >= PAUSE]
+        answers, silent = await self._all(call, asked or self.stores)
         if not answers:
-            raise ShardUnreachableError(silent)
+            raise ShardUnreachableError(self.silent | silent)
         return answers
 
     async def every(self, call: Call[T], shards: Iterable[str] | None = None) -> dict[str, T]:
