@@ -96,6 +96,7 @@ class Statements(Protocol):
     LOOK_UP: str
     ALLOW_SCAN: str | None
     AVOID_JIT: str | None
+    PLAN_ANEW: str | None
     COUNT: str
     COUNT_DUE: str
     PENDING_WORK: str

@@ -18,9 +18,9 @@ import pytest
 from psycopg import sql
 from server_jobs.databases.postgres.connection import positional
 from server_jobs.databases.postgres.database import PostgresDatabase
-from server_jobs.domain.interfaces import Value
+from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.options import RateLimit
-from server_jobs.domain.record import EVERY_JOB, Heartbeat, JobStatus, KnownJob, LeaseAnswer
+from server_jobs.domain.record import EVERY_JOB, Heartbeat, JobQuery, JobStatus, KnownJob, LeaseAnswer
 from server_jobs.domain.search import FindStep
 from server_jobs.stores import postgres_statements as statements
 from server_jobs.stores.job_filters import NEWEST, NO_FILTER, scanned, scanned_rows
@@ -223,6 +223,21 @@ async def test_only_a_count_of_all_jobs_reads_the_table_from_end_to_end() -> Non
 
         await _only_session(connection)
         assert _scans(connection) == before + 1
+
+
+async def test_a_list_is_planned_for_the_values_of_its_filter() -> None:
+    """A plan for any filter compares each row with all columns of a filter, and cannot run in parallel."""
+    with new_database() as url:
+        database = PostgresDatabase(url, max_connections=1)
+        store = SqlStore(database)
+        await store.open()
+        assert await store.list_jobs(JobQuery(job_name="Nothing")) == []
+        plans = "SELECT sum(custom_plans) AS custom, sum(generic_plans) AS generic FROM pg_prepared_statements"
+        listed = f"{plans} WHERE statement LIKE '%ORDER BY id DESC%' AND statement NOT LIKE '%pg_prepared%'"
+        ((found,),) = await database.run((Statement(listed, writes=False), {}))
+        await store.close()
+
+    assert (found["custom"], found["generic"]) == (1, 0)
 
 
 async def _only_session(connection: psycopg.Connection) -> None:

@@ -42,6 +42,8 @@ LOOK_UP = "CROSS JOIN LATERAL (SELECT {columns} FROM jobs WHERE jobs.id = chosen
 ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
 # Statistics and pages have so many parts that the server would compile them for seconds, behind a pooler at every call.
 AVOID_JIT: str | None = "SELECT set_config('jit', 'off', true)"
+# A filter that few jobs match reads the whole table. A plan for its values compares fewer columns, in parallel.
+PLAN_ANEW: str | None = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM {{counted}}
  WHERE CAST(:since AS bigint) IS NULL OR created_at >= {moment(":since")}

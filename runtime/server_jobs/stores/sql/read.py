@@ -53,10 +53,10 @@ class Reading(Calls):
     async def _listed(self, sql: str, query: JobQuery) -> Sequence[Row]:
         parameters = {**filter_parameters(query), "before": query.before, "limit": query.limit}
         ids = await self._pages.few(query) if query.ids is None else query.ids
-        if ids is not None:
-            parameters["ids"] = ids_or_none(ids)
-        among = "" if ids is None else self._statements.AMONG_IDS
-        return await self._run(sql.replace("{among}", among), **parameters)
+        if ids is None:
+            return await self._run_with(self._statements.PLAN_ANEW, sql.replace("{among}", ""), **parameters)
+        parameters["ids"] = ids_or_none(ids)
+        return await self._run(sql.replace("{among}", self._statements.AMONG_IDS), **parameters)
 
     async def find(self, step: FindStep) -> Found:
         first = step.filter.where[0] if step.filter.where else None

@@ -51,6 +51,7 @@ LOOK_UP = "CROSS JOIN jobs ON jobs.id = chosen.id"
 
 ALLOW_SCAN: str | None = None  # scans are not avoided here
 AVOID_JIT: str | None = None
+PLAN_ANEW: str | None = None
 COUNT = f"""
 SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM {{counted}}
  WHERE :since IS NULL OR created_at >= :since
