@@ -166,6 +166,13 @@ async def test_fewer_slots_than_shards_are_refused(backend: Backend) -> None:
         Worker(backend, concurrency=3)
 
 
+async def test_a_schedule_of_a_shard_that_is_not_there_is_refused() -> None:
+    store = ShardedStore({name: UnreliableStore() for name in ("asia", "eu")})
+    message = r"^the schedule CleanUp/in-us names the shard 'us'; the shards are asia, eu$"
+    with pytest.raises(InvalidOptionError, match=message):
+        Worker(Backend(database=store, job_registry=registry))
+
+
 async def test_a_lifespan_opens_once_for_all_shards_and_its_error_ends_the_worker(store: ShardedStore) -> None:
     opened: list[str] = []
 

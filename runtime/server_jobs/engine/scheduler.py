@@ -58,13 +58,18 @@ class Scheduler:
 
         Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use.
         """
-        declarations: Sequence[Declaration] = [declaration_of(one.job) for one in self._registry.registrations()]
-        if self._shard is not None:
-            declarations = self._shard.declared(declarations)
-        for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
+        for schedule in await self._store.declare_schedules(self._declarations(), grace=DECLARATION_GRACE):
             _logger.warning(
                 "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
             )
+
+    def check(self) -> None:
+        """Raise `InvalidOptionError` if a schedule names a shard that there is not."""
+        self._declarations()
+
+    def _declarations(self) -> Sequence[Declaration]:
+        declarations = [declaration_of(one.job) for one in self._registry.registrations()]
+        return declarations if self._shard is None else self._shard.declared(declarations)
 
     async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
         """Enqueue the jobs of due slots until `allowance` is zero. Return the ids of the new jobs.

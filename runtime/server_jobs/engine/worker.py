@@ -129,6 +129,8 @@ class Worker:
             raise InvalidOptionError(
                 f"concurrency must be at least {len(parts)}, one slot for each shard, not {self.concurrency}"
             )
+        for each in parts.values():
+            each.backend.scheduler.check()
         self._shards = ShardWorkers(parts) if parts else None
         capacity = Capacity(self.concurrency) if parts else self._capacity
         self._slots = Slots(backend, self._prefetcher, capacity, listener, self._wake_up)
