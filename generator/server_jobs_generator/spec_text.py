@@ -37,7 +37,7 @@ def job_names(given: str) -> JobNames:
     spec_name = snake_case(class_name)
     problem = class_name_problem(class_name) or spec_name_problem(spec_name)
     if problem or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", given):
-        problem = problem or "it has letters, digits, '_' and '-', such as send_email"
+        problem = problem or "it must start with a letter and have only A-Z, a-z, 0-9, '_' and '-', such as send_email"
         raise NewSpecError(f"{shown(given)} cannot be the name of a job: {problem}")
     return JobNames(spec_name, class_name)
 

@@ -101,6 +101,12 @@ def test_a_name_that_cannot_be_is_refused(given: str) -> None:
         job_names(given)
 
 
+@pytest.mark.parametrize("given", ["1st", "_mail", "é", "a b"])
+def test_the_refusal_of_a_name_says_how_a_name_starts(given: str) -> None:
+    with pytest.raises(NewSpecError, match="it must start with a letter and have only A-Z, a-z, 0-9"):
+        job_names(given)
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
