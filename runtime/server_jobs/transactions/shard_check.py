@@ -112,6 +112,15 @@ def shard_check(job: AnyDefinition, jobs: Sequence[NewJob]) -> ShardCheck | None
     return ShardCheck(job.job_name, shards[0], dict(_databases(store)))
 
 
+def database_steps(dialect: str, connection: object) -> Generator[tuple[str, tuple[()]], Sequence[Sequence[Any]], str]:
+    """Yield statements, receive their rows, and return the database of a transaction for an error message."""
+    if dialect == "sqlite":
+        files = [text_of(file) for _, _, file in (yield _FILES, ()) if file]
+        return files[0] if files else "a database in memory"
+    address = _address_of(connection)
+    return "this database" if address is None else "{}:{}/{}".format(*address)
+
+
 def _address_of(connection: object) -> Address | None:
     """Return the address of a connection of psycopg, psycopg2 or asyncpg; None if it is unknown."""
     if (info := getattr(connection, "info", None)) is not None:

@@ -17,7 +17,7 @@ from ..middleware import Middleware, enqueuing
 from ..stores.conflicts import is_kept, merged
 from ..stores.rows import text_of
 from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
-from .shard_check import ShardCheck
+from .shard_check import ShardCheck, database_steps
 
 _logger = logging.getLogger("server_jobs")
 
@@ -65,7 +65,12 @@ class Storing:
             try:
                 call = next(steps)
                 while True:
-                    call = steps.send(execute(*call))
+                    try:
+                        rows = execute(*call)
+                    except Exception as error:  # noqa: BLE001  the steps decide about it
+                        call = steps.throw(error)
+                    else:
+                        call = steps.send(rows)
             except StopIteration as end:
                 return cast("Sequence[Inserted]", end.value)
 
@@ -84,7 +89,12 @@ class Storing:
             try:
                 call = next(steps)
                 while True:
-                    call = steps.send(await execute(*call))
+                    try:
+                        rows = await execute(*call)
+                    except Exception as error:  # noqa: BLE001  the steps decide about it
+                        call = steps.throw(error)
+                    else:
+                        call = steps.send(rows)
             except StopIteration as end:
                 return cast("Sequence[Inserted]", end.value)
 
@@ -93,22 +103,30 @@ class Storing:
         if dialect not in DIALECTS:
             raise InvalidOptionError(f"later_in works on SQLite and PostgreSQL, not on {dialect}; use `later` instead")
         with enqueuing(self.middleware, self.jobs) as jobs:
-            try:
-                yield jobs
-            except Exception as error:
-                if _reports_missing_tables(error):
-                    reported = _reported_by_driver(error)
-                    detail = next(iter(str(reported).splitlines()), "")  # psycopg shows the statement below
-                    raise SchemaMissingError(f"the tables of the jobs are missing or outdated: {detail}") from reported
-                raise
+            yield jobs
 
     def _steps(
         self, jobs: Sequence[NewJob], target: Target, place: Hashable, connection: object
     ) -> Generator[Call, Rows, Sequence[Inserted]]:
-        """Yield statements, receive their rows, and return one answer per job.
+        """Yield statements, receive their rows or errors, and return one answer per job.
 
-        A completion job has its own statement.
+        Raises `SchemaMissingError` with the name of the database.
         """
+        try:
+            return (yield from self._checked_steps(jobs, target, place, connection))
+        except Exception as error:
+            if not _reports_missing_tables(error):
+                raise
+            database = yield from database_steps(target.dialect, connection)
+            reported = _reported_by_driver(error)
+            detail = next(iter(str(reported).splitlines()), "")  # psycopg shows the statement below
+            message = f"the tables of the jobs are missing or outdated in {database}: {detail}"
+            raise SchemaMissingError(message) from reported
+
+    def _checked_steps(
+        self, jobs: Sequence[NewJob], target: Target, place: Hashable, connection: object
+    ) -> Generator[Call, Rows, Sequence[Inserted]]:
+        """Like `_steps`, with the errors of the library. A completion job has its own statement."""
         if self.shard_check is not None:
             yield from self.shard_check.steps(target.dialect, connection, target.schema)
         answers: list[Inserted] = []

@@ -348,10 +348,13 @@ def test_middleware_surrounds_the_statement_and_its_headers_are_stored(seat: Sea
 
 
 @pytest.mark.parametrize("change", ["TABLE jobs RENAME TO former_jobs", "TABLE jobs RENAME COLUMN headers TO other"])
-def test_missing_tables_and_columns_name_the_command_and_no_params(seat: Seat, change: str) -> None:
+def test_missing_tables_and_columns_name_the_database_and_the_command_and_no_params(
+    seat: Seat, place: Place, change: str
+) -> None:
     seat.execute(f"ALTER {change}")
-    with pytest.raises(SchemaMissingError, match=r"outdated: [^\n]*; run `server-jobs migrate`") as caught:
+    with pytest.raises(SchemaMissingError, match=r"outdated in [^\n]*; run `server-jobs migrate`") as caught:
         seat.later(Invoice, "secret" * 2)
+    assert f"{place.url.rpartition('/')[2]}: " in str(caught.value)
     assert "secretsecret" not in "".join(format_exception(caught.value))
     seat.rollback()
 

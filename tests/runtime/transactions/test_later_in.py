@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from server_jobs import (
@@ -29,7 +29,7 @@ from server_jobs import (
 )
 from server_jobs.schema import jobs
 from server_jobs.transactions import storing
-from sqlalchemy import Connection, Engine, create_engine, event, select
+from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -253,12 +253,16 @@ def test_errors_of_psycopg2_in_sqlalchemy_are_understood(monkeypatch: pytest.Mon
     class UndefinedTableError(Exception):
         pgcode = "42P01"
 
-    def fail(*_: object) -> NoReturn:
-        raise DBAPIError("INSERT", {}, UndefinedTableError())
-
     engine = create_engine(sqlite_url)
     with engine.connect() as connection:
-        monkeypatch.setattr(connection, "exec_driver_sql", fail)
+        execute = connection.exec_driver_sql
+
+        def fail_to_insert(sql: str, parameters: Any) -> CursorResult[Any]:
+            if "INSERT" in sql:
+                raise DBAPIError("INSERT", {}, UndefinedTableError())
+            return execute(sql, parameters)
+
+        monkeypatch.setattr(connection, "exec_driver_sql", fail_to_insert)
         with pytest.raises(SchemaMissingError, match="run `server-jobs migrate`"):
             Invoice.later_in(connection, PARAMS)
     engine.dispose()
