@@ -12,7 +12,7 @@ from ...domain.interfaces import Row, Statement, Value
 from ...errors import DatabaseUnreachableError
 from ..parameter_styles import in_style
 from .driver import DriverStatement, Session
-from .errors import call_error
+from .errors import UnreadableAnswerError, call_error
 
 T = TypeVar("T")
 
@@ -75,7 +75,9 @@ class PostgresConnection:
             rows = await work
         except Exception as error:
             meaning = call_error(error, self._place) if self._gave_up is None else self._given_up()
-            if not isinstance(meaning, DatabaseUnreachableError):
+            if isinstance(meaning, UnreadableAnswerError):
+                self.terminate()
+            elif not isinstance(meaning, DatabaseUnreachableError):
                 await self._roll_back()
             if meaning is error:
                 raise

@@ -27,6 +27,13 @@ class PooledStatementError(LostStatementError):
     """A pooler chose a server connection without the prepared statement. Nothing was executed."""
 
 
+class UnreadableAnswerError(DatabaseError):
+    """The driver cannot read the answer: the server, or a proxy before it, violates the protocol or sent other bytes.
+
+    The rest of the answer may still arrive, so the connection is of no more use.
+    """
+
+
 class SilentServerError(DatabaseUnreachableError):
     """No server answered while connecting."""
 
@@ -35,7 +42,7 @@ class UnsuitableServerError(DatabaseUnreachableError):
     """The server answered, but cannot be used now: it is a standby, starts or stops, or has no connection left."""
 
 
-def call_error(error: Exception, place: str) -> Exception:
+def call_error(error: Exception, place: str) -> DatabaseError:
     """Return the error for an exception of a call."""
     match error:
         case DatabaseError():
@@ -61,17 +68,17 @@ def call_error(error: Exception, place: str) -> Exception:
             return PrivilegeMissingError(f"{place}: {text_of(error)}")
         case TimeoutError() if error.errno is None:
             return DatabaseUnreachableError(f"{place} did not answer in time; the connection was dropped")
-        case _ if _is_silence(error) or _is_refusal(error) or _is_loss(error):
+        case _ if _is_silence(error) or _is_refusal(error) or _is_loss(error) or _is_fatal(error):
             return DatabaseUnreachableError(f"the connection to {place} was lost: {text_of(error)}")
-        case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError():
+        case asyncpg.PostgresError() | asyncpg.InterfaceError():
             return DatabaseError(f"PostgreSQL refused a statement on {place}: {text_of(error)}")
         case UnicodeEncodeError() | OverflowError():
             return DatabaseError(f"PostgreSQL cannot store a value on {place}: {text_of(error)}")
         case _:
-            return error
+            return UnreadableAnswerError(f"an answer of {place} cannot be read: {_named(error)}")
 
 
-def connect_error(error: Exception, place: str, seconds: float) -> Exception:
+def connect_error(error: Exception, place: str, seconds: float) -> DatabaseError:
     """Return the error for an exception of a connection attempt with this time limit."""
     match error:
         case DatabaseError():
@@ -94,12 +101,14 @@ def connect_error(error: Exception, place: str, seconds: float) -> Exception:
             return SilentServerError(f"no PostgreSQL server answers at {place}: no answer within {seconds:g} s")
         case _ if _is_silence(error):
             return SilentServerError(f"no PostgreSQL server answers at {place}: {text_of(error)}")
-        case _ if _is_refusal(error) or _is_loss(error):
+        case _ if _is_refusal_to_connect(error):
             return UnsuitableServerError(f"no PostgreSQL server answers at {place}: {text_of(error)}")
         case asyncpg.PostgresError() | asyncpg.InterfaceError() | asyncpg.InternalClientError() | ValueError():
             return DatabaseError(f"cannot open {place}: {text_of(error)}")
         case _:
-            return error
+            return DatabaseError(
+                f"cannot open {place}: its answer cannot be read ({_named(error)}); is this a PostgreSQL server?"
+            )
 
 
 def is_refused(error: BaseException | None) -> bool:
@@ -116,7 +125,8 @@ def is_refused(error: BaseException | None) -> bool:
 
 
 def _is_silence(error: Exception) -> bool:
-    return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError))
+    """Whether the connection ended without an answer. The errors of a pooler have the same classes."""
+    return isinstance(error, (OSError, TimeoutError, asyncpg.PostgresConnectionError)) and not _is_fatal(error)
 
 
 def _is_refusal(error: Exception) -> bool:
@@ -132,9 +142,24 @@ def _is_refusal(error: Exception) -> bool:
     )
 
 
+def _is_refusal_to_connect(error: Exception) -> bool:
+    """Whether the server, or a pooler, may accept a connection later: it has too little of something, or is slow."""
+    shortage = (asyncpg.InsufficientResourcesError, asyncpg.OperatorInterventionError, asyncpg.PostgresConnectionError)
+    return isinstance(error, shortage) or _is_loss(error)
+
+
+def _is_fatal(error: Exception) -> bool:
+    """Whether the server has ended the connection with this error."""
+    return isinstance(error, asyncpg.PostgresError) and getattr(error, "severity_en", None) in ("FATAL", "PANIC")
+
+
 def _is_loss(error: Exception) -> bool:
     ended = (asyncpg.IdleSessionTimeoutError, asyncpg.IdleInTransactionSessionTimeoutError)
     return isinstance(error, ended) or (isinstance(error, asyncpg.InterfaceError) and "closed" in str(error))
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {text_of(error)}"
 
 
 def text_of(error: Exception) -> str:

@@ -108,9 +108,8 @@ class Servers:
         try:
             async with asyncio.timeout(seconds):
                 return await addresses_of(host), None
-        except OSError as error:
-            failure = connect_error(error, self.url.place_of(host), seconds)
-            return [], failure if isinstance(failure, DatabaseError) else DatabaseError(str(failure))
+        except (OSError, UnicodeError) as error:  # a name that DNS cannot have raises the second one
+            return [], connect_error(error, self.url.place_of(host), seconds)
 
     def _summary(self, failures: Sequence[DatabaseError]) -> DatabaseError:
         if len(failures) == 1:
