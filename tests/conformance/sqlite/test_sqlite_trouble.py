@@ -17,11 +17,11 @@ import pytest
 from server_jobs.databases.sqlite import connection as sqlite_connection
 from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warning
 from server_jobs.databases.sqlite.errors import is_busy, refused
-from server_jobs.domain.interfaces import Statement
+from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.errors import DatabaseBusyError, DatabaseError
 from server_jobs.stores.sql import SqlStore
 
-from tests.conformance.examples import completed, insert_and_claim, job, read
+from tests.conformance.examples import completed, insert_and_claim, job, read, request
 from tests.conformance.sqlite.sqlite_visitor import NOBODY
 from tests.conformance.stores import create_sqlite_file
 
@@ -107,6 +107,23 @@ async def test_a_full_disk_is_reported_nothing_is_half_written_and_it_works_agai
     await store.insert([job("c")])
     await store.close()
     assert stored(path) == ["a", "c"]
+
+
+async def test_too_little_memory_is_reported_and_it_works_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def execute(connection: sqlite_connection.SqliteConnection, *_: object) -> list[Row]:
+        assert connection._connection is not None
+        raise MemoryError  # as the standard library does for SQLITE_NOMEM
+
+    store = SqlStore(SqliteDatabase(path))
+    await store.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_connection.SqliteConnection, "_execute", execute)
+        for call in (store.insert([job("a")]), store.ping(), store.claim(request())):
+            with pytest.raises(DatabaseError, match=r"too little memory for a statement on .*; nothing was stored"):
+                await call
+    await store.insert([job("b")])
+    await store.close()
+    assert stored(path) == ["b"]
 
 
 async def test_on_a_full_disk_each_write_of_a_group_gets_its_true_outcome(path: Path) -> None:

@@ -6,8 +6,8 @@ import sqlite3
 
 from ...errors import DatabaseBusyError, DatabaseError
 
-# Errors of statements: SQLite rejected them, or cannot bind a value.
-REFUSALS = (sqlite3.Error, UnicodeEncodeError, OverflowError)
+# Errors of statements: SQLite rejected them, cannot bind a value, or has too little memory.
+REFUSALS = (sqlite3.Error, UnicodeEncodeError, OverflowError, MemoryError)
 
 _CAUSES = {
     sqlite3.SQLITE_FULL: "there is no room for it on its disk; make room, then it works again",
@@ -44,6 +44,8 @@ def is_busy(error: BaseException) -> bool:
 def refused(path: str, error: Exception) -> DatabaseError:
     """Return the error for a rejected statement."""
     cause = _CAUSES.get(_code(error))
+    if isinstance(error, MemoryError):
+        return DatabaseError(f"this process has too little memory for a statement on {path}; nothing was stored")
     if cause is None:
         return DatabaseError(f"SQLite refused a statement on {path}: {error}")
     return DatabaseError(f"the SQLite database {path} cannot be used ({error}): {cause}; nothing was stored")
