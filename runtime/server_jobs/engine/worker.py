@@ -20,7 +20,7 @@ from .. import __version__
 from ..domain.history import WorkerReport
 from ..domain.ids import new_job_id
 from ..domain.options import check_duration, check_range
-from ..errors import DatabaseError, InvalidOptionError, PrivilegeMissingError
+from ..errors import DatabaseError, InvalidOptionError, PrivilegeMissingError, ServerJobsError
 from ..registry import JobRegistry
 from .attempts.attempt import Attempt
 from .backend import Backend
@@ -217,7 +217,8 @@ class Worker:
 
         If the database goes away later, the worker waits for it with growing pauses. Raises `DatabaseError` at the
         start only, as `PrivilegeMissingError` if the first claim is not permitted. Raises `SetupError` if a lifespan
-        does not open, and `DependencyError` if a handler needs a resource that no lifespan yields.
+        does not open, and `DependencyError` if a handler needs a resource that no lifespan yields. After an unexpected
+        error of the store, logs it, drains, and raises it: a new process may work.
         """
         await self.prepare()
         if not self._is_part:
@@ -253,8 +254,14 @@ class Worker:
             working.result()  # raises its error
 
     async def _work(self) -> None:
-        while not self._stops and not await self._step():
-            await self._wait()
+        try:
+            while not self._stops and not await self._step():
+                await self._wait()
+        except ServerJobsError:
+            raise
+        except Exception:
+            _logger.exception("the worker ends because of an unexpected error")
+            raise
 
     def _note_over(self) -> None:
         self._is_over.set()
@@ -404,6 +411,8 @@ class Worker:
                 self._place,
                 self._release_timeout.total_seconds(),
             )
+        except Exception:
+            _logger.exception("an unexpected error at the end of the worker; its claims expire with their leases")
 
 
 def _report_stubs(registry: JobRegistry) -> None:

@@ -24,9 +24,10 @@ from server_jobs.domain.record import (
 from server_jobs.engine.attempts import runner
 from server_jobs.engine.backend import Backend
 from server_jobs.stores.memory import MemoryStore
+from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
-from tests.runtime.example_jobs import SECOND, SOON, Text, backend_on, echo, read, text_job, turns, until
+from tests.runtime.example_jobs import SECOND, SOON, Gate, Text, backend_on, echo, read, text_job, turns, until
 
 PARAMS = {"text": "hello"}
 T = TypeVar("T")
@@ -249,6 +250,100 @@ async def test_waiting_claims_are_released_at_a_stop_on_a_slow_store() -> None:
 
     records = await all_records(backend, ids)
     assert {(record.status, record.attempt_count) for record in records} == {(JobStatus.PENDING, 0)}
+
+
+# --- a store with a bug ---------------------------------------------------------------------------------------------
+
+
+async def test_a_worker_that_meets_a_bug_says_so_and_releases_its_jobs(caplog: pytest.LogCaptureFixture) -> None:
+    gate = Gate()
+    job = text_job(gate)
+    backend = backend_on(store := FaultyStore(), job)
+    job_id = await job.later(PARAMS)
+    task = asyncio.create_task(Worker(backend, drain_timeout=SOON).run())
+    await turns()
+    store.break_down("claim", error=KeyError("params"))
+    with pytest.raises(KeyError, match="params"):
+        await asyncio.wait_for(task, 5)
+
+    (record,) = caplog.records
+    assert (record.getMessage(), record.exc_info is not None) == (
+        "the worker ends because of an unexpected error",
+        True,
+    )
+    stored = await read(backend, job_id)
+    assert (stored.status, stored.attempt_count) == (JobStatus.PENDING, 0)
+
+
+@pytest.mark.parametrize("method", ["settle", "remove_worker"])
+async def test_a_bug_at_the_end_of_a_worker_is_logged_and_ends_it_normally(
+    method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Broken(FaultyStore):
+        async def remove_worker(self, worker_id: str) -> None:
+            self._ask("remove_worker")
+
+    gate = Gate()
+    job = text_job(gate)
+    backend = backend_on(store := Broken(), job)
+    await job.later(PARAMS)
+    worker = Worker(backend, drain_timeout=timedelta(0))
+    task = asyncio.create_task(worker.run())
+    await turns()
+    store.break_down(method, error=KeyError(method))
+    worker.stop()
+    await until(task)
+    assert f"KeyError: '{method}'" in caplog.text
+
+
+@pytest.mark.parametrize("number", [0, 2])
+async def test_a_wrong_number_of_answers_leaves_no_job_leased_forever(
+    number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Miscounting(FaultyStore):
+        async def settle(self, settlements: Sequence[Settlement]) -> Sequence[JobStatus | None]:
+            await super().settle(settlements)
+            return [None] * number
+
+    job = text_job(echo)
+    backend = backend_on(Miscounting(), job)
+    await job.later(PARAMS)
+    worker = Worker(backend, until_empty=True)
+    await asyncio.wait_for(worker.run(), 5)
+    assert backend.runner.leased() == []
+    assert "could not be settled" in caplog.text
+
+
+@pytest.mark.parametrize("number", [0, 2])
+async def test_a_wrong_number_of_renewals_is_logged_and_tried_again(
+    number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Miscounting(FaultyStore):
+        async def renew(
+            self, heartbeats: Sequence[Heartbeat], lease: timedelta, workers: Sequence[WorkerReport] = ()
+        ) -> Sequence[LeaseAnswer]:
+            answers = await super().renew(heartbeats, lease, workers)
+            return [LeaseAnswer.RENEWED] * number if self.broken else answers
+
+    clock, gate = FakeClock(), Gate()
+    job = text_job(gate)
+    store = Miscounting(clock)
+    backend = backend_on(store, job, clock=clock)
+    await job.later(PARAMS)
+    worker = Worker(backend, drain_timeout=SOON)
+    task = asyncio.create_task(worker.run())
+    await turns()
+    store.break_down("nothing")
+    for _ in range(3):
+        clock.advance(5 * SECOND)
+        await turns()
+    assert "leases cannot be renewed: zip()" in caplog.text
+    store.mend()
+    clock.advance(5 * SECOND)
+    await turns()
+    assert "leases are being renewed again" in caplog.text
+    worker.stop()
+    await until(task)
 
 
 # --- a store that does not answer -----------------------------------------------------------------------------------

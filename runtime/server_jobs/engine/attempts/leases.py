@@ -198,7 +198,8 @@ class LeaseKeeper:
     ) -> Exception | None:
         heartbeats = [attempt.heartbeat() for attempt in attempts]
         try:
-            answers = await self._store.renew(heartbeats, lease, [worker.report for worker in workers])
+            stored = await self._store.renew(heartbeats, lease, [worker.report for worker in workers])
+            answers = list(zip(attempts, heartbeats, stored, strict=True))
         except Exception as error:  # noqa: BLE001  no error may end the task that renews leases
             return error
         if self._is_failing:
@@ -206,7 +207,7 @@ class LeaseKeeper:
             _logger.warning("leases are being renewed again")
         for worker in workers:
             worker.reported = now
-        for attempt, heartbeat, answer in zip(attempts, heartbeats, answers, strict=True):
+        for attempt, heartbeat, answer in answers:
             if answer is not LeaseAnswer.BUSY:
                 attempt.note_stored(heartbeat)
             self._note(attempt, answer, now)

@@ -246,10 +246,10 @@ class Runner:
         try:
             async with asyncio.timeout(_LONGEST_RELEASE.total_seconds()):
                 await self._release_soon([Released(id=claim.id, token=claim.token) for claim in claims])
-        except DatabaseError as error:
-            _log_unreleased(claims, error)
         except TimeoutError:
             _log_unreleased(claims, _NO_ANSWER)
+        except Exception as error:  # noqa: BLE001  no error may keep a process from its end
+            _log_unreleased(claims, error if isinstance(error, ServerJobsError) else repr(error))
         except asyncio.CancelledError:
             _log_unreleased(claims, _NO_ANSWER)
             raise

@@ -106,6 +106,7 @@ class Settler:
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
             statuses = await self._store.settle([waiting.settlement for waiting in batch])
+            answers = list(zip(batch, statuses, strict=True))
         except ValueTooLargeError as error:
             self._note_too_large(batch, error)
         except RowLockedError as error:
@@ -122,7 +123,7 @@ class Settler:
             raise
         else:
             self._note_success()
-            for waiting, status in zip(batch, statuses, strict=True):
+            for waiting, status in answers:
                 waiting.stored(status, None)
 
     def _note_success(self) -> None:
