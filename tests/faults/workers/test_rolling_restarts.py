@@ -14,7 +14,7 @@ def test_a_rolling_restart_loses_no_job_and_burns_no_attempt(site: Site, figure:
     # The drain timeout is shorter than some jobs, so that some are released.
     naps = [Nap(seconds=0.7 if number % 12 == 0 else 0.04) for number in range(JOBS)]
     job_ids = site.enqueue(naps)
-    plan = site.worker_plan(concurrency=5, drain=0.2)
+    plan = site.worker_plan(concurrency=5, drain=0.2, lease=5.0)  # no lease expires because the machine is busy
     workers = [site.start(plan) for _ in range(2)]
     for number in range(RESTARTS):
         site.wait(lambda goal=JOBS * 0.9 * (number + 0.5) / RESTARTS: site.finished() >= goal)  # type: ignore[misc]
