@@ -15,7 +15,7 @@ from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.dialect import Statements
-from server_jobs.stores.job_filters import scanned, scanned_rows
+from server_jobs.stores.job_filters import NEWEST, scanned, scanned_rows
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.postgres_databases import new_database
@@ -48,6 +48,7 @@ PARTS = {
     "{rows}": scanned_rows(STEP),
     "{among}": postgres_statements.AMONG_IDS,
     "{source}": "jobs",
+    "{counted}": NEWEST,
 }
 
 
