@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from urllib.parse import urlsplit
+from collections.abc import Callable
 
 import pytest
 from server_jobs.databases.postgres import errors as postgres_errors
@@ -15,8 +13,9 @@ from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.interfaces import Statement
 from server_jobs.errors import DatabaseError, DatabaseUnreachableError
 
+from tests.conformance.postgres.relay import Relay, message_of
 from tests.conformance.postgres.test_postgres_cut import CHANGE
-from tests.conformance.postgres.test_postgres_silence import LOOK, place_of, sleep_for
+from tests.conformance.postgres.test_postgres_silence import LOOK, sleep_for
 
 SECONDS = 30
 ROW = Statement("SELECT 'text' AS text, 1.5 AS number, now() AS moment", writes=False)
@@ -24,67 +23,22 @@ Change = Callable[[bytes, bytes], bytes]
 """Makes a message of a kind and a body."""
 
 
-class Distortion:
-    """Passes messages on. Changes one message of the server: the `at`-th of the kinds `kinds`, once."""
+class Distortion(Relay):
+    """Changes one message of the server: the `at`-th of the kinds `kinds`, once."""
 
     def __init__(self, url: str, change: Change, kinds: bytes, at: int) -> None:
-        self._place = place_of(url)
-        self._parts = urlsplit(url)
+        super().__init__(url)
         self._change = change
         self._kinds = kinds
-        self._tasks: set[asyncio.Task[None]] = set()
         self.left = at
-        self.refuses_with: bytes | None = None
-        """The answer to new connections; None: that of the server."""
 
-    @asynccontextmanager
-    async def serve(self) -> AsyncIterator[str]:
-        """Yield the URL of the proxy while the block runs."""
-        server = await asyncio.start_server(self._serve_client, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        try:
-            yield f"postgresql://{self._parts.username}@127.0.0.1:{port}{self._parts.path}?sslmode=disable"
-        finally:
-            server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    async def _serve_client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        if self.refuses_with is not None:
-            await reader.read(1)
-            writer.write(self.refuses_with)
-            writer.close()
-            return
-        from_server, to_server = await asyncio.open_connection(*self._place)
-        towards = asyncio.create_task(_pass_on(reader, to_server))
-        try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
-                await self._forward(from_server, writer)
-        finally:
-            towards.cancel()
-            for end in (writer, to_server):
-                end.close()
-
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
-            head = await reader.readexactly(5)
-            body = await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
+            head, body = await message_of(reader)
             self.left -= head[0] in self._kinds
             writer.write(head + body if self.left else self._change(head, body))
             if not self.left:
                 self.left = -1
-
-
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError):
-        while data := await reader.read(65536):
-            writer.write(data)
-        writer.close()
 
 
 def error_of(code: str, severity: str = "FATAL") -> bytes:
