@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from server_jobs.databases.postgres.connection import PostgresConnection
 from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.postgres.driver import Session
+from server_jobs.databases.postgres.pool import Pool
 from server_jobs.domain.interfaces import Statement
 from server_jobs.errors import DatabaseUnreachableError
 
@@ -13,6 +16,7 @@ from tests.conformance.postgres.relay import Relay, message_of
 from tests.conformance.postgres.test_postgres_silence import LOOK
 
 SECONDS = 30
+TURNS = range(8)
 
 CHANGE = Statement("SELECT set_config('application_name', 'server-jobs', true)", writes=True)
 
@@ -55,15 +59,38 @@ async def use(url: str) -> list[Exception]:
     return errors
 
 
-@pytest.mark.parametrize("turns", range(8))
-async def test_a_connection_that_ends_after_any_message_is_reported_as_lost(url: str, turns: int) -> None:
+async def errors_of(url: str, turns: int) -> tuple[list[Exception], int]:
+    """Return the errors when the connection ends after each message in turn, and the number of messages."""
     whole = Cut(url, -1)
     async with whole.serve() as address:
         assert await use(address) == []
-    losses = 0
+    errors: list[Exception] = []
     for messages in range(1, whole.passed):
         async with Cut(url, messages, turns, with_reset=bool(messages % 2)).serve() as address:
-            errors = await use(address)
-        assert [error for error in errors if not isinstance(error, DatabaseUnreachableError)] == []
-        losses += len(errors)
-    assert whole.passed // 2 < losses < whole.passed  # a connection that ended while idle is replaced
+            errors += await use(address)
+    return errors, whole.passed
+
+
+def not_as_lost(errors: list[Exception]) -> list[Exception]:
+    return [error for error in errors if not isinstance(error, DatabaseUnreachableError)]
+
+
+@pytest.mark.parametrize("turns", TURNS)
+async def test_a_connection_that_ends_after_any_message_is_reported_as_lost(url: str, turns: int) -> None:
+    errors, messages = await errors_of(url, turns)
+    assert not_as_lost(errors) == []
+    assert messages // 2 < len(errors) < messages  # a connection that ended while idle is replaced
+
+
+async def test_a_step_between_connecting_and_the_first_call_that_is_not_translated_is_noticed(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection_on = Pool._connection
+
+    def with_a_step(pool: Pool, session: Session) -> PostgresConnection:
+        session.driver.add_log_listener(print)
+        return connection_on(pool, session)
+
+    monkeypatch.setattr(Pool, "_connection", with_a_step)
+    errors = [error for turns in TURNS for error in (await errors_of(url, turns))[0]]
+    assert {str(error) for error in not_as_lost(errors)} == {"connection is closed"}
