@@ -394,7 +394,7 @@ class Worker:
         return max(0, (self._drains_until or 0) - time.monotonic())
 
     async def _leave(self, working: asyncio.Task[None]) -> None:
-        """Release the jobs that still run, and those of the last claim; a released job keeps its attempt.
+        """Release the jobs that still run and the jobs of the last claim. A released job keeps its attempt.
 
         Forget this worker. If the database does not answer in time, the leases of the jobs expire.
         """

@@ -36,7 +36,7 @@ _ONE_SCHEMA = re.compile(r"-c ?search_path=([a-z_][a-z0-9_]*)")
 
 @dataclass(frozen=True, slots=True)
 class ShardCheck:
-    """The shard of the jobs of one call. `databases` has those of all shards by name, as far as they are SQL."""
+    """The shard of the jobs of one call. `databases` has the SQL databases of all shards by name."""
 
     job_name: str
     shard: str

@@ -58,7 +58,7 @@ class Storing:
         """Store the jobs and return one answer per job. Does not commit.
 
         `execute` returns all rows of a statement. `place` tells the databases of this process apart. `connection` is
-        that of the PostgreSQL driver.
+        the connection of the PostgreSQL driver.
         """
         with self._surrounded(dialect) as jobs:
             steps = self._steps(jobs, Target(dialect, paramstyle, self.schema), place, connection)

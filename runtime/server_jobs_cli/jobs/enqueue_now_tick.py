@@ -137,7 +137,7 @@ async def _enqueue(
 
 @contextmanager
 def _note_on_changed_specs(workspace: Workspace) -> Iterator[None]:
-    """Print a note if a job is unknown, or its params do not fit, in a project that was changed and not generated."""
+    """Advise to generate if a job is unknown or its params do not fit, and the specs changed since `generate`."""
     try:
         yield
     except (InvalidParamsError, UnknownJobError):

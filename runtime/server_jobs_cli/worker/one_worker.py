@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 RELEASE_TIMEOUT = timedelta(seconds=MARGIN - 0.15)
 """Leaves time for the end of the process, before `Shutdown` kills it."""
 _LAST_LOOK = 0.08
-"""Seconds that a worker that was told to stop waits for its last look at the database."""
+"""Seconds that a stopping worker waits for its last look at the database."""
 
 _logger = logging.getLogger(EVENTS)
 

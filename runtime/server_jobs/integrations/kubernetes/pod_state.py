@@ -60,7 +60,7 @@ def state_of(pod: Pod) -> PodState:
             return Succeeded()
         case "Failed":
             return Crashed("; ".join(_reasons(pod, terminated)) or "failed for an unknown reason")
-        # Another container runs on, such as that of a service mesh, which the cluster has added.
+        # Another container runs on, such as the proxy of a service mesh, which the cluster has added.
         case "Running" if terminated is not None:
             reason = "; ".join(_reasons(pod, terminated))
             return Crashed(reason, runs_on=True) if terminated.exitCode else Succeeded()

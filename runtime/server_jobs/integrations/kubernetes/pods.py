@@ -96,7 +96,7 @@ class _PodRun:
 
     async def _until_started(self) -> PodState:
         """Return the state of the pod once its container has started, or has ended already."""
-        reason = "the cluster has not created it, and kubectl get events may have the reason"
+        reason = "the cluster has not created it; see kubectl get events"
         has_pod = False
         while True:
             state = await self._watcher.next_state(self._digest)

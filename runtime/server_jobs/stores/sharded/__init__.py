@@ -43,8 +43,8 @@ class ShardedStore(Jobs, Maintenance, Reading, Schedules, Numbers):
 async def shards_of(store: Store, job_ids: Sequence[str]) -> Mapping[str, str]:
     """Return the shard of each of these jobs by id. Empty for one database.
 
-    Without jobs that are deleted, and without those of shards that do not answer. Does not wait for a shard that
-    failed to answer the last call.
+    Leaves out deleted jobs, and the jobs of shards that do not answer. Does not wait for a shard that failed to answer
+    the last call.
     """
     if not isinstance(store, ShardedStore) or not job_ids:
         return {}
