@@ -9,12 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from .contract.values import MAX_MESSAGE_CHARACTERS
-from .domain.ids import new_job_id
+from .domain.enqueue_options import in_utc
+from .domain.ids import new_job_id, slot_of
 from .domain.text_limits import clean_text
 from .errors import InvalidOptionError
 from .resources import NO_RESOURCES, Resources
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .domain.interfaces import JobReader
     from .domain.statistics import BatchCounts
 
@@ -93,6 +96,18 @@ class JobContext:
         """The same key for every attempt of a job, so that other systems can recognize a repeated call."""
 
     @cached_property
+    def slot(self) -> datetime | None:
+        """The planned time, in UTC, of the job of a schedule, the same in every attempt. None for other jobs.
+
+        The slot follows from the id and the correlation id, which no attempt changes.
+
+            async def handle(params: SendEmailParams, context: JobContext) -> SendEmailResult:
+                day = (context.slot or datetime.now(UTC)).date()
+                return SendEmailResult(message_id=f"{day}-{params.to}")
+        """
+        return None if self.job_id is None or self.correlation_id is None else slot_of(self.job_id, self.correlation_id)
+
+    @cached_property
     def log(self) -> JobLog:
         """A log whose records name this job."""
         return JobLog(
@@ -151,10 +166,12 @@ def create_job_context(
     database: object = None,
     jobs: JobReader | None = None,
     resources: Sequence[object] = (),
+    slot: datetime | None = None,
 ) -> JobContext:
     """Return a context for calling a handler in a test.
 
-    It has no backend and no store, and keeps the progress. `context.resource` finds `resources` by type.
+    It has no backend and no store, and keeps the progress. `context.resource` finds `resources` by type. `slot` is an
+    aware time; None: no schedule fired the job.
 
         from handlers.send_email import handle
 
@@ -163,7 +180,7 @@ def create_job_context(
         assert result.message_id == "<1@example.com>"
         assert context.progress == 50
     """
-    return JobContext(
+    context = JobContext(
         job_name=job_name,
         job_id=job_id,
         attempt=attempt,
@@ -172,3 +189,6 @@ def create_job_context(
         jobs=jobs,
         resources=Resources(resources),
     )
+    if slot is not None:
+        context.slot = in_utc(slot, "slot")
+    return context

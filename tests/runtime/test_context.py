@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import datetime
 from types import SimpleNamespace
+from zoneinfo import ZoneInfo
 
 import pytest
 from server_jobs import InvalidOptionError, JobContext, create_job_context
@@ -35,6 +37,14 @@ def test_the_newest_message_counts_and_can_be_stored() -> None:
     assert len(context.progress_message) == MAX_MESSAGE_CHARACTERS
     context.update_progress(2)
     assert context.progress_message is None
+
+
+def test_a_test_gives_a_slot() -> None:
+    assert create_job_context().slot is None
+    given = datetime(2026, 3, 1, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert str(create_job_context(slot=given).slot) == "2026-03-01 08:00:00+00:00"
+    with pytest.raises(InvalidOptionError, match="slot must have a time zone, and 2026-03-01T09:00:00 has none"):
+        create_job_context(slot=given.replace(tzinfo=None))
 
 
 async def test_awaiting_progress_gives_other_tasks_a_turn() -> None:

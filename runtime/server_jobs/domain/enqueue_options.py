@@ -69,17 +69,17 @@ def check_options(options: EnqueueOptions) -> None:
     _check_type("expires_after", options.get("expires_after"), timedelta)
 
 
-def in_utc(scheduled_for: datetime) -> datetime:
+def in_utc(given: datetime, name: str = "scheduled_for") -> datetime:
     """Return the time in UTC, with milliseconds, as every store keeps it. Raises `InvalidOptionError`."""
-    if scheduled_for.tzinfo is None:
+    if given.tzinfo is None:
         raise InvalidOptionError(
-            f"scheduled_for must have a time zone, and {scheduled_for.isoformat()} has none; add tzinfo, such as UTC"
+            f"{name} must have a time zone, and {given.isoformat()} has none; add tzinfo, such as UTC"
         )
     try:
-        moment = scheduled_for.astimezone(UTC)
+        moment = given.astimezone(UTC)
     except OverflowError:
         raise InvalidOptionError(
-            f"scheduled_for must be in the years 1 to 9999 of UTC, and {scheduled_for.isoformat()} is not"
+            f"{name} must be in the years 1 to 9999 of UTC, and {given.isoformat()} is not"
         ) from None
     return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 

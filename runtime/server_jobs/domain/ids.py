@@ -18,11 +18,15 @@ _COUNTER_BITS = 12
 _COUNT = (1 << _COUNTER_BITS) - 1
 _MILLISECONDS = (1 << 48) - 1
 _RANDOM_BITS = (((1 << 12) - 1) << 64) | ((1 << 62) - 1)
+_RANDOM_PLACE = 80
+_RUN_PLACE = 64  # in the twelve random bits behind the version
 _SCHEDULES = UUID("7d0e8c52-5b1f-5c0e-9a3d-2f6b1d4c8e97")
 _TICKS = UUID("0f5f3f0c-94c1-5b0b-8a86-9c2d7f1e6b34")
 
 
 BATCH_LENGTH = 32
+MOST_RUNS = 1 << 12
+"""The most runs of one slot."""
 
 _lock = Lock()
 _last = 0
@@ -43,15 +47,39 @@ def new_job_id() -> str:
     return f"{milliseconds[:8]}-{milliseconds[8:]}-{count}-{_VARIANTS[random[0]]}{random[1:4]}-{random[4:]}"
 
 
-def slot_job_id(schedule_id: str, slot: datetime) -> str:
-    """Return the id of the job of a slot. It is the same on every machine, so that a slot has at most one job."""
+def slot_job_id(schedule_id: str, slot: datetime, run: int = 0) -> str:
+    """Return the id of the job of a slot. It is the same on every machine, so that a slot has at most one job.
+
+    `run` counts the runs of a slot from 0. Up to 4096 runs have different ids.
+    """
     digest = sha256(f"{schedule_id}\n{slot.astimezone(UTC).isoformat()}".encode()).digest()
-    return _uuid7(max(0, (slot - _EPOCH) // timedelta(milliseconds=1)), int.from_bytes(digest[:16]))
+    random = int.from_bytes(digest[:16]) ^ run << _RUN_PLACE
+    return _uuid7(max(0, (slot - _EPOCH) // timedelta(milliseconds=1)), random)
+
+
+def slot_of(job_id: str, label: str) -> datetime | None:
+    """Return the slot of a job in UTC if the id is one of the schedule with this label, such as `DailyDigest/daily`.
+
+    The id alone has the time, so that a row needs no column for it. Ids of `new_job_id` never match.
+    """
+    schedule = labelled_schedule_id(label)
+    try:
+        number = UUID(job_id).int
+        slot = _EPOCH + timedelta(milliseconds=number >> _RANDOM_PLACE)
+    except (ValueError, OverflowError):
+        return None
+    run = (number ^ UUID(slot_job_id(schedule, slot)).int) >> _RUN_PLACE
+    return slot if run < MOST_RUNS and slot_job_id(schedule, slot, run) == job_id else None
 
 
 def schedule_id(job_name: str, name: str) -> str:
     """Return the id of a declared schedule, the same in every migration and store."""
-    return str(uuid5(_SCHEDULES, f"{job_name}/{name}"))
+    return labelled_schedule_id(f"{job_name}/{name}")
+
+
+def labelled_schedule_id(label: str) -> str:
+    """Return the id of the schedule with this label."""
+    return str(uuid5(_SCHEDULES, label))
 
 
 def tick_id(job_names: Iterable[str]) -> str:
@@ -78,5 +106,5 @@ def batch_of(token: str, job_id: str) -> str | None:
 
 
 def _uuid7(milliseconds: int, random: int) -> str:
-    digits = f"{(milliseconds & _MILLISECONDS) << 80 | _VERSION_7 | _VARIANT | random & _RANDOM_BITS:032x}"
+    digits = f"{(milliseconds & _MILLISECONDS) << _RANDOM_PLACE | _VERSION_7 | _VARIANT | random & _RANDOM_BITS:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -11,7 +11,7 @@ from enum import StrEnum
 from ..errors import InvalidOptionError
 from .outcomes import LONGEST_DELAY
 from .retry import RetryPolicy
-from .text_limits import LONGEST_NAME, check_text
+from .text_limits import LONGEST_NAME, LONGEST_SCHEDULE_NAME, check_text
 
 LOWEST_PRIORITY = -100
 HIGHEST_PRIORITY = 100
@@ -71,7 +71,7 @@ class Schedule:
     """One recurring run of a job.
 
     `cron` has five fields, in `timezone` (an IANA name). `params` is the JSON text of the params of each run. `name` is
-    unique within the job, and has at most 100 characters. With `misfire` FIRE_ALL, at most the newest `misfire_limit`
+    unique within the job, and has at most 99 characters. With `misfire` FIRE_ALL, at most the newest `misfire_limit`
     late slots fire; it is None or 1 to 1,000, and None for other policies. `shard` names the shard that fires it, of
     several databases, or is `EACH_SHARD`; None: the shard of its params. Raises `InvalidOptionError`.
     """
@@ -85,7 +85,7 @@ class Schedule:
     shard: str | None = None
 
     def __post_init__(self) -> None:
-        check_text("the name of a schedule", self.name, LONGEST_NAME)
+        check_text("the name of a schedule", self.name, LONGEST_SCHEDULE_NAME)
         if self.misfire_limit is None:
             return
         check_range("misfire_limit", self.misfire_limit, 1, HIGHEST_MISFIRE_LIMIT)

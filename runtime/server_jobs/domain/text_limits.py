@@ -10,6 +10,8 @@ from ..errors import InvalidOptionError
 LONGEST_NAME = 100
 LONGEST_UNIQUE_KEY = 500
 LONGEST_CORRELATION_ID = 200
+LONGEST_SCHEDULE_NAME = LONGEST_CORRELATION_ID - LONGEST_NAME - 1
+"""The name of the longest label, such as `DailyDigest/daily`, which is the correlation id of the jobs of a schedule."""
 
 _SHOWN = 40
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")

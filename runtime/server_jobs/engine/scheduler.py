@@ -12,10 +12,11 @@ from pydantic_core import to_json
 
 from ..contract.job_keys import shard_key
 from ..definition import AnyDefinition
-from ..domain.ids import schedule_id, slot_job_id
+from ..domain.ids import labelled_schedule_id, schedule_id, slot_job_id
 from ..domain.interfaces import Store
 from ..domain.options import Misfire, OnConflict
 from ..domain.record import Declaration, Firing, NewJob, ScheduleRecord
+from ..domain.text_limits import LONGEST_CORRELATION_ID
 from ..errors import DatabaseError, ServerJobsError
 from ..middleware import enqueuing
 from ..registry import JobRegistry
@@ -147,11 +148,15 @@ class Scheduler:
 
     def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
         job = self._registry.find(schedule.job_name).job
-        new = job.scheduled_job(schedule, self._registry.versions_of(job), scheduled_for=slot)
-        place = (
-            schedule.id if self._shard is None else f"{schedule.id}@{self._shard.name}"
-        )  # each shard has its own job
-        return new._replace(id=slot_job_id(place, slot), on_conflict=OnConflict.KEEP)
+        label = schedule.label if self._shard is None else f"{schedule.label}@{self._shard.name}"
+        new = job.scheduled_job(
+            schedule,
+            self._registry.versions_of(job),
+            scheduled_for=slot,
+            correlation_id=label[:LONGEST_CORRELATION_ID],  # a row may have a longer name
+        )
+        # Each shard has its own job.
+        return new._replace(id=slot_job_id(labelled_schedule_id(label), slot), on_conflict=OnConflict.KEEP)
 
 
 def declaration_of(job: AnyDefinition) -> Declaration:

@@ -12,7 +12,7 @@ from ..domain.audit import APPLICATION
 from ..domain.ids import schedule_id
 from ..domain.options import Misfire, Schedule, ScheduleSource
 from ..domain.record import ScheduleChange, ScheduleRecord
-from ..domain.text_limits import LONGEST_NAME, check_text
+from ..domain.text_limits import LONGEST_SCHEDULE_NAME, check_text
 from ..errors import InvalidOptionError, ScheduleConflictError, ScheduleNotFoundError
 from .jobs import JobHandle, R, _Bound
 
@@ -48,7 +48,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         *,
         by: str = APPLICATION,
     ) -> None:
-        check_text("the name of a schedule", name, LONGEST_NAME)
+        check_text("the name of a schedule", name, LONGEST_SCHEDULE_NAME)
         self._job = job
         self.name = name
         self.id = schedule_id(job.job_name, name)

@@ -14,7 +14,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.domain.ids import new_batch, new_job_id, schedule_id, slot_job_id, token_of
+from server_jobs.domain.ids import (
+    labelled_schedule_id,
+    new_batch,
+    new_job_id,
+    schedule_id,
+    slot_job_id,
+    slot_of,
+    token_of,
+)
 
 SLOT = datetime(2026, 3, 1, 9, tzinfo=UTC)
 
@@ -84,6 +92,28 @@ def test_other_schedules_and_other_slots_have_other_ids() -> None:
 
 def test_a_slot_before_1970_has_an_id_too() -> None:
     assert UUID(slot_job_id("s", datetime(1960, 1, 1, tzinfo=UTC))).version == 7
+
+
+@given(st.text(), st.datetimes(datetime.fromisoformat("1970-01-01"), timezones=st.just(UTC)), st.integers(0, 4095))
+def test_the_id_of_a_run_says_its_slot_to_whoever_knows_the_schedule(label: str, slot: datetime, run: int) -> None:
+    slot = slot.replace(microsecond=0)
+    job_id = slot_job_id(labelled_schedule_id(label), slot, run)
+
+    assert slot_of(job_id, label) == slot
+    assert slot_of(job_id, f"{label}2") is None
+    assert (job_id == slot_job_id(labelled_schedule_id(label), slot)) == (run == 0)
+
+
+@given(st.one_of(st.uuids().map(str), st.text(), st.builds(new_job_id), st.just("f" * 32)))
+def test_other_ids_have_no_slot(job_id: str) -> None:
+    assert slot_of(job_id, "Report/hourly") is None
+
+
+def test_an_id_in_another_spelling_has_no_slot() -> None:
+    job_id = slot_job_id(schedule_id("Report", "hourly"), SLOT)
+
+    assert slot_of(job_id, "Report/hourly") == SLOT
+    assert slot_of(job_id.upper(), "Report/hourly") is None
 
 
 def test_the_id_of_a_slot_never_changes_between_releases() -> None:

@@ -321,7 +321,7 @@ async def test_a_schedule_whose_jobs_the_database_refuses_keeps_no_other_from_fi
     clock, job = FakeClock(NOON), hourly()
     store = FaultyStore(clock)
     backend = backend_on(store, job, clock=clock)
-    refused = await save(store, job, id="refused", name="a refused one")
+    await save(store, job, id="refused", name="a refused one")
     await save(store, job)
     await backend.scheduler.tick()
     clock.advance(HOUR)
@@ -337,7 +337,7 @@ async def test_a_schedule_whose_jobs_the_database_refuses_keeps_no_other_from_fi
     ]
     store.mend()
     (job_id,) = await backend.scheduler.tick()
-    assert job_id == slot_job_id(refused.id, NOON + HOUR)
+    assert job_id == slot_job_id(schedule_id("Report", "a refused one"), NOON + HOUR)
 
 
 async def test_a_database_that_does_not_answer_any_more_is_not_asked_for_each_schedule() -> None:

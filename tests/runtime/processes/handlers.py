@@ -261,6 +261,7 @@ def describe(order: Order, context: JobContext) -> Report:
         job_id=context.job_id,
         attempt=context.attempt,
         correlation_id=context.correlation_id,
+        slot=str(context.slot),
         idempotency_key=context.idempotency_key,
         database=str(context.database),
         jobs=context.jobs is not None,

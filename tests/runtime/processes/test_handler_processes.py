@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,7 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
+from server_jobs.domain.ids import schedule_id, slot_job_id
 from server_jobs.domain.outcomes import DoNotRetryError, RetryAfterError
 from server_jobs.domain.record import Claim, Completed, Failed
 from server_jobs.engine.attempts.attempt import Attempt, Stop
@@ -166,11 +167,19 @@ async def test_the_context_is_that_of_the_attempt(processes: HandlerProcesses) -
         "job_id": "job 5",
         "attempt": 3,
         "correlation_id": "day 7",
+        "slot": "None",
         "idempotency_key": "job 5",
         "database": "None",
         "jobs": False,
         "folder": str(Path.cwd()),
     }
+
+
+async def test_the_handler_of_a_slot_knows_it(processes: HandlerProcesses) -> None:
+    job_id = slot_job_id(schedule_id("Describe", "daily"), datetime(2026, 3, 1, 9, tzinfo=UTC))
+    context = JobContext(job_name="Describe", job_id=job_id, correlation_id="Describe/daily")
+    result = await outcome(processes, handlers.Describe, context=context)
+    assert json.loads(str(result))["more"]["slot"] == "2026-03-01 09:00:00+00:00"
 
 
 async def test_modules_are_found_where_the_worker_finds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
