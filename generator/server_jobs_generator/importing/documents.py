@@ -17,6 +17,7 @@ from ..read.document import ENDINGS, Pointer, read_document
 from ..read.library import SHARED, SpecFile
 from .found_job import VALUE, Found, FoundJob, FoundPart, ImportSourceError, LeftOut, found_each, wrapped
 from .reading import ReadSpecs, read_carefully
+from .secrets import with_marked_passwords
 
 _MOST_FILES = 1_000
 _MOST_REASONS = 5
@@ -156,7 +157,7 @@ class _Files:
     def read(self, params: Mapping[str, JsonValue]) -> ReadSpecs:
         """Read a spec with these params beside the files."""
         files = [
-            SpecFile(f"{SHARED}/{self.name_of(path)}", path, json.dumps(value).encode())
+            SpecFile(f"{SHARED}/{self.name_of(path)}", path, json.dumps(with_marked_passwords(value)).encode())
             for path, value in self._documents.items()
         ]
         spec = SpecFile("imported.json", "imported.json", json.dumps({"params": params}).encode())

@@ -65,11 +65,13 @@ class SourceType(Protocol):
 class FoundPart:
     """Params or a result: a JSON Schema of draft 2020-12 with its own `$defs`.
 
-    `type` decides about values as the source does. Without it, the spec cannot be compared with its source.
+    `type` decides about values as the source does. Without it, the spec cannot be compared with its source. `secrets`
+    are the pointers of the values to redact.
     """
 
     schema: Schema
     type: SourceType | None = None
+    secrets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

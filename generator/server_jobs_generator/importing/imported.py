@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from pydantic import JsonValue
-from server_jobs.contract.values import pointer_to
 from server_jobs.domain.options import JobOptions
 from server_jobs.project import Project
 
@@ -21,6 +20,7 @@ from ..spec_text import JobNames, NewSpecError, SpecParts, job_names, json_text,
 from .comparison import Comparison, compare_params, compare_result
 from .found_job import Found, FoundJob, ImportSourceError, LeftOut
 from .reading import read_carefully
+from .secrets import secrets_of_schema
 
 _MOST_REASONS = 5
 
@@ -136,18 +136,10 @@ def _definitions(schema: Schema | None) -> Mapping[str, JsonValue]:
 
 def _options(job: FoundJob) -> Mapping[str, JsonValue]:
     defaults = options_document(JobOptions())
-    secrets = () if job.params is None else _secrets(job.params.schema)
+    secrets = () if job.params is None else (*job.params.secrets, *secrets_of_schema(job.params.schema))
     options = replace(job.options, redact=tuple(dict.fromkeys((*job.options.redact, *secrets))))
     stated = options_document(options, job.schedules)
     return {name: value for name, value in stated.items() if name not in defaults or value != defaults[name]}
-
-
-def _secrets(params: Schema) -> Iterator[str]:
-    """Yield the pointer of each property that is a password."""
-    properties = params.get("properties")
-    for name, schema in properties.items() if isinstance(properties, dict) else ():
-        if isinstance(schema, dict) and schema.get("format") == "password":
-            yield pointer_to((name,))
 
 
 def _comparisons(job: FoundJob, spec: JobSpec) -> Iterator[Comparison]:

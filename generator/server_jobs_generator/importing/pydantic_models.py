@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ..read.keywords import Schema
 from .found_job import Found, FoundJob, ImportSourceError, found_each, joined
 from .modules import ModuleTarget, defined_in, import_target
-from .python_types import type_schema
+from .python_types import type_schema, with_result
 
 _PARAMS = "Params"
 _RESULT = "Result"
@@ -82,5 +82,4 @@ def _job(place: str, name: str, models: Mapping[str, object]) -> FoundJob:
     result = models.get(f"{stem}{_RESULT}")
     if not isinstance(result, type):
         return job
-    returned = type_schema(result, "serialization", f"{place.rpartition(':')[0]}:{stem}{_RESULT}")
-    return replace(job, result=returned.part, left_out=(*job.left_out, *returned.left_out))
+    return with_result(job, result, f"{place.rpartition(':')[0]}:{stem}{_RESULT}")

@@ -5,25 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from pydantic import (
     ConfigDict,
     JsonValue,
     PydanticUserError,
-    Secret,
-    SecretBytes,
-    SecretStr,
     TypeAdapter,
-    ValidationError,
     create_model,
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 from pydantic_core import PydanticOmit, PydanticSerializationError, core_schema
 
 from ..read.keywords import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
-from .found_job import VALUE, Decision, FoundPart, ImportSourceError, LeftOut, wrapped
+from .found_job import VALUE, Decision, FoundJob, FoundPart, ImportSourceError, LeftOut, wrapped
+from .secrets import Core, Secrets
 
 AnyCoreSchema = (
     core_schema.CoreSchema
@@ -35,6 +32,8 @@ AnyCoreSchema = (
 Mode = Literal["validation", "serialization"]
 
 _FUNCTION = "JSON Schema cannot express a function"
+_SET_DEFAULT = "set the value in the handler if the property is left out"
+_EMPTY: Mapping[object, object] = {list: [], dict: {}, set: [], frozenset: [], tuple: []}
 _ORDER = ("title", "description", "type", "additionalProperties", "required", "(others)", "properties", "$defs")
 # Annotations of Pydantic. The branches of a union tell themselves apart.
 _DROPPED = (("format", "path"), ("format", "file-path"), ("format", "directory-path"))
@@ -51,20 +50,24 @@ class PythonType:
         """Return what Pydantic does with a JSON value."""
         text = json.dumps(value)
         for is_strict, decision in ((True, Decision.ACCEPTS), (None, Decision.CONVERTS)):
-            try:
-                self.adapter.validate_json(text, strict=is_strict)
-            except ValidationError:
-                continue
-            return decision
+            if self._accepts(text, is_strict=is_strict):
+                return decision
         return Decision.REFUSES
+
+    def _accepts(self, text: str, *, is_strict: bool | None) -> bool:
+        try:
+            self.adapter.validate_json(text, strict=is_strict)
+        except Exception:  # noqa: BLE001  validators may raise anything, which refuses the value
+            return False
+        return True
 
     def written(self, value: JsonValue) -> JsonValue:
         """Return the JSON that Pydantic writes for a value that it read. Raises `ValueError` if it refuses it."""
-        read = self.adapter.validate_json(json.dumps(value))
         try:
+            read = self.adapter.validate_json(json.dumps(value))
             return cast("JsonValue", json.loads(self.adapter.dump_json(read, by_alias=True)))
-        except PydanticSerializationError as error:
-            raise ValueError(str(error)) from error
+        except Exception as error:  # a validator or a serializer may raise anything
+            raise ValueError(type(error).__name__) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +82,36 @@ def type_schema(type_: object, mode: Mode, place: str) -> TypeSchema:
     """Return the schema of a type for the values that it reads (`validation`) or writes (`serialization`).
 
     A type whose values are no objects becomes an object with the property `value`. Raises `ImportSourceError` for a
-    type without a schema.
+    type without a schema, and for a result with a secret.
     """
     adapter = _adapter(type_, place)
-    reader = _Reader(by_alias=True, place=place)
+    secrets = Secrets(cast("Core", adapter.core_schema))
+    if mode == "serialization" and secrets.are_written:
+        raise ImportSourceError(f"{place} has a secret, and everyone who may read the job sees its result")
+    reader = _Reader(by_alias=True, place=place, secrets=secrets)
     schema = reader.read(adapter, mode)
     if _is_object(schema, schema):
-        return TypeSchema(FoundPart(schema, PythonType(adapter)), tuple(reader.left_out))
+        redacted = secrets.pointers(schema) if mode == "validation" else ()
+        return TypeSchema(FoundPart(schema, PythonType(adapter), redacted), tuple(reader.left_out))
     fields: dict[str, Any] = {VALUE: (type_, ...)}
     wrapper = create_model("Value", __config__=ConfigDict(extra="forbid"), **fields)
     inner = type_schema(wrapper, mode, place)
     return TypeSchema(inner.part, (wrapped(place, schema), *inner.left_out))
+
+
+def with_result(job: FoundJob, type_: object, place: str) -> FoundJob:
+    """Return the job with a type as its result. A type that cannot be one is listed."""
+    try:
+        result = type_schema(type_, "serialization", place)
+    except ImportSourceError as error:
+        lost = LeftOut(place, "result", str(error), "return plain data, or nothing")
+        return replace(job, left_out=(*job.left_out, lost))
+    return replace(job, result=result.part, left_out=(*job.left_out, *result.left_out))
+
+
+def has_secrets(type_: object) -> bool:
+    """Return whether a value of a type may be, or contain, a secret. Raises `ImportSourceError`."""
+    return Secrets(cast("Core", _adapter(type_, str(type_)).core_schema)).are_written
 
 
 def _adapter(type_: object, place: str) -> TypeAdapter[object]:
@@ -121,10 +143,11 @@ def _is_object(schema: JsonValue, root: Mapping[str, JsonValue]) -> bool:
 class _Reader(GenerateJsonSchema):
     """Pydantic's generator. It lists the fields, validators and defaults that the schema lacks."""
 
-    def __init__(self, by_alias: bool, place: str) -> None:
+    def __init__(self, by_alias: bool, place: str, secrets: Secrets) -> None:
         super().__init__(by_alias=by_alias)
         self.left_out: list[LeftOut] = []
         self._place = place
+        self._secrets = secrets
         self._fields: list[str] = []
         self._names: dict[int, str] = {}
 
@@ -158,17 +181,32 @@ class _Reader(GenerateJsonSchema):
         self._leave_out(f"type {name}", "it has no JSON Schema", advice)
         raise PydanticOmit
 
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Return the schema with its default. A function that makes it is listed, and a default with a secret."""
+        factory, default = schema.get("default_factory"), schema.get("default")
+        if isinstance(factory, type) and factory in _EMPTY:
+            return super().default_schema(core_schema.with_default_schema(schema["schema"], default=_EMPTY[factory]))
+        if factory is not None and self.mode == "validation":
+            name = getattr(factory, "__qualname__", type(factory).__name__)
+            self._leave_out(f"default_factory {name}", _FUNCTION, _SET_DEFAULT)
+        elif not _is_empty(default) and self.mode == "validation" and self._secrets.has(cast("Core", schema)):
+            self._leave_out("default", "it has a secret", _SET_DEFAULT)
+            return self.generate_inner(schema["schema"])
+        return super().default_schema(schema)
+
     def encode_default(self, dft: object) -> object:
-        if isinstance(dft, Secret | SecretStr | SecretBytes):
-            raise PydanticSerializationError("a secret is written as asterisks")
-        return super().encode_default(dft)
+        """Return a default as JSON. Anything may be a default, and may raise anything."""
+        try:
+            encoded = super().encode_default(dft)
+            json.dumps(encoded, allow_nan=False)
+        except Exception as error:
+            raise PydanticSerializationError(f"{type(error).__name__} instead of JSON") from error
+        return encoded
 
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
         del detail
         if kind == "non-serializable-default":
-            self._leave_out(
-                "default", "it is a secret, or no JSON", "set the value in the handler if the property is left out"
-            )
+            self._leave_out("default", "it is no JSON", _SET_DEFAULT)
 
     def model_fields_schema(self, schema: core_schema.ModelFieldsSchema) -> JsonSchemaValue:
         self._names.update((id(one), _json_name(name, one)) for name, one in schema["fields"].items())
@@ -232,6 +270,10 @@ class _Reader(GenerateJsonSchema):
     def _leave_out(self, what: str, why: str, advice: str) -> None:
         path = ".".join(self._fields)
         self.left_out.append(LeftOut(f"{self._place}{path and f'({path})'}", what, why, advice))
+
+
+def _is_empty(default: object) -> bool:
+    return default is None or (isinstance(default, list | dict | set | frozenset | tuple) and not default)
 
 
 def _json_name(name: str, schema: Mapping[str, object]) -> str:

@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from server_jobs.domain.options import JobOptions
 
 from .found_job import FoundJob, ImportSourceError, LeftOut
-from .python_types import type_schema
+from .python_types import has_secrets, type_schema, with_result
 
 _STREAMS = (Iterator, AsyncIterator)
 
@@ -77,6 +77,8 @@ class _Params:
             return
         if parameter.kind is Parameter.VAR_KEYWORD:
             self.is_open = True
+            if name in self._hints and has_secrets(self._hints[name]):
+                raise ImportSourceError(f"**{name} has secrets without names; name them as parameters")
             why, advice = "it has no names", "the spec accepts further properties of any type; name those that you use"
             self._leave_out(f"**{name}", f"parameter **{name}", why, advice)
             return
@@ -110,12 +112,7 @@ def _with_result(job: FoundJob, hints: dict[str, object]) -> FoundJob:
     if isinstance(origin, type) and issubclass(origin, _STREAMS):
         why, advice = "a job returns once", "return a list, or report progress through the context"
         return replace(job, left_out=(*job.left_out, LeftOut(place, "yielded values", why, advice)))
-    try:
-        result = type_schema(hint, "serialization", place)
-    except ImportSourceError as error:
-        lost = LeftOut(place, "result", str(error), "return plain data, or nothing")
-        return replace(job, left_out=(*job.left_out, lost))
-    return replace(job, result=result.part, left_out=(*job.left_out, *result.left_out))
+    return with_result(job, hint, place)
 
 
 def _description(function: Callable[..., object]) -> str | None:

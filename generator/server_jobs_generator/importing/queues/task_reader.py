@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from server_jobs.contract.values import at_pointer
 from server_jobs.domain.options import MOST_ATTEMPTS, JobOptions, Schedule
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import InvalidOptionError
@@ -158,8 +159,13 @@ class TaskReader:
     def _fitting(self, found: FoundJob) -> Iterator[Schedule]:
         """Yield the schedules whose params fit the job, and list the others."""
         source = None if found.params is None else found.params.type
+        secrets = () if found.params is None else found.params.secrets
         for one in self._schedules:
-            if source is None or source.decide(json.loads(one.params)) is Decision.ACCEPTS:
+            params = json.loads(one.params)
+            if any(at_pointer(params, pointer) is not None for pointer in secrets):
+                why, advice = "its arguments have secrets", "enqueue it from code that reads them"
+                self.leave_out(f"schedule {one.name!r}", why, advice)
+            elif source is None or source.decide(params) is Decision.ACCEPTS:
                 yield one
             else:
                 why = f"its arguments {one.params} do not fit the type hints"
