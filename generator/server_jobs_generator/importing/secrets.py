@@ -268,7 +268,7 @@ def _makes_secret(core: Core) -> bool:
     function = cast("Core", holder).get("function") if isinstance(holder, Mapping) else holder
     cells = getattr(function, "__closure__", None) or ()
     made = (core.get("cls"), function, getattr(function, "__self__", None), *(_content(cell) for cell in cells))
-    return any(map(_is_secret_class, made)) or (callable(function) and function in _WRITERS)
+    return any(map(_is_secret_class, made)) or any(function is writer for writer in _WRITERS)
 
 
 def _content(cell: object) -> object:
@@ -282,10 +282,10 @@ def _is_secret_class(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, _CLASSES)
 
 
-_WRITERS = frozenset(
+_WRITERS: frozenset[object] = frozenset(
     one["function"]
     for type_ in (SecretStr, SecretBytes, Secret[str])
     for one in _reached([cast("Core", TypeAdapter[object](type_).core_schema)], _parts)
-    if str(one.get("type")).startswith("function") and callable(one["function"])
+    if callable(one.get("function"))
 )
 """The functions by which Pydantic writes asterisks. A type may keep them and replace the rest."""

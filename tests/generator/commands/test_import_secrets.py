@@ -95,7 +95,7 @@ class Shown(BaseModel):
 
 
 class Hidden(BaseModel):
-    model_config = ConfigDict(json_schema_extra=lambda schema: schema["properties"].pop("token"))  # type: ignore[misc]
+    model_config = ConfigDict(json_schema_extra=lambda schema: schema["properties"].pop("token"))
     token: SecretStr
     other: SecretStr | None = None
 
@@ -112,7 +112,7 @@ class Mail(BaseModel):
 
 class Many(BaseModel):
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, SecretStr]  # type: ignore[misc]
+    __pydantic_extra__: dict[str, SecretStr]
 
 
 def as_login(value: object) -> object:
@@ -289,7 +289,7 @@ def test_a_schedule_whose_arguments_have_a_secret_is_left_out() -> None:
 @pytest.mark.parametrize("removed", ["_makes_secret", "_is_password"])
 def test_without_a_protection_a_secret_stays_in_clear(removed: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, removed, lambda _: False)
-    hints = {
+    hints: dict[str, Any] = {
         "_makes_secret": Secret[int],
         "_is_password": Annotated[str, Field(json_schema_extra={"format": "password"})],
     }
