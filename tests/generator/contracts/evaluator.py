@@ -1,6 +1,6 @@
 """A simple evaluator of JSON Schema, independent of the comparison of schemas that it tests.
 
-Where the models are stricter than JSON Schema, it is too: `1.0` is no integer, and a number has to be exact.
+Where the models are stricter than JSON Schema, it is too: a number has to be exact.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ from server_jobs.contract.values import canonical
 Json = Any
 
 _KINDS = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", dict: "object"}
+
+
+# In an object with another keyword, or with one that is composed beside it, nothing is left out.
+PLAIN = {
+    *("$ref", "anyOf", "oneOf", "$defs", "default", "description", "type", "properties", "required", "items"),
+    *("additionalProperties", "maxProperties", "minItems", "maxItems", "prefixItems"),
+}
+COMPOSED = {"$ref", "anyOf", "oneOf"}
 
 
 def accepts(root: Json, schema: Json, value: Json) -> bool:
@@ -32,6 +40,8 @@ def reads(root: Json, value: Json) -> bool:
 def pruned(root: Json, schema: Json, value: Json) -> Json:
     """Return the value without the undeclared properties of closed objects, except below a union."""
     if not isinstance(schema, dict):
+        return value
+    if schema.keys() - PLAIN or (schema.keys() & COMPOSED and schema.keys() & {"properties", "type"}):
         return value
     if "$ref" in schema:
         return pruned(root, target(root, schema), value)
@@ -96,6 +106,8 @@ def _holds(root: Json, schema: Json, keyword: str, value: Json) -> bool:
 
 def _is(value: Json, kind: str) -> bool:
     own = "null" if value is None else _KINDS[type(value)]
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
     return own == kind or (kind == "number" and own == "integer" and _is_exact(value))
 
 
@@ -105,7 +117,16 @@ def _is_exact(value: Json) -> bool:
 
 
 def _same(one: Json, other: Json) -> bool:
-    return canonical(one) == canonical(other)
+    return canonical(_whole(one)) == canonical(_whole(other))
+
+
+def _whole(value: Json) -> Json:
+    """Return the value with `1` instead of each `1.0`, which is the same number."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _text_holds(keyword: str, given: Json, value: str) -> bool:
@@ -146,7 +167,7 @@ def _list_holds(root: Json, schema: Json, keyword: str, value: list[Json]) -> bo
         case "maxItems":
             return bool(len(value) <= given)
         case "uniqueItems":
-            return not given or len({canonical(item) for item in value}) == len(value)
+            return not given or len({canonical(_whole(item)) for item in value}) == len(value)
         case "prefixItems":
             return all(accepts(root, one, item) for one, item in zip(given, value, strict=False))
         case "items":
@@ -154,6 +175,9 @@ def _list_holds(root: Json, schema: Json, keyword: str, value: list[Json]) -> bo
         case "contains":
             found = sum(accepts(root, given, item) for item in value)
             return bool(schema.get("minContains", 1) <= found <= schema.get("maxContains", len(value)))
+        case "unevaluatedItems":
+            seen = _seen(root, schema, value, keyword)
+            return all(accepts(root, given, item) for index, item in enumerate(value) if index not in seen)
         case _:
             return True
 
@@ -179,8 +203,49 @@ def _object_holds(root: Json, schema: Json, keyword: str, value: dict[str, Json]
             return all(other in value for name, others in given.items() if name in value for other in others)
         case "dependentSchemas":
             return all(accepts(root, inner, value) for name, inner in given.items() if name in value)
+        case "unevaluatedProperties":
+            seen = _seen(root, schema, value, keyword)
+            return all(accepts(root, given, inner) for name, inner in value.items() if name not in seen)
         case _:
             return True
+
+
+def _seen(root: Json, schema: Json, value: Json, *without: str) -> set[str | int]:
+    """Return the names or indexes of the value's parts that the schema evaluates; none if the value does not fit."""
+    if not isinstance(schema, dict):
+        return set()
+    schema = {word: given for word, given in schema.items() if word not in without}
+    if not without and not accepts(root, schema, value):
+        return set()
+    found = {part for inner in _applied(root, schema, value) for part in _seen(root, inner, value)}
+    if isinstance(value, list):
+        return found | _seen_items(root, schema, value)
+    if not isinstance(value, dict):
+        return found
+    if {"additionalProperties", "unevaluatedProperties"} & schema.keys():
+        return {*value}
+    return found | ({*value} - _others(schema, value))
+
+
+def _seen_items(root: Json, schema: Json, value: list[Json]) -> set[str | int]:
+    if {"items", "unevaluatedItems"} & schema.keys():
+        return {*range(len(value))}
+    inner = schema.get("contains", False)
+    found = {index for index, item in enumerate(value) if accepts(root, inner, item)}
+    return {*range(len(schema.get("prefixItems", [])))} | found
+
+
+def _applied(root: Json, schema: Json, value: Json) -> Iterator[Json]:
+    """Yield the schemas that apply to the same value."""
+    for word in ("allOf", "anyOf", "oneOf"):
+        yield from schema.get(word, [])
+    if "$ref" in schema:
+        yield target(root, schema)
+    if "if" in schema:
+        holds = accepts(root, schema["if"], value)
+        yield from ([schema["if"], schema.get("then", True)] if holds else [schema.get("else", True)])
+    if isinstance(value, dict):
+        yield from (inner for name, inner in schema.get("dependentSchemas", {}).items() if name in value)
 
 
 def _matching(patterns: dict[str, Json], value: dict[str, Json]) -> Iterator[tuple[str, str]]:

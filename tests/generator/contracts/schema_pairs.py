@@ -16,6 +16,12 @@ TEXTS = ("", "a", "b", "ab", "aaaa", "1", "2026-03-29", "a@b.c", "::1")
 NUMBERS = (0, 1, 2, 3, 6, -1, 2**53 + 1, 1.5, 0.5, 1.0)
 FORMATS = ("date", "email", "ipv6")
 PATTERNS = ("^a", "b$", "a|1")
+OTHERS = "additionalProperties"
+OF_OBJECTS = (
+    *("if", "then", "else", "dependentRequired", "dependentSchemas", "propertyNames", "patternProperties", "allOf"),
+    *("unevaluatedProperties", "minProperties", "not"),
+)
+NULL: Json = {"type": "null"}
 DEFINITIONS = ("Node", "Other")
 
 SCALARS: tuple[Json, ...] = (
@@ -30,6 +36,8 @@ SCALARS: tuple[Json, ...] = (
     ),
     *({"type": "integer", "multipleOf": 2, "maximum": 6}, {"$ref": "#/$defs/Node"}, {"$ref": "#/$defs/Other"}),
     *({"minLength": 1}, {"type": ["object", "null"]}, {"type": "array", "uniqueItems": True}),
+    *({"const": 1.0}, {"const": [1]}, {"const": [1.0]}, {"enum": [{"a": 1}, {"a": 1.0}, {}]}),
+    *({"$ref": "#/$defs/Node", "minProperties": 1}, {"$ref": "#/$defs/Other", "required": ["a"]}),
 )
 
 
@@ -40,13 +48,30 @@ def schema_pair(rng: Random) -> tuple[Json, Json]:
     new = copy.deepcopy(old)
     for _ in range(rng.choice((1, 1, 2, 3))):
         _edit(new, rng)
+    if any(_leads_back(root, root["$defs"][name], ()) for root in (old, new) for name in DEFINITIONS):
+        return schema_pair(rng)
     return (old, new) if rng.random() < 0.5 else (new, old)
+
+
+def _leads_back(root: Json, node: Json, above: tuple[int, ...]) -> bool:
+    """Return whether a definition applies itself to the same value, which no spec may."""
+    if id(node) in above:
+        return True
+    return isinstance(node, dict) and any(_leads_back(root, one, (*above, id(node))) for one in _in_place(root, node))
+
+
+def _in_place(root: Json, node: Json) -> list[Json]:
+    found = [inner for word in ("allOf", "anyOf", "oneOf") for inner in node.get(word, [])]
+    found += [node[word] for word in ("not", "if", "then", "else") if word in node]
+    found += [root["$defs"][node["$ref"].removeprefix("#/$defs/")]] if "$ref" in node else []
+    return found + [*node.get("dependentSchemas", {}).values()]
 
 
 def _schema(rng: Random, depth: int) -> Json:
     if depth == 0 or rng.random() < 0.5:
         return copy.deepcopy(rng.choice(SCALARS))
-    match rng.choice(("object", "object", "tagged", "array", "tuple", "anyOf", "oneOf", "allOf", "null")):
+    words = ("object", "object", "tagged", "array", "tuple", "anyOf", "oneOf", "allOf", "null", "objects", "parts")
+    match rng.choice(words):
         case "object":
             return _object(rng, depth - 1)
         case "tagged":
@@ -58,6 +83,10 @@ def _schema(rng: Random, depth: int) -> Json:
             return {"type": "array", "prefixItems": [_schema(rng, depth - 1)], "items": rest}
         case "null":
             return {"anyOf": [_schema(rng, depth - 1), {"type": "null"}]}
+        case "objects":
+            return {rng.choice(("anyOf", "oneOf")): [_object(rng, depth - 1), rng.choice((_object(rng, 0), NULL))]}
+        case "parts":
+            return {"allOf": [_object(rng, depth - 1)], **_object(rng, 0)}
         case word:
             return {word: [_schema(rng, depth - 1), _schema(rng, depth - 1)]}
 
@@ -65,8 +94,12 @@ def _schema(rng: Random, depth: int) -> Json:
 def _object(rng: Random, depth: int) -> Json:
     properties = {name: _schema(rng, depth) for name in NAMES if rng.random() < 0.6}
     required = [name for name in properties if rng.random() < 0.5]
-    others = _schema(rng, 0) if rng.random() < 0.2 else rng.random() < 0.2
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": others}
+    found = {"type": "object", "properties": properties, "required": required}
+    word = "unevaluatedProperties" if rng.random() < 0.2 else "additionalProperties"
+    found[word] = _schema(rng, 0) if rng.random() < 0.2 else rng.random() < 0.2
+    if rng.random() < 0.15:
+        _reword(found, rng, OF_OBJECTS)
+    return found
 
 
 def _tagged(rng: Random, kind: Json) -> Json:
@@ -87,6 +120,12 @@ def _edit(root: Json, rng: Random) -> None:
     rng.choice(edits)(node, rng)
 
 
+INNER = (
+    *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
+    *("unevaluatedItems", "unevaluatedProperties"),
+)
+
+
 def _places(node: Json) -> list[Json]:
     found = []
     if isinstance(node, dict):
@@ -94,7 +133,7 @@ def _places(node: Json) -> list[Json]:
             if key in ("properties", "$defs", "patternProperties", "dependentSchemas"):
                 found += [inner for each in value.values() for inner in ([each] if isinstance(each, dict) else [])]
                 found += [inner for each in value.values() for inner in _places(each)]
-            elif key in ("items", "additionalProperties", "not", "if", "then", "contains") and isinstance(value, dict):
+            elif key in INNER and isinstance(value, dict):
                 found += [value, *_places(value)]
             elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):
                 found += [inner for each in value for inner in ([each] if isinstance(each, dict) else [])]
@@ -120,7 +159,11 @@ def _toggle_required(node: Json, rng: Random) -> None:
 
 
 def _toggle_closed(node: Json, rng: Random) -> None:
-    node["additionalProperties"] = rng.choice((True, False, {"type": "string"}, {"type": "integer"}))
+    word = next((word for word in ("unevaluatedProperties", "additionalProperties") if word in node), OTHERS)
+    if rng.random() < 0.2:
+        node.pop(word, None)
+        word = rng.choice(("unevaluatedProperties", OTHERS))
+    node[word] = rng.choice((True, False, {"type": "string"}, {"type": "integer"}))
 
 
 def _replace(node: Json, rng: Random) -> None:
@@ -157,7 +200,15 @@ def _branch(node: Json, rng: Random) -> None:
             rng.shuffle(node[word])
 
 
-def _reword(node: Json, rng: Random) -> None:
+def _part(rng: Random) -> Json:
+    """Return a schema that only adds to an object around it."""
+    return {
+        "properties": {rng.choice(NAMES): copy.deepcopy(rng.choice(SCALARS))},
+        "required": [rng.choice(NAMES)] if rng.random() < 0.5 else [],
+    }
+
+
+def _reword(node: Json, rng: Random, among: tuple[str, ...] = ()) -> None:
     words: dict[str, Json] = {
         **{word: rng.randrange(4) for word in ("minLength", "maxLength", "minItems", "maxItems")},
         **{word: rng.randrange(3) for word in ("minProperties", "maxProperties", "minContains")},
@@ -172,11 +223,19 @@ def _reword(node: Json, rng: Random) -> None:
         "description": "Words.",
         **{word: copy.deepcopy(rng.choice(SCALARS)) for word in ("not", "if", "then", "else", "contains", "items")},
         "dependentRequired": {rng.choice(NAMES): [rng.choice(NAMES)]},
-        "dependentSchemas": {rng.choice(NAMES): {"required": [rng.choice(NAMES)]}},
+        "dependentSchemas": {rng.choice(NAMES): rng.choice(({"required": [rng.choice(NAMES)]}, _part(rng)))},
         "propertyNames": {"maxLength": rng.choice((1, 3))},
         "patternProperties": {rng.choice(PATTERNS): copy.deepcopy(rng.choice(SCALARS))},
-        "allOf": [copy.deepcopy(rng.choice(SCALARS))],
+        "allOf": [copy.deepcopy(rng.choice((*SCALARS, _part(rng))))],
+        **{
+            word: rng.choice((False, True, {"type": "string"}))
+            for word in ("unevaluatedItems", "unevaluatedProperties")
+        },
     }
+    if rng.random() < 0.3:
+        words |= {word: _part(rng) for word in ("if", "then", "else", "not")}
+    if among:
+        words = {word: words[word] for word in among}
     present = [word for word in words if word in node]
     word = rng.choice(present) if present and rng.random() < 0.6 else rng.choice([*words])
     if word in node and rng.random() < 0.4:
@@ -188,15 +247,17 @@ def _reword(node: Json, rng: Random) -> None:
 _EDITS = (_replace, _retype, _wrap, _branch, _reword, _reword, _reword)
 
 
+COMPOSED = ("$ref", "allOf", "anyOf", "oneOf", "dependentSchemas", "if", "then", "else")
+
+
 def value_near(root: Json, schema: Json, rng: Random, depth: int = 4) -> Json:
     """Return a value that fits the schema in most cases."""
     if schema is False or schema is True or depth < 0 or rng.random() < 0.05:
         return rng.choice((*TEXTS, *NUMBERS, None, True, [], {}, {"a": 1}, ["a"]))
-    if "$ref" in schema:
-        return value_near(root, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], rng, depth)
-    for word in ("anyOf", "oneOf", "allOf"):
-        if word in schema:
-            return value_near(root, rng.choice(schema[word]), rng, depth)
+    if parts := _parts(root, schema, rng):
+        values = [value_near(root, part, rng, depth - 1) for part in parts]
+        objects = [value for value in values if isinstance(value, dict)]
+        return {name: inner for value in objects for name, inner in value.items()} if objects else rng.choice(values)
     if "const" in schema or "enum" in schema:
         return copy.deepcopy(rng.choice(schema.get("enum", [schema.get("const")])))
     kinds = schema.get("type", ("string", "integer", "object", "array", "null"))
@@ -223,9 +284,20 @@ def value_near(root: Json, schema: Json, rng: Random, depth: int = 4) -> Json:
             return _object_near(root, schema, rng, depth)
 
 
+def _parts(root: Json, schema: Json, rng: Random) -> list[Json]:
+    """Return the schemas that hold together for a value; none if the schema is not composed."""
+    found = list(schema.get("allOf", []))
+    found += [rng.choice(schema[word]) for word in ("anyOf", "oneOf") if word in schema]
+    found += [root["$defs"][schema["$ref"].removeprefix("#/$defs/")]] if "$ref" in schema else []
+    found += [inner for inner in schema.get("dependentSchemas", {}).values() if rng.random() < 0.4]
+    found += [schema[word] for word in ("if", "then", "else") if word in schema and rng.random() < 0.4]
+    rest = {key: value for key, value in schema.items() if key not in COMPOSED}
+    return [rest, *found] if found and "properties" in rest else found
+
+
 def _object_near(root: Json, schema: Json, rng: Random, depth: int) -> Json:
     properties, required = schema.get("properties", {}), schema.get("required", [])
-    more = schema.get("additionalProperties", True)
+    more = schema.get("additionalProperties", schema.get("unevaluatedProperties", True))
     names = [name for name in {**properties, **dict.fromkeys(required)} if name in required or rng.random() < 0.6]
     if more is not False:
         names += [name for name in NAMES if name not in properties and rng.random() < 0.4]

@@ -28,6 +28,11 @@ def opened(*required: str, **properties: object) -> Schema:
     return {**closed(*required, **properties), "additionalProperties": True}
 
 
+def sealed(**properties: object) -> Schema:
+    """Return a closed object, in the words that see what other schemas allow."""
+    return {"type": "object", "unevaluatedProperties": False, "properties": cast("Schema", properties)}
+
+
 def of(schema: object) -> Schema:
     """Return an object whose required property `x` has that schema."""
     return closed("x", x=schema)
@@ -123,6 +128,14 @@ TABLE: dict[str, Row] = {
     ),
     "close an object": (opened(), closed(), ChangeRule.EXTRA_CLOSED, RISKY, SAFE),
     "open an object": (closed(), opened(), ChangeRule.EXTRA_OPENED, SAFE, RISKY),
+    "remove a property from a branch that unevaluatedProperties closes": (
+        *(of({"anyOf": [sealed(a=TEXT), TEXT]}), of({"anyOf": [sealed(), TEXT]})),
+        *(ChangeRule.PROP_REMOVED_OPTIONAL, BREAKS, SAFE),
+    ),
+    "remove a property from a nullable object that unevaluatedProperties closes": (
+        *(of({"oneOf": [sealed(a=TEXT), {"type": "null"}]}), of({"oneOf": [sealed(), {"type": "null"}]})),
+        *(ChangeRule.PROP_REMOVED_OPTIONAL, BREAKS, SAFE),
+    ),
     "add a branch": (of(union("a", "b")), of(union("a", "b", "c")), ChangeRule.UNION_ADDED, SAFE, BREAKS),
     "remove a branch": (of(union("a", "b", "c")), of(union("a", "b")), ChangeRule.UNION_REMOVED, BREAKS, SAFE),
     "change a tag": (of(union("a", "b")), of(union("a", "c")), ChangeRule.UNION_TAG_CHANGED, BREAKS, BREAKS),
@@ -189,6 +202,18 @@ CHANGED: dict[str, tuple[Schema, Schema]] = {
     "before unevaluatedProperties": (
         {"allOf": [{"properties": {"a": TEXT}}], "unevaluatedProperties": False},
         {"allOf": [{"properties": {"a": TEXT, "b": TEXT}}], "unevaluatedProperties": False},
+    ),
+    "before unevaluatedProperties of a branch": (
+        {"anyOf": [{**sealed(), "if": TEXT, "then": {"properties": {"a": TEXT}}}, TEXT]},
+        {"anyOf": [{**sealed(), "if": TEXT, "then": {"properties": {"b": TEXT}}}, TEXT]},
+    ),
+    "before unevaluatedItems of a branch": (
+        {"anyOf": [{"type": "array", "prefixItems": [TEXT, TEXT], "unevaluatedItems": False}, TEXT]},
+        {"anyOf": [{"type": "array", "prefixItems": [TEXT], "unevaluatedItems": False}, TEXT]},
+    ),
+    "a branch equal to another one but for the writing of a number": (
+        {"oneOf": [{"const": [1]}, {"const": [1.0]}]},
+        {"oneOf": [{"const": [1]}]},
     ),
     "dynamic references": ({"$dynamicRef": "#a"}, {"$dynamicRef": "#b"}),
     "allOf": ({"allOf": [TEXT, {"pattern": "a"}, {"minLength": 1}]}, {"allOf": [{"pattern": "b"}, {"maxLength": 1}]}),

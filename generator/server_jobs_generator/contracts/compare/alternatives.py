@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
 
 from pydantic import JsonValue
+from server_jobs.contract.schemas.json_equality import key_of
 from server_jobs.contract.values import canonical
 
 from ...read.keywords import TYPES
-from .node import ANNOTATIONS, Node
+from .node import ANNOTATIONS, Node, sees_others
 
 OPAQUE = "opaque"
 """The kind of an alternative that can only be compared as a whole."""
@@ -42,6 +43,11 @@ class Alternative:
         """Return the values as canonical JSON."""
         return None if self.values is None else frozenset(map(canonical, self.values))
 
+    @cached_property
+    def keys(self) -> frozenset[Hashable] | None:
+        """Return a key per value, equal for equal JSON values: `1` and `1.0` have the same one."""
+        return None if self.values is None else frozenset(map(key_of, self.values))
+
     @property
     def takes_any_integer(self) -> bool:
         """Return whether it allows whole numbers that a double cannot represent, which `number` alone does not."""
@@ -54,7 +60,7 @@ class Alternative:
         return canonical([self.kind, self.node.meaning(), sorted(self.texts or ()), self.values is None])
 
     @cached_property
-    def tags(self) -> Mapping[str, frozenset[str]]:
+    def tags(self) -> Mapping[str, frozenset[Hashable]]:
         """Return the required properties with a fixed set of values, which distinguish the branches of a union."""
         required = self.node.texts("required") if self.kind == "object" else set()
         found = {
@@ -73,7 +79,8 @@ def alternatives(node: Node, *, in_union: bool = False, depth: int = 0) -> list[
         return []
     keyword = next((word for word in ("anyOf", "oneOf") if only.has(word)), None)
     allowed = only.members.keys() if keyword is None else ANNOTATIONS | {keyword}
-    if others or depth > _DEEPEST or only.has("$ref", "allOf") or only.members.keys() - allowed:
+    is_whole = only.has("$ref", "allOf") or sees_others([only])
+    if others or depth > _DEEPEST or is_whole or only.members.keys() - allowed:
         return [Alternative(OPAQUE, node, None, in_union)]
     if keyword is None:
         return _plain(only, in_union=in_union)
@@ -120,8 +127,8 @@ def _is_of(value: JsonValue, kind: str) -> bool:
     return _KINDS[type(value)] in (("integer", "number") if kind == "number" else (kind,))
 
 
-def _listed(node: Node) -> frozenset[str]:
-    return frozenset(map(canonical, _options(node) or ()))
+def _listed(node: Node) -> frozenset[Hashable]:
+    return frozenset(map(key_of, _options(node) or ()))
 
 
 def _exclude_each_other(one: Alternative, other: Alternative) -> bool:
@@ -129,8 +136,8 @@ def _exclude_each_other(one: Alternative, other: Alternative) -> bool:
         return False
     if one.kind != other.kind:
         return {one.kind, other.kind} != {"integer", "number"}
-    if one.texts is not None and other.texts is not None and one.kind not in ("integer", "number"):
-        return not one.texts & other.texts
+    if one.keys is not None and other.keys is not None and one.kind not in ("integer", "number"):
+        return not one.keys & other.keys
     theirs = other.tags
     return any(not values & theirs[name] for name, values in one.tags.items() if name in theirs)
 

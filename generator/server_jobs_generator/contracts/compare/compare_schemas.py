@@ -21,7 +21,7 @@ from ...read.document import Pointer
 from ..contract_rules import ChangeRule
 from .alternatives import OPAQUE, Alternative, Pairing, alternatives, pair
 from .change import RISKY, SAFE, Change, marked, relaxed, tightened, unknown
-from .node import ANNOTATIONS, Node
+from .node import ANNOTATIONS, Node, sees_others
 from .objects import object_changes
 from .scalars import count_changes, number_changes, text_changes, value_changes
 
@@ -43,8 +43,7 @@ _SCALAR = frozenset(
     }
 )
 _GROUPED = {word for groups in _GROUPS.values() for group in groups for word in group}
-_COMPARED = _PLAIN | _SCALAR | _GROUPED | {"minProperties", "patternProperties"}
-_SEE_ALL = ("unevaluatedItems", "unevaluatedProperties")
+_COMPARED = _PLAIN | _SCALAR | _GROUPED | {"minProperties", "patternProperties", "unevaluatedProperties"}
 _Pair = tuple[int, Pointer, int, Pointer]
 
 
@@ -134,7 +133,7 @@ class Comparison:
         if key in self.seen:
             return
         self.seen.add(key)
-        if any(node.has(*_SEE_ALL) for side in (old, new) for node in side.conjuncts()):
+        if any(sees_others(side.conjuncts()) for side in (old, new)):
             message = "is judged as a whole by unevaluatedProperties or unevaluatedItems, and changed"
             yield unknown(old, new, marked(message, old, new))
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -196,6 +196,15 @@ class _Shape:
             inner = [canonical(value)]
         word = "enum" if key == "const" else key
         return f"{canonical(word)}:[{','.join(sorted(inner) if key in _UNORDERED else inner)}]"
+
+
+def sees_others(conjuncts: Sequence[Node]) -> bool:
+    """Return whether `unevaluatedItems` or `unevaluatedProperties` depends on more than the keywords compared with it.
+
+    In one schema without others at the same place, `unevaluatedProperties` means the same as `additionalProperties`.
+    """
+    is_alone = len(conjuncts) == 1 and not conjuncts[0].has("unevaluatedItems", "if", "dependentSchemas")
+    return not is_alone and any(node.has("unevaluatedItems", "unevaluatedProperties") for node in conjuncts)
 
 
 def walk(node: Node) -> Iterator[Node]:

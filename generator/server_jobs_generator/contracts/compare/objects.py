@@ -42,7 +42,10 @@ class _Side:
 
     @classmethod
     def of(cls, node: Node) -> _Side:
-        return cls(node, node.entries("properties"), node.texts("required"), node.stated("additionalProperties"))
+        # Beside `additionalProperties`, no property is unevaluated.
+        is_stated = node.has("additionalProperties") or not node.has("unevaluatedProperties")
+        others = node.stated("additionalProperties" if is_stated else "unevaluatedProperties")
+        return cls(node, node.entries("properties"), node.texts("required"), others)
 
     @property
     def is_closed(self) -> bool:
