@@ -87,7 +87,7 @@ def _findings(project: Project, files: Sequence[File | KeptFile], manifest: Mani
     wanted = [file for file in files if isinstance(file, File)]
     findings = [
         *_wanted_findings(root, wanted, known, is_merged=is_merged),
-        *_leftover_findings(root, leftovers),
+        *_leftover_findings(root, leftovers, is_merged=is_merged),
         *(Finding(path, State.EXTRA) for path in extras),
     ]
     return tuple(sorted(findings, key=lambda finding: finding.path))
@@ -104,9 +104,7 @@ def _wanted_findings(
         if content is None:
             yield Finding(file.path, State.MISSING, file)
         elif content != file.text.encode():
-            is_of_git = is_merged or conflict_line(content) is not None
-            found = hash_content(content)
-            state = State.STALE if is_of_git else _state(found, digests)
+            state, found = _state(content, digests, is_merged=is_merged)
             yield Finding(file.path, state, file, found=found)
         elif file.ownership is Ownership.APPENDED and digests and hash_content(content) not in digests:
             # The generator cannot recreate a revision, so the edited text is also the expected text. Report the edit,
@@ -114,16 +112,19 @@ def _wanted_findings(
             yield Finding(file.path, State.EDITED, file, kept=True)
 
 
-def _leftover_findings(root: Path, leftovers: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
+def _leftover_findings(root: Path, leftovers: Mapping[str, Sequence[str]], *, is_merged: bool) -> Iterator[Finding]:
     for path, digests in leftovers.items():
         content = read_file(root / path)
         if content is not None:
-            found = hash_content(content)
-            yield Finding(path, _state(found, digests), found=found)
+            state, found = _state(content, digests, is_merged=is_merged)
+            yield Finding(path, state, found=found)
 
 
-def _state(found: str, digests: Sequence[str]) -> State:
-    return State.STALE if found in digests else State.EDITED
+def _state(content: bytes, digests: Sequence[str], *, is_merged: bool) -> tuple[State, str]:
+    """Return the state of a file that differs, with its hash. What git made of it in a merge is no edit."""
+    is_of_git = is_merged or conflict_line(content) is not None
+    found = hash_content(content)
+    return (State.STALE if is_of_git or found in digests else State.EDITED), found
 
 
 def _files_in(root: Path, folders: Sequence[str]) -> Iterator[str]:

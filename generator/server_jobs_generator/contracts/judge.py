@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from server_jobs.contract.values import pointer_to
 
 from ..ir.job_facts import duration
 from ..ir.spec import JobSpec
@@ -91,6 +93,27 @@ class Judge:
                 yield self.finding(
                     ChangeRule.RESERVED_REUSED, place, f"the name {shown(name)} is reserved", Severity.ERROR
                 )
+
+    def refused(self, revisions: Sequence[Contract]) -> Change | None:
+        """Return a change by which the last of a version's revisions refuses rows of an older one; None if it has none.
+
+        Only the model of the last one is kept when the version is raised.
+        """
+        *older, kept = revisions
+        changes = (change for one in older for change in self._changes(Part.PARAMS, one, kept))
+        return next((change for change in changes if change.backward is BREAKS), None)
+
+    def earlier(self, version: int, revisions: Sequence[Contract], advice: str) -> Iterator[ContractFinding]:
+        """Yield a finding if the kept model of an earlier version refuses rows of that version."""
+        severity = self._severity(Direction.QUEUE)
+        if severity is None or (change := self.refused(revisions)) is None:
+            return
+        at = pointer_to([step for step in change.new if step != "properties"])
+        message = (
+            f"the kept model of version {version} refuses rows of its other contracts: params{at} {change.message}"
+        )
+        place = self.places.of_file(self.job, ("x-job", "version"))
+        yield replace(self.finding(ChangeRule.EARLIER_BROKEN, place, message, severity), advice=advice)
 
     def finding(self, rule: ChangeRule, place: Place, message: str, severity: Severity) -> ContractFinding:
         """Return a finding about the job as a whole."""

@@ -30,6 +30,9 @@ from .spec_places import Part, SpecPlaces
 
 _UPCAST = "(the old model stays, and a stub asks how to upcast its rows)"
 _NOWHERE = Place("", 1, 1, "")
+_WIDE = (
+    "let params take the rows of all of them (properties that one of them lacks are optional, two types are an anyOf)"
+)
 _ONCE = {Direction.READER: "every reader takes it", Direction.STORE: "no older result is left"}
 
 
@@ -135,6 +138,8 @@ class _LockedEntry:
         everything = [old for revisions in olds.values() for old in revisions]
         found = [*self.judge.params(olds.get(version, ())), *self.judge.results(everything)]
         found += self.judge.options(olds[self.locked.newest][-1])
+        for number in (each for each in self.locked.versions if each < version):
+            yield from self.judge.earlier(number, self.locked.versions[number], self._way_back(number, self.locked))
         is_known = any(self.judge.now.hash == old.contract.hash for old in olds.get(version, ())[-1:])
         yield from (finding for finding in found if not is_known or finding.severity is Severity.ERROR)
 
@@ -146,6 +151,14 @@ class _LockedEntry:
     def _place(self, at: Pointer, part: Part, pointer: Pointer) -> Place:
         below = (*at, part.value, *pointer)
         return Place(self.path, *self.lock.place_of(below), pointer_to(below))
+
+    def _way_back(self, version: int, locked: LockedJob) -> str:
+        """Return the remedy for an earlier version whose kept model refuses some of its rows."""
+        forgotten = " ".join(f"--forget {self.job.class_name}:{each}" for each in locked.versions if each <= version)
+        wide = f'write "version": {version} in x-job, {_widened(version)}'
+        none_left = "server-jobs check --database URL counts these rows: once none is left"
+        rest = f"{none_left}, run server-jobs generate {forgotten} or accept the finding"
+        return f"{wide}; or, {rest}" if version == locked.newest else rest
 
     def _lowered(self, locked: LockedJob) -> ContractFinding:
         message = f"version is {self.job.options.version}, and version {locked.newest} was released"
@@ -198,6 +211,11 @@ def _ways_out(
             yield from _WaysOut(project, judge, lock.jobs.get(job.class_name), directions).findings()
 
 
+def _widened(version: int) -> str:
+    """Return the steps that keep the rows of each contract of a version readable when it is raised."""
+    return f'{_WIDE}, run server-jobs generate, and then write "version": {version + 1}'
+
+
 def _never_queued(name: str, locked: LockedJob, versions: Collection[int]) -> str:
     """Return the remedy if these versions have no rows; earlier versions stay in the lock."""
     newer = sorted(versions)
@@ -227,7 +245,14 @@ class _WaysOut:
         place = self.judge.places.of_file(job, ("x-job", "version"))
         found = self.judge.finding(ChangeRule.VERSION_NOT_BUMPED, place, message, Severity.ERROR)
         others = self._others({version} & self._broken_in(Part.PARAMS))
-        return replace(found, advice="; ".join([f'write "version": {version + 1} in x-job {_UPCAST}', *others]))
+        return replace(found, advice="; ".join([self._raised(version), *others]))
+
+    def _raised(self, version: int) -> str:
+        """Return how to raise the version, of which only the last contract gets a model."""
+        revisions = self._versions.get(version, ())
+        if not revisions or self.judge.refused(revisions) is None:
+            return f'write "version": {version + 1} in x-job {_UPCAST}'
+        return f"version {version} was released with contracts that do not read each other's rows: {_widened(version)}"
 
     def _result_broken(self) -> ContractFinding:
         """Return the remedy for results. A new version does not help, because results are never upcast. A user who

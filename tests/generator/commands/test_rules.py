@@ -157,7 +157,10 @@ def rules_of_lock(root: Path, generated: Path, text: str) -> set[str]:
 
 
 def rules_of_change(root: Path, place: str, text: str) -> set[str]:
-    """Return the rules that a change of a released spec breaks. Rules of its remedies are separate."""
+    """Return the rules that a change of a released spec breaks. Rules of its remedies are separate.
+
+    `branch` is the spec that another branch released, before the two were merged.
+    """
     change = json.loads(text)
     if place == ACCEPTED:
         change |= {"before": {"params": {"x": {"enum": ["a", "b"]}}}, "after": {"params": {"x": {"enum": ["a"]}}}}
@@ -165,6 +168,9 @@ def rules_of_change(root: Path, place: str, text: str) -> set[str]:
         part = "params" if place == PARAMS else "result"
         change = {when: {part: members} for when, members in change.items()}
     before, after = (a_case(**change[when]) for when in ("before", "after"))
+    merged = (
+        release(Lock(), read(root, {"case.json": a_case(**change["branch"])}).jobs) if "branch" in change else Lock()
+    )
     released = read(root, {"case.json": before})
     now = read(
         root, {"case.json": after, **({"contracts.accepted.json": text.encode()} if "accepted" in change else {})}
@@ -172,7 +178,7 @@ def rules_of_change(root: Path, place: str, text: str) -> set[str]:
     if released.problems:  # even invalid specs can be compared
         return {one.rule.value for one in compare(*(params_of(spec) for spec in (before, after)))}
     assert not now.problems
-    found = review(Project(root=root, outputs=("typescript",)), release(Lock(), released.jobs), now.jobs)
+    found = review(Project(root=root, outputs=("typescript",)), release(merged, released.jobs), now.jobs)
     return {finding.rule for finding in found if finding.accepted is None}
 
 
