@@ -64,7 +64,7 @@ def _in_place(root: Json, node: Json) -> list[Json]:
     found = [inner for word in ("allOf", "anyOf", "oneOf") for inner in node.get(word, [])]
     found += [node[word] for word in ("not", "if", "then", "else") if word in node]
     found += [root["$defs"][node["$ref"].removeprefix("#/$defs/")]] if "$ref" in node else []
-    return found + [*node.get("dependentSchemas", {}).values()]
+    return [*found, *node.get("dependentSchemas", {}).values()]
 
 
 def _schema(rng: Random, depth: int) -> Json:
