@@ -94,7 +94,7 @@ def _schema(rng: Random, depth: int) -> Json:
 def _object(rng: Random, depth: int) -> Json:
     properties = {name: _schema(rng, depth) for name in NAMES if rng.random() < 0.6}
     required = [name for name in properties if rng.random() < 0.5]
-    found = {"type": "object", "properties": properties, "required": required}
+    found: Json = {"type": "object", "properties": properties, "required": required}
     word = "unevaluatedProperties" if rng.random() < 0.2 else "additionalProperties"
     found[word] = _schema(rng, 0) if rng.random() < 0.2 else rng.random() < 0.2
     if rng.random() < 0.15:
