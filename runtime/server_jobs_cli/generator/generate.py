@@ -175,7 +175,7 @@ def _target(name: str) -> str:
 @click.option(
     "--database",
     metavar="URL",
-    help="Look at the rows there as well: which of them the generated code could not read. Changes none.",
+    help="Look at the rows there as well: which of them the specs could not read. Changes none.",
 )
 @_formatted
 def check(folder: Path, *, target: str | None, against: str | None, database: str | None, form: Form) -> None:
@@ -191,8 +191,8 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
     A change of a spec that breaks a released contract is an error. The lock, contracts.lock.json, has every contract
     that queued jobs may use. With --against, the specs are compared with a git revision too.
 
-    With --database, it reads every unfinished job as a worker of this code would. Jobs of earlier versions go through
-    their upcasters. No handler runs.
+    With --database, it reads every unfinished job as a worker of these specs would, also before they are generated.
+    Jobs of earlier versions go through their upcasters. No handler runs.
 
     Exit status: 0 all is well, 1 something differs, fails, could not be read or a spec has a problem, 3 the project or
     the database cannot be used.
@@ -200,7 +200,7 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
     with project_errors():
         project = find_project(folder)
         plan = Plan() if against is None and is_clean(project) else new_plan(project, against=against)
-        queue = _look_at_queue(project, folder, database) if database and not plan.problems else None
+        queue = _look_at_queue(project, folder, database, plan) if database and not plan.problems else None
         code = () if target is None else _look_at_code(project)
         result = report.Result(project=project, plan=plan, files=plan.findings, target=target, code=code, queue=queue)
         text = [*report.for_programs(result, form)]
@@ -260,10 +260,10 @@ def _look_at_code(project: Project) -> Sequence[CodeFinding]:
     return check_worker(project)
 
 
-def _look_at_queue(project: Project, folder: Path, url: str) -> QueueFindings:
+def _look_at_queue(project: Project, folder: Path, url: str, plan: Plan) -> QueueFindings:
     from .queue_check import check_database
 
-    return check_database(project, folder, url)
+    return check_database(project, folder, url, plan)
 
 
 def _print_row_findings(queue: QueueFindings, form: Form) -> None:

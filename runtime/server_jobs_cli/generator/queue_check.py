@@ -1,4 +1,4 @@
-"""`server-jobs check --database`: stored jobs that workers of the generated code could not read. Changes nothing."""
+"""`server-jobs check --database`: stored jobs that workers of the current specs could not read. Changes nothing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from server_jobs.stores.sql import SqlStore
 from server_jobs.stores.statements import PARKED
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.lock_file import Lock, read_lock
+from server_jobs_generator.plan import Plan
 
 from ..console.workspace import Workspace, run
+from .planned_modules import planned_modules
 
 PAGE = 500
 SHOWN = 5
@@ -183,11 +185,15 @@ def _refused_schedules(registry: JobRegistry, stored: Sequence[ScheduleRecord]) 
 
 @dataclass(frozen=True, slots=True)
 class QueueFindings:
-    """The rows of the database with this URL (without a password), and the versions in the lock."""
+    """The rows of the database with this URL (without a password), and the versions in the lock.
+
+    `is_planned` if the rows were read with code that is not generated yet.
+    """
 
     url: str
     report: QueueReport
     lock: Lock
+    is_planned: bool = False
 
     @property
     def is_refused(self) -> bool:
@@ -209,7 +215,8 @@ class QueueFindings:
         """Yield a line for each version that has rows, the first rejected rows, and advice about unused versions."""
         total = sum(rows.count for rows in self.report.versions)
         refused = sum(rows.refused for rows in self.report.versions)
-        yield f"{self.url}: {total:,} unfinished, {refused:,} of them unreadable"
+        planned = " by the specs as they are now, which are not generated yet" if self.is_planned else ""
+        yield f"{self.url}: {total:,} unfinished, {refused:,} of them unreadable{planned}"
         for rows in self.report.versions:
             if rows.count:
                 yield from _version_lines(rows)
@@ -242,11 +249,16 @@ class QueueFindings:
             yield from ((name, version) for version in sorted(job.versions) if version < oldest)
 
 
-def check_database(project: Project, folder: Path, url: str) -> QueueFindings:
-    """Read the queue with the generated registry. Raises `DatabaseError`, or `ProjectError` if the import fails."""
+def check_database(project: Project, folder: Path, url: str, plan: Plan) -> QueueFindings:
+    """Read the queue with the code that the plan would generate, even if it may not be written.
+
+    Raises `DatabaseError`, or `ProjectError` if the import fails.
+    """
     workspace = Workspace(folder=folder, database=url)
-    shown_url, registry = workspace.shown_url, workspace.registry
-    return QueueFindings(shown_url, run(_report(workspace, registry)), read_lock(project))
+    with planned_modules(project, plan):
+        shown_url, registry = workspace.shown_url, workspace.registry
+        report = run(_report(workspace, registry))
+    return QueueFindings(shown_url, report, read_lock(project), is_planned=bool(plan.findings))
 
 
 async def _report(workspace: Workspace, registry: JobRegistry) -> QueueReport:

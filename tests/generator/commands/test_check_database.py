@@ -79,6 +79,33 @@ def test_the_rows_that_new_code_could_not_read_are_named_and_fail_the_check(proj
     ]
 
 
+def test_rows_are_read_by_the_specs_as_they_are_now_while_their_change_is_refused(project: TemporaryProject) -> None:
+    """The numbers decide whether the change may be accepted, so the old generated code has no say."""
+    store(project, _ROWS[0], _ROWS[2])
+    before = project.files()
+    project.write_spec("greet", greet(2, {**V2, "last": {"type": "string", "maxLength": 3}}))
+    written = project.read("specs/greet.json")
+    status, printed = check(project)
+    assert status == 1
+    assert "[CONSTRAINT_TIGHTENED]" in printed
+    assert "2 unfinished, 2 of them unreadable by the specs as they are now, which are not generated yet" in printed
+    assert "fail  Greet version 1: 1 jobs (1 pending), and 1 of them could not be read:" in printed
+    assert "      c  /last: String should have at most 3 characters" in printed
+
+    project.write_spec("greet", greet(3, {**V2, "last": {"type": "string", "maxLength": 3}}))
+    assert "warn  Greet version 2: 1 jobs (1 pending) wait for a worker that knows them" in check(project)[1]
+    project.path("specs/greet.json").unlink()
+    printed = check(project)[1]
+    assert "[JOB_DELETED]" in printed
+    assert "warn  Greet version 2: 1 jobs (1 pending) wait for a worker that knows them: no such job" in printed
+    project.path("specs/greet.json").write_text(written, encoding="utf-8")
+    project.write_spec("greet", greet(2, V2))
+    assert check(project)[0] == 0
+    assert {path: digest for path, digest in project.files().items() if "specs/" not in path} == {
+        path: digest for path, digest in before.items() if "specs/" not in path
+    }
+
+
 def test_a_version_that_no_row_is_of_can_be_forgotten_and_the_upcaster_stays(project: TemporaryProject) -> None:
     store(project, _ROWS[2])
     status, printed = check(project)
