@@ -98,6 +98,11 @@ class PostgresConnection:
         self._gave_up = reason
         self.driver.terminate()
 
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the server did not answer, and `give_up` ended its call."""
+        return self._gave_up is not None
+
     def _given_up(self) -> DatabaseUnreachableError:
         return DatabaseUnreachableError(f"the connection to {self._place} was lost: {self._gave_up}")
 

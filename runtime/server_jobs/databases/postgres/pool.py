@@ -11,6 +11,7 @@ from functools import partial
 from ...concurrency.tasks import shielded
 from ...domain.interfaces import Row
 from ...errors import DatabaseError, DatabaseUnreachableError, ServerJobsError
+from ..waiting import WAIT_SECONDS, WaitingCalls
 from .connection import Call, PostgresConnection
 from .driver import Session
 from .errors import LostStatementError
@@ -26,12 +27,18 @@ class Pool:
     """A pool of a few connections, opened when needed. Calls `lost` when a connection broke.
 
     Calls that may wait for locks cannot use the last connection, so that leases are always renewed.
+
+    A call has one deadline for its wait and its connect: while the server gives no sign of life, every call fails
+    within 10 s, whatever their number.
     """
 
     def __init__(self, servers: Servers, max_connections: int, lost: Callable[[], None]) -> None:
         self._servers = servers
         self._lost = lost
-        self._watchdog = Watchdog(servers)
+        # An attempt to connect may use its whole time: its own error says more than the end of the wait.
+        self._patience = max(WAIT_SECONDS, servers.url.connect_seconds + 0.5)
+        self._waiting = WaitingCalls(servers.place, self._patience)
+        self._watchdog = Watchdog(servers, self._waiting.note_life)
         self._loop = asyncio.get_running_loop()
         self._idle: list[PostgresConnection] = []
         self._slots = asyncio.Semaphore(max_connections)
@@ -46,16 +53,14 @@ class Pool:
         return self._loop is asyncio.get_running_loop()
 
     async def connect(self) -> None:
-        """Connect once. Raises `DatabaseError`."""
-        self._idle.append(self._connection(await self._servers.connect()))
+        """Connect once. Concurrent calls share the connections of the pool. Raises `DatabaseError`."""
+        async with AsyncExitStack() as slot:
+            self._put_back(await self._connection_in(slot, ()))
 
     async def run(self, calls: Sequence[Call], *, prepared: bool) -> Sequence[Sequence[Row]]:
         """Like `Database.run`, without repetition."""
         async with AsyncExitStack() as slot:
-            if any(statement.may_wait for statement, _ in calls):
-                await slot.enter_async_context(self._slots_to_wait_in)
-            await slot.enter_async_context(self._slots)
-            connection = self._idle_connection(calls) or await self._connect_in(slot)
+            connection = await self._connection_in(slot, calls)
             self._watchdog.begin(connection)
             try:
                 rows = await connection.run(calls, prepared=prepared)
@@ -63,8 +68,11 @@ class Pool:
                 connection.terminate()
                 if isinstance(error, DatabaseUnreachableError):
                     self._note_loss(error)
+                if connection.is_given_up:
+                    self._waiting.note_silence()
                 raise
             except ServerJobsError:
+                self._waiting.note_life()
                 self._put_back(connection)
                 raise
             except BaseException:  # cancelled, perhaps in the middle of an answer
@@ -99,6 +107,19 @@ class Pool:
         for connection in idle:
             connection.abandon()
 
+    async def _connection_in(self, slot: AsyncExitStack, calls: Sequence[Call]) -> PostgresConnection:
+        """Wait for a slot, and return an idle connection or a new one. Raises `DatabaseError`."""
+        began = self._loop.time()
+        slots = [self._slots]
+        if any(statement.may_wait for statement, _ in calls):
+            slots.insert(0, self._slots_to_wait_in)
+        if any(one.locked() for one in slots):
+            async with self._waiting.limited(began):
+                await _enter(slot, slots)
+        else:
+            await _enter(slot, slots)
+        return self._idle_connection(calls) or await self._connect_in(slot, began)
+
     def _idle_connection(self, calls: Sequence[Call]) -> PostgresConnection | None:
         """Return the idle connection used last, preferably one that has prepared these calls.
 
@@ -115,13 +136,23 @@ class Pool:
     def _connection(self, session: Session) -> PostgresConnection:
         return PostgresConnection(session, self._servers.place)
 
-    async def _connect_in(self, slot: AsyncExitStack) -> PostgresConnection:
+    async def _connect_in(self, slot: AsyncExitStack, began: float) -> PostgresConnection:
         connecting = asyncio.create_task(self._servers.connect(), name="server-jobs-connect")
         try:
-            return self._connection(await shielded(connecting))
+            async with asyncio.timeout_at(began + self._patience):
+                return self._connection(await self._connected(slot, connecting))
+        except TimeoutError:
+            self._note_loss(error := self._waiting.overdue())
+            raise error from None
         except DatabaseUnreachableError as error:
             self._note_loss(error)
+            if not self._watchdog.is_busy:  # nobody gets an answer
+                self._waiting.give_up(error)
             raise
+
+    async def _connected(self, slot: AsyncExitStack, connecting: asyncio.Task[Session]) -> Session:
+        try:
+            return await shielded(connecting)
         except asyncio.CancelledError:  # the driver would log errors if it were stopped here
             self._finish_in(slot, partial(self._keep, connecting))
             raise
@@ -156,14 +187,21 @@ class Pool:
         for connection in idle:
             connection.terminate()
         self._lost()
+        self._watchdog.is_suspicious = True
         if not self._is_away:
             self._is_away = True
             _logger.warning("%s", error)
 
     def _note_success(self) -> None:
+        self._waiting.note_life()
         if self._is_away:
-            self._is_away = False
+            self._is_away = self._watchdog.is_suspicious = False
             _logger.info("the database %s is back", self._servers.place)
+
+
+async def _enter(stack: AsyncExitStack, slots: Sequence[asyncio.Semaphore]) -> None:
+    for one in slots:
+        await stack.enter_async_context(one)
 
 
 async def _close(connection: PostgresConnection) -> None:

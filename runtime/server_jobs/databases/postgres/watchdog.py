@@ -7,7 +7,7 @@ calls that are slow for a good reason.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import groupby
 
 from ...errors import DatabaseError
@@ -38,22 +38,30 @@ SELECT pg_backend_pid() AS me, pid, state LIKE 'idle%' AS is_idle FROM (SELECT 1
 class Watchdog:
     """Ends connections whose server is dead, so that their calls fail within seconds.
 
-    While calls are answered in time, it costs only a timer.
+    While calls are answered in time, it costs only a timer. Calls `alive` when the server works on a late call.
     """
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(self, servers: Servers, alive: Callable[[], None]) -> None:
         self._servers = servers
+        self._alive = alive
+        self.is_suspicious = False
+        """Whether the last connection was lost, so that the next calls are checked without a delay."""
         self._loop = asyncio.get_running_loop()
         self._busy: set[PostgresConnection] = set()
         self._idle: dict[PostgresConnection, tuple[tuple[float, int], float]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._looking: asyncio.Task[None] | None = None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call uses a connection."""
+        return bool(self._busy)
+
     def begin(self, connection: PostgresConnection) -> None:
         """Watch a connection while a call uses it."""
         self._busy.add(connection)
         if self._timer is None:
-            self._timer = self._loop.call_later(LOOK_AFTER, self._tick)
+            self._timer = self._loop.call_later(_INTERVAL if self.is_suspicious else LOOK_AFTER, self._tick)
 
     def end(self, connection: PostgresConnection) -> None:
         """Stop watching it."""
@@ -75,7 +83,7 @@ class Watchdog:
             return
         self._timer = self._loop.call_later(_INTERVAL, self._tick)
         if self._looking is None or self._looking.done():
-            late = list(self._waiting(self._loop.time() - LOOK_AFTER))
+            late = list(self._waiting(self._loop.time() - (0 if self.is_suspicious else LOOK_AFTER)))
             if late:
                 self._looking = self._loop.create_task(self._look(late), name="server-jobs-look")
 
@@ -98,6 +106,7 @@ class Watchdog:
             self._end_all(address, began)
             return
         except DatabaseError:
+            self._alive()
             return  # the server answers, although it accepts no more connections
         try:
             async with asyncio.timeout(LOOK_SECONDS):
@@ -107,6 +116,8 @@ class Watchdog:
             return
         finally:
             session.driver.terminate()
+        if len(idle) + len(gone) < len(connections):
+            self._alive()
         for one in gone:
             if one.waits_since == sent[one]:
                 one.give_up("the server no longer knows it")

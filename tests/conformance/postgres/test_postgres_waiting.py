@@ -1,0 +1,232 @@
+"""Calls that wait for a connection of the pool: how long, while the server works, hangs or comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from server_jobs.databases import waiting
+from server_jobs.databases.postgres import pool as postgres_pool
+from server_jobs.databases.postgres import watchdog as postgres_watchdog
+from server_jobs.databases.postgres.database import PostgresDatabase
+from server_jobs.databases.waiting import WaitingCalls
+from server_jobs.errors import DatabaseError, DatabaseUnreachableError
+
+from tests.conformance.postgres.test_postgres_silence import (
+    LOOK,
+    SECONDS,
+    impatient,  # noqa: F401  a fixture
+    opened,
+    place_of,
+    sleep_for,
+    through,
+)
+from tests.valve import Valve
+
+PATIENCE = 1.5
+ANSWER = 3.5  # a wait, then the end of a call that the server does not answer
+USUAL = (
+    postgres_watchdog.LOOK_AFTER,
+    postgres_watchdog.LOOK_SECONDS,
+    postgres_watchdog.STUCK_AFTER,
+    postgres_watchdog._INTERVAL,
+)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    request.getfixturevalue("impatient")
+    monkeypatch.setattr(postgres_pool, "WAIT_SECONDS", PATIENCE)
+
+
+def soon(url: str, port: int | None = None) -> str:
+    """Return the URL of the same database at this port, with a short limit for connecting."""
+    return through(url, f"127.0.0.1:{port or place_of(url)[1]}", options="?connect_timeout=1")
+
+
+async def outcome(database: PostgresDatabase, seconds: float | None = None) -> str:
+    """Return the name of the error of a call, or "ok"."""
+    try:
+        await database.run((LOOK if seconds is None else sleep_for(seconds), {}))
+    except DatabaseError as error:
+        return type(error).__name__
+    return "ok"
+
+
+async def outcomes(database: PostgresDatabase, calls: int) -> Counter[str]:
+    return Counter(await asyncio.gather(*(outcome(database) for _ in range(calls))))
+
+
+@contextmanager
+def dropping_host() -> Iterator[int]:
+    """Yield the port of a host that drops the packets of new connections: its backlog is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            other = stack.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(listener.getsockname())
+        yield int(listener.getsockname()[1])
+
+
+def test_the_usual_limits_end_every_call_within_ten_seconds() -> None:
+    look, answer, stuck, interval = USUAL
+    assert look + interval + 2 * answer < 10  # a call whose connection is dead
+    assert waiting.WAIT_SECONDS + interval < 10  # a call that waits for a connection
+    # Calls that wait get the connections of calls on connections that a network has forgotten.
+    assert waiting.WAIT_SECONDS > look + stuck + 2 * interval
+
+
+@pytest.mark.parametrize("calls", [60, 600])
+async def test_a_server_that_hangs_fails_every_call_in_time(url: str, calls: int) -> None:
+    with Valve(place_of(url)) as valve:
+        async with opened(soon(url, valve.port)) as database:
+            await outcomes(database, 10)
+            valve.is_shut = True
+            async with asyncio.timeout(ANSWER):
+                found = await outcomes(database, calls)
+            assert "ok" not in found
+            async with asyncio.timeout(ANSWER):  # also while everybody knows about it
+                assert "ok" not in await outcomes(database, calls)
+            assert valve.connections < 30
+            valve.is_shut = False
+            async with asyncio.timeout(SECONDS):
+                assert await outcomes(database, calls) == {"ok": calls}
+
+
+@pytest.mark.parametrize("calls", [60, 600])
+async def test_a_host_that_drops_packets_fails_every_call_in_time(url: str, calls: int) -> None:
+    with dropping_host() as port:
+        database = PostgresDatabase(soon(url, port))
+        opening = (database.open() for _ in range(calls))
+        async with asyncio.timeout(ANSWER):
+            errors = await asyncio.gather(*opening, return_exceptions=True)
+    assert {type(error).__name__ for error in errors} == {"SilentServerError"}
+
+
+async def test_each_of_them_raises_its_own_error(url: str) -> None:
+    with dropping_host() as port:
+        database = PostgresDatabase(soon(url, port))
+        errors = await asyncio.gather(*(database.open() for _ in range(9)), return_exceptions=True)
+    assert len({id(error) for error in errors}) == 9
+    assert len({str(error) for error in errors}) == 1
+
+
+async def test_calls_that_wait_succeed_when_the_server_comes_back(url: str) -> None:
+    with Valve(place_of(url)) as valve:
+        async with opened(soon(url, valve.port)) as database:
+            await outcomes(database, 10)
+            valve.freeze()  # as if the server had started again elsewhere
+            async with asyncio.timeout(SECONDS):
+                found = await outcomes(database, 60)
+    assert found == {"ok": 56, "DatabaseUnreachableError": 4}
+
+
+async def test_calls_wait_as_long_as_the_server_works_on_others(url: str) -> None:
+    async with opened(soon(url), max_connections=2) as database, asyncio.timeout(SECONDS):
+        slow = [asyncio.create_task(outcome(database, 2 * PATIENCE)) for _ in range(2)]
+        await asyncio.sleep(0)
+        assert await outcomes(database, 20) == {"ok": 20}
+        assert await asyncio.gather(*slow) == ["ok", "ok"]
+
+
+async def test_calls_wait_as_long_as_others_are_answered(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_watchdog, "LOOK_AFTER", 60)
+    async with opened(soon(url), max_connections=2) as database, asyncio.timeout(SECONDS):
+        found = await asyncio.gather(*(outcome(database, 0.2) for _ in range(24)))
+    assert found == ["ok"] * 24
+
+
+async def test_a_server_without_another_connection_fails_only_calls_that_need_one(
+    url: str, connection: psycopg.Connection
+) -> None:
+    connection.execute("DROP ROLE IF EXISTS few; CREATE ROLE few LOGIN CONNECTION LIMIT 2")
+    database = PostgresDatabase(soon(url).replace("postgres@", "few@", 1))
+    await database.open()
+    try:
+        one = asyncio.create_task(outcome(database, 0.5))
+        await asyncio.sleep(0.1)
+        found = await outcomes(database, 20)
+        assert await one == "ok"
+    finally:
+        await database.close()
+        await asyncio.sleep(0.05)
+        connection.execute("DROP ROLE few")
+    assert found.keys() == {"ok", "UnsuitableServerError"}
+    assert found["ok"] > 10
+
+
+async def test_opening_at_once_opens_no_more_connections_than_allowed(url: str) -> None:
+    with Valve(place_of(url)) as valve:
+        database = PostgresDatabase(soon(url, valve.port), max_connections=3)
+        await asyncio.gather(*(database.open() for _ in range(20)))
+        await outcomes(database, 20)
+        await database.close()
+        assert valve.connections <= 3
+
+
+async def test_a_silent_server_is_not_waited_for_because_it_answers_now_and_then() -> None:
+    calls = WaitingCalls("the server", PATIENCE)
+    loop = asyncio.get_running_loop()
+
+    async def wait() -> None:
+        async with calls.limited(loop.time()):
+            await asyncio.sleep(60)
+
+    waits = asyncio.create_task(wait())
+    for _ in range(6):
+        await asyncio.sleep(PATIENCE / 4)
+        calls.note_life()
+    assert not waits.done()
+    calls.note_silence()
+    with pytest.raises(DatabaseUnreachableError, match="no connection to the server within 1.5 s"):
+        await asyncio.wait_for(waits, SECONDS)
+
+
+async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_place(url: str) -> None:
+    async with opened(soon(url), max_connections=1) as database, asyncio.timeout(SECONDS):
+        slow = asyncio.create_task(outcome(database, 0.3))
+        await asyncio.sleep(0.1)
+        waits = asyncio.create_task(outcome(database))
+        await asyncio.sleep(0.1)
+        waits.cancel()
+        await asyncio.wait([waits])
+        assert waits.cancelled()
+        assert (await slow, await outcome(database)) == ("ok", "ok")
+
+
+# --- sabotage ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+async def test_without_a_common_end_the_calls_fail_in_waves(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    @asynccontextmanager
+    async def unlimited(*_: object) -> Any:
+        yield
+
+    monkeypatch.setattr(WaitingCalls, "limited", unlimited)
+    for test in (
+        test_a_server_that_hangs_fails_every_call_in_time,
+        test_a_host_that_drops_packets_fails_every_call_in_time,
+    ):
+        with pytest.raises(TimeoutError):
+            await test(url, 60)
+
+
+@pytest.mark.slow
+async def test_without_the_signs_of_life_a_slow_server_is_taken_for_a_dead_one(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WaitingCalls, "note_life", lambda _: None)
+    with pytest.raises(AssertionError):
+        await test_calls_wait_as_long_as_the_server_works_on_others(url)
+    with pytest.raises(AssertionError):
+        await test_calls_wait_as_long_as_others_are_answered(url, monkeypatch)
