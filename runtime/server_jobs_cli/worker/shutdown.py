@@ -242,6 +242,8 @@ class Shutdown:
         words = threading.Thread(target=self._say_last_words, args=(abandoned,), daemon=True)
         words.start()
         words.join(_LAST_WORDS)
+        if abandoned is None and self._lifeline is not None:
+            self._lifeline.say(Word.DONE)  # only its database, which may not answer, is not closed yet
         os._exit(0 if abandoned is None else 1)
 
     def _say_last_words(self, abandoned: Stoppable | None) -> None:

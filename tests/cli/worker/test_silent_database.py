@@ -38,8 +38,14 @@ def valve(url: str) -> Iterator[Valve]:
         yield valve
 
 
+@pytest.fixture(params=[1, 2])
+def processes(request: pytest.FixtureRequest) -> int:
+    """Return the number of worker processes."""
+    return int(request.param)
+
+
 @pytest.fixture
-def worker(url: str, valve: Valve) -> Iterator[Started]:
+def worker(url: str, valve: Valve, processes: int) -> Iterator[Started]:
     """Yield a worker that runs a job of a minute, connected through the proxy."""
     params = '{"text": "hello", "seconds": 60}'
     enqueued = run("enqueue", "Nap", "--params", params, "--database", url, "--registry", REGISTRY)
@@ -47,7 +53,7 @@ def worker(url: str, valve: Valve) -> Iterator[Started]:
     place = f"postgresql://{parts.username}@127.0.0.1:{valve.port}{parts.path}"
     command = [sys.executable, "-m", "server_jobs_cli", "worker", "--database", place, "--registry", REGISTRY]
     process = subprocess.Popen(
-        [*command, "--drain-timeout", f"{DRAIN}s"],
+        [*command, "--drain-timeout", f"{DRAIN}s", "--processes", str(processes)],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -61,7 +67,7 @@ def worker(url: str, valve: Valve) -> Iterator[Started]:
 
 @pytest.mark.parametrize("trouble", ["lock", "silence"])
 def test_a_worker_ends_with_status_0_although_the_database_does_not_answer(
-    url: str, valve: Valve, worker: Started, trouble: str
+    url: str, valve: Valve, worker: Started, trouble: str, processes: int
 ) -> None:
     with postgres_connection(url, autocommit=False) as other:
         if trouble == "lock":
@@ -72,8 +78,11 @@ def test_a_worker_ends_with_status_0_although_the_database_does_not_answer(
         sent = worker.signal()
         status = worker.wait()
     assert (status, time.monotonic() - sent < DRAIN + 1 + SLACK) == (0, True), worker.text
-    worker.wait_for("the database did not answer within 0.7 s: the worker ends, and its claims expire")
-    worker.wait_for("stopped: 0 completed, 0 failed attempts")
+    for line in (
+        "the database did not answer within 0.7 s: the worker ends, and its claims expire",
+        "stopped: 0 completed, 0 failed attempts",
+    ):
+        assert worker.text.count(line) == processes, worker.text
     assert left(url) == ("running", 1)
 
 
