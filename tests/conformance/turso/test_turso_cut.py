@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
 from server_jobs.databases.turso import database as turso
+from server_jobs.databases.turso import httpx_transport
 from server_jobs.databases.turso.database import TursoDatabase
+from server_jobs.databases.waiting import WaitingCalls
 from server_jobs.errors import DatabaseError, DatabaseUnreachableError
 
+from tests.conformance.dropping_host import dropping_host
 from tests.conformance.turso.turso_calls import LOOK, insertion
+from tests.slow import slow
 
 STEP = 7  # bytes between two cuts
 HELLO = json.dumps(
@@ -146,3 +151,21 @@ async def test_an_answer_of_another_server_names_the_database_url(answer: bytes)
             await database.run(insertion("a"))
     assert not isinstance(caught.value, DatabaseUnreachableError)
     assert f"127.0.0.1:{answers.port}" in str(caught.value)
+
+
+@pytest.mark.parametrize("is_shared", [True, slow(False)], ids=["shared", "sabotage"])
+async def test_requests_fail_together_if_no_connection_comes_about(
+    monkeypatch: pytest.MonkeyPatch, is_shared: bool
+) -> None:
+    monkeypatch.setattr(httpx_transport, "_CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(turso, "_LATEST_REPEAT", 0.3)
+    if not is_shared:
+        monkeypatch.setattr(WaitingCalls, "give_up", lambda *_: None)
+    with dropping_host() as port:
+        database = TursoDatabase(f"http://127.0.0.1:{port}")
+        began = time.monotonic()
+        errors = await asyncio.gather(*(database.open() for _ in range(90)), return_exceptions=True)
+        took = time.monotonic() - began
+        await database.close()
+    assert {type(error).__name__ for error in errors} == {"UnreachableError"}
+    assert (took < 1.5) is is_shared

@@ -28,6 +28,7 @@ CHECKED_TEXT = '"\\\n\N{LATIN SMALL LETTER E WITH ACUTE}'
 CHECK = Statement("SELECT value AS text FROM json_each(:texts)", writes=False)
 
 _PAUSES = (0.1, 0.4)  # seconds before a request is sent again
+_LATEST_REPEAT = 5.0  # seconds after its start: whoever waited longer for a connection should not wait again
 # Too slow, too many requests, and a server that a gateway, or Cloudflare (52x, 530), cannot reach.
 _AWAY = (408, 429, 502, 503, 504, 520, 521, 522, 523, 524, 530)
 
@@ -116,11 +117,14 @@ class TursoDatabase:
         return await self._repeated(body, len(calls), only_reads=not any(one.writes for one, _ in calls))
 
     async def _repeated(self, body: str, statements: int, *, only_reads: bool) -> Sequence[Sequence[Row]]:
+        time = asyncio.get_running_loop().time
+        latest = time() + _LATEST_REPEAT
         for pause in _PAUSES:
             try:
                 return await self._ask(body, statements)
-            except (UnreachableError, DatabaseBusyError):
-                pass  # the request was not executed
+            except (UnreachableError, DatabaseBusyError):  # the request was not executed
+                if time() > latest:
+                    raise
             except UnansweredError:
                 if not only_reads:
                     raise

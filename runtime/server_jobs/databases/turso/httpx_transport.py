@@ -5,17 +5,37 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import lru_cache
 
 import httpx
 
 from ...errors import DatabaseError
+from ..waiting import WaitingCalls
 from .http_transport import Reply, UnansweredError, UnreachableError, headers_for, timed_out
 from .url import Endpoint
 
 _CONNECT_SECONDS = 10.0
 _MOST_CONNECTIONS = 20
+
+
+class _Client:
+    """The connections of one event loop, and the requests that wait for them."""
+
+    def __init__(self, http: httpx.AsyncClient, waiting: WaitingCalls) -> None:
+        self.http = http
+        self.slots = asyncio.Semaphore(_MOST_CONNECTIONS)
+        self.waiting = waiting
+
+    async def post(self, url: str, content: bytes) -> httpx.Response:
+        async with AsyncExitStack() as slot:
+            if self.slots.locked():
+                async with self.waiting.limited(asyncio.get_running_loop().time()):
+                    await slot.enter_async_context(self.slots)
+            else:
+                await slot.enter_async_context(self.slots)
+            return await self.http.post(url, content=content)
 
 
 class HttpxTransport:
@@ -24,7 +44,7 @@ class HttpxTransport:
     def __init__(self, endpoint: Endpoint, timeout: timedelta) -> None:
         self._endpoint = endpoint
         self._timeout = timeout
-        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, _Client] = {}
         self._last_words: dict[asyncio.AbstractEventLoop, AsyncGenerator[None]] = {}
 
     async def post(self, body: str) -> Reply:
@@ -32,9 +52,12 @@ class HttpxTransport:
         endpoint, client = self._endpoint, await self._here()
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                response = await client.post(endpoint.url, content=body.encode())
+                response = await client.post(endpoint.url, body.encode())
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
-            raise UnreachableError(f"no server answers at {endpoint.place}: {_text(error, endpoint)}") from error
+            unreachable = UnreachableError(f"no server answers at {endpoint.place}: {_text(error, endpoint)}")
+            if isinstance(error, httpx.ConnectTimeout):  # requests that wait would only try the same
+                client.waiting.give_up(unreachable)
+            raise unreachable from error
         except TimeoutError as error:
             raise timed_out(endpoint, self._timeout) from error
         except httpx.RequestError as error:
@@ -58,7 +81,7 @@ class HttpxTransport:
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(_finish(last_words), loop)
 
-    async def _here(self) -> httpx.AsyncClient:
+    async def _here(self) -> _Client:
         """Return the client of the running event loop."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
@@ -68,19 +91,19 @@ class HttpxTransport:
             await anext(last_words)
         return client
 
-    def _new_client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
+    def _new_client(self) -> _Client:
+        seconds = self._timeout.total_seconds()
+        http = httpx.AsyncClient(
             headers=headers_for(self._endpoint),
-            timeout=httpx.Timeout(None, connect=min(_CONNECT_SECONDS, self._timeout.total_seconds())),
+            timeout=httpx.Timeout(None, connect=min(_CONNECT_SECONDS, seconds)),
             limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
             verify=_tls(),
             # A proxy would forward unencrypted requests for this machine to another one.
             trust_env=not self._endpoint.is_local,
         )
+        return _Client(http, WaitingCalls(self._endpoint.place, seconds))
 
-    async def _leave_at_the_end(
-        self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient
-    ) -> AsyncGenerator[None]:
+    async def _leave_at_the_end(self, loop: asyncio.AbstractEventLoop, client: _Client) -> AsyncGenerator[None]:
         """Close the client when the event loop ends without `close`, as in `asyncio.run(SendEmail.later(params))`.
 
         An event loop finishes its async generators last.
@@ -90,7 +113,7 @@ class HttpxTransport:
         finally:
             if self._clients.get(loop) is client:
                 del self._clients[loop], self._last_words[loop]
-            await client.aclose()
+            await client.http.aclose()
 
 
 async def _finish(last_words: AsyncGenerator[None]) -> None:
