@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import uvicorn
+from server_jobs.http.body import LARGEST_BODY
+from server_jobs.http.places import CALLER_IS_KNOWN
 from server_jobs.http.stopping import Stopping
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
@@ -28,6 +30,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 8
 _RESERVED_FILES = 64  # for the database, and for files that handlers open
 _LARGEST_HEAD = 32 * 1024
+_MOST_UNKNOWN_REQUESTS = 10  # a browser needs four for the page to sign in
+_KERNEL_BUFFER = 64 * 1024
+_MOST_UNKNOWN_BYTES = 2 * LARGEST_BODY  # a refused caller gets its answer after the whole body was sent
 _logger = logging.getLogger("server_jobs")
 _AT_ONCE = 32
 _PAUSE = 0.5
@@ -38,7 +43,10 @@ _BUSY = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n"
     b"connection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(_PROBLEM), _PROBLEM)
 )
-_AT_THE_CAP = "%d connections are open, which is the limit: new ones replace the oldest idle one, or get a 503"
+_AT_THE_CAP = (
+    "%d connections are open, which is the limit: new ones replace the oldest one without a valid token or link, "
+    "or get a 503"
+)
 
 
 class HttpServer:
@@ -111,6 +119,8 @@ class _Server(uvicorn.Server):
     def _listener_of(self, listening: socket.socket) -> Listener:
         """Take over accepting from asyncio, which does not release its socket."""
         asyncio.get_running_loop().remove_reader(listening.fileno())
+        for buffer in (socket.SO_SNDBUF, socket.SO_RCVBUF):  # the kernel would use megabytes for each connection
+            listening.setsockopt(socket.SOL_SOCKET, buffer, _KERNEL_BUFFER)
         return Listener(listening.dup(), self._new_protocol, self._open, self._limits.connections)
 
     def _new_protocol(self) -> LimitedProtocol:
@@ -146,8 +156,8 @@ class Listener:
 
     Without a free descriptor, asyncio's own loop retries 2,048 times and logs a traceback each time.
 
-    At the limit, a new connection replaces the connection that has waited longest for a request. If all connections
-    have a request, such as a stream of events, the new one gets a 503.
+    At the limit, a new connection replaces the connection that has waited longest for a request of a known caller. If
+    all connections have such a request, for example a stream of events, the new one gets a 503.
     """
 
     def __init__(
@@ -177,8 +187,8 @@ class Listener:
             is_full = len(self._open) >= self._most
             if is_full:
                 self._say(_AT_THE_CAP, self._most)
-                if self._open.drop_longest_waiting():
-                    return  # `close` was called before this callback.
+                if self._open.drop_longest_waiting() or self._tasks:
+                    return  # Try again when the dropped one is closed, or a new one is connected and waits.
             try:
                 connection, _ = self._socket.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
@@ -236,14 +246,19 @@ class ConnectionLimits:
     """Time limits for clients in seconds, and the most open connections."""
 
     request: float = 10.0
-    """Time for the headers of a request: from the start of the connection, or from the end of the last response."""
+    """Time for the headers of a request, from the start of the connection or the end of the last response; and for a
+    request of an unknown caller."""
     reading: float = 30.0
     """Time without progress in which a client may leave a response unread."""
     connections: int = 1000
 
 
 class OpenConnections:
-    """The open connections of a server. Those waiting for a request are in the order in which they began to wait."""
+    """The open connections of a server.
+
+    A connection waits until it has a request of a known caller. Those that wait are in the order in which they were
+    opened, or in which their last request of a known caller ended.
+    """
 
     def __init__(self) -> None:
         self._open: set[LimitedProtocol] = set()
@@ -262,13 +277,14 @@ class OpenConnections:
         self._waiting.pop(connection, None)
 
     def set_waiting(self, connection: LimitedProtocol, *, is_waiting: bool) -> None:
-        """Note whether a connection waits for a request."""
-        self._waiting.pop(connection, None)
-        if is_waiting and connection in self._open:
-            self._waiting[connection] = None
+        """Note whether a connection waits. One that waits already keeps its place."""
+        if not is_waiting:
+            self._waiting.pop(connection, None)
+        elif connection in self._open:
+            self._waiting.setdefault(connection, None)
 
     def drop_longest_waiting(self) -> bool:
-        """Close the connection that has waited longest for a request; False if none waits."""
+        """Close the connection that has waited longest for a request of a known caller; False if none waits."""
         connection = next(iter(self._waiting), None)
         if connection is None:
             return False
@@ -280,7 +296,7 @@ class OpenConnections:
 class LimitedProtocol(H11Protocol):
     """One connection. It is closed if its client is slower than `limits` allow.
 
-    The routes limit the time for a body, because they know whether they read one.
+    The routes limit the time for a body, because they know whether they read one. They tell when they know the caller.
     """
 
     def __init__(
@@ -297,6 +313,9 @@ class LimitedProtocol(H11Protocol):
         self._limits = limits
         self._connections = connections
         self._requests = 0
+        self._is_known = False
+        self._unknown_bytes = 0
+        self._unknown_requests = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._unread = 0
 
@@ -309,6 +328,14 @@ class LimitedProtocol(H11Protocol):
         self._connections.remove(self)
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """Read, and close the connection if an unknown caller goes on sending after the answer."""
+        self._unknown_bytes += 0 if self._is_known else len(data)
+        if self._unknown_bytes > _MOST_UNKNOWN_BYTES:
+            self.abort()
+        else:
+            super().data_received(data)
+
     def abort(self) -> None:
         """Close the connection at once, without sending what is buffered."""
         self.transport.abort()
@@ -318,10 +345,12 @@ class LimitedProtocol(H11Protocol):
 
         async def timed(scope: Scope, receive: Receive, send: Send) -> None:
             self._requests += 1
-            self._cancel_deadline()
-            self._connections.set_waiting(self, is_waiting=False)
+            self._is_known = False
+            self._unknown_bytes = 0
+            self._unread = self.transport.get_write_buffer_size()
+            self._set_deadline(self._limits.request, self._close_if_still_waiting)
             try:
-                await app(scope, receive, self._limited(send))
+                await app({**scope, CALLER_IS_KNOWN: self._know_caller}, receive, self._limited(send))
             finally:
                 self._requests -= 1
                 if not self._requests:
@@ -329,17 +358,49 @@ class LimitedProtocol(H11Protocol):
 
         return timed
 
+    def _know_caller(self) -> None:
+        """Serve this request for as long as the routes need."""
+        self._is_known = True
+        self._unknown_requests = 0
+        self._cancel_deadline()
+        self._connections.set_waiting(self, is_waiting=False)
+
     def _limited(self, send: Send) -> Send:
         async def limited(message: Message) -> None:
             try:
                 async with asyncio.timeout(self._limits.reading):
-                    await send(message)
+                    await send(self._with_close(message))
+                while self.flow.write_paused:
+                    await self._wait_for_reader()
             except TimeoutError:
                 self.abort()  # the application receives `http.disconnect`
 
         return limited
 
+    def _with_close(self, message: Message) -> Message:
+        """Close a connection after some answers to unknown callers, so that it cannot ask without end."""
+        if self._is_known or message["type"] != "http.response.start":
+            return message
+        self._unknown_requests += 1
+        if self._unknown_requests < _MOST_UNKNOWN_REQUESTS:
+            return message
+        return {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+
+    async def _wait_for_reader(self) -> None:
+        """Wait until the client has read most of the response, so that its request lasts until then.
+
+        Raises `TimeoutError` if the client reads nothing for some time.
+        """
+        unread = self.transport.get_write_buffer_size()
+        try:
+            async with asyncio.timeout(self._limits.reading):
+                await self.flow.drain()
+        except TimeoutError:
+            if self.transport.get_write_buffer_size() >= unread:
+                raise
+
     def _wait_for_request(self) -> None:
+        self._is_known = False
         if not self.transport.is_closing():
             self._connections.set_waiting(self, is_waiting=True)
         self._unread = self.transport.get_write_buffer_size()

@@ -83,7 +83,15 @@ def serve(
         raise click.UsageError(
             "no token is configured, so every request would be rejected; export JOBS_TOKEN=$(server-jobs token)"
         )
-    options = HttpOptions(allowed_hosts=_allowed(host, hosts), allowed_origins=origins, trigger_budget=budget)
+    options = HttpOptions(
+        allowed_hosts=_allowed(host, hosts),
+        allowed_origins=origins,
+        trigger_budget=budget,
+        most_requests_per_caller=_share(100, connections),
+        most_streams_per_caller=_share(100, connections),
+        most_streams_per_link=_share(10, connections),
+        most_streams=max(1, connections // 2),
+    )
     with logging_to_stderr(with_audit=True):
         is_stopped = asyncio.run(_serve(workspace, host, port, tokens, options, connections))
     if not is_stopped:
@@ -106,6 +114,11 @@ async def _serve(
         return await server.run(
             lambda url: note(f"serving {url}{PREFIX}, with the dashboard at {url}{PREFIX}/dashboard/; stop with Ctrl-C")
         )
+
+
+def _share(most: int, connections: int) -> int:
+    """Return a limit for one caller, which leaves most of the connections to the others."""
+    return max(1, min(most, connections // 4))
 
 
 def _allowed(host: str, hosts: tuple[str, ...]) -> tuple[str, ...]:

@@ -144,6 +144,25 @@ async def test_a_cookie_is_valid_until_it_ends_or_changes(monkeypatch: pytest.Mo
     assert sessions.caller_of_cookie(cookie, TOKENS) is None
 
 
+@pytest.mark.parametrize("piece", ["\\0", "\\\\", "a=;", ";", '"'])
+async def test_a_large_cookie_of_a_stranger_costs_little(piece: str) -> None:
+    client = Client(served(await empty()))
+    cookie = f'a="{piece * (30_000 // len(piece))}"'
+
+    began = time.process_time()
+    answer = await client("GET", f"{PLACE}/jobs", headers={"cookie": cookie})
+
+    assert time.process_time() - began < 0.3
+    assert answer.status_code == 303
+
+
+async def test_a_form_to_sign_in_has_at_most_4_kb() -> None:
+    client = Client(served(await empty()))
+
+    assert (await client("POST", f"{PLACE}/sign-in", {"token": "x" * 4000})).status_code == 401
+    assert (await client("POST", f"{PLACE}/sign-in", {"token": "x" * 5000})).status_code == 413
+
+
 async def test_a_cookie_ends_with_its_token() -> None:
     here = await empty()
     client = Client(served(here))

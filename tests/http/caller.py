@@ -84,6 +84,11 @@ class Caller:
             encoded = [(name.encode(), value.encode("latin-1")) for name, value in sent.items()]
             return await client.request(method, path, content=content, headers=encoded)
 
+    async def without_token(self, method: str, path: str) -> httpx.Response:
+        """Call without a token."""
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://jobs.example") as client:
+            return await client.request(method, path)
+
     async def stored(self) -> int:
         """Return how many jobs are stored."""
         return sum(one.count for one in await self.backend.store.count_jobs())

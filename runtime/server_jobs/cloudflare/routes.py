@@ -69,7 +69,7 @@ class WorkerRoutes:
         return self._applications((), ())
 
     def _application(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> Starlette:
-        from ..http.http_options import HttpOptions  # an extra that a cron trigger does not need
+        from ..http.http_options import UNLIMITED, HttpOptions  # an extra that a cron trigger does not need
 
         try:
             options = HttpOptions(
@@ -78,6 +78,11 @@ class WorkerRoutes:
                 trigger_budget=self._budget,
                 longest_stream=TICK_BUDGET,
                 needs_length=True,
+                # Cloudflare limits requests, and ends some without running any code of theirs, so counts would grow.
+                most_requests_per_caller=UNLIMITED,
+                most_streams_per_caller=UNLIMITED,
+                most_streams_per_link=UNLIMITED,
+                most_streams=UNLIMITED,
             )
         except InvalidOptionError as error:
             return self._make(HttpOptions(), partial(_no_tokens, error))

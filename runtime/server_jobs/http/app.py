@@ -30,6 +30,7 @@ from .jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, ret
 from .links import BATCH_EVENTS_PATH, JOB_EVENTS_PATH
 from .metrics import metrics
 from .operations import health, status, trigger
+from .places import Places
 from .problem_document import http_exception
 from .stopping import Stopping, StoppingOnSignals
 
@@ -152,15 +153,17 @@ def application(
     Without `follows_changes`, open pages of the dashboard do not update themselves: the stream would read the database
     every two seconds, on the queries of one invocation.
     """
+    places = Places(options)
     dashboard = Middleware(
         WithDashboard,
         open_backend=open_backend,
         tokens_of=tokens_of,
         options=options,
+        places=places,
         access=dashboard_access,
         follows_changes=follows_changes,
     )
-    gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options)
+    gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options, places=places)
     routes = [*ROUTES, *further_routes]
     app = Starlette(routes=routes, middleware=[dashboard, gate], exception_handlers={HTTPException: http_exception})
     app.router.redirect_slashes = False

@@ -30,15 +30,15 @@ def check_framing(headers: SomeHeaders) -> None:
         )
 
 
-def check_length(headers: SomeHeaders, *, is_needed: bool = False) -> None:
-    """Refuse a body with a too large `Content-Length` and, with `is_needed`, without one."""
+def check_length(headers: SomeHeaders, *, is_needed: bool = False, most: int = LARGEST_BODY) -> None:
+    """Refuse a body with a `Content-Length` above `most` bytes and, with `is_needed`, without one."""
     if is_needed and headers.get("transfer-encoding") is not None:
         raise RefusedError(411, "the body needs a Content-Length")
     length = headers.get("content-length") or "0"
     if not (length.isascii() and length.isdigit()):
         raise RefusedError(400, "the Content-Length is not a number")
-    if len(length) > _MOST_DIGITS or int(length) > LARGEST_BODY:
-        raise _too_long()
+    if len(length) > _MOST_DIGITS or int(length) > most:
+        raise _too_long(most)
 
 
 async def json_body(request: Request, *, within: timedelta) -> bytes:
@@ -46,8 +46,8 @@ async def json_body(request: Request, *, within: timedelta) -> bytes:
     return await body_of(request, "application/json", within=within)
 
 
-async def body_of(request: Request, expected: str, *, within: timedelta) -> bytes:
-    """Return a body of this media type. Raises `RefusedError` as `json_body` does."""
+async def body_of(request: Request, expected: str, *, within: timedelta, most: int = LARGEST_BODY) -> bytes:
+    """Return a body of this media type, of at most `most` bytes. Raises `RefusedError` as `json_body` does."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != expected:
         name = "JSON" if expected == "application/json" else "a form"
@@ -56,21 +56,21 @@ async def body_of(request: Request, expected: str, *, within: timedelta) -> byte
         raise RefusedError(415, "the body must be sent as it is, without a Content-Encoding")
     try:
         async with asyncio.timeout(within.total_seconds()):
-            return await _read(request)
+            return await _read(request, most)
     except TimeoutError:
         raise RefusedError(
             408, f"the body took longer than {within.total_seconds():g} seconds", headers=_CLOSE
         ) from None
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, most: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
-            raise _too_long()
+        if len(body) > most:
+            raise _too_long(most)
     return bytes(body)
 
 
-def _too_long() -> RefusedError:
-    return RefusedError(413, f"the body has more than {LARGEST_BODY:,} bytes")
+def _too_long(most: int) -> RefusedError:
+    return RefusedError(413, f"the body has more than {most:,} bytes")

@@ -19,6 +19,7 @@ from .event_stream import HEADERS, MEDIA_TYPE, Event, EventStream, changes
 from .gate import backend_of
 from .http_options import HttpOptions
 from .jobs import summary_for
+from .places import become_stream
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ def _stream(
         head = Response(media_type=MEDIA_TYPE, headers=HEADERS)
         del head.headers["content-length"]  # unknown for a stream
         return head
+    become_stream(request.scope)
     options: HttpOptions = request.app.state.options
     known = [first]
 

@@ -16,8 +16,9 @@ from ..engine.backend import Backend
 from ..security.tokens import Caller, Tokens
 from .body import check_framing, check_length
 from .http_options import HttpOptions
-from .links import caller_of_link
+from .links import caller_of_link, is_of_link
 from .origins import host_in, place_of
+from .places import Places
 from .problem_document import RefusedError, refusal_of
 from .refusal_log import RefusalLog
 
@@ -43,12 +44,18 @@ class Gate:
     """Passes requests with a valid token or link on, with a backend. Answers other requests and errors itself."""
 
     def __init__(
-        self, app: ASGIApp, open_backend: OpenBackend | OpenNothing, tokens_of: TokensOf, options: HttpOptions
+        self,
+        app: ASGIApp,
+        open_backend: OpenBackend | OpenNothing,
+        tokens_of: TokensOf,
+        options: HttpOptions,
+        places: Places | None = None,
     ) -> None:
         self._app = app
         self._open_backend = open_backend
         self._tokens_of = tokens_of
         self._options = options
+        self._places = places or Places(options)
         self._refusals = RefusalLog()
         self._shared = _shared(self._serve, options.allowed_origins)
 
@@ -73,7 +80,8 @@ class Gate:
             await send(message)
 
         try:
-            scope[_CALLER] = self._admit(scope)
+            caller = scope[_CALLER] = self._admit(scope)
+            self._places.enter(scope, f"token:{caller.name}", is_link=is_of_link(scope))
             async with self._open_backend(scope) as backend:
                 scope[_BACKEND] = backend
                 await self._app(scope, receive, sent)
@@ -81,6 +89,8 @@ class Gate:
             refusal = refusal_of(error)
             if not has_started:
                 await refusal.response()(scope, receive, sent)
+        finally:
+            self._places.leave(scope)
 
     def _is_from_an_allowed_page(self, scope: Scope) -> bool:
         """Whether the request comes from a page of an allowed origin. False without a configured token."""

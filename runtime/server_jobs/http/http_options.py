@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..domain.options import check_duration
+from ..domain.options import check_duration, check_range
 from ..errors import InvalidOptionError
 from .origins import check_host, check_origin
+
+UNLIMITED = 100_000
+_COUNTS = ("most_requests_per_caller", "most_streams_per_caller", "most_streams_per_link", "most_streams")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +28,14 @@ class HttpOptions:
     """Time after which a stream of events ends. The reader connects again."""
     body_timeout: timedelta = timedelta(seconds=30)
     """Time for the body of a request. After it, the response is 408."""
+    most_requests_per_caller: int = 100
+    """Requests of one token, or of one person with `dashboard_access`, at a time. Further ones get 429."""
+    most_streams_per_caller: int = 100
+    """Streams of events of one token or person at a time. Further ones get 429."""
+    most_streams_per_link: int = 10
+    """Streams of one job or batch through signed links at a time. Further ones get 429."""
+    most_streams: int = 500
+    """Streams of events at a time. Further ones get 503."""
     needs_length: bool = False
     """Whether to refuse a body without `Content-Length`, for hosts that read the body first."""
 
@@ -39,3 +50,5 @@ class HttpOptions:
         check_duration("trigger_budget", self.trigger_budget)
         check_duration("longest_stream", self.longest_stream)
         check_duration("body_timeout", self.body_timeout)
+        for name in _COUNTS:
+            check_range(name, getattr(self, name), 1, UNLIMITED)

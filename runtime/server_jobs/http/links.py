@@ -24,7 +24,6 @@ _EVENTS: Mapping[Followed, Route] = {  # for `matches` only
     "batches": Route(BATCH_EVENTS_PATH, Response, methods=["GET"]),
 }
 _END = "server_jobs.link_end"
-_READER = Caller("link", {TokenScope.READ: None})
 
 
 def caller_of_link(scope: Scope, tokens: Tokens) -> Caller | None:
@@ -32,14 +31,14 @@ def caller_of_link(scope: Scope, tokens: Tokens) -> Caller | None:
 
     Raises `RefusedError` (403) if the link was changed, or has expired. `EventSource` then stops to connect.
     """
-    query = QueryParams(scope["query_string"])
-    if "signature" not in query:
-        return None
     for kind, route in _EVENTS.items():
         match, found = route.matches(scope)
         if match is Match.FULL:
-            scope[_END] = _checked_end(query, tokens, kind, found["path_params"]["id"])
-            return _READER
+            query, followed_id = QueryParams(scope["query_string"]), found["path_params"]["id"]
+            if "signature" not in query:
+                return None
+            scope[_END] = _checked_end(query, tokens, kind, followed_id)
+            return Caller(f"link to {kind}/{followed_id}", {TokenScope.READ: None})
     return None
 
 
@@ -52,6 +51,11 @@ def _checked_end(query: QueryParams, tokens: Tokens, kind: Followed, followed_id
     if seconds_until(end) <= 0:
         raise RefusedError(403, "the link has expired; get a new link")
     return end
+
+
+def is_of_link(scope: Scope) -> bool:
+    """Whether the caller of an admitted request has a link instead of a token."""
+    return _END in scope
 
 
 def seconds_left(request: Request) -> float:

@@ -260,10 +260,15 @@ def test_beyond_the_cap_a_stream_stays_and_new_requests_are_answered(tmp_path: P
 def test_a_new_connection_gets_503_while_every_connection_has_a_request(tmp_path: Path) -> None:
     with serving(tmp_path, "--max-connections", "2") as server, ExitStack() as stack:
         job_id = server.enqueue()
-        for _ in range(2):
-            stream = stack.enter_context(server.connect())
-            stream.sendall(f"GET /_jobs/jobs/{job_id}/events HTTP/1.1\r\n{AUTH}\r\n".encode())
-            assert b"200 OK" in stream.recv(65536)
+        stream = stack.enter_context(server.connect())
+        stream.sendall(f"GET /_jobs/jobs/{job_id}/events HTTP/1.1\r\n{AUTH}\r\n".encode())
+        assert b"200 OK" in stream.recv(65536)
+        body = stack.enter_context(server.connect())
+        body.sendall(
+            f"POST /_jobs/jobs/SendEmail HTTP/1.1\r\n{AUTH}Content-Type: application/json\r\n"
+            "Content-Length: 9\r\nExpect: 100-continue\r\n\r\n".encode()
+        )
+        assert b"100" in body.recv(65536)
         with server.connect() as connection:
             assert read_all(connection).startswith("HTTP/1.1 503")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from inspect import isawaitable
 from urllib.parse import parse_qs, urlencode
@@ -18,14 +19,15 @@ from starlette.types import Receive, Scope, Send
 
 from ...security.tokens import Caller, Tokens
 from ...security.tokens import Scope as TokenScope
-from ..body import body_of, check_framing, check_length
+from ..body import LARGEST_BODY, body_of, check_framing, check_length
 from ..event_stream import MEDIA_TYPE, Event, EventStream, changes
 from ..gate import OpenBackend, TokensOf, check_place
 from ..http_options import HttpOptions
+from ..places import Places, become_stream
 from ..problem_document import RefusedError, refusal_of
 from .mounting import DashboardAccess
 from .rendering import error_page
-from .sessions import COOKIE, caller_of_cookie, csrf_token, is_csrf_token
+from .sessions import caller_of_cookie, csrf_token, is_csrf_token, session_cookie
 from .visit import Form, Page, Recent, Visit
 
 CSRF_FIELD = "csrf"
@@ -46,6 +48,7 @@ class Settings:
     open_backend: OpenBackend
     tokens_of: TokensOf
     options: HttpOptions
+    places: Places
     access: DashboardAccess | None
     follows_changes: bool
     recent: Recent = field(default_factory=Recent)
@@ -60,10 +63,20 @@ class Guarded:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        response = await self._answer_or_error(request)
-        if self._settings.follows_changes and _is_live(request) and response.status_code == HTTPStatus.OK:
-            response = self._updates(request, response)
-        await response(scope, receive, send)
+        try:
+            response = await self._answer_or_error(request)
+            if self._settings.follows_changes and _is_live(request) and response.status_code == HTTPStatus.OK:
+                response = self._updates_or_error(request, response)
+            await response(scope, receive, send)
+        finally:
+            self._settings.places.leave(scope)
+
+    def _updates_or_error(self, request: Request, first: Response) -> Response:
+        try:
+            become_stream(request.scope)
+        except RefusedError as refusal:
+            return error_page(request, refusal)
+        return self._updates(request, first)
 
     def _updates(self, request: Request, first: Response) -> Response:
         """Return the stream of this page. It ends if the page is refused, so that the browser asks for the reason."""
@@ -91,16 +104,18 @@ class Guarded:
         if isinstance(found, Response):
             return found
         caller, subject, tokens = found
+        is_token = self._settings.access is None
+        actor = f"{'token' if is_token else 'user'}:{caller.name}"
+        self._settings.places.enter(request.scope, actor)
         if TokenScope.READ not in caller.rights:
             raise RefusedError(403, "your token lacks the scope read, so it opens no page")
         form = await self._form(request, subject, tokens)
-        is_token = self._settings.access is None
         async with self._settings.open_backend(request.scope) as backend:
             visit = Visit(
                 request=request,
                 backend=backend,
                 caller=caller,
-                actor=f"{'token' if is_token else 'user'}:{caller.name}",
+                actor=actor,
                 csrf=csrf_token(subject, tokens),
                 has_cookie=is_token,
                 follows_changes=self._settings.follows_changes,
@@ -124,7 +139,7 @@ class Guarded:
             if caller is None:
                 raise RefusedError(403, "you may not see this dashboard; sign in to the application first")
             return caller, f"user:{caller.name}", tokens
-        cookie = request.cookies.get(COOKIE, "")
+        cookie = session_cookie(request)
         caller = caller_of_cookie(cookie, tokens)
         if caller is not None:
             return caller, cookie, tokens
@@ -145,13 +160,18 @@ def _is_live(request: Request) -> bool:
     return request.method == "GET" and MEDIA_TYPE in request.headers.get("accept", "")
 
 
-async def read_form(request: Request, options: HttpOptions) -> Form:
-    """Return the fields of a form of this site. Raises `RefusedError` for other sites, hosts, types and lengths."""
+async def read_form(
+    request: Request, options: HttpOptions, *, most: int = LARGEST_BODY, within: timedelta | None = None
+) -> Form:
+    """Return the fields of a form of this site, of at most `most` bytes that come `within` this time.
+
+    Raises `RefusedError` for other sites, hosts, types and lengths.
+    """
     check_place(request.headers, options)
     if not options.needs_length:
         check_framing(request.headers)
-    check_length(request.headers, is_needed=options.needs_length)
-    body = await body_of(request, _FORM, within=options.body_timeout)
+    check_length(request.headers, is_needed=options.needs_length, most=most)
+    body = await body_of(request, _FORM, within=within or options.body_timeout, most=most)
     try:
         return parse_qs(body.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS, errors="strict")
     except ValueError:

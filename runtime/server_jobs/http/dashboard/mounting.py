@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from ...security.tokens import Caller
 from ..gate import OpenBackend, TokensOf
 from ..http_options import HttpOptions
+from ..places import Places
 from ..problem_document import RefusedError
 
 DashboardAccess = Callable[[Request], Caller | Awaitable[Caller | None] | None]
@@ -34,6 +35,7 @@ class WithDashboard:
         open_backend: OpenBackend,
         tokens_of: TokensOf,
         options: HttpOptions,
+        places: Places,
         access: DashboardAccess | None = None,
         *,
         follows_changes: bool = True,
@@ -42,6 +44,7 @@ class WithDashboard:
         self._open_backend = open_backend
         self._tokens_of = tokens_of
         self._options = options
+        self._places = places
         self._access = access
         self._follows_changes = follows_changes
         self._pages: ASGIApp | None = None
@@ -66,7 +69,14 @@ class WithDashboard:
             from .pages import pages_of
 
             self._pages = pages_of(
-                Settings(self._open_backend, self._tokens_of, self._options, self._access, self._follows_changes)
+                Settings(
+                    self._open_backend,
+                    self._tokens_of,
+                    self._options,
+                    self._places,
+                    self._access,
+                    self._follows_changes,
+                )
             )
         return _Below(self._pages, f"{root}{PLACE}")
 

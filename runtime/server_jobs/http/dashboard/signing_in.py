@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -12,6 +14,10 @@ from .guard import Settings, read_form
 from .rendering import HEADERS, error_page, show_outside
 from .sessions import cookie_of, forget_cookie, is_plain_localhost, set_cookie
 from .visit import Visit
+
+# Everybody may send this form, so it costs little: a token has 43 characters.
+_LARGEST_FORM = 4096
+_TIME_FOR_FORM = timedelta(seconds=3)
 
 
 class SignIn:
@@ -36,7 +42,7 @@ class SignIn:
         return await self._sign_in(request) if request.method == "POST" else _form(request)
 
     async def _sign_in(self, request: Request) -> Response:
-        form = await read_form(request, self._settings.options)
+        form = await read_form(request, self._settings.options, most=_LARGEST_FORM, within=_TIME_FOR_FORM)
         tokens = self._settings.tokens_of(request.scope)
         found = tokens.find(form.get("token", ("",))[-1].strip())
         if found is None:

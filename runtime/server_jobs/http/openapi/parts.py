@@ -41,7 +41,8 @@ _REFUSALS = {
     415: "The body is not sent as JSON, or it is compressed.",
     421: "This host name is not served here.",
     422: "The body or the parameters do not fit; `errors` names each problem by its JSON pointer.",
-    503: "The database cannot be used now, or the server is stopping.",
+    429: "This caller has too many open requests or streams of events; `Retry-After` says when to try again.",
+    503: "The database cannot be used now, the server is stopping, or it has too many open streams of events.",
 }
 """The reason of each refusal."""
 
@@ -55,7 +56,7 @@ def operation(
     scope: Scope | None = None,
     by_link: bool = False,
 ) -> Schema:
-    codes = sorted({401, *((403,) if scope else ()), *refusals, 503})
+    codes = sorted({401, *((403,) if scope else ()), *refusals, 429, 503})
     problems = {str(code): content(PROBLEM_TYPE, ref("Problem"), _REFUSALS[code]) for code in codes}
     return {
         "operationId": operation_id,
