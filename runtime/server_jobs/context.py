@@ -8,10 +8,12 @@ from collections.abc import Generator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
+from .contract.masking import masked_value
 from .contract.values import MAX_MESSAGE_CHARACTERS
 from .domain.enqueue_options import in_utc
 from .domain.ids import new_job_id, slot_of
 from .domain.text_limits import clean_text
+from .domain.tracebacks import Mask, unmasked
 from .errors import InvalidOptionError
 from .resources import NO_RESOURCES, Resources
 
@@ -34,10 +36,14 @@ class Turn:
 
 
 class JobLog:
-    """A log that adds `job_id`, `job_name`, `attempt` and `correlation_id` to every record, as extras."""
+    """A log that adds `job_id`, `job_name`, `attempt` and `correlation_id` to every record, as extras.
 
-    def __init__(self, extra: Mapping[str, object]) -> None:
+    The values of redacted params are masked.
+    """
+
+    def __init__(self, extra: Mapping[str, object], mask: Mask = unmasked) -> None:
         self._extra = extra
+        self._mask = mask
 
     def info(self, message: str, data: object = None) -> None:
         """Log at level INFO. `data` becomes the extra `data`, and the end of the line."""
@@ -54,6 +60,8 @@ class JobLog:
         self._log(logging.ERROR, message, data)
 
     def _log(self, level: int, message: str, data: object) -> None:
+        if self._mask is not unmasked:
+            message, data = self._mask(str(message)), masked_value(data, self._mask)
         extra = {**self._extra, "data": data}
         if data is None:
             _logger.log(level, "%s: %s", self._extra["job_name"], message, extra=extra)
@@ -92,6 +100,8 @@ class JobContext:
         self.jobs = jobs
         self.resources = resources
         """The open resources. `resource` finds one by its type."""
+        self.mask: Mask = unmasked
+        """Returns a text with the values of redacted params masked, for texts that leave the handler on other ways."""
         self.idempotency_key = job_id or new_job_id()
         """The same key for every attempt of a job, so that other systems can recognize a repeated call."""
 
@@ -116,7 +126,8 @@ class JobContext:
                 "job_name": self.job_name,
                 "attempt": self.attempt,
                 "correlation_id": self.correlation_id,
-            }
+            },
+            self.mask,
         )
 
     def resource(self, kind: type[T]) -> T:
@@ -153,6 +164,8 @@ class JobContext:
         if math.isnan(percent):
             raise InvalidOptionError(f"the progress of {self.job_name} must be a number from 0 to 100, not NaN")
         self.progress = int(min(100, max(0, percent)))
+        if message is not None and self.mask is not unmasked:
+            message = self.mask(message)
         self.progress_message = None if message is None else clean_text(message, MAX_MESSAGE_CHARACTERS)
         return Turn()
 

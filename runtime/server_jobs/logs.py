@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from functools import cache
 
 from .binding import current_run
+from .contract.masking import masked_value
+from .domain.tracebacks import Mask, short_traceback, unmasked
 
 _FIELDS = ("job_id", "job_name", "attempt", "correlation_id")
 _PACKAGE = "server_jobs"
@@ -15,7 +18,9 @@ _PACKAGE = "server_jobs"
 class JobLogFilter(logging.Filter):
     """Adds `job_id`, `job_name`, `attempt` and `correlation_id` of the running job to each record.
 
-    They are None outside of a handler. Extras of the record with these names stay. Add the filter to a handler of
+    Masks the values of redacted params of the running job in the message, the extras and the traceback.
+
+    The fields are None outside of a handler. Extras of the record with these names stay. Add the filter to a handler of
     logging: a filter of a logger does not see the records of the loggers below it. `server-jobs worker` uses it for its
     own log. For an application that configures logging itself:
 
@@ -28,14 +33,39 @@ class JobLogFilter(logging.Filter):
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the ids. Return True."""
+        """Add the ids, and mask. Return True."""
         run = current_run.get()
         context = None if run is None else run.context
+        if context is not None and context.mask is not unmasked:
+            _mask(record, context.mask)
         fields = vars(record)
         for name in _FIELDS:
             if name not in fields:
                 fields[name] = None if context is None else getattr(context, name)
         return True
+
+
+def _mask(record: logging.LogRecord, mask: Mask) -> None:
+    """Mask the texts of a record in place. A message that cannot be formatted is hidden."""
+    try:
+        record.msg = mask(record.getMessage())
+    except Exception:  # noqa: BLE001  the format of the application does not fit its values
+        record.msg = f"a message of {record.name} that cannot be formatted"
+    record.args = None
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None:
+        record.exc_text = short_traceback(error, mask)
+    elif record.exc_text:
+        record.exc_text = mask(record.exc_text)
+    record.exc_info = None
+    fields = vars(record)
+    fields |= {name: masked_value(value, mask) for name, value in fields.items() if name not in _standard()}
+
+
+@cache
+def _standard() -> frozenset[str]:
+    """Return the attributes of every record. Not at import, because making a record reads the clock."""
+    return frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", *_FIELDS})
 
 
 def is_ours(name: str) -> bool:

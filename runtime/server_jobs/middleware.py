@@ -19,6 +19,7 @@ from typing import Protocol, TypeVar, cast
 
 from .domain.outcomes import Cancel, Snooze
 from .domain.record import NewJob, Outcome
+from .domain.tracebacks import Mask, unmasked
 from .errors import InvalidOptionError
 
 T = TypeVar("T")
@@ -59,17 +60,13 @@ class Enqueue:
         return len(self.job_ids)
 
 
-def _unchanged(text: str) -> str:
-    return text
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningAttempt:
     """One call of a handler, seen by middleware.
 
     `attempt` counts from 1. `job_id` is None if the run is not stored. `headers` come from the call that
     enqueued the job. `mask` returns a text with the values of redacted params masked, as in the errors and
-    tracebacks that are stored.
+    tracebacks that are stored, and at most 64 KiB of it.
     """
 
     job_name: str
@@ -79,7 +76,7 @@ class RunningAttempt:
     queue: str
     correlation_id: str | None
     headers: Mapping[str, str]
-    mask: Callable[[str], str] = field(default=_unchanged, repr=False, compare=False)
+    mask: Mask = field(default=unmasked, repr=False, compare=False)
     outcome: Outcome | None = None
     """The outcome, once the handler has ended or should stop; None before. The store may still refuse it as stale."""
 

@@ -69,9 +69,10 @@ def _document(record: logging.LogRecord) -> dict[str, object]:
     }
     standard = _standard()
     document |= {name: value for name, value in vars(record).items() if name not in standard and value is not None}
-    if record.exc_info and record.exc_info[0] is not None:
-        # The engine has masked redacted params in its text.
-        document["traceback"] = record.exc_text or "".join(format_exception(*record.exc_info))
+    if record.exc_text:  # the engine has masked redacted params in it
+        document["traceback"] = record.exc_text
+    elif record.exc_info and record.exc_info[0] is not None:
+        document["traceback"] = "".join(format_exception(*record.exc_info))
     return document
 
 

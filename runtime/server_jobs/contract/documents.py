@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import TypeVar, cast, get_args, get_origin
@@ -13,9 +12,10 @@ from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, Validat
 from pydantic_core import ErrorDetails, PydanticSerializationError
 from pydantic_core.core_schema import ErrorType
 
+from ..domain.tracebacks import HIDDEN
 from ..errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
 from .job_keys import is_redacted
-from .model import HIDDEN, Check
+from .model import Check
 from .values import at_pointer, check, encode, non_finite, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
@@ -28,7 +28,6 @@ class WrittenResult(str):
 
 
 _SHOWN_CHARACTERS = 60
-_SHORT = 4
 _SECRETS = (SecretStr, SecretBytes)
 _QUOTING_NOTHING = frozenset({"missing", "json_invalid"})  # errors of pydantic whose text never shows a value
 # The text of other errors names the expectation, except for these and for validators of users.
@@ -123,54 +122,6 @@ def redacted(text: str, pointers: Iterable[str]) -> str:
         elif isinstance(holder, list) and key.isdecimal() and int(key) < len(holder):
             holder[int(key)] = HIDDEN
     return json.dumps(document, ensure_ascii=False)
-
-
-def masking(params: str, pointers: Sequence[str]) -> Callable[[str], str]:
-    """Return the function that masks the values at these pointers of the params (JSON text) in a text of an error.
-
-    It masks a value wherever it stands, but as a whole word if it has fewer than four characters, which could be a part
-    of any other word.
-    """
-    patterns = cache(lambda: _patterns_of(params, pointers))  # an attempt that does not fail needs none
-
-    def mask(text: str) -> str:
-        if not pointers:
-            return text
-        found = patterns()
-        if found is None:
-            return HIDDEN
-        for pattern in found:
-            text = pattern.sub(HIDDEN, text)
-        return text
-
-    return mask
-
-
-def _patterns_of(params: str, pointers: Sequence[str]) -> list[re.Pattern[str]] | None:
-    """Return the patterns of the values at these pointers, longest first; None if the params are not JSON."""
-    try:
-        document: object = json.loads(params)
-    except (ValueError, RecursionError):
-        return None
-    values = {value for pointer in pointers for value in _leaves(at_pointer(document, pointer))}
-    forms = {form for value in values for form in (value, repr(value)[1:-1], json.dumps(value)[1:-1]) if form}
-    return [
-        re.compile(re.escape(form) if len(form) >= _SHORT else rf"(?<!\w){re.escape(form)}(?!\w)")
-        for form in sorted(forms, key=len, reverse=True)
-    ]
-
-
-def _leaves(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for part in value.values():
-            yield from _leaves(part)
-    elif isinstance(value, list):
-        for part in value:
-            yield from _leaves(part)
-    elif isinstance(value, str):
-        yield value
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield str(value)
 
 
 def lost_fields(model: type[BaseModel]) -> Iterator[tuple[str, str]]:

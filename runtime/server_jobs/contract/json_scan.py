@@ -47,6 +47,10 @@ class JsonScan:
             return False
         return _SURROGATE.search(_SURROGATE_PAIR.sub(b"", self._plain)) is not None
 
+    def outside_of_strings(self) -> bytes:
+        """Return the text without its strings."""
+        return _outside_of_strings(self._plain)
+
     def long_numbers(self, digits: int) -> Iterator[tuple[int, bool]]:
         """Yield each run of at least `digits` digits outside of strings: its length, and whether it is an integer.
 
@@ -90,8 +94,11 @@ class JsonScan:
     def _brackets(self) -> bytes:
         """Return the brackets outside strings: 0 opens and 1 closes."""
         # Removing adjacent quotes is safe: no bracket changes from inside to outside of a string.
-        brackets = self._plain.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b"")
-        return b"".join(brackets.split(_QUOTE)[::2]) if _QUOTE in brackets else brackets
+        return _outside_of_strings(self._plain.translate(_BRACKETS, _NO_BRACKETS).replace(b'""', b""))
+
+
+def _outside_of_strings(text: bytes) -> bytes:
+    return b"".join(text.split(_QUOTE)[::2]) if _QUOTE in text else text
 
 
 @cache

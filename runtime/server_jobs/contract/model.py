@@ -32,6 +32,7 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
+from ..domain.tracebacks import HIDDEN
 from .pydantic_versions import HAS_EXCLUDE_IF, OMIT_NONE, keep_attribute_names
 from .schemas.json_equality import rounded, whole
 
@@ -42,9 +43,6 @@ class _Mask:
     def __repr__(self) -> str:
         return HIDDEN
 
-
-HIDDEN = "•••"
-"""The mask of a redacted value."""
 
 _MASK = _Mask()
 

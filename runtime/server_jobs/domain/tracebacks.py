@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
 from traceback import TracebackException
 from typing import TYPE_CHECKING
@@ -16,23 +16,38 @@ if TYPE_CHECKING:
     from types import CodeType, FrameType
 
 MAX_TRACEBACK_CHARACTERS = 64 * 1024
+HIDDEN = "•••"
+"""The mask of a redacted value."""
 LONGEST_MESSAGE = 8 * 1024
 """Most characters of one message or frame, so that chained errors have room too."""
 
 _ENGINE = str(Path(__file__).parents[1])
 
 
-def short_traceback(error: BaseException) -> str:
-    """Return the traceback from the handler on. Truncate long parts."""
+Mask = Callable[[str], str]
+"""Returns a text without the values of redacted params."""
+
+
+def unmasked(text: str) -> str:
+    """Return the text. The mask of jobs that redact nothing."""
+    return text
+
+
+def short_traceback(error: BaseException, mask: Mask = unmasked) -> str:
+    """Return the masked traceback from the handler on. Truncate long parts."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename.startswith(_ENGINE):
         trace = trace.tb_next
-    text, left = "", MAX_TRACEBACK_CHARACTERS
+    text, last, left = "", "", MAX_TRACEBACK_CHARACTERS
     for part in TracebackException(type(error), error, trace, compact=True).format():
         if left <= 0:
             return f"{text}…\n"
-        cut = part if len(part) <= LONGEST_MESSAGE else f"{part[:LONGEST_MESSAGE]}…\n"
-        text += cut
+        shown = mask(part)  # before it is truncated: the beginning of a value is not recognized
+        if shown == last == HIDDEN:
+            continue
+        last = shown
+        cut = shown if len(shown) <= LONGEST_MESSAGE else f"{shown[:LONGEST_MESSAGE]}…"
+        text += cut if cut.endswith("\n") else f"{cut}\n"
         left -= len(cut)
     return text
 
@@ -49,17 +64,20 @@ def stored_traceback(text: str) -> str:
 def log_with_traceback(
     logger: logging.Logger,
     level: int,
-    error: BaseException,
+    error: BaseException | None,
     text: str | None,
     message: str,
     *args: object,
     extra: Mapping[str, object] | None = None,
 ) -> None:
-    """Log like `logger.log(level, message, *args, exc_info=error, extra=extra)`, with `text` as the traceback."""
+    """Log like `logger.log(level, message, *args, exc_info=error, extra=extra)`, with `text` as the traceback.
+
+    Pass no error if its own texts must not be shown.
+    """
     if not logger.isEnabledFor(level):
         return
     path, line, function, _ = logger.findCaller(stacklevel=2)
-    exception = (type(error), error, error.__traceback__)
+    exception = None if error is None else (type(error), error, error.__traceback__)
     record = logger.makeRecord(logger.name, level, path, line, message, args, exception, function, extra)
     record.exc_text = text
     logger.handle(record)

@@ -29,14 +29,15 @@ from pydantic import BaseModel
 
 from ..binding import Run, current_run
 from ..context import JobContext
-from ..contract.documents import masking, read_params, write_result
+from ..contract.documents import read_params, write_result
+from ..contract.masking import masking
 from ..contract.values import MAX_ERROR_CHARACTERS
 from ..definition import AnyDefinition, AnyHandler, call_handler
 from ..domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from ..domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary, UpcomingWork
 from ..domain.statistics import BatchCounts
 from ..domain.text_limits import clean_text
-from ..domain.tracebacks import MAX_TRACEBACK_CHARACTERS, short_traceback
+from ..domain.tracebacks import MAX_TRACEBACK_CHARACTERS, Mask, short_traceback
 from ..errors import HandlerMissingError, InvalidDocumentError
 from ..hooks import Hooks
 from ..isolation.import_path import load
@@ -132,7 +133,7 @@ class HandlerProgram:
         self._measures_memory = setup.measures_memory
 
     def _answer(self, call: Call) -> Answer:
-        name = call.paths.job_name
+        name, mask = call.paths.job_name, masking(call.params, call.redact)
         try:
             self._place.hooks.set_up()  # the module of a handler may need it
             handler = cast("AnyHandler", load(call.paths.handler))
@@ -142,24 +143,27 @@ class HandlerProgram:
             params = read_params(name, params_model, call.params, call.redact)
             enable_our_loggers()  # the import of the handler may have disabled them
             backend = self._place.backend_for(handler)
-            context = self._begin(call, backend)
+            context = self._begin(call, backend, mask)
             variables = copy_context()
             variables.run(current_run.set, Run(backend, context))
             if call.surroundings is not None:
-                entered = self._enter(call, call.surroundings, variables)
+                entered = self._enter(call, call.surroundings, variables, mask)
                 if isinstance(entered, _Error):
-                    return _raised(entered.error)
+                    return _raised(entered.error, mask)
                 outcome = self._call(handler, params, context, variables)
-                return self._leave(entered, name, result_model, outcome, variables)
+                return self._leave(entered, name, result_model, outcome, variables, mask)
             outcome = self._call(handler, params, context, variables)
-            return _raised(outcome.error) if isinstance(outcome, _Error) else _answer_to(name, result_model, outcome)
+            if isinstance(outcome, _Error):
+                return _raised(outcome.error, mask)
+            return _answer_to(name, result_model, outcome, mask)
         except InvalidDocumentError as error:
-            return _invalid_document(error)
+            return _invalid_document(error, mask)
         except BaseException as error:  # noqa: BLE001  models and modules are user code
-            return _raised(error)
+            return _raised(error, mask)
 
-    def _begin(self, call: Call, backend: Backend | None) -> JobContext:
+    def _begin(self, call: Call, backend: Backend | None, mask: Mask) -> JobContext:
         context = self._place.context_of(call, backend, self._runner.run(self._place.open_resources()))
+        context.mask = mask
         with self._lock:
             context.cancelled = self._is_stopped
             self._reported = (0, None)
@@ -167,9 +171,9 @@ class HandlerProgram:
         self._send(Began())
         return context
 
-    def _enter(self, call: Call, surroundings: Surroundings, variables: Context) -> Entered | _Error:
+    def _enter(self, call: Call, surroundings: Surroundings, variables: Context, mask: Mask) -> Entered | _Error:
         """Enter the middleware. The handler sees its context variables."""
-        self._running = _running(call, surroundings)
+        self._running = _running(call, surroundings, mask)
         try:
             entering = Entered.enter(self._place.hooks.middleware, self._running)
             return self._runner.run(entering, context=variables)
@@ -177,22 +181,28 @@ class HandlerProgram:
             return _Error(error)
 
     def _leave(
-        self, entered: Entered, name: str, result_model: type[BaseModel | None], outcome: object, variables: Context
+        self,
+        entered: Entered,
+        name: str,
+        result_model: type[BaseModel | None],
+        outcome: object,
+        variables: Context,
+        mask: Mask,
     ) -> Answer:
         """Leave the middleware, which sees whether the result fits, and return the answer."""
         error: BaseException | None = None
         answer: Answer
         try:
             if isinstance(outcome, _Error):
-                error, answer = outcome.error, _raised(outcome.error)
+                error, answer = outcome.error, _raised(outcome.error, mask)
             else:
-                answer = _answer_to(name, result_model, outcome)
+                answer = _answer_to(name, result_model, outcome, mask)
         except InvalidDocumentError as invalid:
-            error, answer = invalid, _invalid_document(invalid)
+            error, answer = invalid, _invalid_document(invalid, mask)
         except BaseException as raised:  # noqa: BLE001  models are user code
-            error, answer = raised, _raised(raised)
+            error, answer = raised, _raised(raised, mask)
         counts = self._runner.run(entered.leave(error, outcome), context=variables)
-        return answer if counts is None or counts is error else _raised(counts)
+        return answer if counts is None or counts is error else _raised(counts, mask)
 
     def _call(self, handler: AnyHandler, params: BaseModel, context: JobContext, variables: Context) -> object:
         call = partial(call_handler, handler, params, context)
@@ -445,7 +455,7 @@ class _ToWorker(logging.Handler):
             self.handleError(record)
 
 
-def _running(call: Call, surroundings: Surroundings) -> RunningAttempt:
+def _running(call: Call, surroundings: Surroundings, mask: Mask) -> RunningAttempt:
     return RunningAttempt(
         job_name=call.paths.job_name,
         job_id=call.job_id,
@@ -454,36 +464,36 @@ def _running(call: Call, surroundings: Surroundings) -> RunningAttempt:
         queue=surroundings.queue,
         correlation_id=call.correlation_id,
         headers=MappingProxyType(surroundings.headers),
-        mask=masking(call.params, call.redact),
+        mask=mask,
     )
 
 
-def _answer_to(job_name: str, result_model: type[BaseModel | None], outcome: object) -> Answer:
+def _answer_to(job_name: str, result_model: type[BaseModel | None], outcome: object, mask: Mask) -> Answer:
     match outcome:
         case Snooze(delay=delay):
             return Snoozed(delay=delay)
         case Cancel(reason=reason):
-            return Declined(reason=clean_text(str(reason), MAX_ERROR_CHARACTERS))
+            return Declined(reason=clean_text(mask(str(reason)), MAX_ERROR_CHARACTERS))
         case _:
             return Returned(result=write_result(job_name, result_model, outcome)[1])
 
 
-def _invalid_document(error: InvalidDocumentError) -> InvalidDocument:
+def _invalid_document(error: InvalidDocumentError, mask: Mask) -> InvalidDocument:
     problems: list[tuple[str, str]] = []
     left = MAX_ERROR_CHARACTERS  # the limit of the row
     for problem in error.problems:
         if left <= 0:
             break
-        pointer, message = (clean_text(text, left) for text in (problem.pointer, problem.message))
+        pointer, message = (clean_text(mask(text), left) for text in (problem.pointer, problem.message))
         problems.append((pointer, message))
         left -= len(pointer) + len(message)
     return InvalidDocument(part="params" if error.part == "params" else "result", problems=problems)
 
 
-def _raised(error: BaseException) -> Raised:
+def _raised(error: BaseException, mask: Mask) -> Raised:
     return Raised(
-        description=describe(error),
-        traceback=clean_text(short_traceback(error), MAX_TRACEBACK_CHARACTERS),
+        description=describe(error, mask),
+        traceback=clean_text(short_traceback(error, mask), MAX_TRACEBACK_CHARACTERS),
         is_final=isinstance(error, DoNotRetryError),
         delay=error.delay if isinstance(error, RetryAfterError) else None,
     )

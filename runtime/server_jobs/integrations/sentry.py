@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
 import sentry_sdk
 from sentry_sdk.integrations.logging import ignore_logger
 
+from ..contract.masking import masked_value
 from ..domain.outcomes import DoNotRetryError
+from ..domain.tracebacks import Mask, unmasked
 from ..middleware import Middleware, RunningAttempt
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event
 
-_TEXTS = {"exception", "message", "logentry", "threads", "breadcrumbs", "extra", "contexts"}
-"""The parts of an event whose texts come from the application. Others, such as ids, must keep their format."""
+_FACTS = frozenset(
+    {
+        *("dist", "environment", "event_id", "level", "modules", "platform", "release", "sdk", "server_name"),
+        *("start_timestamp", "timestamp", "type"),
+    }
+)
+"""The parts of an event that have no text of a handler, and must keep their format."""
+
+_STRUCTURES = frozenset({"breadcrumbs", "exception", "stacktrace", "threads"})
+"""The parts of an event whose numbers belong to Sentry. Variables of frames are texts."""
+
+_IDS = frozenset({"parent_span_id", "span_id", "start_timestamp", "timestamp", "trace_id"})
 
 
 class SentryMiddleware(Middleware):
@@ -26,7 +38,7 @@ class SentryMiddleware(Middleware):
     also on the events that the handler reports itself. `sentry_sdk.init` is up to the application.
 
     Values of redacted params are masked in all events of the attempt: in exceptions with the variables of their frames,
-    messages, breadcrumbs, extras and contexts.
+    messages, breadcrumbs, extras, contexts, tags, users and spans, and in their keys.
 
         def setup(registry: JobRegistry) -> None:
             sentry_sdk.init(os.environ.get("SENTRY_DSN"))
@@ -40,17 +52,17 @@ class SentryMiddleware(Middleware):
     @asynccontextmanager
     async def around_attempt(self, attempt: RunningAttempt) -> AsyncIterator[None]:
         with sentry_sdk.isolation_scope() as scope:
-            scope.add_event_processor(lambda event, _: _mask(event, attempt.mask))
+            tags = {
+                "job": attempt.job_name,
+                "job_id": attempt.job_id,
+                "queue": attempt.queue,
+                "attempt": attempt.attempt,
+                "correlation_id": attempt.correlation_id,
+            }
+            if attempt.mask is not unmasked:
+                scope.add_event_processor(lambda event, _: _mask(event, attempt.mask, tags))
             scope.set_transaction_name(attempt.job_name)
-            scope.set_tags(
-                {
-                    "job": attempt.job_name,
-                    "job_id": attempt.job_id,
-                    "queue": attempt.queue,
-                    "attempt": attempt.attempt,
-                    "correlation_id": attempt.correlation_id,
-                }
-            )
+            scope.set_tags(tags)
             try:
                 yield
             except Exception as error:
@@ -59,29 +71,43 @@ class SentryMiddleware(Middleware):
                 raise
 
 
-def _mask(event: Event, mask: Callable[[str], str]) -> Event:
-    """Mask the texts of an event in place."""
+def _mask(event: Event, mask: Mask, tags: Mapping[str, object]) -> Event:
+    """Mask all texts and keys of an event in place, except for ids, the tags of the attempt and facts of this process.
+
+    A short value could be a part of an id, and Sentry needs its format.
+    """
     parts = cast("dict[str, object]", event)
-    for name in _TEXTS & parts.keys():
-        match parts[name]:
-            case {"trace": trace, **others} if name == "contexts":
-                parts[name] = {**_masked_values(others, mask), "trace": trace}  # ids
-            case part:
-                parts[name] = _masked(part, mask)
+    for name in parts.keys() - _FACTS:
+        part = parts[name]
+        if name in _STRUCTURES:
+            parts[name] = _texts(part, mask)
+            continue
+        parts[name] = shown = masked_value(part, mask)
+        if isinstance(part, dict) and isinstance(shown, dict):
+            if name == "tags":
+                shown |= {key: value for key, value in tags.items() if part.get(key) == value}
+            elif name == "contexts" and "trace" in part:
+                shown["trace"] = _with_ids(part["trace"], mask)
+        elif isinstance(part, list) and name == "spans":
+            parts[name] = [_with_ids(span, mask) for span in part]
     return event
 
 
-def _masked(value: object, mask: Callable[[str], str]) -> object:
-    match value:
+def _with_ids(part: object, mask: Mask) -> object:
+    shown = masked_value(part, mask)
+    if isinstance(part, dict) and isinstance(shown, dict):
+        shown |= {key: part[key] for key in _IDS & part.keys()}
+    return shown
+
+
+def _texts(part: object, mask: Mask) -> object:
+    """Mask the texts and keys, but not the numbers, such as those of lines."""
+    match part:
         case str():
-            return mask(value)
+            return mask(part)
         case dict():
-            return _masked_values(value, mask)
+            return {_texts(key, mask): _texts(value, mask) for key, value in part.items()}
         case list() | tuple():
-            return [_masked(part, mask) for part in value]
+            return [_texts(value, mask) for value in part]
         case _:
-            return value
-
-
-def _masked_values(value: dict[object, object], mask: Callable[[str], str]) -> dict[object, object]:
-    return {key: _masked(part, mask) for key, part in value.items()}
+            return part

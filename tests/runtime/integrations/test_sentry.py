@@ -119,6 +119,29 @@ async def test_redacted_params_are_masked_in_every_event_of_the_attempt(sent: li
     assert outside["message"] == "hello outside"
 
 
+async def test_redacted_params_are_masked_in_keys_tags_and_users(sent: list[dict[str, object]]) -> None:
+    async def leak(params: Text, context: JobContext) -> Text:
+        counts = {params.text: 1}
+        scope = sentry_sdk.get_isolation_scope()
+        scope.set_tag(params.text, "x")
+        scope.set_tag("queue", params.text)
+        scope.set_user({"id": params.text, params.text: 1})
+        scope.set_context(params.text, {params.text: [1]})
+        scope.set_extra(params.text, 1)
+        scope.set_transaction_name(params.text)
+        scope.fingerprint = [params.text]
+        raise ValueError(len(counts))
+
+    job_id = await run(text_job(leak, options=JobOptions(max_attempts=1, redact=("/text",))))
+    (event,) = sent
+    assert "hello" not in str(event)
+    assert event["tags"] == {"job": "Echo", "job_id": job_id, "attempt": 1, "correlation_id": "request 5"} | {
+        "queue": "•••",
+        "•••": "x",
+    }
+    assert event["user"] == {"id": "•••", "•••": 1}
+
+
 async def test_a_completed_job_reports_nothing(sent: list[dict[str, object]]) -> None:
     await run(text_job(echo))
     assert sent == []

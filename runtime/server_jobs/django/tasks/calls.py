@@ -17,7 +17,8 @@ from django.utils import timezone
 from django.utils.json import normalize_json
 
 from ...context import JobContext
-from ...contract.documents import masking, write_result
+from ...contract.documents import write_result
+from ...contract.masking import masking
 from ...definition import AnyDefinition
 from ...domain.outcomes import Cancel, DoNotRetryError, Snooze
 from ...domain.tracebacks import short_traceback
@@ -100,7 +101,7 @@ class _Call:
     def _failed(self, error: BaseException) -> BaseException:
         if self.is_last or isinstance(error, DoNotRetryError):
             mask = masking(json.dumps(self.kwargs), self.job.options.redact)
-            raised = TaskError(exception_class_path=class_path_of(error), traceback=mask(short_traceback(error)))
+            raised = TaskError(exception_class_path=class_path_of(error), traceback=short_traceback(error, mask))
             self.result.errors.append(raised)
             self._finish(TaskResultStatus.FAILED, error)
         return error

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 from ...binding import JobBackend
 from ...concurrency.tasks import is_being_cancelled
 from ...context import JobContext
-from ...contract.documents import WrittenResult, masking, write_result
+from ...contract.documents import WrittenResult, write_result
+from ...contract.masking import masking
 from ...contract.upcasts import Versions
 from ...contract.values import MAX_ERROR_CHARACTERS
 from ...definition import AnyDefinition, AnyHandler
@@ -31,7 +32,7 @@ from ...domain.record import (
     Settlement,
 )
 from ...domain.text_limits import clean_text
-from ...domain.tracebacks import stored_traceback
+from ...domain.tracebacks import Mask, stored_traceback
 from ...errors import InvalidParamsError
 from ...isolation.pods import ClaimName, PodEnd, Pods
 from ...isolation.raised import TimedOutInProcessError
@@ -75,13 +76,12 @@ def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
         raise _UnreadableError(error) from error
 
 
-def _masking(claim: Claim, job: AnyDefinition) -> Callable[[str], str]:
-    """Return the function that masks redacted params. It masks all if the row has a version other than the spec."""
-    redact = job.options.redact
-    return masking(claim.params, ("",) if redact and claim.spec_version != job.options.version else redact)
+def _mask_of(claim: Claim, job: AnyDefinition) -> Mask:
+    """Return the mask of redacted params: of all params if the row has a version other than the spec."""
+    return masking(claim.params, ("",) if claim.spec_version != job.options.version else job.options.redact)
 
 
-def _running(claim: Claim, job: AnyDefinition) -> RunningAttempt:
+def _running(claim: Claim, job: AnyDefinition, mask: Mask) -> RunningAttempt:
     return RunningAttempt(
         job_name=claim.job_name,
         job_id=claim.id,
@@ -90,7 +90,7 @@ def _running(claim: Claim, job: AnyDefinition) -> RunningAttempt:
         queue=job.options.queue,
         correlation_id=claim.correlation_id,
         headers=read_headers(claim.headers),
-        mask=_masking(claim, job),
+        mask=mask,
     )
 
 
@@ -139,7 +139,9 @@ class Attempt:
         """Renews the lease for the last time in this process, by this time. The runner sets it."""
         self._versions = versions or job.versions()
         self._middleware = middleware
-        self._running = _running(claim, job) if middleware else None
+        if job.options.redact:
+            context.mask = _mask_of(claim, job)
+        self._running = _running(claim, job, context.mask) if middleware else None
         self.call = HandlerCall(job, handler, context)
 
     def stop(self, reason: Stop) -> None:
@@ -267,18 +269,18 @@ class Attempt:
                 return None if self.pods is None else PodEnd.SETTLED  # by the pod, or the claim is lost
 
     def _refused(self, outcome: Cancel) -> Settlement:
-        reason = clean_text(str(outcome.reason), MAX_ERROR_CHARACTERS)
+        reason = clean_text(self.context.mask(str(outcome.reason)), MAX_ERROR_CHARACTERS)
         return Cancelled(id=self.claim.id, token=self.claim.token, reason=reason, report=self._unreported())
 
     def _parked(self, cause: Exception) -> Settlement:
         """Return the failure of a parked job. It is never pruned, because the job has not run."""
         self.cause = cause
-        claim, error = self.claim, clean_text(f"{UNREADABLE}{describe(cause)}", MAX_ERROR_CHARACTERS)
+        claim, error = self.claim, clean_text(f"{UNREADABLE}{describe(cause, self.context.mask)}", MAX_ERROR_CHARACTERS)
         ended = Ended(Outcome.UNREADABLE, type(cause).__name__)
         return Failed(id=claim.id, token=claim.token, error=error, retry_after=None, ended=ended)
 
     def _failed(self, cause: BaseException) -> Settlement | PodEnd | None:
-        error = self.without_secrets(describe(cause))
+        error = describe(cause, self.context.mask)
         if error.startswith(UNREADABLE):
             error = f"Error: {error}"  # only the engine may write the prefix of a parked job
         self.cause = cause
@@ -295,16 +297,12 @@ class Attempt:
 
     def _ended_by(self, cause: BaseException, error: str) -> Ended:
         has_timed_out = self.call.has_timed_out or isinstance(cause, TimedOutInProcessError)
-        traceback = traceback_of(cause)
+        traceback = traceback_of(cause, self.context.mask)
         return Ended(
             Outcome.TIMED_OUT if has_timed_out else Outcome.FAILED,
             error_class_of(error),
-            None if traceback is None else stored_traceback(self.without_secrets(traceback)),
+            None if traceback is None else stored_traceback(traceback),
         )
-
-    def without_secrets(self, text: str) -> str:
-        """Mask the redacted params of this job. Mask all params if the row has a version other than the spec."""
-        return _masking(self.claim, self.job)(text)
 
     def _retry_after(self, cause: BaseException) -> timedelta | None:
         match cause:

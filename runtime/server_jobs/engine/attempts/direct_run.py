@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel
 
 from ...binding import JobBackend
-from ...contract.documents import WrittenResult, masking, read_result, write_result
+from ...contract.documents import WrittenResult, read_result, write_result
+from ...contract.masking import masking
 from ...contract.upcasts import Versions
 from ...definition import AnyDefinition
 from ...domain import lifecycle
 from ...domain.clock import Clock
 from ...domain.outcomes import Cancel, Snooze
 from ...domain.record import Claim, JobRecord, JobStatus, LeaseAnswer
+from ...domain.tracebacks import Mask, unmasked
 from ...errors import JobNotFoundError, JobUnavailableError, ServerJobsError
 from ...middleware import Middleware, RunningAttempt, read_headers
 from ...result import JobMetadata
@@ -40,7 +42,8 @@ async def run_unstored(
 ) -> tuple[JobMetadata, BaseModel | None]:
     """Call the handler once and store nothing. Return the outcome, and the result if it completed."""
     began = clock.now()
-    running = _running(job, correlation_id, params) if middleware else None
+    mask = call.context.mask = masking(_text_of(params), job.options.redact) if job.options.redact else unmasked
+    running = _running(job, correlation_id, mask) if middleware else None
     value, error, status = None, None, JobStatus.COMPLETED
     try:
         outcome: object
@@ -56,13 +59,13 @@ async def run_unstored(
             case Snooze(delay=delay):
                 status, error = JobStatus.FAILED, f"snoozed by its handler for {delay}, and nothing is stored"
             case Cancel(reason=reason):
-                status, error = JobStatus.CANCELLED, reason
+                status, error = JobStatus.CANCELLED, mask(str(reason))
             case _:
                 value, _ = write_result(job.job_name, job.result_model, outcome)
     except PASSED_ON:
         raise
     except BaseException as raised:  # noqa: BLE001  any other exception is the outcome
-        status, error = JobStatus.FAILED, describe(raised)
+        status, error = JobStatus.FAILED, describe(raised, mask)
     metadata = JobMetadata(
         job_id=None,
         job_name=job.job_name,
@@ -113,8 +116,7 @@ def _text_of(params: BaseModel) -> str:
     return params.model_dump_json(by_alias=True, warnings=False)
 
 
-def _running(job: AnyDefinition, correlation_id: str | None, params: BaseModel) -> RunningAttempt:
-    redact = job.options.redact
+def _running(job: AnyDefinition, correlation_id: str | None, mask: Mask) -> RunningAttempt:
     return RunningAttempt(
         job_name=job.job_name,
         job_id=None,
@@ -123,7 +125,7 @@ def _running(job: AnyDefinition, correlation_id: str | None, params: BaseModel) 
         queue=job.options.queue,
         correlation_id=correlation_id,
         headers=read_headers(None),
-        mask=masking(_text_of(params) if redact else "", redact),
+        mask=mask,
     )
 
 

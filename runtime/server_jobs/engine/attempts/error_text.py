@@ -6,18 +6,18 @@ import re
 
 from ...contract.values import MAX_ERROR_CHARACTERS
 from ...domain.text_limits import clean_text
-from ...domain.tracebacks import error_place, short_traceback
+from ...domain.tracebacks import Mask, error_place, short_traceback, unmasked
 from ...errors import InvalidDocumentError, UpcastError
 from ...isolation.raised import HandlerProcessError, TracebackThere
 
 _ERROR_CLASS = re.compile(r"[^\W\d]\w*(?=:|$| \(at )")
 
 
-def describe(error: BaseException) -> str:
-    """Return the text to store for an error: type, message and place."""
+def describe(error: BaseException, mask: Mask = unmasked) -> str:
+    """Return the text to store for an error: type, masked message and place. A handler process has masked its own."""
     if isinstance(error, HandlerProcessError):
         return error.description
-    message = _message_of(error)[: MAX_ERROR_CHARACTERS + 1]  # cleaning the rest would be wasted
+    message = mask(_message_of(error))[: MAX_ERROR_CHARACTERS + 1]  # cleaning the rest would be wasted
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     if not isinstance(error, InvalidDocumentError | UpcastError):
         text += error_place(error)
@@ -30,11 +30,11 @@ def error_class_of(error: str) -> str | None:
     return None if found is None else found[0]
 
 
-def traceback_of(error: BaseException) -> str | None:
-    """Return the traceback from the handler on, or None if it would show the engine only."""
+def traceback_of(error: BaseException, mask: Mask = unmasked) -> str | None:
+    """Return the masked traceback from the handler on, or None if it would show the engine only."""
     if isinstance(error, HandlerProcessError):
         return str(error.__cause__.args[0]) if isinstance(error.__cause__, TracebackThere) else None
-    return None if isinstance(error, InvalidDocumentError) else short_traceback(error)
+    return None if isinstance(error, InvalidDocumentError) else short_traceback(error, mask)
 
 
 def _message_of(error: BaseException) -> str:

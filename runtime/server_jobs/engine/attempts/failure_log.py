@@ -14,6 +14,7 @@ from .attempt import Attempt
 from .error_text import describe, traceback_of
 
 _logger = logging.getLogger("server_jobs.attempts")
+_engine = logging.getLogger("server_jobs")
 
 _LOGGED_CHARACTERS = 2_000
 
@@ -42,7 +43,7 @@ def log_failure(
         what = f"failed in {took}, retry in {length(retry_after)}"
     elif cause is not None:
         text, fate = (
-            attempt.without_secrets(describe(cause)),
+            describe(cause, attempt.context.mask),
             "its claim was lost" if status is None else f"the job is {status}",
         )
         what = f"raised an error in {took}, but {fate}"
@@ -63,9 +64,25 @@ def log_failure(
     if cause is None or isinstance(cause, InvalidDocumentError):  # its message names each problem
         _logger.log(level, "%s %s %s: %s", *arguments, extra=extra)
     else:
-        trace = traceback_of(cause)
-        shown_trace = None if trace is None else attempt.without_secrets(trace)
-        log_with_traceback(_logger, level, cause, shown_trace, "%s %s %s: %s", *arguments, extra=extra)
+        log_with_traceback(_logger, level, *_shown(attempt, cause), "%s %s %s: %s", *arguments, extra=extra)
+
+
+def log_unstored(attempt: Attempt) -> None:
+    """Log an attempt that is over, but not stored when its worker ends, as an ERROR."""
+    claim, message = attempt.claim, "%s %s is over, and its outcome could not be stored so far"
+    if attempt.cause is None:
+        _engine.error(message, claim.job_name, claim.id)
+    else:
+        shown = _shown(attempt, attempt.cause)
+        log_with_traceback(_engine, logging.ERROR, *shown, message, claim.job_name, claim.id)
+
+
+def _shown(attempt: Attempt, cause: BaseException) -> tuple[BaseException | None, str | None]:
+    """Return the exception for the log record, and its masked traceback.
+
+    Return no exception if the job redacts something, because other handlers of logging show its own texts.
+    """
+    return None if attempt.job.options.redact else cause, traceback_of(cause, attempt.context.mask)
 
 
 def log_pod_failure(attempt: Attempt, outcome: Outcome, error: str | None, seconds: float) -> None:

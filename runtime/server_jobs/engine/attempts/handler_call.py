@@ -50,11 +50,11 @@ class HandlerCall:
     def __init__(self, job: AnyDefinition, handler: AnyHandler, context: JobContext) -> None:
         self._job = job
         self._handler = handler
-        self._context = context
+        self.context = context
 
     def stop(self) -> None:
         """Cancel an async handler at its next `await`. A plain handler sees `context.cancelled`."""
-        self._context.cancelled = True
+        self.context.cancelled = True
         if self._task is not None:
             self._is_stopped = True
             self._task.cancel()
@@ -65,7 +65,7 @@ class HandlerCall:
         Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
         """
         self._task = asyncio.current_task()
-        outside = current_run.set(Run(backend, self._context))
+        outside = current_run.set(Run(backend, self.context))
         try:
             limit = self._job.options.timeout
             if limit is not None:
@@ -91,7 +91,7 @@ class HandlerCall:
         self._middleware, self._running = middleware, running
 
         async def call() -> WrittenResult | Snooze | Cancel:
-            if self._context.cancelled:
+            if self.context.cancelled:
                 raise asyncio.CancelledError  # `stop` was called while the middleware began
             try:
                 outcome = await self.run(backend, params)
@@ -122,7 +122,7 @@ class HandlerCall:
         """
         self._task = asyncio.current_task()
         try:
-            return await processes.run(self._job, self._handler, params, self._context, running)
+            return await processes.run(self._job, self._handler, params, self.context, running)
         finally:
             self._end()
 
@@ -148,13 +148,13 @@ class HandlerCall:
             # Before Python 3.13, a failed `asyncio.TaskGroup` in the handler makes `asyncio.timeout` raise the latter.
             if not bound.expired() or (isinstance(error, asyncio.CancelledError) and sys.version_info >= (3, 13)):
                 raise
-            self._context.cancelled = self.has_timed_out = True
+            self.context.cancelled = self.has_timed_out = True
             raise TimeoutError(f"the handler did not return within its timeout of {exact_length(limit)}") from error
 
     def _begin(self, params: BaseModel) -> object:
         """Call the handler. Return its result, or an awaitable of it."""
         if is_async(self._handler) or not HAS_THREADS:
-            return call_handler(self._handler, params, self._context)
+            return call_handler(self._handler, params, self.context)
         return self._in_thread(params)
 
     async def _in_thread(self, params: BaseModel) -> object:
@@ -164,7 +164,7 @@ class HandlerCall:
 
     def _called(self, params: BaseModel) -> object:
         """Call the plain handler, in its thread."""
-        call = partial(call_handler, self._handler, params, self._context)
+        call = partial(call_handler, self._handler, params, self.context)
         return call() if self._running is None else called_within(self._middleware, self._running, call)
 
 

@@ -19,7 +19,7 @@ from ...domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Out
 from ...errors import DatabaseError, ServerJobsError, StaleClaimError
 from ...isolation.pods import PodEnd
 from .attempt import Attempt, Stop
-from .failure_log import log_failure, log_pod_failure
+from .failure_log import log_failure, log_pod_failure, log_unstored
 from .leases import LeaseKeeper
 from .outcome_counts import OutcomeCounts
 from .settler import Settler
@@ -210,12 +210,7 @@ class Runner:
                 continue
             if attempt.is_over:
                 # Its handler has ended, and a release would run it twice: retry the outcome until the lease expires.
-                _logger.error(
-                    "%s %s is over, and its outcome could not be stored so far",
-                    claim.job_name,
-                    claim.id,
-                    exc_info=attempt.cause,
-                )
+                log_unstored(attempt)
             elif not attempt.is_handed_over:
                 unfinished.append(attempt)
         unfinished += self._returning  # a second time: the store refuses a second release
