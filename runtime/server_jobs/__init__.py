@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .connection import connect, set_database
     from .context import JobContext, create_job_context
     from .contract.json_schema import JobSchemas
+    from .contract.slot_params import SlotParams
     from .contract.upcasts import EarlierVersion
     from .definition import Handler
     from .domain.options import (
@@ -155,6 +156,7 @@ _HOMES = {
     "logs": ("JobLogFilter",),
     "middleware": ("Enqueue", "Middleware", "RunningAttempt"),
     "contract.json_schema": ("JobSchemas",),
+    "contract.slot_params": ("SlotParams",),
     "domain.options": (
         "ConcurrencyLimit",
         "ContainerResources",
@@ -282,6 +284,7 @@ __all__ = [
     "ServerJobsError",
     "SetupError",
     "ShardUnreachableError",
+    "SlotParams",
     "Snooze",
     "StaleClaimError",
     "Tick",

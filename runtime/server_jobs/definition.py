@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ from .context import JobContext
 from .contract.documents import read_params, read_result, write_params, write_params_of_many
 from .contract.job_keys import job_keys, shard_key
 from .contract.json_schema import JobSchemas, schemas_of_models
+from .contract.slot_params import fill_slot
 from .contract.upcasts import AnyEarlierVersion, Versions
 from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
 from .domain.ids import new_job_id
@@ -135,14 +136,20 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def scheduled_job(
-        cls, schedule: ScheduleRecord, versions: Versions | None = None, **options: Unpack[EnqueueOptions]
+        cls,
+        schedule: ScheduleRecord,
+        versions: Versions | None = None,
+        *,
+        slot: datetime | None = None,
+        **options: Unpack[EnqueueOptions],
     ) -> NewJob:
         """Return the job that a stored schedule enqueues, with params of the current version.
 
-        `versions` converts params of earlier versions, by default with the upcasters of the class. Raises
-        `InvalidParamsError`, or `UpcastError` if the version cannot be read here.
+        `slot` is the time that params may take; None: now. `versions` converts params of earlier versions, by default
+        with the upcasters of the class. Raises `InvalidParamsError`, `ScheduleError`, or `UpcastError` if the version
+        cannot be read here.
         """
-        params = schedule.params
+        params = fill_slot(schedule.params, slot or datetime.now(UTC), schedule.timezone)
         if schedule.spec_version is not None:
             params = (versions or cls.versions()).current_params(params, schedule.spec_version)
         return cls.new_job(json.loads(params), **options)

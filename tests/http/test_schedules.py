@@ -52,6 +52,7 @@ async def test_a_schedule_is_added_changed_paused_run_and_removed() -> None:
     [
         ("POST", PLACE, NEW, 409, "is stored already"),
         ("POST", "/schedules/Keep/other", {**NEW, "params": {"text": 1}}, 422, "/params/text"),
+        ("POST", "/schedules/Keep/other", {**NEW, "params": {"text": {"$slot": "now"}}}, 422, "$slot must be"),
         ("POST", "/schedules/Keep/other", {**NEW, "cron": "x"}, 422, "has 1 fields, not 5"),
         ("POST", "/schedules/Keep/other", {"params": {}}, 422, "/cron"),
         ("POST", f"{PLACE}/change", {"misfire_limit": 3}, 422, "misfire together"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from pydantic import JsonValue
+from server_jobs.contract.slot_params import SAMPLE_SLOT, fill_slot
 from server_jobs.contract.values import pointer_to
 from server_jobs.domain.options import (
     HIGHEST_LIMIT,
@@ -25,6 +26,7 @@ from server_jobs.domain.options import (
     Schedule,
 )
 from server_jobs.domain.retry import Backoff, RetryPolicy
+from server_jobs.errors import ScheduleError
 
 from ..problems.problem import SpecProblem, did_you_mean, listed, nearest, nearest_of, shown
 from ..problems.rules import (
@@ -304,8 +306,13 @@ class OptionsLint:
             yield replace(Schedule(name="", cron=""), **members)
 
     def schedule_params(self, pointer: Pointer, value: JsonValue) -> str:
-        self._check_params(pointer, value)
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+        try:
+            filled = fill_slot(text, SAMPLE_SLOT, "UTC")
+        except ScheduleError as error:
+            raise OptionError(str(error)) from None
+        self._check_params(pointer, value if filled is text else json.loads(filled))
+        return text
 
     def _check_params(self, pointer: Pointer, value: JsonValue) -> None:
         for below, reason in self.fitting.violations(self.params, self.file, value):

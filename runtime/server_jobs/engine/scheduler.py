@@ -152,6 +152,7 @@ class Scheduler:
         new = job.scheduled_job(
             schedule,
             self._registry.versions_of(job),
+            slot=slot,
             scheduled_for=slot,
             correlation_id=label[:LONGEST_CORRELATION_ID],  # a row may have a longer name
         )

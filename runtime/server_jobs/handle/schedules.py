@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ..binding import JobBackend
 from ..concurrency.blocking import wait_for
+from ..contract.slot_params import SlotParams, fill_slot, slot_params
 from ..domain.audit import APPLICATION
 from ..domain.ids import schedule_id
 from ..domain.options import Misfire, Schedule, ScheduleSource
-from ..domain.record import ScheduleChange, ScheduleRecord
+from ..domain.record import NewJob, ScheduleChange, ScheduleRecord
 from ..domain.text_limits import LONGEST_SCHEDULE_NAME, check_text
 from ..errors import InvalidOptionError, ScheduleConflictError, ScheduleNotFoundError
 from .jobs import JobHandle, R, _Bound
@@ -67,9 +70,12 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         timezone: str = "UTC",
         misfire: Misfire = Misfire.FIRE_ONCE,
         misfire_limit: int | None = None,
-        params: G | None = None,
+        params: G | SlotParams | None = None,
     ) -> None:
         """Store a new schedule. The next scheduler plans it: its first slot is the first one after that.
+
+        Each job gets `params`, in which `{"$slot": "date"}` or `{"$slot": "date-time"}` stands for its slot, in the
+        time zone of the schedule; see `SlotParams`.
 
         Raises `InvalidParamsError` if the params do not fit the spec, `ScheduleError` for an invalid rule, and
         `ScheduleConflictError` if the job has a schedule with this name. Then nothing is stored.
@@ -77,7 +83,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         _check_rule(
             Schedule(name=self.name, cron=cron, timezone=timezone, misfire=misfire, misfire_limit=misfire_limit)
         )
-        new = self.job.new_job({} if params is None else params)
+        new, text = self._checked({} if params is None else params, timezone)
         schedule = ScheduleRecord(
             id=self.id,
             job_name=self.job.job_name,
@@ -86,7 +92,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
             timezone=timezone,
             misfire=misfire,
             misfire_limit=misfire_limit,
-            params=new.params,
+            params=text,
             source=ScheduleSource.ADDED,
             spec_version=new.spec_version,
             shard_key=new.shard_key,
@@ -101,7 +107,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         timezone: str = "UTC",
         misfire: Misfire = Misfire.FIRE_ONCE,
         misfire_limit: int | None = None,
-        params: G | None = None,
+        params: G | SlotParams | None = None,
     ) -> None:
         """Like `add`, for code without an event loop."""
         rule = partial(self.add, cron=cron, timezone=timezone, misfire=misfire, misfire_limit=misfire_limit)
@@ -114,7 +120,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         timezone: str | None = None,
         misfire: Misfire | None = None,
         misfire_limit: int | None = None,
-        params: G | None = None,
+        params: G | SlotParams | None = None,
     ) -> None:
         """Change the given values of an added schedule. A new rule is planned again.
 
@@ -133,13 +139,13 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
                 misfire_limit=misfire_limit,
             )
         )
-        new = None if params is None else self.job.new_job(params)
+        new, text = (None, None) if params is None else self._checked(params, timezone or stored.timezone)
         change = ScheduleChange(
             cron_expression=cron,
             timezone=timezone,
             misfire=misfire,
             misfire_limit=misfire_limit,
-            params=None if new is None else new.params,
+            params=text,
             spec_version=None if new is None else new.spec_version,
             shard_key=None if new is None else new.shard_key,
         )
@@ -153,7 +159,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         timezone: str | None = None,
         misfire: Misfire | None = None,
         misfire_limit: int | None = None,
-        params: G | None = None,
+        params: G | SlotParams | None = None,
     ) -> None:
         """Like `change`, for code without an event loop."""
         rule = partial(self.change, cron=cron, timezone=timezone, misfire=misfire, misfire_limit=misfire_limit)
@@ -178,8 +184,9 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
     async def run(self) -> JobHandle[R]:
         """Enqueue one job now with the params of the schedule, paused or not. Each call makes a job.
 
-        The plan of the schedule stays. The correlation id of the job is the name of its job and of the schedule, such
-        as `SendEmail/weekly`. Raises `ScheduleNotFoundError`, or the error of params that no longer fit the spec.
+        The job has no slot; params that take one get the current time. The plan of the schedule stays. The correlation
+        id of the job is the name of its job and of the schedule, such as `SendEmail/weekly`. Raises
+        `ScheduleNotFoundError`, or the error of params that no longer fit the spec.
         """
         schedule = await self.record()
         backend = self._bound_backend()
@@ -210,6 +217,14 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
     def record_sync(self) -> ScheduleRecord:
         """Like `record`, for code without an event loop."""
         return self._wait(self.record)
+
+    def _checked(self, params: object, timezone: str) -> tuple[NewJob, str]:
+        """Return a job with these params, and the params to store. If they take the slot, now is the sample."""
+        text = slot_params(params)
+        if text is None:
+            new = self.job.new_job(params)
+            return new, new.params
+        return self.job.new_job(json.loads(fill_slot(text, datetime.now(UTC), timezone))), text
 
     async def _added(self, action: str) -> ScheduleRecord:
         schedule = await self.record()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 import pytest
@@ -81,6 +81,15 @@ def test_a_schedule_is_added_changed_run_and_removed(shop: Shop) -> None:
         ("change", "Shout/noon"),
         ("add", "Shout/noon"),
     ]
+
+
+def test_params_may_take_the_slot(shop: Shop) -> None:
+    add = ("add", "Shout", "noon", "--cron", "0 12 * * *", "--params")
+    assert 'not "now"' in shop.run("schedules", *add, '{"text": {"$slot": "now"}}').stderr
+    shop.run("schedules", *add, '{"text": {"$slot": "date"}}')
+    shop.run("schedules", "run", "Shout", "noon")
+    (record,) = shop.records()
+    assert f"{datetime.now(UTC):%Y-%m-%d}" in record.params
 
 
 @pytest.mark.parametrize(

@@ -390,6 +390,10 @@ def test_options_that_are_refused(tmp_path: Path, options: object, expected: str
         ({"params": {"to": "a", "To": "b"}}, '/params/To params of this schedule do not fit the schema of params: is not allowed here (did you mean "/to"?)'),
         ({"params": {"to": 3}}, "/params/to params of this schedule do not fit the schema of params: must be a string, not 3"),
         ({"params": {}}, '/params params of this schedule do not fit the schema of params: lacks the property "to"'),
+        ({"params": {"to": {"$slot": "day"}}}, '/params $slot must be "date" or "date-time", not "day"'),
+        ({"params": {"to": {"$slot": {"$slot": "date"}}}}, '/params $slot must be "date" or "date-time", not "2026-01-31"'),
+        ({"params": {"to": {"$slot": "date", "x": 1}}}, '/params/to params of this schedule do not fit the schema of params: must be a string, not {'),
+        ({"params": {"to": [{"$slot": "date"}]}}, '/params/to params of this schedule do not fit the schema of params: must be a string, not ["2026-01-31"]'),
         ({"zone": "UTC"}, '/zone "zone" is not a key of a schedule'),
     ],
 )  # fmt: skip
@@ -398,6 +402,23 @@ def test_schedules_that_are_refused(tmp_path: Path, schedule: dict[str, object],
     spec = a_spec(an_object(to=TEXT) | {"required": ["to"]}, **{"x-job": {"schedules": [right | schedule]}})
     (line,) = problems(tmp_path, {"case.json": spec})
     assert line.partition("/x-job/schedules/0")[2].startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("form", "wanted", "refusals"),
+    [
+        ("date", "date", []),
+        ("date-time", "date-time", []),
+        ("date-time", "date", ['must be of the format date, not "2026-01-31T12:00:00+00:00"']),
+    ],
+)
+def test_params_of_a_schedule_that_take_the_slot_fit_their_format(
+    tmp_path: Path, form: str, wanted: str, refusals: list[str]
+) -> None:
+    schedule = {"name": "n", "cron": "0 9 * * *", "params": {"day": {"$slot": form}}}
+    spec = a_spec(an_object(day=TEXT | {"format": wanted}), **{"x-job": {"schedules": [schedule]}})
+    found = problems(tmp_path, {"case.json": spec})
+    assert [line.partition("schema of params: ")[2] for line in found] == refusals
 
 
 def test_a_schedule_needs_a_unique_name_a_cron_expression_and_valid_params(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from server_jobs import (
     ScheduleConflictError,
     ScheduleError,
     ScheduleNotFoundError,
+    SlotParams,
     define_job,
 )
 from server_jobs.domain.interfaces import Store
@@ -56,6 +57,10 @@ def digest(version: int = 1) -> AnyJob:
         options=JobOptions(version=version),
         earlier=earlier,
     )
+
+
+async def same_name(params: Name, context: JobContext) -> Name:
+    return params
 
 
 @pytest.fixture
@@ -122,6 +127,76 @@ async def test_a_run_makes_a_job_at_once_and_keeps_the_plan(store: Store, clock:
     record = await first.record()
     assert (record.params, record.correlation_id) == ('{"name":"Ann"}', "Digest/weekly")
     assert await weekly.record() == planned
+
+
+async def test_params_take_the_slot_in_the_zone_of_the_schedule(store: Store, clock: FakeClock) -> None:
+    job = digest()
+    backend = backend_on(store, job, clock=clock)
+    clock.advance(datetime(2026, 3, 28, tzinfo=UTC) - clock.now())
+    midnight = SlotParams({"name": {"$slot": "date"}})
+    exact = SlotParams({"name": {"$slot": "date-time"}})
+    await job.schedule("berlin").add(cron="0 0 * * *", timezone="Europe/Berlin", params=midnight)
+    await job.schedule("exact").add(cron="30 2 * * *", timezone="Europe/Berlin", misfire=Misfire.FIRE_ALL, params=exact)
+    await job.schedule("lima").add(cron="0 23 * * *", timezone="America/Lima", params=midnight)
+
+    params = await params_after(backend, clock, timedelta(days=2, hours=6))
+
+    assert sorted(str(one) for one in params) == [
+        "{'name': '2026-03-28T02:30:00+01:00'}",
+        "{'name': '2026-03-29'}",  # in Lima, where UTC has the 30th
+        "{'name': '2026-03-29T03:00:00+02:00'}",  # no clock there showed 02:30
+        "{'name': '2026-03-30'}",
+        "{'name': '2026-03-30T02:30:00+02:00'}",
+    ]
+
+
+async def test_params_that_take_the_slot_are_stored_as_they_are_and_checked_before(
+    store: Store, clock: FakeClock
+) -> None:
+    job = digest()
+    backend_on(store, job, clock=clock)
+    ann = job.schedule("ann")
+    with pytest.raises(ScheduleError, match=r'\$slot must be "date" or "date-time", not "day"'):
+        await ann.add(cron="0 7 * * *", params={"name": {"$slot": "day"}})
+    with pytest.raises(InvalidParamsError, match="/nam"):
+        await ann.add(cron="0 7 * * *", params={"nam": {"$slot": "date"}})
+    assert await store.list_schedules() == []
+
+    await ann.add(cron="0 7 * * *", params={"name": "Ann"})
+    with pytest.raises(ScheduleError, match=r"not 3"):
+        await ann.change(params={"name": {"$slot": 3}})
+    await ann.change(params={"name": {"$slot": "date"}})
+
+    assert (await ann.record()).params == '{"name":{"$slot":"date"}}'
+    run = await ann.run()
+    assert json.loads((await run.record()).params) == {"name": f"{datetime.now(UTC):%Y-%m-%d}"}
+
+
+async def test_the_slot_is_filled_in_before_params_of_an_earlier_version_are_upcast(
+    store: Store, clock: FakeClock
+) -> None:
+    old, new = digest(), digest(2)
+    backend_on(store, old, clock=clock)
+    await old.schedule("ann").add(cron="0 * * * *", params={"name": {"$slot": "date-time"}})
+
+    backend = backend_on(store, new, clock=clock)
+
+    made = await params_after(backend, clock, timedelta(hours=1))
+    assert made == [{"audience": "all of 2026-01-01T13:00:00+00:00"}]
+
+
+async def test_slots_that_params_take_have_different_unique_keys(store: Store, clock: FakeClock) -> None:
+    options, by_day = JobOptions(unique_by=("/name",)), {"name": {"$slot": "date"}}
+    job = define_job(name="Digest", params=Name, result=Name, handler=same_name, options=options)
+    backend = backend_on(store, job, clock=clock)
+    await job.schedule("ann").add(cron="0 */12 * * *", misfire=Misfire.FIRE_ALL, params=by_day)
+
+    made = await params_after(backend, clock, timedelta(days=2))
+
+    assert [one for one in made if isinstance(one, dict)] == [
+        {"name": "2026-01-03"},
+        {"name": "2026-01-02"},
+    ]
 
 
 async def test_schedules_are_listed_by_job(store: Store, clock: FakeClock) -> None:
