@@ -50,6 +50,7 @@ _EXAMPLES: Mapping[str, JsonValue] = {
 _PROPERTY = re.compile(
     r"(?P<name>[^:=?]+)(?P<optional>\?)?(?::(?P<type>[^=\[\]]+)(?P<list>\[\])?)?(?:=(?P<default>.*))?", re.DOTALL
 )
+_MISPLACED = re.compile(r"(?P<name>[^:=?]+):(?P<type>[^=?]+)\?(?P<default>(?:=.*)?)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ def read_property(text: str) -> Property:
         read_property("hours:int=24").schema  # {"type": "integer", "default": 24}
     """
     match = _PROPERTY.fullmatch(text)
+    if misplaced := _MISPLACED.fullmatch(text):
+        right = f"{misplaced['name']}?:{misplaced['type']}{misplaced['default']}"
+        raise NewSpecError(f"{shown(text)} has its ? after the type; write it after the name: {right}")
     if match is None or property_name(match["name"]) is None:
         raise NewSpecError(
             f"{shown(text)} is no property; write name:type, such as to:email, cc?:email[] or hours:int=24"

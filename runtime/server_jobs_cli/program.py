@@ -87,7 +87,16 @@ class Program(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # A command that cannot be parsed cannot report its own format, so read it from the arguments.
         ctx.meta[AS_JSON] = asks_for_json(args)
-        return super().parse_args(ctx, args)
+        given = [*args]
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            command = next((word for word in given if word in COMMANDS), None)
+            if command is None:
+                raise
+            option = error.option_name
+            place = f"write it after the command: {ctx.info_name} {command} {option} ..."
+            raise click.UsageError(f"{option} stands before the command {command}; {place}", ctx) from None
 
     def invoke(self, ctx: click.Context) -> object:
         try:

@@ -69,6 +69,15 @@ def test_an_unknown_option_is_wrong_usage() -> None:
     assert "--statsu" in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--project", "--database", "--json"])
+def test_an_option_before_the_command_belongs_after_it(option: str) -> None:
+    result = run(option, "x", "list")
+    assert result.exit_code == 2
+    expected = f"{option} stands before the command list; write it after the command: server-jobs list {option} ..."
+    assert expected in " ".join(result.stderr.split())
+    assert "No such option '--projct'" in run("--projct", "x").stderr
+
+
 @pytest.mark.parametrize("arguments", ["--help", "enqueue --help"])
 def test_the_help_imports_nothing_heavy(arguments: str) -> None:
     script = (
@@ -143,6 +152,16 @@ def test_characters_that_the_terminal_lacks_do_not_end_the_command(shop: Shop) -
 
 
 def test_a_command_outside_of_a_project_says_how_to_get_one(tmp_path: Path) -> None:
-    result = run("enqueue", "Shout", "--project", str(tmp_path))
+    for arguments in (("enqueue", "Shout"), ("list",), ("workers",)):
+        result = run(*arguments, "--project", str(tmp_path))
+        assert result.exit_code == 3
+        assert f"no pyproject.toml with a table [tool.server-jobs] in {tmp_path}" in result.stderr
+        assert "server-jobs init" in result.stderr
+    assert "or name a database with --database or SERVER_JOBS_DATABASE_URL" in result.stderr
+
+
+def test_a_url_with_two_slashes_is_written_with_three(tmp_path: Path) -> None:
+    result = run("list", "--project", str(tmp_path), "--database", "sqlite://folder/jobs.db")
     assert result.exit_code == 3
-    assert "server-jobs init" in result.stderr
+    assert "'sqlite://folder/jobs.db' has two slashes" in result.stderr
+    assert "write 'sqlite:///folder/jobs.db' for the file in this folder" in result.stderr

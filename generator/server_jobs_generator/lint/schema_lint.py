@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -297,7 +299,11 @@ class SchemaLint:
 
     def check_enum(self, pointer: Pointer, value: JsonValue) -> None:
         if not isinstance(value, list) or not value:
-            self.note(pointer, KEYWORD_VALUE, "must be a list of values, at least one")
+            self.note(
+                pointer,
+                KEYWORD_VALUE,
+                f"must be a list of values, at least one, not {shown(value)}{_list_meant(value)}",
+            )
             return
         if len(value) > MAX_ENUM:
             message = f"has more than {MAX_ENUM:,} values; use pattern, or check the value in the handler"
@@ -337,6 +343,12 @@ _CHECKS: Mapping[str, Callable[[SchemaLint, Pointer, JsonValue], None]] = {
     PYTHON_NAME: SchemaLint.check_python_name,
     "$schema": SchemaLint.check_dialect,
 }
+
+
+def _list_meant(value: JsonValue) -> str:
+    """Return advice for values in one text, such as `a,b` or `a|b`."""
+    parts = re.split(r"\s*[,|]\s*", value.strip()) if isinstance(value, str) else []
+    return f"; write {json.dumps(parts, ensure_ascii=False)}" if any(parts) else ""
 
 
 def _type_meant(name: JsonValue) -> str:

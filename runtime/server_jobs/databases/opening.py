@@ -36,9 +36,10 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
         )
     path = unquote(parts.path).removeprefix("/")
     if parts.netloc:
+        given = without_password(url)
         raise InvalidOptionError(
-            f"the database URL {without_password(url)!r} names a host; "
-            "write sqlite:///FILE (three slashes), or four for an absolute path"
+            f"the database URL {given!r} has two slashes, and so names a host; write {given.replace('//', '///', 1)!r} "
+            "for the file in this folder, or four slashes for an absolute path"
         )
     if parts.query:
         raise InvalidOptionError(

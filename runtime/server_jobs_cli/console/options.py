@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -24,6 +26,8 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 _BYTES = {"MB": 1024**2, "GB": 1024**3}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)(MB|GB)", re.ASCII)
+_LONGEST_SHOWN = 200
+_EXAMPLE = """'{"name": "value"}'"""
 _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
 
 
@@ -140,11 +144,27 @@ def json_object(text: str) -> dict[str, object]:
     try:
         value: object = json.loads(source, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"not valid JSON: {error or 'nested too deeply'}") from None
+        got = f"; got {_shown(text)}; {_json_advice(text)}" if source is text else ""
+        raise click.BadParameter(f"not valid JSON: {error or 'nested too deeply'}{got}") from None
     if not isinstance(value, dict):
         kind = _KINDS.get(type(value), "null")
         raise click.BadParameter(f'must be a JSON object such as {{"name": "value"}}, not {kind}')
     return cast("dict[str, object]", value)
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+
+
+def _json_advice(text: str) -> str:
+    """Return how to write what was probably meant: a dict of Python, or an object without quotes for the shell."""
+    try:
+        meant: object = ast.literal_eval(text) if len(text) <= _LONGEST_SHOWN else None
+        if isinstance(meant, dict):
+            return f"JSON has double quotes: write {shlex.quote(json.dumps(meant, ensure_ascii=False))}"
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        pass
+    return f"write an object with double quotes inside single ones: {_EXAMPLE}"
 
 
 def _read(text: str) -> str:

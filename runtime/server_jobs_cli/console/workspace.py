@@ -34,6 +34,7 @@ from server_jobs.engine.stand_ins import store_of
 from server_jobs.errors import (
     DatabaseError,
     InvalidOptionError,
+    ProjectError,
     ProjectNotFoundError,
     ServerJobsError,
 )
@@ -169,9 +170,19 @@ class Workspace:
         except InvalidOptionError as error:
             raise DatabaseError(str(error)) from error
         if isinstance(database, SqliteDatabase):
+            self._check_is_meant(database)
             database.check_file(self._url_variable)
             return SqliteDatabase(database.path, only_reads=only_reads)
         return database
+
+    def _check_is_meant(self, database: SqliteDatabase) -> None:
+        """Raise `ProjectError` for the default file if it is missing and this folder is in no project."""
+        is_default = self.url == DEFAULT_URL and self.database is None and not os.environ.get(self._url_variable)
+        if is_default and not self.registry_place and self.project is None and not Path(database.path).exists():
+            try:
+                find_project(self.folder)
+            except ProjectNotFoundError as error:
+                raise ProjectError(f"{error}; or name a database with --database or {self._url_variable}") from None
 
     def check_databases(self) -> None:
         """Raise `DatabaseError` if one of the databases certainly cannot be used."""

@@ -25,6 +25,8 @@ from .write_specs import schema_path, write_and_generate
 if TYPE_CHECKING:
     from server_jobs_generator.importing.imported import Imported, ImportedSpec
 
+_DOCUMENTS = ("json-schema", "openapi", "asyncapi")
+
 
 @click.command()
 @click.argument("kind", type=click.Choice(tuple(SOURCES)))
@@ -77,6 +79,8 @@ def import_jobs(
     """
     if relock and not force:
         raise click.UsageError("--relock is for specs that --force replaces; add --force")
+    if kind not in _DOCUMENTS:
+        _check_modules(targets)
     # Late, because `import --help` needs no extra.
     from server_jobs_generator.importing.imported import imported
 
@@ -97,6 +101,17 @@ def import_jobs(
     print_result(result.document(is_written=is_written), "\n".join(result.lines(plan)), as_json=as_json)
     if result.imported.failed:
         raise SystemExit(NO)
+
+
+def _check_modules(targets: Sequence[str]) -> None:
+    """Refuse the path of a Python file where a module is expected, and name the module."""
+    for target in targets:
+        path, colon, attribute = target.partition(":")
+        if path.endswith(".py"):
+            parts = Path(path).with_suffix("").parts
+            module = ".".join(part for part in parts if part.isidentifier()).removeprefix("src.")
+            right = f"{module.removesuffix('.__init__')}{colon}{attribute}"
+            raise click.UsageError(f"{target!r} is the path of a file; write the module instead: {right}")
 
 
 def _path(project: Project, spec: ImportedSpec) -> str:

@@ -111,6 +111,8 @@ def test_the_refusal_of_a_name_says_how_a_name_starts(given: str) -> None:
     ("given", "message"),
     [
         ("to:emial", 'there is no type "emial" (did you mean "email"?)'),
+        ("day:date?", '"day:date?" has its ? after the type; write it after the name: day?:date'),
+        ("to:email[]?=[]", "write it after the name: to?:email[]=[]"),
         ("to:", "is no property; write name:type"),
         (":str", "is no property; write name:type"),
         ("a b:str[", "is no property; write name:type"),
