@@ -34,7 +34,7 @@ from .domain.options import JobOptions, OnConflict, Schedule
 from .domain.outcomes import Cancel, Snooze
 from .domain.record import Claim, JobRecord, NewJob, ScheduleRecord
 from .domain.search import IndexedColumn
-from .errors import InvalidOptionError, JobNotBoundError, JobRetiredError
+from .errors import InvalidOptionError, JobNotBoundError, JobNotOfferedError, JobRetiredError
 from .hooks import Hooks
 from .result import JobMetadata, JobResult
 
@@ -78,6 +78,8 @@ class JobDefinition(Generic[P, R, D]):
     last_change: ClassVar[tuple[str, ...]] = ()
     """How params and result differ from those before the last change of the spec, a line for each place, for people."""
     handler: ClassVar[AnyHandler | None] = None
+    enqueued_by: ClassVar[str | None] = None
+    """The only call that enqueues the job; None: also HTTP, forms, agents, commands and schedules may."""
     backend: ClassVar[JobBackend | None] = None
     _pinned: ClassVar[bool] = False
 
@@ -195,6 +197,8 @@ class JobDefinition(Generic[P, R, D]):
     def _check_active(cls) -> None:
         if cls.options.retired:
             raise JobRetiredError(cls.job_name)
+        if cls.enqueued_by is not None:
+            raise JobNotOfferedError(cls.job_name, cls.enqueued_by)
 
     @classmethod
     def _chosen(cls, options: EnqueueOptions) -> JobOptions:

@@ -179,6 +179,14 @@ class JobRetiredError(ServerJobsError):
         )
 
 
+class JobNotOfferedError(ServerJobsError):
+    """Only one call in Python enqueues the job: tools, routes and schedules may not."""
+
+    def __init__(self, job_name: str, call: str) -> None:
+        self.job_name = job_name
+        super().__init__(f"{job_name} can only be enqueued in Python, with {call}")
+
+
 class DuplicateJobError(ServerJobsError):
     """An unfinished job has the same unique key. `job_id` is its id."""
 

@@ -63,7 +63,7 @@ class OnDemand(MutableMapping[str, V], Generic[V]):
         return name in self._promised
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._promised)
+        return iter(list(self._promised))  # another thread may add a name meanwhile
 
     def __len__(self) -> int:
         return len(self._promised)

@@ -217,6 +217,10 @@ class JobRegistry:
         """Return every job with its handler."""
         return list(self._registrations.values())
 
+    def offered(self) -> list[AnyJob]:
+        """Return the jobs that other programs may enqueue."""
+        return [job for one in self.registrations() if (job := one.job).enqueued_by is None and not job.options.retired]
+
     def known_jobs(self) -> tuple[KnownJob, ...]:
         """Return the names and versions that a worker with this registry can run."""
         if self._known is None:  # every claim needs them

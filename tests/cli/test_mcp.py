@@ -295,15 +295,16 @@ def test_an_unexpected_error_is_an_error_of_the_tool_without_its_text(caplog: py
     assert "ValueError" in caplog.text
 
 
-def test_a_retired_job_and_a_job_without_a_possible_name_are_no_tools(capsys: pytest.CaptureFixture[str]) -> None:
+def test_jobs_that_agents_cannot_enqueue_are_no_tools(capsys: pytest.CaptureFixture[str]) -> None:
     from server_jobs_cli.agents.mcp_server import _usable
 
-    names = ("Größe", "list_jobs", "Fine", "Old")
+    names = ("Größe", "list_jobs", "Fine", "Old", "Own")
     options = {name: JobOptions(retired=name == "Old") for name in names}
     jobs = [
         define_job(name=name, params=NoteParams, result=NoteResult, handler=shout, options=options[name])
         for name in names
     ]
+    jobs[-1].enqueued_by = "own.enqueue(...)"
 
     assert [tool.name for tool in _usable(tools_of(*jobs), READING)] == ["Fine"]
     noted = capsys.readouterr().err

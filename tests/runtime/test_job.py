@@ -22,6 +22,7 @@ from server_jobs import (
     JobContext,
     JobFailedError,
     JobNotFoundError,
+    JobNotOfferedError,
     JobOptions,
     JobResult,
     JobRetiredError,
@@ -725,3 +726,23 @@ async def test_a_retired_job_is_not_enqueued_and_those_that_wait_still_run() -> 
             await call()
     assert len(await store.list_jobs(JobQuery())) == 1
     assert (await retired.execute_from_database(str(waiting))).ok
+
+
+async def test_a_job_that_one_call_enqueues_is_refused_by_the_calls_of_its_class() -> None:
+    own = text_job(echo)
+    own.enqueued_by = "echo.enqueue(...)"
+    backend = backend_on(MemoryStore(), own)
+    for call in (
+        lambda: own.later(PARAMS),
+        lambda: own.later_many([PARAMS]),
+        lambda: own.now(PARAMS),
+        lambda: own.now(PARAMS, persist=False),
+        lambda: own.batch([PARAMS]),
+        lambda: own.schedule("daily").add(cron="0 7 * * *", params=PARAMS),
+    ):
+        with pytest.raises(JobNotOfferedError, match=r"can only be enqueued in Python, with echo\.enqueue"):
+            await call()
+    with pytest.raises(JobNotOfferedError):
+        own.insert_job(PARAMS, dialect="sqlite", paramstyle="named")
+    assert backend.registry.offered() == []
+    assert await backend.store.list_jobs(JobQuery()) == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from django.apps import AppConfig
 from django.db.models.signals import pre_migrate
 
@@ -21,7 +19,7 @@ class ServerJobsConfig(AppConfig):
         """Bind the job classes to Django's connection, unless nothing is generated yet; checks report that."""
         from . import checks as checks  # registers them
         from .backend import DjangoBackend
-        from .project import is_generated, jobs_registry
+        from .project import has_tasks, is_generated, jobs_registry
         from .setup import set_up
         from .tables import create_without_migrations, enter_schema
 
@@ -31,8 +29,8 @@ class ServerJobsConfig(AppConfig):
         if is_generated():
             registry = jobs_registry()
             registry.set_up(set_up)
-            if find_spec("django.tasks"):  # since Django 6
-                from .tasks.task import register_tasks
+            if has_tasks():
+                from .tasks.declared import register_tasks
 
                 register_tasks(registry)
             registry.bind(DjangoBackend(registry))

@@ -7,14 +7,12 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
+import django
 from django.conf import settings
 
 from ..errors import ProjectError, ProjectNotFoundError
 from ..project import Project, find_project
 from ..registry import JobRegistry
-
-TASK_JOB = "DjangoTask"
-"""The name of the job of all tasks without a spec."""
 
 
 def jobs_project() -> Project:
@@ -38,6 +36,29 @@ def jobs_registry() -> JobRegistry:
     if not isinstance(registry, JobRegistry):
         raise ProjectError(f"{path} has no registry; run `python manage.py jobs generate`")
     return registry
+
+
+def complete_registry() -> JobRegistry:
+    """Return the generated registry, with the tasks of all modules that declare them."""
+    registry = jobs_registry()
+    registry.hooks.set_up()
+    return registry
+
+
+def has_tasks() -> bool:
+    """Whether this Django has `django.tasks`."""
+    return bool(django.VERSION >= (6,))
+
+
+def add_tasks(registry: JobRegistry) -> None:
+    """Import the modules that declare tasks, which adds them to the generated registry. Raises `ProjectError`.
+
+    Does nothing for another registry, such as that of a handler process, which imports only its handler.
+    """
+    if has_tasks() and registry is jobs_registry():
+        from .tasks.declared import load_tasks  # needs Django 6
+
+        load_tasks()
 
 
 def is_generated() -> bool:

@@ -9,10 +9,15 @@ from ..registry import JobRegistry
 
 
 def set_up(registry: JobRegistry) -> None:
-    """Start Django, and add its middleware. Workers and handler processes call it before they import handlers."""
+    """Start Django, add its middleware, and import the modules with tasks.
+
+    Workers and handler processes call it before they import handlers.
+    """
     if not apps.ready:
         django.setup()
     from .backend import DjangoBackend  # models need Django to be set up
     from .connections import DjangoConnections
+    from .project import add_tasks
 
     registry.use(DjangoConnections(DjangoBackend(registry)))
+    add_tasks(registry)

@@ -17,6 +17,7 @@ from ..errors import (
     InvalidOptionError,
     InvalidParamsError,
     JobNotFoundError,
+    JobNotOfferedError,
     JobNotRetryableError,
     JobRetiredError,
     KeySecretError,
@@ -81,7 +82,7 @@ def refusal_of(error: Exception) -> RefusedError:
             return RefusedError(404, "the job has no schedule with that name")
         case UpcastError():
             return RefusedError(409, "the params are of a version that cannot be read here; change them")
-        case InvalidOptionError() | JobRetiredError():
+        case InvalidOptionError() | JobRetiredError() | JobNotOfferedError():
             return RefusedError(422, str(error))
         case UnknownJobError():
             return RefusedError(404, f"no job named {error.name!r} is registered")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 
@@ -14,7 +13,6 @@ from server_jobs.engine.backend import Backend
 from server_jobs.errors import JobFailedError
 from server_jobs.inspection.job_document import parsed
 from server_jobs.job import AnyJob
-from server_jobs.registry import JobRegistry
 
 from .tool import Answer, Arguments, Effects, Tool
 
@@ -26,11 +24,7 @@ _UNFINISHED = (JobStatus.PENDING, JobStatus.RUNNING)
 
 def job_tools(backend: Backend, wait: timedelta) -> list[Tool]:
     """Return a tool for each job that can be enqueued. Each call waits for a result up to `wait`."""
-    return [_tool(backend, job, wait) for job in _active(backend.registry)]
-
-
-def _active(registry: JobRegistry) -> Iterator[AnyJob]:
-    return (one.job for one in registry.registrations() if not one.job.options.retired)
+    return [_tool(backend, job, wait) for job in backend.registry.offered()]
 
 
 def _tool(backend: Backend, job: AnyJob, wait: timedelta) -> Tool:

@@ -115,7 +115,7 @@ class _Reads:
 
     async def list_specs(self, arguments: Arguments) -> Answer:
         checked(Nothing, arguments)
-        return Answer({"specs": [_spec(registration) for registration in self._registry.registrations()]})
+        return Answer({"specs": [_spec(one) for one in self._registry.registrations() if one.job.enqueued_by is None]})
 
     async def show_spec(self, arguments: Arguments) -> Answer:
         registration = self._registry.find(checked(SpecName, arguments).job_name)

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from server_jobs.errors import DatabaseError, InvalidOptionError, ProjectError, ProjectNotFoundError
 from server_jobs.project import Project
+from server_jobs.registry import JobRegistry
 
 _SETTINGS = "DJANGO_SETTINGS_MODULE"
 _APP = "server_jobs.django"
@@ -77,6 +78,13 @@ def project() -> Project | None:
         return jobs_project()
     except ProjectNotFoundError:
         return None
+
+
+def add_tasks(registry: JobRegistry) -> None:
+    """Import the modules that declare tasks of Django. Raises `ProjectError`."""
+    from server_jobs.django.project import add_tasks
+
+    add_tasks(registry)
 
 
 def url() -> str:

@@ -155,7 +155,10 @@ class Workspace:
     def registry(self) -> JobRegistry:
         """Return the jobs of the project. Raises `ProjectError` if they are not generated yet or cannot be imported."""
         if not self.registry_place:
-            return registry_of(self.required_project())
+            registry = registry_of(self.required_project())
+            if self.uses_django:
+                django_settings.add_tasks(registry)
+            return registry
         return import_registry(self.registry_place, import_folders(self.project.root if self.project else self.folder))
 
     def open_database(self, *, only_reads: bool = False) -> Database:

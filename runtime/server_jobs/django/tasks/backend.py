@@ -28,21 +28,23 @@ from ...domain.options import MOST_ATTEMPTS, check_range
 from ...domain.record import JobRecord, NewJob
 from ...domain.suggestions import closest
 from ...domain.text_limits import LONGEST_NAME, check_text
-from ...errors import InvalidOptionError, UnknownJobError
+from ...errors import InvalidOptionError, InvalidParamsError, UnknownJobError
 from ...job import DEFAULT_WORKER_TIMEOUT
-from ..project import TASK_JOB, jobs_registry
-from .results import StoredTask, TaskParams
-from .task import (
-    DjangoTask,
-    JobsTask,
-    SpecHandler,
+from ..project import complete_registry, jobs_registry
+from .declared import (
     UnknownTaskError,
-    imported_task,
-    path_of,
-    register_tasks,
+    check_declared,
+    declared_task,
+    job_of_task,
+    spec_of,
+    warn_if_unknown_to_workers,
 )
+from .results import StoredTask, is_task, path_of, task_params
+from .task import JobsTask, SpecHandler, job_of_spec
+from .task_job import TaskJob
 
 APP = "server_jobs.django"
+_LONGEST_PATH = 2 * LONGEST_NAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +52,22 @@ class TaskOptions:
     """`OPTIONS` of the backend.
 
     `max_attempts` counts for tasks without a spec. With `eager`, `enqueue` runs the task before it returns, unless
-    `run_after` is in the future.
+    `run_after` is in the future. Workers import `modules` to know their tasks; None: the module `tasks` of each app.
     """
 
     max_attempts: int = 1
     eager: bool = False
+    modules: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_range("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
         given: object = self.eager
         if not isinstance(given, bool):
             raise InvalidOptionError(f"eager must be True or False, not {given!r}")
+        names: object = self.modules
+        is_list = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+        if names is not None and not is_list:
+            raise InvalidOptionError(f"modules must be a list of names such as ['shop.tasks'], not {names!r}")
 
     @classmethod
     def of(cls, given: dict[str, object]) -> TaskOptions:
@@ -82,8 +89,8 @@ class _Enqueued(NamedTuple):
 class JobsBackend(BaseTaskBackend):
     """Stores tasks as jobs in Django's database, for `python manage.py jobs worker`.
 
-    A task without a spec is a job named `DjangoTask`. A `JobsTask` with `job` is a job of that spec. An enqueue takes
-    part in the open transaction. Alias, queues and `TaskOptions` come from `TASKS`.
+    A task without a spec is a job with its import path as name. A `JobsTask` with `job` is a job of that spec. An
+    enqueue takes part in the open transaction. Alias, queues and `TaskOptions` come from `TASKS`.
     """
 
     task_class = JobsTask
@@ -97,9 +104,12 @@ class JobsBackend(BaseTaskBackend):
         super().validate_task(task)
         try:
             check_text("queue_name", task.queue_name, LONGEST_NAME)
+            check_text("the import path of a task", path_of(task.func), _LONGEST_PATH)
         except InvalidOptionError as error:
             raise InvalidTask(str(error)) from error
-        job = _spec_of(task)
+        if not all(map(str.isidentifier, path_of(task.func).split("."))):
+            raise InvalidTask(f"A task needs a name, and {path_of(task.func)} has none. Define it with `def`.")
+        job = spec_of(task)
         if job is not None and apps.ready and not jobs_registry().has(job):  # earlier, `enqueue` checks it
             raise InvalidTask(str(UnknownJobError(job, jobs_registry().get_names())))
 
@@ -132,12 +142,12 @@ class JobsBackend(BaseTaskBackend):
 
         Raises `TaskResultDoesNotExist` if there is none, or if the code of its task is gone.
         """
-        backend = _registered().current_backend()
+        backend = TaskJob.current_backend()
         return self._found(result_id, wait_for(backend, "aget_result(...)", lambda: _read(backend, result_id)))
 
     async def aget_result(self, result_id: str) -> TaskResult:
         """Like `get_result`, for coroutines."""
-        return self._found(result_id, await _read(_registered().current_backend(), result_id))
+        return self._found(result_id, await _read(TaskJob.current_backend(), result_id))
 
     def check(self, **_options: object) -> Iterator[CheckMessage]:
         """Yield mistakes in `TASKS` and `INSTALLED_APPS`, for `python manage.py check`."""
@@ -155,22 +165,24 @@ class JobsBackend(BaseTaskBackend):
     def _new_job(self, task: Task, args: Sequence[object], kwargs: dict[str, object]) -> tuple[AnyDefinition, NewJob]:
         """Check a call, and return its job and the record to store."""
         self.validate_task(task)
-        _check_importable(task)
-        options: EnqueueOptions = {"scheduled_for": _aware(task.run_after)}
-        job = _spec_of(task)
-        if job is None:
-            params = {"task": path_of(task.func), "backend": self.alias, "args": normalize_json(list(args))}
-            options["priority"], options["max_attempts"] = task.priority, self._task_options.max_attempts
-            new = _registered().new_job(params | {"kwargs": normalize_json(kwargs)}, **options)
-            return DjangoTask, new._replace(queue=task.queue_name)
-        definition = _definition_of(task, job)
+        complete_registry()
+        check_declared(task)
+        due = _aware(task.run_after)
+        if spec_of(task) is None:
+            warn_if_unknown_to_workers(task)
+            params = {"backend": self.alias, "args": normalize_json(list(args)), "kwargs": normalize_json(kwargs)}
+            job = job_of_task(task)
+            return job, job.of_call(task, params, self.task_options.max_attempts, due)
+        options: EnqueueOptions = {"scheduled_for": due}
+        definition = _definition_of(task)
         if task.priority != DEFAULT_TASK_PRIORITY:
             options["priority"] = task.priority
         new = definition.new_job(_named(task, args, kwargs), **options)
         return definition, new if task.queue_name == DEFAULT_TASK_QUEUE_NAME else new._replace(queue=task.queue_name)
 
     @property
-    def _task_options(self) -> TaskOptions:
+    def task_options(self) -> TaskOptions:
+        """The checked `OPTIONS`. Raises `ImproperlyConfigured`."""
         try:
             return TaskOptions.of(self.options)
         except InvalidOptionError as error:
@@ -178,7 +190,7 @@ class JobsBackend(BaseTaskBackend):
 
     def _runs_now(self, new: NewJob) -> bool:
         due = new.scheduled_for
-        return self._task_options.eager and (due is None or due <= timezone.now())
+        return self.task_options.eager and (due is None or due <= timezone.now())
 
     async def _stored(self, backend: JobBackend, task: Task, new: NewJob) -> _Enqueued:
         (inserted,) = await backend.insert([new])
@@ -200,17 +212,18 @@ class JobsBackend(BaseTaskBackend):
         return stored.as_result(self._task_of(stored.record), self.alias)
 
     def _task_of(self, record: JobRecord) -> Task:
-        """Import the task of a stored job. Raises `TaskResultDoesNotExist` if it has none in this backend."""
+        """Return the task of a stored job. Raises `TaskResultDoesNotExist` if it has none in this backend."""
         try:
-            if record.job_name == TASK_JOB:
-                params = TaskParams.model_validate_json(record.params)
+            registry = complete_registry()
+            if is_task(record.job_name):
+                params = task_params(record)
                 if params.backend != self.alias:
                     raise TaskResultDoesNotExist(f"{record.id} belongs to the task backend {params.backend!r}")
-                return imported_task(params.task)
-            handler = jobs_registry().find(record.job_name).handler
+                return declared_task(record.job_name)
+            handler = registry.find(record.job_name).handler
             if isinstance(handler, SpecHandler):
-                return imported_task(path_of(handler.function))
-        except (UnknownTaskError, UnknownJobError) as error:
+                return declared_task(path_of(handler.function))
+        except (UnknownTaskError, UnknownJobError, InvalidParamsError) as error:
             raise TaskResultDoesNotExist(f"{record.id}: {error}") from error
         raise TaskResultDoesNotExist(f"{record.id} is a job {record.job_name}, which no task handles")
 
@@ -220,32 +233,10 @@ async def _read(backend: JobBackend, job_id: str) -> StoredTask | None:
     return await StoredTask.read(backend.store, str(job_id))
 
 
-def _registered() -> AnyDefinition:
-    """Return the job of tasks without a spec. Registers it for a backend that is not in the first `TASKS`."""
-    register_tasks(jobs_registry())
-    return DjangoTask
-
-
-def _spec_of(task: Task) -> str | None:
-    """Return the name of the spec of a task. Another backend may have made the task."""
-    return task.job if isinstance(task, JobsTask) else None
-
-
-def _check_importable(task: Task) -> None:
-    """Raise `InvalidTask` unless a worker finds the task under the name of its function."""
-    path = path_of(task.func)
-    try:
-        found = imported_task(path)
-    except UnknownTaskError as error:
-        raise InvalidTask(f"A worker could not import the task: {error}") from error
-    if found.func is not task.func:
-        raise InvalidTask(f"A worker could not import the task: {path} is a task of another function.")
-
-
-def _definition_of(task: Task, job: str) -> AnyDefinition:
+def _definition_of(task: Task) -> AnyDefinition:
     """Return the job of a task with a spec. Raises `InvalidTask` if its handler does not call the task."""
-    registration = jobs_registry().find(job)
-    handler = registration.handler
+    registration = job_of_spec(task)
+    handler, job = registration.handler, registration.job.job_name
     if isinstance(handler, SpecHandler) and handler.function is task.func:
         return registration.job
     raise InvalidTask(

@@ -23,8 +23,7 @@ from ...definition import AnyDefinition
 from ...domain.outcomes import Cancel, DoNotRetryError, Snooze
 from ...domain.tracebacks import short_traceback
 from ...engine.attempts.handler_call import PASSED_ON
-from ..project import TASK_JOB
-from .results import StoredTask, class_path_of, return_value_of, running_result, set_result
+from .results import StoredTask, class_path_of, is_task, return_value_of, running_result, set_result
 
 
 def call_task(
@@ -88,7 +87,7 @@ class _Call:
         """Return the result for the engine, and its JSON text. Raises `TypeError` or `InvalidResultError`."""
         if isinstance(value, Snooze | Cancel):
             return value, None
-        if self.job.job_name == TASK_JOB:
+        if is_task(self.job.job_name):
             value = {"value": normalize_json(value)}
         return write_result(self.job.job_name, self.job.result_model, value)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import builtins
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import cast
 
 from django.conf import settings
 from django.tasks import Task, TaskResult, TaskResultStatus
@@ -16,11 +17,11 @@ from django.utils import timezone
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from ...context import JobContext
+from ...contract.documents import read_params
 from ...domain.history import AttemptRecord
 from ...domain.interfaces import Store
 from ...domain.record import JobRecord, JobStatus
 from ...errors import JobFailedError
-from ..project import TASK_JOB
 
 NO_WORKER = ""
 """The id in `worker_ids` for an attempt outside of a long-lived worker, such as in a test."""
@@ -36,11 +37,10 @@ _RAISED = re.compile(r"^([^\W\d]\w*(?:\.[^\W\d]\w*)*)(?=: |$)", re.MULTILINE)
 
 
 class TaskParams(BaseModel):
-    """The call of a task without a spec: the import path of the task, the alias of its backend, and its arguments."""
+    """The call of a task without a spec: the alias of its backend, and its arguments."""
 
     model_config = ConfigDict(extra="forbid")
 
-    task: str
     backend: str
     args: list[JsonValue] = []
     kwargs: dict[str, JsonValue] = {}
@@ -139,16 +139,31 @@ def set_result(result: TaskResult, **values: object) -> None:
 
 def call_of(record: JobRecord) -> tuple[list[JsonValue], dict[str, JsonValue]]:
     """Return the arguments of a stored task. The params of a spec are keyword arguments."""
-    if record.job_name != TASK_JOB:
+    if not is_task(record.job_name):
         return [], json.loads(record.params)
-    params = TaskParams.model_validate_json(record.params)
+    params = task_params(record)
     return params.args, params.kwargs
+
+
+def task_params(record: JobRecord) -> TaskParams:
+    """Return the params of a stored task without a spec, read as a worker reads them. Raises `InvalidParamsError`."""
+    return cast("TaskParams", read_params(record.job_name, TaskParams, record.params))
 
 
 def return_value_of(job_name: str, text: str) -> object:
     """Return the value of a task from the result of its job (JSON text)."""
     result = json.loads(text)
-    return result["value"] if job_name == TASK_JOB else result
+    return result["value"] if is_task(job_name) else result
+
+
+def path_of(function: Callable[..., object]) -> str:
+    """Return the import path of a task, which has the name of its function."""
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def is_task(job_name: str) -> bool:
+    """Whether this is the import path of a task without a spec. All other names of jobs are identifiers."""
+    return "." in job_name
 
 
 def class_path_of(error: BaseException) -> str:

@@ -1,83 +1,24 @@
-"""Tasks: their import, the job of those without a spec, and `@task(job="SendEmail")` for those with one."""
+"""`@task(job="SendEmail")`: tasks with a spec."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
 
 from django.tasks import DEFAULT_TASK_BACKEND_ALIAS, DEFAULT_TASK_QUEUE_NAME, Task, task_backends
 from django.tasks.base import DEFAULT_TASK_PRIORITY
-from django.tasks.exceptions import InvalidTask, InvalidTaskBackend
-from django.utils.module_loading import import_string
+from django.tasks.exceptions import InvalidTask
 from pydantic import BaseModel
 
 from ...context import JobContext
-from ...definition import Handler
-from ...domain.options import JobOptions
-from ...errors import ServerJobsError
-from ...job import define_job
-from ...registry import JobRegistry
-from ..backend import DjangoBackend
-from ..project import TASK_JOB, jobs_registry
+from ...registry import Registration
+from ..project import jobs_registry
 from .calls import call_task
-from .results import TaskParams, TaskValue
+from .declared import declare, declared_task, spec_of
+from .results import path_of
 
 TaskFunction = Callable[..., object]
-
-
-class UnknownTaskError(ServerJobsError):
-    """The task of a stored job cannot be found."""
-
-    def __init__(self, path: str, reason: object) -> None:
-        super().__init__(
-            f"there is no task {path}: {reason}; keep a task under its old name until its stored jobs have run"
-        )
-
-
-def path_of(function: TaskFunction) -> str:
-    """Return the import path of a task, which has the name of its function."""
-    return f"{function.__module__}.{function.__qualname__}"
-
-
-def imported_task(path: str) -> Task:
-    """Import a task. Raises `UnknownTaskError`."""
-    try:
-        found: object = import_string(path)
-    except ImportError as error:
-        raise UnknownTaskError(path, error) from error
-    if not isinstance(found, Task):
-        raise UnknownTaskError(path, f"it has the type {type(found).__name__}, and no decorator @task")
-    return found
-
-
-def run_task(params: TaskParams, context: JobContext) -> object:
-    """Handle the job of tasks without a spec. Call a plain task here, and return the coroutine of an async one."""
-    task = imported_task(params.task)
-    try:
-        is_ours = issubclass(task_backends[params.backend].task_class, JobsTask)
-    except InvalidTaskBackend as error:
-        raise UnknownTaskError(params.task, error) from error
-    if not is_ours:
-        raise UnknownTaskError(params.task, f"the backend {params.backend!r} of TASKS is not a JobsBackend")
-    return call_task(DjangoTask, task, list(params.args), dict(params.kwargs), context, params.backend)
-
-
-DjangoTask = define_job(
-    name=TASK_JOB,
-    params=TaskParams,
-    result=TaskValue,
-    handler=cast("Handler[TaskParams, TaskValue]", run_task),
-    options=JobOptions(max_attempts=1),
-)
-
-
-def register_tasks(registry: JobRegistry) -> None:
-    """Let the registry run tasks without a spec. Does nothing if it can."""
-    if not registry.has(TASK_JOB):
-        registry.register(DjangoTask)
-        DjangoTask.bind(DjangoBackend(registry))
 
 
 class SpecHandler:
@@ -90,9 +31,9 @@ class SpecHandler:
 
     def __call__(self, params: BaseModel, context: JobContext) -> object:
         """Call a plain task here, and return the coroutine of an async one."""
-        task = imported_task(path_of(self.function))
+        task = declared_task(path_of(self.function))
         kwargs = params.model_dump(mode="json", by_alias=True, exclude_unset=True)
-        return call_task(jobs_registry().find(task.job).job, task, [], kwargs, context, task.backend)
+        return call_task(job_of_spec(task).job, task, [], kwargs, context, task.backend)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +45,10 @@ class JobsTask(Task):
 
     job: str | None = None
 
+    def __post_init__(self) -> None:
+        Task.__post_init__(self)  # `super()` of a class with slots needs Python 3.14
+        declare(self)
+
     @property
     def handler(self) -> SpecHandler:
         """The handler for the spec, which calls the task function.
@@ -113,6 +58,22 @@ class JobsTask(Task):
         if self.job is None:
             raise InvalidTask(f"{self.name} has no spec and needs no handler; name a spec with @task(job=...)")
         return _handler_of(self.func)
+
+
+def job_of_spec(task: Task) -> Registration:
+    """Return the job of a task with a spec. Raises `InvalidTask` if task and spec state different queues.
+
+    Callers over HTTP need a scope for the queue of the spec.
+    """
+    registration = jobs_registry().find(str(spec_of(task)))
+    path, queue = path_of(task.func), registration.job.options.queue
+    stated = declared_task(path).queue_name
+    if stated not in (DEFAULT_TASK_QUEUE_NAME, queue):
+        raise InvalidTask(
+            f"{path} states the queue {stated!r}, and its spec {spec_of(task)} the queue {queue!r}. Remove queue_name "
+            "from the decorator, and state the queue in the spec."
+        )
+    return registration
 
 
 @cache

@@ -17,6 +17,7 @@ from ...errors import (
     InvalidOptionError,
     InvalidParamsError,
     JobNotFoundError,
+    JobNotOfferedError,
     JobNotRepairableError,
     JobRetiredError,
     Problem,
@@ -34,13 +35,13 @@ _OPTIONS = (
     *("unique_key", "on_conflict", "correlation_id"),
 )
 _WHOLE = ("priority", "max_attempts")
-_REFUSALS = (InvalidOptionError, JobRetiredError, DuplicateJobError, JobNotRepairableError)
+_REFUSALS = (InvalidOptionError, JobRetiredError, JobNotOfferedError, DuplicateJobError, JobNotRepairableError)
 
 
 async def choose(visit: Visit) -> Response:
     """Show the jobs that the caller may enqueue."""
-    found = [one for one in visit.registry.registrations() if visit.enqueues(one.job.options.queue)]
-    jobs = [(one.job.job_name, one.job.schemas().description, one.job.options) for one in found]
+    found = [job for job in visit.registry.offered() if visit.enqueues(job.options.queue)]
+    jobs = [(job.job_name, job.schemas().description, job.options) for job in found]
     return show(visit, "choose.html", jobs=jobs)
 
 

@@ -81,7 +81,9 @@ def actions_for(visit: Visit, record: JobRecord) -> Sequence[Action]:
     possible = {
         "retry": finished,
         "cancel": waits or (record.status is JobStatus.RUNNING and not record.cancel_requested) or record.is_parked,
-        "repair": record.is_parked and visit.registry.has(record.job_name),
+        "repair": record.is_parked
+        and (job := visit.registry.get(record.job_name)) is not None
+        and job.enqueued_by is None,
         "delete": record.status is not JobStatus.RUNNING,
     }
     return [ACTIONS[name] for name, is_possible in possible.items() if is_possible]

@@ -144,9 +144,8 @@ async def openapi(request: Request) -> Response:
 
 
 def document(registry: JobRegistry, *, server: str) -> Schema:
-    """Return the document for the active jobs of a registry. `server` is the URL of the routes."""
-    jobs = (registration.job for registration in registry.registrations())
-    return document_of({job.job_name: job.schemas() for job in jobs if not job.options.retired}, server=server)
+    """Return the document for the jobs that callers may enqueue. `server` is the URL of the routes."""
+    return document_of({job.job_name: job.schemas() for job in registry.offered()}, server=server)
 
 
 def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:

@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from unittest import mock
 
 from django.db import transaction
 from django.dispatch import Signal
@@ -20,8 +19,7 @@ from server_jobs.testing import InMemoryJobs
 from generated.jobs import SendEmail
 from generated.registry import registry
 
-from . import tasks
-from .tasks import calls, describe, gone, note, note_async, send_email, ship_otherwise
+from .tasks import calls, describe, note, note_async, send_email, ship_otherwise
 
 
 class TasksOfATest:
@@ -129,16 +127,6 @@ class TasksOfATest:
         run_jobs(raise_errors=False)
         twice.refresh()
         assert (twice.status, twice.attempts, len(twice.errors)) == (TaskResultStatus.FAILED, 2, 2)
-
-    def test_a_renamed_task_fails_alone(self):
-        result, other = gone.enqueue(), note.enqueue(1)
-        with mock.patch.object(tasks, "gone", gone.func):
-            run_jobs(raise_errors=False)
-            with self.assertRaisesMessage(TaskResultDoesNotExist, "shop.tasks.gone"):
-                default_task_backend.get_result(result.id)
-        assert "there is no task shop.tasks.gone" in StoredJob.objects.get(pk=result.id).error
-        other.refresh()
-        assert other.status == TaskResultStatus.SUCCESSFUL
 
     def test_a_cancelled_task_has_failed(self):
         result = send_email.enqueue("ada@example.com", subject="Hello")
