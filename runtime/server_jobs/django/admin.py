@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from enum import StrEnum
@@ -26,8 +26,9 @@ from ..domain.record import Cancellation, Deletion, JobRecord, JobStatus, Retria
 from ..inspection.job_document import shown_params
 from ..stores.sql import SqlStore
 from .backend import DjangoBackend
+from .filters import JobFilter, QueueFilter
 from .models import StoredAttempt, StoredJob
-from .project import TASK_JOB, jobs_registry
+from .project import complete_registry, jobs_registry
 
 T = TypeVar("T")
 _SHOWN_CHARACTERS = 80
@@ -41,43 +42,6 @@ _TEXTS: Mapping[str, str] = {
 }
 
 
-class _Names(admin.SimpleListFilter):
-    """A filter with choices from the registry, because a look at all rows would be slow."""
-
-    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        del request, model_admin
-        return [(name, name) for name in sorted(set(self._choices()))]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[StoredJob]) -> QuerySet[StoredJob]:
-        del request
-        return queryset.filter(**{self.parameter_name: self.value()}) if self.value() else queryset
-
-    def _choices(self) -> Iterator[str]:
-        raise NotImplementedError
-
-
-class JobFilter(_Names):
-    """Filter by job."""
-
-    title = "job"
-    parameter_name = "job_name"
-
-    def _choices(self) -> Iterator[str]:
-        yield from jobs_registry().get_names()
-
-
-class QueueFilter(_Names):
-    """Filter by queue."""
-
-    title = parameter_name = "queue"
-
-    def _choices(self) -> Iterator[str]:
-        registry = jobs_registry()
-        for name in registry.get_names():
-            if (job := registry.get(name)) is not None:
-                yield job.options.queue
-
-
 @admin.register(StoredJob)
 class StoredJobAdmin(admin.ModelAdmin):
     """Jobs are read-only. The permission `change` allows to retry and cancel them, and `delete` to delete them.
@@ -85,14 +49,14 @@ class StoredJobAdmin(admin.ModelAdmin):
     The audit log of the jobs names the user of each change.
     """
 
-    list_display = ("id", "shown_name", "queue", "status", "attempts", "created_at", "completed_at", "short_error")
+    list_display = ("id", "job_name", "queue", "status", "attempts", "created_at", "completed_at", "short_error")
     list_filter = ("status", JobFilter, QueueFilter, "created_at")
     search_fields = ("id", "correlation_id")
     search_help_text = "The id of a job, or a correlation id."
     show_full_result_count = False
     actions = ("retry", "cancel")
     fields = (
-        *("id", "shown_name", "status", "queue", "priority", "attempts", "progress", "progress_message"),
+        *("id", "job_name", "status", "queue", "priority", "attempts", "progress", "progress_message"),
         *("created_at", "scheduled_for", "completed_at", "correlation_id", "unique_key"),
         *("shown_params", "shown_result", "error", "failed_attempts"),
     )
@@ -201,18 +165,10 @@ class StoredJobAdmin(admin.ModelAdmin):
         """Return the start of the error."""
         return (job.error or "")[:_SHOWN_CHARACTERS]
 
-    @admin.display(description="job", ordering="job_name")
-    def shown_name(self, job: StoredJob) -> str:
-        """Return the name of the job, or the import path of the task that it calls."""
-        if job.job_name == TASK_JOB:
-            with suppress(ValueError, LookupError, TypeError):
-                return str(json.loads(job.params)["task"])
-        return str(job.job_name)
-
     @admin.display(description="params")
     def shown_params(self, job: StoredJob) -> str:
         """Return the params without their redacted values."""
-        shown = shown_params(cast("JobRecord", job), jobs_registry())
+        shown = shown_params(cast("JobRecord", job), complete_registry())
         return _indented(shown.text) if shown.text is not None else f"hidden: {shown.reason}"
 
     @admin.display(description="result")

@@ -1,6 +1,5 @@
 """Tests as a user writes them. `tests/django/test_tests.py` runs them on each database."""
 
-import json
 import os
 from datetime import timedelta
 
@@ -188,10 +187,12 @@ class Admin(TestCase):
 
     def test_a_task_without_a_spec_is_shown_by_its_import_path(self):
         self.sign_in("view")
-        params = json.dumps({"task": "shop.tasks.greet", "backend": "default"})
         with connection.cursor() as cursor:
-            cursor.execute("UPDATE jobs SET job_name = 'DjangoTask', params = %s", [params])
-        self.assertContains(self.client.get(self.LIST), "shop.tasks.greet")
+            cursor.execute("UPDATE jobs SET job_name = 'shop.tasks.greet', queue = 'errands', params = '{}'")
+        page = self.client.get(self.LIST)
+        for choice in ("?job_name=shop.tasks.greet", "?queue=errands", "?queue=mail"):
+            self.assertContains(page, choice)
+        self.assertContains(self.client.get(f"{self.LIST}?queue=errands&job_name=shop.tasks.greet"), self.job)
         self.assertContains(self.client.get(f"{self.LIST}{self.job}/change/"), "shop.tasks.greet")
 
     def test_permissions_allow_actions(self):
