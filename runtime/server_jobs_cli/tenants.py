@@ -6,9 +6,11 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from http.client import HTTPMessage
+from typing import IO
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
 from server_jobs.databases.turso.url import endpoint_of
@@ -131,15 +133,32 @@ def _requested(method: str, place: str, rest: str, purpose: str) -> bytes:
     headers = {"authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
     request = Request(f"{endpoint.place}{rest}", headers=headers, method=method)  # noqa: S310  http or https
     try:
-        with urlopen(request, timeout=_SECONDS) as reply:  # noqa: S310
+        with _opener.open(request, timeout=_SECONDS) as reply:
             body: bytes = reply.read()
     except HTTPError as error:
         with error:
             said = error.read(1000).decode(errors="replace")
+        if (target := error.headers.get("location")) is not None:
+            raise DatabaseError(
+                f"{place} redirects to {endpoint.shown(target)}, which gets no token; if that address is yours, set "
+                "SERVER_JOBS_DATABASE_URL to it"
+            ) from error
         raise DatabaseError(f"{place} refused to {purpose}: HTTP status {error.code}: {said}") from error
     except (URLError, OSError) as error:
         raise DatabaseError(f"{place} cannot {purpose}: {error}") from error
     return body
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Follows no redirect, because its target would receive the token."""
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> None:
+        """Return None, so that the answer becomes an `HTTPError`."""
+
+
+_opener = build_opener(_NoRedirects)
 
 
 def _page(place: str, after: str, limit: int) -> dict[str, object]:

@@ -6,6 +6,7 @@ import gc
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -26,6 +27,8 @@ class FakeWorker(ThreadingHTTPServer):
     version = "server_jobs_0001_old"
     behind: tuple[str, ...] = ()
     names: tuple[str, ...] = ("acme", "globex", "initech")
+    redirects_to: str | None = None
+    tokens: list[str | None]
 
     def page(self, after: str, limit: int) -> dict[str, object]:
         names = [name for name in self.names if name > after][:limit]
@@ -38,9 +41,12 @@ class FakeWorker(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         assert isinstance(self.server, FakeWorker)
+        self.server.tokens.append(self.headers["authorization"])
         asked = urlsplit(self.path)
         wanted = parse_qs(asked.query)
-        if self.headers["authorization"] != f"Bearer {TOKEN}":
+        if self.server.redirects_to is not None:
+            self._answer(302, {}, location=self.server.redirects_to)
+        elif self.headers["authorization"] != f"Bearer {TOKEN}":
             self._answer(401, {"title": "a valid bearer token is needed"})
         elif asked.path == "/_jobs/tenants":
             self._answer(200, self.server.page(wanted.get("after", [""])[0], int(wanted["limit"][0])))
@@ -49,13 +55,18 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_DELETE(self) -> None:
         assert isinstance(self.server, FakeWorker)
+        if self.server.redirects_to is not None:
+            self._answer(307, {}, location=self.server.redirects_to)
+            return
         name = unquote(self.path.removeprefix("/_jobs/tenants/"))
         is_known = name in self.server.names and self.headers["authorization"] == f"Bearer {TOKEN}"
         self.server.names = tuple(one for one in self.server.names if one != name)
         self._answer(204 if is_known else 404, {})
 
-    def _answer(self, status: int, document: object) -> None:
+    def _answer(self, status: int, document: object, *, location: str | None = None) -> None:
         self.send_response(status)
+        if location is not None:
+            self.send_header("location", location)
         self.end_headers()
         if status != 204:
             self.wfile.write(json.dumps(document).encode())
@@ -64,17 +75,26 @@ class _Handler(BaseHTTPRequestHandler):
         """Do nothing."""
 
 
-@pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
+@contextmanager
+def fake_worker() -> Iterator[FakeWorker]:
     worker = FakeWorker(("127.0.0.1", 0), _Handler)
+    worker.tokens = []
     thread = threading.Thread(target=worker.serve_forever, args=(0.01,))
     thread.start()
-    monkeypatch.setenv("SERVER_JOBS_DATABASE_URL", f"http://127.0.0.1:{worker.server_port}/_jobs/tenants")
-    monkeypatch.setenv("JOBS_TOKEN", TOKEN)
-    yield worker
-    worker.shutdown()
-    thread.join()
-    worker.server_close()
+    try:
+        yield worker
+    finally:
+        worker.shutdown()
+        thread.join()
+        worker.server_close()
+
+
+@pytest.fixture
+def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
+    with fake_worker() as worker:
+        monkeypatch.setenv("SERVER_JOBS_DATABASE_URL", f"http://127.0.0.1:{worker.server_port}/_jobs/tenants")
+        monkeypatch.setenv("JOBS_TOKEN", TOKEN)
+        yield worker
 
 
 @pytest.fixture
@@ -119,6 +139,19 @@ def test_a_tenant_is_deleted_once_somebody_has_confirmed_it(project: TemporaryPr
     unknown = run(project, "tenants", "--delete", "acme", "--yes")
     assert unknown.exit_code == 3
     assert "refused to delete the tenant 'acme': HTTP status 404" in unknown.stderr
+
+
+@pytest.mark.parametrize("command", [["tenants"], ["tenants", "--delete", "acme", "--yes"], ["doctor"]])
+def test_the_target_of_a_redirect_gets_no_token(
+    project: TemporaryProject, worker: FakeWorker, command: list[str]
+) -> None:
+    with fake_worker() as stranger:
+        worker.redirects_to = f"http://127.0.0.1:{stranger.server_port}/_jobs/tenants"
+        refused = run(project, *command)
+
+    assert refused.exit_code != 0
+    assert f"redirects to {worker.redirects_to}, which gets no token" in refused.output
+    assert (stranger.tokens, stranger.names) == ([], worker.names)
 
 
 def test_no_variable_deletes_a_tenant(
