@@ -36,7 +36,7 @@ class Server:
 
     def __init__(self) -> None:
         self.call = Caller()
-        config = uvicorn.Config(under_prefix(self.call.app), port=0, log_config=None, lifespan="off")  # type: ignore[arg-type]
+        config = uvicorn.Config(under_prefix(self.call.app), port=0, log_config=None, lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = Thread(target=self._server.run)
 

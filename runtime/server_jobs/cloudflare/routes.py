@@ -86,7 +86,7 @@ class WorkerRoutes:
             )
         except InvalidOptionError as error:
             return self._make(HttpOptions(), partial(_no_tokens, error))
-        return self._make(options, _tokens)
+        return self._make(options, tokens_in)
 
 
 def _listed_in(env: object, variable: str) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def _bounded(request: WorkerRequest) -> WorkerRequest:
     return request
 
 
-def _tokens(scope: MutableMapping[str, Any]) -> Tokens:
+def tokens_in(scope: MutableMapping[str, Any]) -> Tokens:
     """Return the tokens of the Worker's secrets. Without valid ones, return none and log the reason."""
     from ..security.tokens import Tokens
 

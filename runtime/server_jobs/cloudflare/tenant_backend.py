@@ -10,7 +10,7 @@ from ..domain.record import Inserted, NewJob
 from ..engine.tick import Tick
 from ..middleware import NO_HEADERS
 from ..registry import JobRegistry
-from ..stores.tenant import Send, TenantStore
+from ..stores.tenant import MakeTables, Send, TenantStore
 from .entry import CloudflareWorkerBackend
 from .limits import TICK_BUDGET
 
@@ -18,7 +18,8 @@ from .limits import TICK_BUDGET
 class TenantBackend(CloudflareWorkerBackend):
     """A backend on the storage of an object.
 
-    `stored` is called after each insert, and after a tick of a request. `send` gets jobs of other tenants.
+    `make_tables` is called before each insert, and `stored` after it and after a tick of a request. `send` gets jobs of
+    other tenants.
     """
 
     def __init__(
@@ -29,11 +30,12 @@ class TenantBackend(CloudflareWorkerBackend):
         job_registry: JobRegistry,
         max_concurrency: int,
         lock_timeout: timedelta,
+        make_tables: MakeTables,
         stored: Callable[[], Awaitable[None]],
         send: Send,
     ) -> None:
         super().__init__(
-            database=TenantStore(database, tenant, send=send),
+            database=TenantStore(database, tenant, send=send, make_tables=make_tables),
             job_registry=job_registry,
             max_concurrency=max_concurrency,
             lock_timeout=lock_timeout,

@@ -20,7 +20,7 @@ from ..engine.pruner import retention_rules
 from ..engine.tick import Tick, tick
 from ..errors import DatabaseError
 from ..registry import JobRegistry
-from ..stores.tenant import Send, TenantStore
+from ..stores.tenant import MakeTables, Send, TenantStore
 from .background import AlarmTicks, Pauses
 from .entry import CronHandler
 from .routes import WorkerRequest
@@ -45,7 +45,7 @@ _HAS_JOBS = "SELECT 1 AS found FROM jobs LIMIT 1"
 
 _logger = logging.getLogger("server_jobs")
 
-MakeBackend = Callable[[DurableObjectDatabase, str, Callable[[], Awaitable[None]], Send], TenantBackend]
+MakeBackend = Callable[[DurableObjectDatabase, str, MakeTables, Callable[[], Awaitable[None]], Send], TenantBackend]
 
 
 @cache
@@ -80,8 +80,8 @@ class ObjectContext(Protocol):
 class TenantObject:
     """The jobs of one tenant.
 
-    The first request that enqueues a job makes the tenant: it creates the tables, and reports to the directory. After a
-    deploy, the next call first runs the new revisions.
+    The first stored job makes the tenant: it creates the tables, and reports to the directory. A refused request stores
+    nothing. After a deploy, the next call first runs the new revisions.
     """
 
     def __init__(
@@ -103,7 +103,8 @@ class TenantObject:
         self._make_backend = make_backend
         self._handler = _TenantHandler(self, registry, budget)
         self._name = ""
-        """The tenant, once its tables are up to date."""
+        """The tenant, once a request has named it or its tables are up to date."""
+        self._has_tables = False
         self._is_listed = False
         """Whether the directory knows that."""
         self._planner: TenantBackend | None = None
@@ -144,7 +145,7 @@ class TenantObject:
 
     async def insert(self, name: str, jobs: str) -> str:
         """Store jobs that a handler of another tenant enqueues, and return the answers. Both are JSON."""
-        await self.upgrade(name)
+        self.name_it(name)
         inserted = await self.backend().store.insert(sent_jobs().validate_json(jobs))
         await self.plan()
         return sent_answers().dump_json(inserted).decode()
@@ -161,7 +162,7 @@ class TenantObject:
     async def delete(self) -> bool:
         """Delete all data of the tenant. Return False if there is none. The next enqueued job makes a new tenant."""
         existed = self.exists
-        self._name, self._is_listed, self._alarm = "", False, None
+        self._name, self._has_tables, self._is_listed, self._alarm = "", False, False, None
         await self._storage.deleteAlarm()
         await self._storage.deleteAll()
         return existed
@@ -169,10 +170,11 @@ class TenantObject:
     @property
     def exists(self) -> bool:
         """Whether a job was enqueued for this tenant. Without one, the object stores nothing."""
-        return bool(self._name) or self._schema.exists
+        self._has_tables = self._has_tables or self._schema.exists
+        return self._has_tables
 
     async def upgrade(self, name: str = "") -> None:
-        """Bring the tables to the newest revision, and report it. Only a request says the name of the tenant."""
+        """Make the tables or bring them to the newest revision, and report it. An alarm does not say the name."""
         if self._is_listed:
             return
         self._schema.upgrade()
@@ -193,9 +195,16 @@ class TenantObject:
         self._database.execute(_LISTED, [self._version])
         return True
 
+    def name_it(self, name: str) -> None:
+        """Take the name from a request. Stores nothing."""
+        self._name = name
+
     def backend(self, _env: object = None) -> TenantBackend:
-        """Return a backend for one invocation."""
-        return self._make_backend(self._database, self._name, self.plan, self._send)
+        """Return a backend for one invocation. Its first insert makes the tables."""
+        return self._make_backend(self._database, self._name, self._make_tables, self.plan, self._send)
+
+    async def _make_tables(self) -> None:
+        await self.upgrade(self._name)
 
     async def plan(self, pause: timedelta = timedelta(0)) -> None:
         """Set the alarm to the next due job, end of a lease, or schedule. Work that is due now waits for the pause."""
@@ -234,16 +243,20 @@ class _TenantHandler(CronHandler):
         from ..http.problem_document import RefusedError
 
         name: str = scope["path_params"]["tenant"]
-        if not self._tenant.exists and not self._enqueues(scope):
+        if self._tenant.exists:
+            await self._tenant.upgrade(name)
+        elif self._enqueues(scope):
+            self._tenant.name_it(name)
+        else:
             raise RefusedError(404, f"there is no tenant {name!r}; the first job that is enqueued for it makes it")
-        await self._tenant.upgrade(name)
         async with super()._open(scope) as backend:
             if isinstance(backend.store, TenantStore):
                 backend.store.send = None  # the caller could not find the job below this path
             try:
                 yield backend
             finally:
-                await self._tenant.plan()
+                if self._tenant.exists:
+                    await self._tenant.plan()
 
     async def run_tick(self, env: object, started: asyncio.Event) -> Tick:
         """Run one tick, and set `started` when a job has started."""

@@ -1,9 +1,13 @@
-"""The routes of a Worker with one store per tenant: the list of tenants, and jobs whose params name their tenant."""
+"""The routes of a Worker with one store per tenant: the list of tenants, and jobs whose params name their tenant.
+
+Below the path of a tenant, the Worker answers requests without a valid token, link or cookie: it refuses them, or shows
+the page to sign in to the dashboard.
+"""
 
 from __future__ import annotations
 
 import json
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import Annotated
 from urllib.parse import quote
@@ -14,15 +18,18 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route, Router
+from starlette.types import Scope as RequestScope
 
 from ..contract.job_keys import shard_key
-from ..http.access import for_every_queue
-from ..http.app import under_prefix
+from ..engine.backend import Backend
+from ..http.access import check_queue, for_every_queue, for_some_queue
+from ..http.app import under_prefix, with_dashboard
 from ..http.body import json_body
 from ..http.gate import Gate, TokensOf
 from ..http.http_options import HttpOptions
 from ..http.jobs import checked, read_body
+from ..http.places import Places
 from ..http.problem_document import RefusedError, http_exception
 from ..registry import JobRegistry
 from ..security.tokens import Scope
@@ -54,19 +61,33 @@ class Batch(BaseModel):
 
 
 def tenant_routes(registry: JobRegistry, version: str, options: HttpOptions, tokens: TokensOf) -> Starlette:
-    """Return the application. The objects check the scopes of tokens for jobs again."""
+    """Return the application. The objects check tokens, scopes and params again."""
+    places = Places(options)
+    gate = Middleware(Gate, open_backend=lambda _scope: nullcontext(), tokens_of=tokens, options=options, places=places)
+    sign_in = with_dashboard(_no_backend, tokens, options, places, follows_changes=False)
+    anything = [Route("/{path:path}", name_the_tenant, methods=["GET", "POST", "DELETE"])]
+    handlers = {HTTPException: http_exception}
     routes = [
         Route("/tenants", for_every_queue(Scope.READ, partial(list_tenants, version)), methods=["GET"]),
         Route("/tenants/{tenant}", for_every_queue(Scope.ADMIN, delete_tenant), methods=["DELETE"]),
-        Route("/jobs/{name}", partial(forward, registry, "jobs"), methods=["POST"]),
-        Route("/batches/{name}", partial(forward, registry, "batches"), methods=["POST"]),
-        Route("/tenants/{tenant}/{path:path}", name_the_tenant, methods=["GET", "POST", "DELETE"]),
-        Route("/{path:path}", name_the_tenant, methods=["GET", "POST", "DELETE"]),
+        *(
+            Route(
+                f"/{kind}/{{name}}", for_some_queue(Scope.ENQUEUE, partial(forward, registry, kind)), methods=["POST"]
+            )
+            for kind in ("jobs", "batches")
+        ),
+        *anything,
     ]
-    gate = Middleware(Gate, open_backend=lambda _scope: nullcontext(), tokens_of=tokens, options=options)
-    app = Starlette(routes=routes, middleware=[gate], exception_handlers={HTTPException: http_exception})
+    app = Starlette(routes=routes, middleware=[gate], exception_handlers=handlers)
     app.state.options = options
-    return under_prefix(app)
+    tenant = Starlette(routes=anything, middleware=[sign_in, gate], exception_handlers=handlers)
+    return under_prefix(Router([Mount("/tenants/{tenant}", tenant), Mount("/", app)], redirect_slashes=False))
+
+
+def _no_backend(scope: RequestScope) -> AbstractAsyncContextManager[Backend]:
+    """Refuse a page of a name that no tenant can have."""
+    check_name(scope["path_params"]["tenant"])
+    raise RefusedError(404, "this page is gone; load it again")
 
 
 async def list_tenants(version: str, request: Request) -> Response:
@@ -93,6 +114,7 @@ async def forward(registry: JobRegistry, kind: str, request: Request) -> Respons
     options: HttpOptions = request.app.state.options
     name: str = request.path_params["name"]
     body = await json_body(request, within=options.body_timeout)
+    check_queue(request, Scope.ENQUEUE, registry.find(name).job.options.queue)
     tenant = _tenant_of(registry, kind, name, body)
     place = f"/_jobs/tenants/{quote(tenant, safe='@:+')}/{kind}/{quote(name)}"
     reply = await tenant_in(request.scope["env"], tenant).fetch(

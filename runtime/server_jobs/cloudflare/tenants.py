@@ -15,11 +15,12 @@ from ..databases.durable_object.revisions import newest, revisions_in
 from ..domain.options import check_duration
 from ..engine.backend import DEFAULT_LOCK_TIMEOUT
 from ..registry import JobRegistry
-from ..stores.tenant import Send
+from ..stores.tenant import MakeTables, Send
 from .console import log_to_console
 from .entry import CRON_CONCURRENCY
 from .limits import TICK_BUDGET
 from .routes import WorkerRequest, WorkerRoutes
+from .tenant_admission import is_admitted
 from .tenant_backend import TenantBackend
 from .tenant_directory import directory_in, is_name, tenant_in
 from .tenant_object import ObjectContext, TenantObject
@@ -62,13 +63,13 @@ class TenantHandler:
     async def fetch(self, request: WorkerRequest, env: object, ctx: object) -> object:
         """Answer one HTTP request with a JavaScript `Response`.
 
-        The object of a tenant answers requests below `/_jobs/tenants/TENANT/`. `POST /_jobs/jobs/NAME` goes to the
-        object that the params name by `shardBy`, `GET /_jobs/tenants` lists the tenants, and
+        The object of a tenant answers admitted requests below `/_jobs/tenants/TENANT/`. `POST /_jobs/jobs/NAME` goes
+        to the object that the params name by `shardBy`, `GET /_jobs/tenants` lists the tenants, and
         `DELETE /_jobs/tenants/TENANT` deletes one. Every request gets 404 unless `JOBS_TOKEN` is set.
         """
         found = _PATH.fullmatch(urlsplit(request.url).path)
         name = unquote(found[1]) if found else ""
-        if is_name(name):
+        if is_name(name) and is_admitted(request, env, name):
             answer: object = await tenant_in(env, name).fetch(request)
             return answer
         return await self._routes.fetch(request, env, ctx)
@@ -90,7 +91,12 @@ class TenantHandler:
         return tenant_routes(self._registry, self.version, options, tokens)
 
     def _backend(
-        self, database: DurableObjectDatabase, tenant: str, stored: Callable[[], Awaitable[None]], send: Send
+        self,
+        database: DurableObjectDatabase,
+        tenant: str,
+        make_tables: MakeTables,
+        stored: Callable[[], Awaitable[None]],
+        send: Send,
     ) -> TenantBackend:
         return TenantBackend(
             tenant,
@@ -98,6 +104,7 @@ class TenantHandler:
             job_registry=self._registry,
             max_concurrency=self._max_concurrency,
             lock_timeout=self._lock_timeout,
+            make_tables=make_tables,
             stored=stored,
             send=send,
         )

@@ -12,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from ..engine.backend import Backend
 from ..engine.bulk import BulkAction
@@ -22,8 +22,9 @@ from . import schedules
 from .access import for_every_queue, for_its_job, for_some_queue
 from .batches import enqueue_batch, show_batch
 from .dashboard.mounting import DashboardAccess, WithDashboard
+from .dashboard.sessions import COOKIE, caller_of_cookie
 from .events import batch_events, events
-from .gate import Gate, OpenBackend, TokensOf
+from .gate import Gate, OpenBackend, TokensOf, caller_in
 from .history import attempts, explain, workers
 from .http_options import HttpOptions
 from .jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, retry, show
@@ -31,7 +32,7 @@ from .links import BATCH_EVENTS_PATH, JOB_EVENTS_PATH
 from .metrics import metrics
 from .operations import health, status, trigger
 from .places import Places
-from .problem_document import http_exception
+from .problem_document import RefusedError, http_exception
 from .stopping import Stopping, StoppingOnSignals
 
 PREFIX = "/_jobs"
@@ -154,14 +155,8 @@ def application(
     every two seconds, on the queries of one invocation.
     """
     places = Places(options)
-    dashboard = Middleware(
-        WithDashboard,
-        open_backend=open_backend,
-        tokens_of=tokens_of,
-        options=options,
-        places=places,
-        access=dashboard_access,
-        follows_changes=follows_changes,
+    dashboard = with_dashboard(
+        open_backend, tokens_of, options, places, access=dashboard_access, follows_changes=follows_changes
     )
     gate = Middleware(Gate, open_backend=open_backend, tokens_of=tokens_of, options=options, places=places)
     routes = [*ROUTES, *further_routes]
@@ -173,7 +168,40 @@ def application(
     return app
 
 
-def under_prefix(app: Starlette, prefix: str = PREFIX) -> Starlette:
+def with_dashboard(
+    open_backend: OpenBackend,
+    tokens_of: TokensOf,
+    options: HttpOptions,
+    places: Places,
+    *,
+    access: DashboardAccess | None = None,
+    follows_changes: bool = True,
+) -> Middleware:
+    """Return the middleware that answers requests below `/dashboard`. The arguments are as for `application`."""
+    return Middleware(
+        WithDashboard,
+        open_backend=open_backend,
+        tokens_of=tokens_of,
+        options=options,
+        places=places,
+        access=access,
+        follows_changes=follows_changes,
+    )
+
+
+def names_a_caller(scope: Scope, tokens: Tokens) -> bool:
+    """Return whether a request has a valid token, signed link, or cookie of the dashboard. Reads no body."""
+    try:
+        caller = caller_in(scope, tokens)
+    except RefusedError:
+        return False
+    request = Request(scope)
+    if caller is None and "authorization" not in request.headers:
+        caller = caller_of_cookie(request.cookies.get(COOKIE, ""), tokens)
+    return caller is not None
+
+
+def under_prefix(app: ASGIApp, prefix: str = PREFIX) -> Starlette:
     """Return an application with the routes at `/_jobs`, or at another prefix, and nothing else."""
     outer = Starlette(routes=[Mount(prefix, app)], exception_handlers={HTTPException: http_exception})
     outer.router.redirect_slashes = False  # a redirect would reveal the routes

@@ -104,11 +104,7 @@ class Gate:
             raise RefusedError(404, "not found")
         if not self._options.needs_length:  # other hosts parsed the request, and refuse a Transfer-Encoding below
             check_framing(headers)
-        given = headers.getlist("authorization")
-        if given:
-            caller = tokens.admit(given[0]) if len(given) == 1 else None
-        else:
-            caller = caller_of_link(scope, tokens)
+        caller = caller_in(scope, tokens)
         if caller is None:
             self._refusals.note("no valid token", scope)
             raise RefusedError(401, "a valid bearer token is needed", headers={"www-authenticate": "Bearer"})
@@ -116,6 +112,14 @@ class Gate:
             check_place(headers, self._options)
         check_length(headers, is_needed=self._options.needs_length)
         return caller
+
+
+def caller_in(scope: Scope, tokens: Tokens) -> Caller | None:
+    """Return the caller of a request with a valid token or link, or None. Raises `RefusedError` for a bad link."""
+    given = Headers(scope=scope).getlist("authorization")
+    if given:
+        return tokens.admit(given[0]) if len(given) == 1 else None
+    return caller_of_link(scope, tokens)
 
 
 def _missing_shards(backend: Backend | None) -> list[tuple[bytes, bytes]]:

@@ -12,18 +12,29 @@ from ..errors import InvalidOptionError
 from .sql import SqlStore
 
 Send = Callable[[str, Sequence[NewJob]], Awaitable[Sequence[Inserted]]]
+MakeTables = Callable[[], Awaitable[None]]
 
 
 class TenantStore(SqlStore):
     """The jobs of one tenant. A job or schedule whose `shardBy` names another tenant raises `InvalidOptionError`.
 
-    With `send`, new jobs of another tenant are passed to it, with the name of that tenant.
+    With `send`, new jobs of another tenant are passed to it, with the name of that tenant. With `make_tables`, the
+    store opens without tables. It calls the function before each insert that is not refused.
     """
 
-    def __init__(self, database: Database, tenant: str, *, send: Send | None = None) -> None:
+    def __init__(
+        self, database: Database, tenant: str, *, send: Send | None = None, make_tables: MakeTables | None = None
+    ) -> None:
         super().__init__(database)
         self.tenant = tenant
         self.send = send
+        self._make_tables = make_tables
+
+    async def open(self) -> None:
+        if self._make_tables is None:
+            await super().open()
+        else:
+            await self.database.open()
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         """As in `JobStore`. All jobs of a call have one tenant, or `InvalidOptionError` is raised."""
@@ -32,6 +43,8 @@ class TenantStore(SqlStore):
             return await self.send(str(*tenants), jobs)
         for job in jobs:
             self._check(job.shard_key, f"a {job.job_name}")
+        if self._make_tables is not None:
+            await self._make_tables()
         return await super().insert(jobs)
 
     async def start(self, job: NewJob, lease: timedelta) -> Claim:

@@ -81,6 +81,18 @@ def test_a_tenant_exists_once_a_job_is_enqueued_for_it(tenants_worker: Workerd) 
     assert "nobody" in [one["name"] for one in tenants(tenants_worker)["tenants"]]
 
 
+def test_refused_requests_make_no_tenant(tenants_worker: Workerd) -> None:
+    wrong: dict[str, object] = {"params": {"tenant": "shadow"}}
+    for path in ("tenants/shadow/jobs/Note", "jobs/Note"):
+        reply = tenants_worker.request("POST", f"/_jobs/{path}", document=wrong)
+        assert reply.status == 422, reply.text
+    for path in ("jobs", "dashboard/", "jobs/an-id/events?signature=x&expires=1"):
+        reply = tenants_worker.request("GET", f"/_jobs/tenants/shadow/{path}", token=None)
+        assert reply.status in (401, 403, 303, 200), reply.text
+    assert tenants_worker.request("GET", "/_jobs/tenants/shadow/jobs").status == 404
+    assert "shadow" not in [one["name"] for one in tenants(tenants_worker)["tenants"]]
+
+
 def test_requests_that_name_no_tenant_say_what_to_do(tenants_worker: Workerd) -> None:
     def refused(path: str, document: object) -> Reply:
         return tenants_worker.request("POST", f"/_jobs/{path}", document=document)
