@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
     from ..http.gate import TokensOf
     from ..http.http_options import HttpOptions
+
+_logger = logging.getLogger("server_jobs")
 
 _PATH = re.compile(r"/_jobs/tenants/([^/]+)/.*")
 _WOKEN = 100
@@ -75,10 +78,22 @@ class TenantHandler:
         return await self._routes.fetch(request, env, ctx)
 
     async def scheduled(self, env: object) -> None:
-        """Wake tenants that a deploy left behind, so that new schedules start without a request."""
+        """Wake tenants that a deploy left behind, so that new schedules start without a request.
+
+        A tenant whose migration fails delays no other one. Raises the first error at the end, so that Cloudflare shows
+        the invocation as failed.
+        """
         names: list[str] = json.loads(await directory_in(env).behind(self.version, _WOKEN))
+        errors = list[Exception]()
         for name in names:
-            await tenant_in(env, name).wake()
+            tenant = tenant_in(env, name)
+            try:
+                await tenant.wake()
+            except Exception as error:
+                _logger.exception("the tenant %r stays behind the newest revision; a later tick tries again", name)
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     @property
     def app(self) -> Starlette:

@@ -106,6 +106,9 @@ class FakeDirectory:
             raise RuntimeError("the directory is away")
         self.tenants.forget(name)
 
+    async def behind(self, version: str, limit: int) -> str:
+        return self.tenants.behind(version, limit)
+
 
 class Tenant:
     """The object of the tenant acme, made anew for each event like after an eviction."""
@@ -174,6 +177,32 @@ async def test_a_deploy_runs_at_the_next_call_and_is_reported(tenant: Tenant, ri
 
     assert _behind(tenant, deployed) == []
     assert tenant.directory.calls == 2
+
+
+async def test_a_tenant_whose_migration_fails_delays_no_other_one(caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"tenant-{number:03}" for number in range(130)]
+    directory, failing = FakeDirectory(), set(names[:110])
+    for name in names:
+        directory.tenants.record(name, "old")
+    handler = create_tenant_handler(job_registry=REGISTRY, migrations=TABLES)
+
+    class Stub:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        async def wake(self) -> None:
+            if self.name in failing:
+                raise RuntimeError(f"no such column in {self.name}")
+            directory.tenants.record(self.name, handler.version)
+
+    env = SimpleNamespace(TENANT_DIRECTORY=directory, TENANTS=SimpleNamespace(idFromName=str, get=Stub))
+
+    for _ in range(40):
+        with pytest.raises(RuntimeError, match="no such column in tenant-"):
+            await handler.scheduled(env)
+
+    assert set(_behind_in(directory, handler)) == failing
+    assert "stays behind the newest revision; a later tick tries again" in caplog.text
 
 
 async def test_a_tenant_works_without_the_directory_and_reports_later(
@@ -525,5 +554,9 @@ def _batch(*statements: str) -> str:
 
 
 def _behind(tenant: Tenant, deployed: TenantHandler) -> list[str]:
-    found: list[str] = json.loads(tenant.directory.tenants.behind(deployed.version, 10))
+    return _behind_in(tenant.directory, deployed)
+
+
+def _behind_in(directory: FakeDirectory, deployed: TenantHandler) -> list[str]:
+    found: list[str] = json.loads(directory.tenants.behind(deployed.version, 1000))
     return found
