@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -47,7 +48,8 @@ class PodProcess:
 
     def start(self) -> None:
         """Start the container."""
-        command = [*self._container.get("command", []), *self._container.get("args", [])]
+        words = [*self._container.get("command", []), *self._container.get("args", [])]
+        command = expanded(words, self._environment)
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -142,3 +144,12 @@ def _resident(pid: int) -> int:
 
 def _bytes(quantity: str | None) -> int | None:
     return None if quantity is None else int(quantity.removesuffix("Mi")) * 1024**2
+
+
+def expanded(words: Sequence[str], variables: Mapping[str, str]) -> list[str]:
+    """Return the words of a command as Kubernetes starts them: `$(NAME)` is a known variable, and `$$` is a `$`."""
+
+    def replacement(found: re.Match[str]) -> str:
+        return "$" if found[0] == "$$" else variables.get(found[1], found[0])
+
+    return [re.sub(r"\$\$|\$\(([^)]*)\)", replacement, word) for word in words]

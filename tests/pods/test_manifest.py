@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from server_jobs.isolation.pods import ClaimName
 from tests.runtime.example_jobs import echo, text_job
 
 from .cluster import VERSION
+from .pod_process import expanded
 
 CLAIM = Claim(
     id="01a22bce-6d56-7000-8252-e68841e89cef",
@@ -82,6 +84,18 @@ def test_the_job_names_its_claim_and_holds_neither_params_nor_token() -> None:
     assert labels["server-jobs/claim"] == name.digest
     assert container_of(manifest)["command"][:4] == ["server-jobs", "run", "--claim", str(name)]
     assert ClaimName.parse(str(name)) == name
+
+
+@pytest.mark.parametrize("hostile", ["$(SERVER_JOBS_DATABASE_URL)", "$$(SERVER_JOBS_DATABASE_URL)", "$", "a$$b", "-x"])
+def test_kubernetes_expands_nothing_in_the_command(hostile: str) -> None:
+    class Stored(Attempt):
+        claim = CLAIM._replace(id=hostile)
+
+    manifest: Any = manifest_of(Stored(), replace(SETTINGS, options=("--log-level", hostile)))
+
+    command = expanded(container_of(manifest)["command"], {"SERVER_JOBS_DATABASE_URL": "postgresql://secret"})
+    assert command[3] == str(ClaimName.of(Stored.claim))
+    assert command[-1] == hostile
 
 
 def test_the_pod_of_a_job_is_like_the_pod_of_its_worker_without_its_permissions() -> None:

@@ -274,8 +274,8 @@ def create_cron_handler(
     `database` is an argument of `CloudflareWorkerBackend`, or a function that returns it from the Worker's `env`, such
     as `database_of`.
 
-    `max_concurrency` limits the handlers of one tick. Ticks of requests, alarm and cron trigger run at the same time; the
-    option `concurrency` of a job limits it over all of them.
+    `max_concurrency` limits the handlers of one tick. Ticks of requests, alarm and cron trigger run at the same time;
+    the option `concurrency` of a job limits it over all of them.
 
     After `budget`, or with too few remaining queries, an invocation stops claiming, finishes its running jobs, and
     leaves the rest to the next invocation. `budget` also limits the CPU time, which a Worker cannot read: set

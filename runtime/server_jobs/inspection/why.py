@@ -15,6 +15,7 @@ from ..domain.record import JobRecord, JobStatus, KnownJob, PausedQueue
 from ..domain.statistics import BatchCounts
 from ..errors import JobNotFoundError
 from ..registry import JobRegistry
+from .shell_command import shell_command
 
 
 class Cause(StrEnum):
@@ -77,16 +78,17 @@ async def why(store: Store, registry: JobRegistry, job_id: str) -> tuple[JobReco
 
 
 def _settled_or_running(record: JobRecord, workers: Sequence[WorkerRecord]) -> Reason:
+    retry = shell_command("retry", record.id)
     if record.is_parked:
         return Reason(
             cause=Cause.PARKED,
             text=f"it is parked, because its params cannot be read: {record.error}",
-            advice=f"`server-jobs repair {record.id}` replaces them; `server-jobs retry {record.id}` reads them again",
+            advice=f"{shell_command('repair', record.id)} replaces them; {retry} reads them again",
             since=record.completed_at,
         )
     if record.status is not JobStatus.RUNNING:
         error = "" if record.error is None else f": {record.error}"
-        advice = f"`server-jobs retry {record.id}` runs it again" if record.status is JobStatus.FAILED else None
+        advice = f"{retry} runs it again" if record.status is JobStatus.FAILED else None
         return Reason(
             cause=Cause.FINISHED, text=f"it is {record.status}{error}", advice=advice, since=record.completed_at
         )
@@ -109,7 +111,7 @@ def _batch(batch_id: str, counts: BatchCounts) -> Reason:
     return Reason(
         cause=Cause.BATCH,
         text=f"it waits until its batch has ended: {counts.finished:,} of {counts.total:,} jobs have finished",
-        advice=f"`server-jobs list --batch {batch_id}` lists them",
+        advice=f"{shell_command('list --batch', batch_id)} lists them",
     )
 
 
@@ -117,7 +119,7 @@ def _late(record: JobRecord) -> Reason:
     return Reason(
         cause=Cause.LATE,
         text=lifecycle.expiry_reason(record),
-        advice=f"a worker or a tick cancels it; `server-jobs retry {record.id}` then runs it without the limit",
+        advice=f"a worker or a tick cancels it; {shell_command('retry', record.id)} then runs it without the limit",
         since=record.start_before,
     )
 
@@ -161,7 +163,7 @@ def _pauses(record: JobRecord, paused: Sequence[PausedQueue]) -> Iterator[Reason
             yield Reason(
                 cause=Cause.QUEUE_PAUSED,
                 text=f"its queue {queue.name} is paused",
-                advice=f"`server-jobs resume {queue.name}` lets its jobs be claimed again",
+                advice=f"{shell_command('resume', queue.name)} lets its jobs be claimed again",
                 since=queue.paused_at,
             )
 

@@ -16,6 +16,7 @@ from server_jobs.domain.options import ScheduleSource
 from server_jobs.domain.record import ScheduleRecord
 from server_jobs.engine.scheduler import declaration_of
 from server_jobs.errors import PrivilegeMissingError, SchemaMissingError, ServerJobsError
+from server_jobs.inspection.shell_command import shell_command
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.rows import integer_of, text_of, time_of
@@ -154,13 +155,13 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
     for row in parked:
         yield warn(
             f"{row['jobs']} jobs {text_of(row['job_name'])} are parked: their params cannot be read",
-            f"`server-jobs repair --all {text_of(row['job_name'])}` requeues jobs that can be read now, and prints "
+            f"{shell_command('repair --all', text_of(row['job_name']))} requeues jobs that can be read now, and prints "
             "the problems of the others",
         )
     for queue in await store.paused_queues():
         yield warn(
             f"the queue {queue.name} is paused since {local(queue.paused_at)}",
-            f"`server-jobs resume {queue.name}` lets its jobs be claimed again",
+            f"{shell_command('resume', queue.name)} lets its jobs be claimed again",
         )
     try:
         registry = workspace.registry
@@ -269,7 +270,8 @@ def _check_schedules(
         if record.enabled and not is_expected and registry.has(record.job_name):
             yield warn(
                 f"the schedule {record.label} is no longer declared, but still fires",
-                f"run `{SchemaMissingError.command}`, or `server-jobs schedules pause {record.job_name} {record.name}`",
+                f"run `{SchemaMissingError.command}`, or "
+                f"{shell_command('schedules pause', record.job_name, record.name)}",
             )
     if declared and not wrong:
         yield ok(f"{len(declared)} declared schedules are in the database")

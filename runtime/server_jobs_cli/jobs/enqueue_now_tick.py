@@ -25,6 +25,7 @@ from server_jobs.errors import (
     UnknownJobError,
 )
 from server_jobs.handle import JobHandle
+from server_jobs.inspection.shell_command import shell_command
 from server_jobs.job import AnyJob
 from server_jobs.registry import JobRegistry
 from server_jobs.result import JobMetadata, JobResult
@@ -237,7 +238,8 @@ async def _run_stored(
 def _say_that_it_failed(metadata: JobMetadata) -> None:
     note(f"Error: {metadata.job_name} failed: {metadata.error}")
     if metadata.status is JobStatus.PENDING:
-        note(f"it has attempts left: a worker will try again, unless you run `server-jobs cancel {metadata.job_id}`")
+        cancel = shell_command("cancel", metadata.job_id)
+        note(f"it has attempts left: a worker will try again, unless you run {cancel}")
 
 
 def _document(result: JobResult[BaseModel | None]) -> dict[str, object]:

@@ -133,7 +133,7 @@ def _container(name: ClaimName, job: AnyDefinition, lease: timedelta, settings: 
     drain = ("--drain-timeout", _text(settings.drain_timeout))
     container: Manifest = {
         "name": CONTAINER,
-        "command": ["server-jobs", *arguments, *drain, *settings.options],
+        "command": [_literal(word) for word in ("server-jobs", *arguments, *drain, *settings.options)],
         # The last lines of the log are the reason in the error of an attempt that crashed.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
@@ -143,6 +143,11 @@ def _container(name: ClaimName, job: AnyDefinition, lease: timedelta, settings: 
         stated = {"requests": job.options.resources.requests, "limits": job.options.resources.limits}
         container["resources"] = {part: dict(quantities) for part, quantities in stated.items() if quantities}
     return container
+
+
+def _literal(word: str) -> str:
+    """Return a word of a command in which Kubernetes expands no `$(VARIABLE)`."""
+    return word.replace("$", "$$")
 
 
 def _label(text: str) -> str:
