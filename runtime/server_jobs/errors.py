@@ -353,9 +353,11 @@ class RealDatabaseError(ServerJobsError):
 class ClusterError(ServerJobsError):
     """The API server of the Kubernetes cluster refused a request, or did not answer."""
 
-    def __init__(self, message: str, *, is_refused: bool = False) -> None:
+    def __init__(self, message: str, *, is_refused: bool = False, is_away: bool = False) -> None:
         self.is_refused = is_refused
         """Whether the same request would be refused again."""
+        self.is_away = is_away
+        """Whether no API server answered, or one that is starting or overloaded."""
         super().__init__(message)
 
 

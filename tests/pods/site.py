@@ -77,6 +77,7 @@ SPECS = {
     "timed": _spec("Timed", timeout="PT1S", maxAttempts=1),
     "strange": _spec("Strange", image="registry.example.com/nothing:1", maxAttempts=1),
     "huge": _spec("Huge", resources={"requests": {"cpu": "1000"}}, maxAttempts=1),
+    "note": _spec("Note", runIn="worker"),
 }
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from server_jobs import JobStatus
+
+from tests.valve import Valve
 
 from .site import Site
 
+NOWHERE = ("127.0.0.1", 1)
 UNUSABLE, WRONG_USAGE = 3, 2
 
 
@@ -50,8 +54,36 @@ def test_a_worker_outside_of_a_cluster_is_told_how_to_reach_one(site: Site, tmp_
     missing = str(tmp_path / "nothing")
     assert f"there is no access to a Kubernetes cluster ({missing}): " in error_of(site, KUBECONFIG=missing)
     assert error_of(site, JOBS_POD="").startswith("Error: JOBS_POD is not set")
-    error = error_of(site, KUBECONFIG=str(site.cluster.kubeconfig(1)))
-    assert error.startswith("Error: the API server did not answer a request to check its permissions: ConnectError")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_silent", [False, True])
+def test_a_worker_waits_for_an_api_server_that_is_away_and_runs_its_other_jobs(site: Site, is_silent: bool) -> None:
+    here = ("127.0.0.1", site.cluster.port)
+    with Valve(here if is_silent else NOWHERE) as valve:
+        valve.is_shut = is_silent
+        worker = site.start_worker(port=valve.port, variables={"SHOP_MODE": "worker"})
+        worker.wait_for("the API server is away, so these jobs wait: Huge, Limited, Render, Strange, Timed: ")
+        in_pod, other = site.enqueue("Render", "hello"), site.enqueue("Note", "hello")
+        assert site.wait_for(other).status is JobStatus.COMPLETED
+        assert site.read(in_pod).attempt_count == 0
+
+        valve.is_shut, valve.target = False, here
+        valve.forget()
+        worker.wait_for("the API server answers, and jobs for pods run")
+        assert site.wait_for(in_pod).status is JobStatus.COMPLETED
+        worker.signal()
+        assert worker.wait() == 0, worker.text
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_for_an_api_server_stops_in_time(site: Site) -> None:
+    with Valve(NOWHERE) as valve:
+        worker = site.start_worker(port=valve.port)
+        worker.wait_for("the API server is away")
+        worker.wait_for("jobs: ")
+        worker.signal()
+        assert worker.wait() == 0, worker.text
 
 
 @pytest.mark.slow

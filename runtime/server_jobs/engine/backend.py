@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TypeVar
 
@@ -268,6 +269,8 @@ class Backend:
     ) -> Sequence[Attempt]:
         """Like `claim`, but return attempts for `runner.perform`, and renew their leases until they start."""
         request = self.request(limit=limit, queues=queues, slots=slots, limited=limited, worker_id=worker_id)
+        if unready := self.attempt_factory.unready:
+            request = replace(request, known=tuple(job for job in request.known if job.name not in unready))
         attempts = await self._claim(request)
         for attempt in attempts:
             self.runner.keep_lease(attempt)

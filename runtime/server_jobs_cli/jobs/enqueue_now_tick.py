@@ -238,7 +238,7 @@ async def _run_stored(
 def _say_that_it_failed(metadata: JobMetadata) -> None:
     note(f"Error: {metadata.job_name} failed: {metadata.error}")
     if metadata.status is JobStatus.PENDING:
-        cancel = shell_command("cancel", metadata.job_id)
+        cancel = shell_command("cancel", str(metadata.job_id))
         note(f"it has attempts left: a worker will try again, unless you run {cancel}")
 
 

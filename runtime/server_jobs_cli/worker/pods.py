@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.sharded.shard_backend import shard_backends
@@ -12,16 +15,23 @@ from server_jobs.errors import ClusterError, InvalidOptionError
 from server_jobs.isolation.pods import NoPods
 
 from .starting import WorkerOptions
+from .worker_log import EVENTS
 
 POD_VARIABLE = "JOBS_POD"
 """Name of the environment variable with the name of the pod of this worker."""
+_AWAY = {"event": "cluster_away"}
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0
+_ANSWER_SECONDS = 10.0
+
+_logger = logging.getLogger(EVENTS)
 
 
 @asynccontextmanager
 async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[None]:
     """Let the worker of this backend start pods while the block runs, if a job needs them.
 
-    Raises `ClusterError` if the cluster cannot be reached or a permission is missing.
+    If the API server is away, the worker claims no job for pods until it answers, and runs its other jobs. Raises
+    `ClusterError` if there is no access to a cluster or a permission is missing.
     """
     jobs = backend.attempt_factory.jobs_for_pods(backend.name, options.queues)
     if not jobs:
@@ -31,23 +41,78 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
         return
     if shard_backends(backend):
         raise InvalidOptionError(
-            f'"runIn": "kubernetes" of {jobs} does not work with several databases; use another runIn, or one database'
+            f'"runIn": "kubernetes" of {", ".join(jobs)} does not work with several databases; use another runIn, or '
+            "one database"
         )
-    # An extra.
-    from server_jobs.integrations.kubernetes import Cluster, KubernetesPods, OrphanedPods, PodSettings, spec_like
+    async with AsyncExitStack() as parts:
+        start = await _start_of(parts, backend, options)
+        try:
+            await start()
+        except ClusterError as error:
+            if not error.is_away:
+                raise
+            _logger.error("the API server is away, so these jobs wait: %s: %s", ", ".join(jobs), error, extra=_AWAY)  # noqa: TRY400  one line
+            backend.attempt_factory.pods, backend.attempt_factory.unready = NoPods(), frozenset(jobs)
+            parts.push_async_callback(_cancelled, asyncio.create_task(_start_later(start, backend)))
+        yield
 
-    async with Cluster() as cluster:
-        await cluster.check_access()
+
+async def _start_of(parts: AsyncExitStack, backend: Backend, options: WorkerOptions) -> Callable[[], Awaitable[None]]:
+    """Return a function that starts the pods, until `parts` are closed. It raises `ClusterError`."""
+    from server_jobs.integrations.kubernetes import (  # an extra
+        Cluster,
+        KubernetesPods,
+        OrphanedPods,
+        PodSettings,
+        spec_like,
+    )
+
+    cluster = await parts.enter_async_context(Cluster())
+    own_pod = _own_pod()
+
+    async def start() -> None:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await cluster.check_access()
+                own = await cluster.pod(own_pod)
+        except TimeoutError:
+            text = f"the API server did not answer within {_ANSWER_SECONDS:g} s"
+            raise ClusterError(text, is_away=True) from None
         settings = PodSettings(
-            spec=spec_like(await cluster.pod(_own_pod())),
+            spec=spec_like(own),
             start_timeout=options.pod_start_timeout,
             drain_timeout=options.drain_timeout,
             options=("--log-level", options.log_level, *(("--json",) if options.as_json else ())),
         )
-        async with KubernetesPods(cluster, settings, interval=options.poll_interval) as pods:
-            backend.attempt_factory.pods = pods
-            async with OrphanedPods(cluster, backend):
-                yield
+        pods = KubernetesPods(cluster, settings, interval=options.poll_interval)
+        backend.attempt_factory.pods = await parts.enter_async_context(pods)
+        await parts.enter_async_context(OrphanedPods(cluster, backend))
+
+    return start
+
+
+async def _start_later(start: Callable[[], Awaitable[None]], backend: Backend) -> None:
+    """Start the pods once the API server answers. A refusal is logged once, and tried again as well."""
+    pause, refusal = _FIRST_PAUSE, ""
+    while True:
+        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
+        pause = min(_LONGEST_PAUSE, pause * 2)
+        try:
+            await start()
+        except ClusterError as error:
+            if not error.is_away and str(error) != refusal:
+                refusal = str(error)
+                _logger.error("jobs for pods cannot run, trying again: %s", error)  # noqa: TRY400  one line
+        else:
+            backend.attempt_factory.unready = frozenset()
+            _logger.warning("the API server answers, and jobs for pods run", extra={"event": "cluster_back"})
+            return
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 def _own_pod() -> str:

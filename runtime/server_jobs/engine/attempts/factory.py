@@ -64,6 +64,8 @@ class AttemptFactory:
         """The limits of new handler processes."""
         self.pods: Pods | None = None
         """Where the claims of workers run if their spec says `kubernetes`. None: in a process, as in `now`."""
+        self.unready: frozenset[str] = frozenset()
+        """Names of jobs that have no place to run yet. Workers claim none of them."""
         self.resources = NO_RESOURCES
         """The open resources, for the contexts of handlers."""
         self.checked: Resources | None = None
@@ -83,31 +85,31 @@ class AttemptFactory:
                     self.resources.arguments_of(registration.handler, registration.job.job_name)
             self.checked = self.resources
 
-    def jobs_for_pods(self, store_name: str, queues: Sequence[str] | None = None) -> str:
-        """Return the names of the jobs whose claims need pods, as text; empty if there are none.
+    def jobs_for_pods(self, store_name: str, queues: Sequence[str] | None = None) -> Sequence[str]:
+        """Return the names of the jobs whose claims need pods, sorted.
 
         `queues` are the queues of a worker; None: all. Raises `InvalidOptionError` if pods cannot reach the database.
         """
-        names = [
+        names = sorted(
             each.job.job_name
             for each in self._registry.registrations()
             if each.handler is not None
             and each.job.options.run_in is RunIn.KUBERNETES
             and (queues is None or each.job.options.queue in queues)
-        ]
-        jobs = ", ".join(sorted(names))
+        )
         if names and store_name in _OUT_OF_REACH:
             raise InvalidOptionError(
-                f'"runIn": "kubernetes" of {jobs} needs a database that pods can reach, and this one is {store_name}; '
-                "use PostgreSQL or Turso, or another runIn"
+                f'"runIn": "kubernetes" of {", ".join(names)} needs a database that pods can reach, and this one is '
+                f"{store_name}; use PostgreSQL or Turso, or another runIn"
             )
-        return jobs
+        return names
 
     def check_pods(self, store_name: str) -> None:
         """Raise `InvalidOptionError` if a job needs pods, and none can be started here."""
-        if (jobs := self.jobs_for_pods(store_name)) and self.pods is None:
+        if (names := self.jobs_for_pods(store_name)) and self.pods is None:
             raise InvalidOptionError(
-                f'"runIn": "kubernetes" of {jobs} needs pods, which only `server-jobs worker` starts; run a worker'
+                f'"runIn": "kubernetes" of {", ".join(names)} needs pods, which only `server-jobs worker` starts; '
+                "run a worker"
             )
 
     async def close(self) -> None:

@@ -27,6 +27,7 @@ PERMISSIONS = (("batch", "jobs", "create"), ("batch", "jobs", "delete"), ("", "p
 _GONE, _EXISTS = 404, "AlreadyExists"
 # A token may be replaced; the others say so themselves.
 _MAY_CHANGE = (401, 408, 409, 429)
+_OVERLOADED = (408, 429)
 _QUOTA = "exceeded quota"
 """In the reason of a 403, which becomes another one when jobs end."""
 # lightkube raises the last two for an answer that no API server gives, such as the page of a proxy.
@@ -131,9 +132,13 @@ def _error_of(what: str, error: Exception) -> ClusterError:
     if refusal is None:
         problem = f"{type(error).__name__}: {error}"
         if isinstance(error, HTTPError | ConfigError):
-            return ClusterError(f"the API server did not answer a request to {what}: {problem}")
-        return ClusterError(f"the answer of the API server to a request to {what} cannot be read: {problem}")
+            text = f"the API server did not answer a request to {what}: {problem}"
+            return ClusterError(text, is_away=isinstance(error, HTTPError))
+        text = f"the answer of the API server to a request to {what} cannot be read: {problem}"
+        return ClusterError(text, is_away=True)  # a proxy answers for it
     status = refusal.response.status_code
     reason = (refusal.status.message if isinstance(refusal, ApiError) else None) or refusal.response.reason_phrase
     is_refused = 400 <= status < 500 and status not in _MAY_CHANGE and _QUOTA not in reason
-    return ClusterError(f"the API server answered {status} to a request to {what}: {reason}", is_refused=is_refused)
+    is_away = status >= 500 or status in _OVERLOADED
+    text = f"the API server answered {status} to a request to {what}: {reason}"
+    return ClusterError(text, is_refused=is_refused, is_away=is_away)
