@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 import shlex
 import sys
@@ -144,7 +145,9 @@ def json_object(text: str) -> dict[str, object]:
     try:
         value: object = json.loads(source, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        got = f"; got {_shown(text)}; {_json_advice(text)}" if source is text else ""
+        # Params of a file, of stdin or of a variable may have secrets, and nobody has typed them here.
+        is_typed = source is text and text not in os.environ.values()
+        got = f"; got {_shown(text)}; {_json_advice(text)}" if is_typed else ""
         raise click.BadParameter(f"not valid JSON: {error or 'nested too deeply'}{got}") from None
     if not isinstance(value, dict):
         kind = _KINDS.get(type(value), "null")
