@@ -314,6 +314,22 @@ export class RefusedError extends Error {
   }
 }
 
+/** No answer came: the server is away, or the URL is wrong. `cause` is the error of `fetch`. */
+export class UnreachableError extends Error {
+  /** The URL without its query, which may be a signature. */
+  readonly url: string;
+
+  constructor(url: string, cause: unknown) {
+    const shown = url.replace(/[?#].*$/s, "").replace(/\/\/[^/@]*@/, "//");
+    const reasons = [cause, cause instanceof Error ? cause.cause : undefined];
+    const said = reasons.flatMap((one) => (one instanceof Error && one.message !== "" ? [one.message] : []));
+    const reason = said.join(": ").replaceAll(url, shown);
+    super(`${shown} cannot be reached (${reason}); start its server, or correct the URL`, { cause });
+    this.name = "UnreachableError";
+    this.url = shown;
+  }
+}
+
 export type ClientOptions = {
   /** The URL of the routes, such as `https://example.com/_jobs`. */
   url: string;
@@ -323,7 +339,10 @@ export type ClientOptions = {
   fetch?: typeof fetch;
 };
 
-/** A client for the routes of `server-jobs serve`, of the Worker, or of an application that mounts them. */
+/**
+ * A client for the routes of `server-jobs serve`, of the Worker, or of an application that mounts them. Its methods throw
+ * `RefusedError` for a request that the server refused, and `UnreachableError` if no answer came.
+ */
 export class JobsClient {
   readonly #url: string;
   readonly #token: string;
@@ -422,7 +441,7 @@ export class JobsClient {
     const request: RequestInit = { method, headers, redirect: "error" };
     if (body !== undefined) request.body = body;
     if (signal !== undefined) request.signal = signal;
-    const answer = await this.#fetch(this.#url + path, request);
+    const answer = await answerOf(this.#fetch, this.#url + path, request);
     if (!answer.ok) throw await refusal(answer);
     return answer;
   }
@@ -442,9 +461,18 @@ export async function* batchEventsOf(link: string, signal?: AbortSignal): AsyncG
 }
 
 async function linked(link: string, signal?: AbortSignal): Promise<Response> {
-  const answer = await fetch(link, signal === undefined ? {} : { signal });
+  const answer = await answerOf(fetch, link, signal === undefined ? {} : { signal });
   if (!answer.ok) throw await refusal(answer);
   return answer;
+}
+
+async function answerOf(ask: typeof fetch, url: string, request: RequestInit): Promise<Response> {
+  try {
+    return await ask(url, request);
+  } catch (error) {
+    if (request.signal?.aborted) throw error;
+    throw new UnreachableError(url, error);
+  }
 }
 
 /** The jobs that `insertJob` accepts, because it can compute their keys. Enqueue the others over HTTP. */

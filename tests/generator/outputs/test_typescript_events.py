@@ -11,7 +11,7 @@ from server_jobs_generator.outputs.typescript.module import typescript_text
 from tests.worker.tools import NODE
 
 PROGRAM = """\
-import { JobsClient, RefusedError } from "./jobs.ts";
+import { eventsOf, JobsClient, RefusedError, UnreachableError } from "./jobs.ts";
 
 const text = (name, progress, status = "running") =>
   `event: ${name}\\ndata: ${JSON.stringify({ status, progress, message: null, attempt_count: 1 })}\\n\\n`;
@@ -37,6 +37,15 @@ async function follow(answers, signal) {
   return seen;
 }
 
+async function unreachable() {
+  const client = new JobsClient({ url: "http://127.0.0.1:59999/_jobs/", token: "secret" });
+  const follow = async () => { for await (const _ of eventsOf("http://u:p@[::1]:59999/e?signature=s#f")); };
+  const found = [];
+  const note = (error) => found.push([error instanceof UnreachableError, error.url, error.message]);
+  for (const call of [() => client.job("1"), follow]) await call().catch(note);
+  return found;
+}
+
 const abort = new AbortController();
 const aborted = () => { abort.abort("enough"); return stopped(); };
 const found = { id: "1", status: "completed" };
@@ -49,8 +58,10 @@ console.log(JSON.stringify({
   never: await follow([away]),
   aborted: await follow([stopped, aborted], abort.signal),
   result: (await client.result("1")).status,
+  unreachable: await unreachable(),
 }));
 """
+UNREACHABLE = "cannot be reached (fetch failed); start its server, or correct the URL"
 RECONNECTS = "    answer = await connectAgain(connect, signal);\n"
 
 
@@ -65,13 +76,28 @@ def followed(folder: Path, module: str) -> dict[str, object]:
 
 
 def test_events_go_on_after_a_restart_of_the_server_until_the_job_is_finished(tmp_path: Path) -> None:
-    assert followed(tmp_path, typescript_text([])) == {
+    found = followed(tmp_path, typescript_text([]))
+    assert _without_messages(found.pop("unreachable")) == [
+        [True, "http://127.0.0.1:59999/_jobs/jobs/1"],
+        [True, "http://[::1]:59999/e"],
+    ]
+    assert found == {
         "restarted": [10, 20, 100],
         "gone": [10, 404],
-        "never": ["TypeError: fetch failed"],
+        "never": [f"UnreachableError: http://server/jobs/1/events {UNREACHABLE}"],
         "aborted": [10, "enough"],
         "result": "completed",
     }
+
+
+def _without_messages(found: object) -> list[list[object]]:
+    """Return each error without its message, which must name the URL, the reason and no secret."""
+    assert isinstance(found, list)
+    for _, url, message in found:
+        assert message.startswith(f"{url} cannot be reached (")
+        assert "()" not in message
+        assert "signature" not in message
+    return [[is_known, url] for is_known, url, _ in found]
 
 
 def test_events_would_end_early_if_the_client_did_not_connect_again(tmp_path: Path) -> None:
