@@ -39,6 +39,11 @@ class Archives:
 def build(folder: Path) -> Archives:
     """Build the sdist, and the wheel from the sdist."""
     run("pyproject-build", "--outdir", str(folder), ".")
+    return archives_in(folder)
+
+
+def archives_in(folder: Path) -> Archives:
+    """Read the two files in a folder."""
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as content:
         (name,) = (name for name in content.namelist() if name.endswith(".dist-info/METADATA"))
