@@ -16,6 +16,11 @@ from ..read.keywords import DEFINITIONS, Schema
 
 Item = TypeVar("Item")
 
+ANY_ERROR = (Exception, SystemExit)
+"""What code of a source may raise: defaults, validators, hints and objects of other queues."""
+
+_LONGEST_REASON = 300
+
 VALUE = "value"
 """The property for params and results that are no objects."""
 
@@ -116,16 +121,28 @@ class Source(Protocol):
 def found_each(items: Iterable[tuple[str, Item]], read: Callable[[str, Item], FoundJob]) -> Found:
     """Return the job of each item, which comes with its place. An item that has no spec is among the failed ones.
 
-    `read` gets the place and the item, and raises `ImportSourceError` for an item without a spec.
+    `read` gets the place and the item, and raises `ImportSourceError` for an item without a spec. Code of the
+    source, such as a default or a validator, may raise anything else.
     """
     jobs: list[FoundJob] = []
     failed: list[LeftOut] = []
     for place, item in items:
         try:
             jobs.append(read(place, item))
-        except ImportSourceError as error:
-            failed.append(LeftOut(place, "job", str(error), "change it, then import it"))
+        except ANY_ERROR as error:  # one job must not stop the others
+            failed.append(LeftOut(place, "job", reason(error), "change it, then import it"))
     return Found(tuple(jobs), tuple(failed))
+
+
+def reason(error: BaseException) -> str:
+    """Return the message of an error of ours, or the class and the text of another one, in one line."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  a class of the source
+        text = ""
+    if isinstance(error, ServerJobsError):
+        return text
+    return ": ".join(filter(None, (type(error).__name__, " ".join(text.split())[:_LONGEST_REASON])))
 
 
 def joined(found: Iterable[Found]) -> Found:

@@ -18,7 +18,7 @@ from ..read.keywords import Schema
 from ..read.library import SpecFile
 from ..spec_text import JobNames, NewSpecError, SpecParts, job_names, json_text, spec_document
 from .comparison import Comparison, compare_params, compare_result
-from .found_job import Found, FoundJob, ImportSourceError, LeftOut
+from .found_job import ANY_ERROR, Found, FoundJob, ImportSourceError, LeftOut, reason
 from .reading import read_carefully
 from .secrets import secrets_of_schema
 
@@ -53,7 +53,7 @@ def imported(found: Found, schema: str, only: Iterable[str] = ()) -> Imported:
     """Return the specs of these jobs. `schema` is the path of `spec.schema.json` from the specs.
 
     `only` has names of jobs, in any case; without any, all jobs are imported. Raises `ImportSourceError` for an unknown
-    name and for two jobs with the same name.
+    name.
     """
     named: dict[str, tuple[JobNames, FoundJob]] = {}
     failed = list(found.failed)
@@ -65,17 +65,15 @@ def imported(found: Found, schema: str, only: Iterable[str] = ()) -> Imported:
             continue
         _, other = named.setdefault(names.spec_name, (names, job))
         if other is not job:
-            raise ImportSourceError(
-                f"{job.place} and {other.place} would both become the job {names.class_name}; import one of them"
-            )
+            why = f"{other.place} becomes the job {names.class_name} too"
+            failed.append(LeftOut(job.place, f"job {job.name}", why, "rename one of them, or import them one by one"))
     specs: list[ImportedSpec] = []
     for names, job in _chosen(named, only):
         try:
             specs.append(_spec(names, job, schema))
-        except ImportSourceError as error:
-            failed.append(
-                LeftOut(job.place, f"job {names.class_name}", str(error), "change the source, then import it")
-            )
+        except ANY_ERROR as error:
+            advice = "change the source, then import it"
+            failed.append(LeftOut(job.place, f"job {names.class_name}", reason(error), advice))
     return Imported(tuple(specs), tuple(failed), found.left_out)
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from server_jobs.project_registry import import_application
 
 from ..problems.problem import nearest
-from .found_job import ImportSourceError
+from .found_job import ANY_ERROR, ImportSourceError, reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ def import_target(target: str, folders: Sequence[str]) -> ModuleTarget:
         value: object = reduce(getattr, attribute.split("."), module)
     except AttributeError:
         raise ImportSourceError(f"{module_name} has no {attribute!r}{nearest(attribute, vars(module))}") from None
+    except ANY_ERROR as error:
+        raise ImportSourceError(f"{module_name}:{attribute} cannot be read: {reason(error)}") from error
     return ModuleTarget(module, attribute, value)
 
 
@@ -52,5 +54,12 @@ def defined_in(module: ModuleType, is_wanted: Callable[[object], bool]) -> dict[
     return {
         name: value
         for name, value in vars(module).items()
-        if not name.startswith("_") and inspect.getmodule(value) is module and is_wanted(value)
+        if not name.startswith("_") and _is_defined_in(module, value) and is_wanted(value)
     }
+
+
+def _is_defined_in(module: ModuleType, value: object) -> bool:
+    try:
+        return inspect.getmodule(value) is module
+    except ANY_ERROR:  # a proxy may have no object yet
+        return False

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pydantic import BaseModel
 
 from ..read.keywords import Schema
-from .found_job import Found, FoundJob, ImportSourceError, found_each, joined
+from .found_job import ANY_ERROR, Found, FoundJob, ImportSourceError, found_each, joined
 from .modules import ModuleTarget, defined_in, import_target
 from .python_types import type_schema, with_result
 
@@ -39,7 +39,9 @@ def _found(target: ModuleTarget) -> Found:
 def _jobs_of(target: ModuleTarget) -> list[str]:
     """Return the names of the models that are the params of a job."""
     models = defined_in(target.module, _is_model)
-    used = {name for model, value in models.items() for name in _definitions(value, f"{target.place}:{model}")}
+    uses = {name: _definitions(value, f"{target.place}:{name}") for name, value in models.items()}
+    # A recursive model uses itself. Models that use each other may each be a job.
+    used = {inner for name, found in uses.items() for inner in found if name not in uses.get(inner, ())}
     names = [name for name in models if name not in used and not _is_result(name, models)]
     if not names:
         raise ImportSourceError(f"{target.place} defines no Pydantic model; name one, such as {target.place}:SendEmail")
@@ -59,7 +61,7 @@ def _definitions(model: object, place: str) -> Schema:
     """Return the definitions that a model uses; none if the model cannot be read, which is reported as its job."""
     try:
         definitions = type_schema(model, "validation", place).part.schema.get("$defs")
-    except ImportSourceError:
+    except ANY_ERROR:
         return {}
     return definitions if isinstance(definitions, dict) else {}
 

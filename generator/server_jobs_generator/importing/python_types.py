@@ -19,7 +19,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchema
 from pydantic_core import PydanticOmit, PydanticSerializationError, core_schema
 
 from ..read.keywords import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
-from .found_job import VALUE, Decision, FoundJob, FoundPart, ImportSourceError, LeftOut, wrapped
+from .found_job import ANY_ERROR, VALUE, Decision, FoundJob, FoundPart, ImportSourceError, LeftOut, reason, wrapped
 from .secrets import Core, Secrets
 
 AnyCoreSchema = (
@@ -57,7 +57,7 @@ class PythonType:
     def _accepts(self, text: str, *, is_strict: bool | None) -> bool:
         try:
             self.adapter.validate_json(text, strict=is_strict)
-        except Exception:  # noqa: BLE001  validators may raise anything, which refuses the value
+        except ANY_ERROR:  # which refuses the value
             return False
         return True
 
@@ -65,8 +65,8 @@ class PythonType:
         """Return the JSON that Pydantic writes for a value that it read. Raises `ValueError` if it refuses it."""
         try:
             read = self.adapter.validate_json(json.dumps(value))
-            return cast("JsonValue", json.loads(self.adapter.dump_json(read, by_alias=True)))
-        except Exception as error:  # a validator or a serializer may raise anything
+            return cast("JsonValue", json.loads(self.adapter.dump_json(read, by_alias=True, warnings=False)))
+        except ANY_ERROR as error:
             raise ValueError(type(error).__name__) from error
 
 
@@ -94,7 +94,8 @@ def type_schema(type_: object, mode: Mode, place: str) -> TypeSchema:
         redacted = secrets.pointers(schema) if mode == "validation" else ()
         return TypeSchema(FoundPart(schema, PythonType(adapter), redacted), tuple(reader.left_out))
     fields: dict[str, Any] = {VALUE: (type_, ...)}
-    wrapper = create_model("Value", __config__=ConfigDict(extra="forbid"), **fields)
+    config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    wrapper = create_model("Value", __config__=config, **fields)
     inner = type_schema(wrapper, mode, place)
     return TypeSchema(inner.part, (wrapped(place, schema), *inner.left_out))
 
@@ -103,8 +104,8 @@ def with_result(job: FoundJob, type_: object, place: str) -> FoundJob:
     """Return the job with a type as its result. A type that cannot be one is listed."""
     try:
         result = type_schema(type_, "serialization", place)
-    except ImportSourceError as error:
-        lost = LeftOut(place, "result", str(error), "return plain data, or nothing")
+    except ANY_ERROR as error:
+        lost = LeftOut(place, "result", reason(error), "return plain data, or nothing")
         return replace(job, left_out=(*job.left_out, lost))
     return replace(job, result=result.part, left_out=(*job.left_out, *result.left_out))
 
@@ -121,10 +122,12 @@ def _adapter(type_: object, place: str) -> TypeAdapter[object]:
         if error.code != "schema-for-unknown-type":
             raise ImportSourceError(f"{place} cannot be read by Pydantic: {error.message}") from error
     # A class without a schema is read as `isinstance`, which the reader lists.
-    except (TypeError, NameError, ImportError) as error:
-        raise ImportSourceError(f"{place} cannot be read by Pydantic: {type(error).__name__}: {error}") from error
-    config = ConfigDict(arbitrary_types_allowed=True)
-    return TypeAdapter(cast("type[object]", type_), config=config)
+    except ANY_ERROR as error:
+        raise ImportSourceError(f"{place} cannot be read by Pydantic: {reason(error)}") from error
+    try:
+        return TypeAdapter(cast("type[object]", type_), config=ConfigDict(arbitrary_types_allowed=True))
+    except ANY_ERROR as error:
+        raise ImportSourceError(f"{place} cannot be read by Pydantic: {reason(error)}") from error
 
 
 def _is_object(schema: JsonValue, root: Mapping[str, JsonValue]) -> bool:
@@ -160,8 +163,8 @@ class _Reader(GenerateJsonSchema):
             raise ImportSourceError(
                 f"{self._place} has no JSON Schema ({found}); give the type a schema with Pydantic's WithJsonSchema"
             ) from None
-        except PydanticUserError as error:
-            raise ImportSourceError(f"{self._place} cannot be read by Pydantic: {error.message}") from error
+        except ANY_ERROR as error:
+            raise ImportSourceError(f"{self._place} cannot be read by Pydantic: {reason(error)}") from error
         # The name of the class is the name of the job, or the key of the definition.
         schema.pop("title", None)
         is_open, schema = _tidy(schema, is_closed=mode == "serialization")
@@ -199,7 +202,7 @@ class _Reader(GenerateJsonSchema):
         try:
             encoded = super().encode_default(dft)
             json.dumps(encoded, allow_nan=False)
-        except Exception as error:
+        except ANY_ERROR as error:
             raise PydanticSerializationError(f"{type(error).__name__} instead of JSON") from error
         return encoded
 

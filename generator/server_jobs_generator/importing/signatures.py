@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
 from server_jobs.domain.options import JobOptions
 
-from .found_job import FoundJob, ImportSourceError, LeftOut
+from .found_job import ANY_ERROR, FoundJob, ImportSourceError, LeftOut, reason
 from .python_types import has_secrets, type_schema, with_result
 
 _STREAMS = (Iterator, AsyncIterator)
@@ -53,8 +53,8 @@ def _signature(function: Callable[..., object], place: str) -> tuple[list[Parame
     try:
         parameters = list(inspect.signature(function).parameters.values())
         hints = get_type_hints(inspect.unwrap(function), include_extras=True)
-    except (TypeError, ValueError, NameError, AttributeError) as error:
-        raise ImportSourceError(f"the signature of {place} cannot be read: {type(error).__name__}: {error}") from error
+    except ANY_ERROR as error:
+        raise ImportSourceError(f"the signature of {place} cannot be read: {reason(error)}") from error
     return parameters, hints
 
 

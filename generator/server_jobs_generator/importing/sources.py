@@ -22,6 +22,9 @@ SOURCES: Mapping[str, str] = {
 }
 """The module of each kind. Its function `find` is the source."""
 
+OF_DOCUMENTS = frozenset({"json-schema", "openapi", "asyncapi"})
+"""The kinds that read files and import no module."""
+
 
 def source(kind: str) -> Source:
     """Return the source of a kind, which must be a key of `SOURCES`."""

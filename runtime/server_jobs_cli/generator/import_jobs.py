@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from server_jobs.project import Project, find_project
 from server_jobs.project_registry import import_folders
-from server_jobs_generator.importing.sources import SOURCES, source
+from server_jobs_generator.importing.sources import SOURCES
 from server_jobs_generator.plan import Plan
 
 from ..console.failures import NO
@@ -82,13 +82,13 @@ def import_jobs(
     if kind not in _DOCUMENTS:
         _check_modules(targets)
     # Late, because `import --help` needs no extra.
-    from server_jobs_generator.importing.imported import imported
+    from server_jobs_generator.importing.apart import ImportRequest, imported_apart
 
     form = Form.JSON if as_json else Form.TEXT
     with project_errors():
         project = find_project(folder)
-        found = source(kind)(targets, import_folders(project.root))
-        specs = imported(found, schema_path(project), only)
+        folders = tuple(import_folders(project.root))
+        specs = imported_apart(ImportRequest(kind, tuple(targets), folders, schema_path(project), tuple(only)))
         result = _Result(project, specs, _texts(project, specs), with_diffs=diff)
         result.check(force=force, as_json=as_json)
         is_written = bool(result.changed) and not (dry_run or diff)

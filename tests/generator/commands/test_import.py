@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,8 +79,8 @@ def _helper(days: int) -> None: ...
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[TemporaryProject]:
-    """Return a project with the package `shop`, whose modules are forgotten afterwards."""
+def project(tmp_path: Path) -> TemporaryProject:
+    """Return a project with the package `shop`."""
     project = make_project(tmp_path / "project", {})
     for name, text in {
         "__init__": "",
@@ -92,11 +91,7 @@ def project(tmp_path: Path) -> Iterator[TemporaryProject]:
         path = project.root / "shop" / f"{name}.py"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    path_before = list(sys.path)
-    yield project
-    sys.path[:] = path_before
-    for name in [name for name in sys.modules if name.partition(".")[0] == "shop"]:
-        del sys.modules[name]
+    return project
 
 
 def left_out(project: TemporaryProject, *arguments: str) -> list[tuple[str, str]]:
@@ -195,7 +190,6 @@ def test_the_stub_of_a_plain_function_is_plain_too(project: TemporaryProject) ->
             ("functions", "shop.tasks", "--only", "resize"),
             "there is no job 'resize' in the source; it has ResizeImage, CleanUp",
         ),
-        (("functions", "shop.tasks", "shop.tasks:clean_up"), "would both become the job CleanUp"),
         (("functions", "shop.tasks:clean_up"), "specs/clean_up.json exists already, so nothing was written"),
     ],
 )
@@ -268,7 +262,6 @@ def test_imported_specs_of_jobs_that_were_never_queued_may_change_freely(project
     assert project.run(*command).exit_code == 0
 
     tasks.write_text("def clean_up(days: str, hours: int) -> None: ...\n", encoding="utf-8")
-    del sys.modules["shop.tasks"]
     assert project.run("import", "functions", "shop.tasks", "--force").exit_code == 1
     assert project.run("import", "functions", "shop.tasks", "--force", "--relock").exit_code == 0
 

@@ -13,7 +13,7 @@ from server_jobs.project_registry import import_application
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
 from .cron_text import Slots
-from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, place_of, seconds, uses_name
+from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, one_job, place_of, seconds, uses_name
 
 _DEFAULTS: Mapping[str, Theirs] = {"max_tries": 5, "job_timeout": 300, "queue_name": "arq:queue"}
 _HOOKS = {
@@ -24,6 +24,7 @@ _HOOKS = {
     "after_job_end": "move it into middleware",
 }
 _CONTEXT = 1
+_FUNCTION = "arq.worker.Function"
 _WEEKDAYS = ("mon", "tues", "wed", "thurs", "fri", "sat", "sun")
 
 
@@ -43,7 +44,10 @@ class _Settings:
         if not isinstance(given, str):
             return inspect.unwrap(given) if callable(given) else given
         module, _, name = given.rpartition(".")
-        return getattr(import_application(module, self.folders), name)
+        try:
+            return getattr(import_application(module, self.folders), name)
+        except AttributeError as error:
+            raise ImportSourceError(f"{module} has no {name!r}") from error
 
 
 def find(targets: Sequence[str], folders: Sequence[str]) -> Found:
@@ -76,27 +80,23 @@ def _hooks(settings: _Settings, place: str) -> Iterator[LeftOut]:
 def _jobs(settings: _Settings) -> Iterator[FoundJob | LeftOut]:
     """Yield a job for each function, with its cron jobs, and for each other cron job."""
     cron_jobs = list(settings.get("cron_jobs") or ())
-    seen: set[object] = set()
+    entries: dict[object, Theirs] = {}
     for entry in settings.get("functions") or ():
-        is_wrapped = is_a(entry, "arq.worker.Function")
-        function = settings.function(entry.coroutine if is_wrapped else entry)
-        seen.add(function)
-        reader = _reader(function, settings, entry if is_wrapped else None)
-        for cron_job in cron_jobs:
-            if settings.function(cron_job.coroutine) is function:
-                _read_cron(cron_job, settings, reader)
-        name = entry.name if is_wrapped else place_of(function)
-        yield reader.job(_short(name))
+        entries[settings.function(entry.coroutine if is_a(entry, _FUNCTION) else entry)] = entry
     for cron_job in cron_jobs:
-        function = settings.function(cron_job.coroutine)
-        if function in seen:
-            continue
-        seen.add(function)
-        reader = _reader(function, settings, cron_job)
-        for other in cron_jobs:
-            if settings.function(other.coroutine) is function:
-                _read_cron(other, settings, reader)
-        yield reader.job(_short(place_of(function)))
+        entries.setdefault(settings.function(cron_job.coroutine), cron_job)
+    for function, entry in entries.items():
+        yield _job(function, entry, settings, cron_jobs)
+
+
+@one_job
+def _job(function: Theirs, entry: Theirs, settings: _Settings, cron_jobs: Sequence[Theirs]) -> FoundJob | LeftOut:
+    """Read a function. `entry` is its own, of the functions or of the cron jobs of the worker."""
+    reader = _reader(function, settings, entry)
+    for cron_job in cron_jobs:
+        if settings.function(cron_job.coroutine) is function:
+            _read_cron(cron_job, settings, reader)
+    return reader.job(_short(entry.name if is_a(entry, _FUNCTION) else place_of(function)))
 
 
 def _short(name: str) -> str:

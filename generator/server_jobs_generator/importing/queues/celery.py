@@ -14,7 +14,7 @@ from server_jobs.domain.retry import Backoff
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
 from .cron_text import Slots, interval_cron
-from .task_reader import TaskReader, Theirs, found_jobs, is_a, seconds, uses_name
+from .task_reader import TaskReader, Theirs, found_jobs, is_a, one_job, seconds, uses_name
 
 _APP = "celery.app.base.Celery"
 _TASK = "celery.app.task.Task"
@@ -110,6 +110,7 @@ def _short(name: str) -> str:
     return name.rpartition(".")[2]
 
 
+@one_job
 def _job(task: Theirs, name: str, entries: Mapping[str, Mapping[str, Theirs]]) -> FoundJob | LeftOut:
     reader = TaskReader(_function(task))
     conf = task.app.conf

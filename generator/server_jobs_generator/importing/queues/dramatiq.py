@@ -11,7 +11,7 @@ from server_jobs.domain.retry import Backoff
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
-from .task_reader import TaskReader, Theirs, found_jobs, is_a
+from .task_reader import TaskReader, Theirs, found_jobs, is_a, one_job
 
 _ACTOR = "dramatiq.actor.Actor"
 _BROKER = "dramatiq.broker.Broker"
@@ -41,6 +41,7 @@ def _actors(target: ModuleTarget) -> Sequence[Theirs]:
     return list(actors.values())
 
 
+@one_job
 def _job(actor: Theirs) -> FoundJob | LeftOut:
     reader = TaskReader(inspect.unwrap(actor.fn))
     options: Mapping[str, Theirs] = actor.options

@@ -13,7 +13,7 @@ from server_jobs.domain.retry import Backoff
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
 from .cron_text import Slots
-from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, seconds
+from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, one_job, seconds
 
 _HUEY = "huey.api.Huey"
 _TASK = "huey.api.TaskWrapper"
@@ -38,6 +38,7 @@ def _tasks(target: ModuleTarget) -> Sequence[tuple[Theirs, Theirs]]:
     return list(tasks.items())
 
 
+@one_job
 def _job(task: Theirs, huey: Theirs) -> FoundJob | LeftOut:
     function = inspect.getclosurevars(task.execute).nonlocals["func"]
     reader = TaskReader(_without_task(function) if task.context else function)

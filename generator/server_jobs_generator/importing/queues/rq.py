@@ -13,7 +13,7 @@ from server_jobs.domain.options import Retention
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut
 from ..modules import ModuleTarget, defined_in, import_target
 from .cron_text import interval_cron
-from .task_reader import Function, TaskReader, Theirs, found_jobs, place_of
+from .task_reader import Function, TaskReader, Theirs, found_jobs, one_job, place_of
 
 _DEFAULT_TIMEOUT = 180
 _LENGTH = re.compile(r"(\d+)([dhms]?)")
@@ -65,6 +65,7 @@ def _decorator(function: object) -> Theirs:
     return inspect.getclosurevars(delay).nonlocals.get("self") if inspect.isfunction(delay) else None
 
 
+@one_job
 def _job(function: Function, entries: Sequence[Mapping[str, Theirs]]) -> FoundJob | LeftOut:
     reader = TaskReader(function)
     own = [entry for entry in entries if entry["func"] is function]

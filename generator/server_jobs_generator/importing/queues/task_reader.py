@@ -8,16 +8,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec
 
 from server_jobs.contract.values import at_pointer
 from server_jobs.domain.options import MOST_ATTEMPTS, JobOptions, Schedule
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import InvalidOptionError
 
-from ..found_job import Decision, Found, FoundJob, ImportSourceError, LeftOut
+from ..found_job import ANY_ERROR, Decision, Found, FoundJob, LeftOut, reason
 from ..signatures import job_of_function
 
+Given = ParamSpec("Given")
 Function = Callable[..., object]
 Theirs = Any
 """An object of another queue. Readers use a few of its attributes, as its documentation describes them."""
@@ -29,7 +31,10 @@ _LONGEST_NAME = 63
 
 def is_a(value: object, name: str) -> bool:
     """Whether a value has a class with this full name, such as `celery.app.base.Celery`, also behind a proxy."""
-    return any(f"{one.__module__}.{one.__qualname__}" == name for one in value.__class__.__mro__)
+    try:
+        return any(f"{one.__module__}.{one.__qualname__}" == name for one in value.__class__.__mro__)
+    except ANY_ERROR:  # a proxy may have no object yet
+        return False
 
 
 def place_of(function: Function) -> str:
@@ -59,6 +64,19 @@ def found_jobs(jobs: Iterable[FoundJob | LeftOut], left_out: Iterable[LeftOut] =
     )
 
 
+def one_job(read: Callable[Given, FoundJob | LeftOut]) -> Callable[Given, FoundJob | LeftOut]:
+    """Return a function that reads one task, its first argument. An error becomes the reason to have no spec."""
+
+    @wraps(read)
+    def tried(*args: Given.args, **kwargs: Given.kwargs) -> FoundJob | LeftOut:
+        try:
+            return read(*args, **kwargs)
+        except ANY_ERROR as error:
+            return LeftOut(_name_of(args[0]), "job", reason(error), "change it, then import it")
+
+    return tried
+
+
 class TaskReader:
     """The options of one task, as they are read. `skip` is the number of first parameters that the queue fills in."""
 
@@ -83,8 +101,8 @@ class TaskReader:
                 skip=self._skip,
                 options=self._options,
             )
-        except ImportSourceError as error:
-            return LeftOut(self.place, f"job {name}", str(error), "change its type hints, then import it")
+        except ANY_ERROR as error:
+            return LeftOut(self.place, f"job {name}", reason(error), "change its type hints, then import it")
         found = replace(found, schedules=tuple(self._fitting(found)))
         left_out = (*found.left_out, *self._left_out)
         if has_result:
@@ -180,6 +198,11 @@ class TaskReader:
             if parameter.kind is parameter.VAR_KEYWORD:
                 bound |= bound.pop(parameter.name, {})
         return json.dumps(bound, allow_nan=False)
+
+
+def _name_of(task: object) -> str:
+    names = (getattr(task, attribute, None) for attribute in ("name", "actor_name", "__qualname__"))
+    return next((name for name in names if isinstance(name, str)), type(task).__name__)
 
 
 def _valid_name(name: str) -> str:
