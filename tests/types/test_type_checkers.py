@@ -328,6 +328,7 @@ REFUSED = {
     for number, line in enumerate(text.splitlines(), 1)
     if line.endswith("# refused")
 }
+WRONG_KEY = next(number for number, line in enumerate(CALLER.splitlines(), 1) if line.startswith("unknown:"))
 
 
 @pytest.fixture
@@ -355,6 +356,8 @@ def test_mypy_rejects_code_that_does_not_fit_its_spec(folder: Path) -> None:
     finished = _run("mypy", *options, *sorted(folder.glob("*.py")), MYPYPATH=str(folder))
     found = [json.loads(line) for line in finished.stdout.splitlines() if line.startswith("{")]
     assert {(Path(one["file"]).name, one["line"]) for one in found} == REFUSED, finished.stdout
+    messages = {one["line"]: one["message"] for one in found if Path(one["file"]).name == "caller.py"}
+    assert messages[WRONG_KEY] == 'Extra key "reply_to" for TypedDict "CaseParamsDict"'
 
 
 # `make types` runs pyright, and the test of mypy is the short form.
@@ -367,6 +370,7 @@ def test_pyright_rejects_code_that_does_not_fit_its_spec(folder: Path) -> None:
     errors = [found for found in report["generalDiagnostics"] if found["severity"] == "error"]
     found = {(Path(one["file"]).name, one["range"]["start"]["line"] + 1) for one in errors}
     assert found == REFUSED, finished.stdout
+    assert any('"reply_to" is an undefined item in type "CaseParamsDict"' in one["message"] for one in errors)
 
 
 def _run(tool: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
