@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 import unicodedata
@@ -10,9 +11,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
+from rich.text import Text
 from server_jobs.domain.clock import exact_length, length
 from server_jobs_cli.console.options import duration
-from server_jobs_cli.console.output import age, local, one_line, printable, suggestion
+from server_jobs_cli.console.output import (
+    age,
+    last_cell,
+    local,
+    one_line,
+    plain_table,
+    print_table,
+    printable,
+    suggestion,
+)
 
 MOMENT = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
@@ -99,3 +111,39 @@ def test_a_suggestion_sees_through_case_and_separators(name: str) -> None:
 def test_without_a_similar_name_the_suggestion_lists_all() -> None:
     assert suggestion("xyz", ["ImportCsv", "SendEmail"]) == "there are ImportCsv, SendEmail"
     assert suggestion("xyz", []) == "none exist"
+
+
+ROWS = [
+    ("0199d2a4-77a0-7cc1-a1f3-52a9b6a1c0de", "worker-7d9f8b6c5-x2x9z", "12345", "alive", "3/10", "mail, default"),
+    ("0199d2a4-77a0-7cc1-a1f3-52a9b6a1c0df", "worker-7d9f8b6c5-x2x9z", "tick", "dead", "", ", ".join(["long"] * 40)),
+]
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, width: int) -> list[str]:
+    """Return the lines of a table in a terminal of that width."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+    monkeypatch.setattr("server_jobs_cli.console.output.stdout_console", lambda: console)
+    table = plain_table("id", "host", "pid", "state", "running", "queues")
+    for *cells, last in ROWS:
+        table.add_row(*map(Text, cells), last_cell(last))
+    print_table(table)
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def test_a_table_is_a_block_for_each_row_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert printed(monkeypatch, 80) == [
+        "0199d2a4-77a0-7cc1-a1f3-52a9b6a1c0de",
+        "    host worker-7d9f8b6c5-x2x9z  pid 12345  state alive  running 3/10",
+        "    queues mail, default",
+        "0199d2a4-77a0-7cc1-a1f3-52a9b6a1c0df",
+        "    host worker-7d9f8b6c5-x2x9z  pid tick  state dead",
+        "    queues long, long, long, long, long, long, long, long, long, long, long, lo…",
+    ]
+    assert all(len(line) <= 60 for line in printed(monkeypatch, 60))
+
+
+def test_a_wide_terminal_shows_one_line_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = printed(monkeypatch, 120)
+    assert [line.split()[0] for line in lines] == ["id", ROWS[0][0], ROWS[1][0]]
+    assert lines[2].endswith("…")

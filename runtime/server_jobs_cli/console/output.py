@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import click
 from server_jobs.domain.suggestions import closest
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
     from rich.table import Table
     from rich.text import Text
 
@@ -23,6 +23,9 @@ _UNPRINTABLE = re.compile(
     "[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _UNLIMITED = 100_000
+_GAP = 2
+_INDENT = 4
+_LAST_COLUMN = 20
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
@@ -79,6 +82,38 @@ def plain_table(*headers: str) -> Table:
     for header in headers:
         table.add_column(header, no_wrap=header != headers[-1])
     return table
+
+
+def print_table(table: Table) -> None:
+    """Print a table of `plain_table`. On a terminal that is too narrow for it, each row is a block of lines."""
+    from rich.text import Text
+
+    console = stdout_console()
+    texts = [[str(column.header), *map(str, column.cells)] for column in table.columns]
+    widths = [max(map(len, column)) for column in texts]
+    if sum(width + _GAP for width in widths[:-1]) + min(widths[-1], _LAST_COLUMN) <= console.width:
+        console.print(table)
+        return
+    for first, *others in zip(*(column.cells for column in table.columns), strict=True):
+        console.print(first)
+        pairs = [(str(column.header), cell) for column, cell in zip(table.columns[1:], others, strict=True)]
+        for line in _lines([pair for pair in pairs if str(pair[1])], console.width - _INDENT):
+            console.print(Text(" " * _INDENT) + line, no_wrap=True, overflow="ellipsis", crop=True)
+
+
+def _lines(pairs: Sequence[tuple[str, RenderableType]], width: int) -> Iterator[Text]:
+    """Yield lines of names with values, as many on a line as fit."""
+    from rich.text import Text
+
+    line = Text()
+    for name, cell in pairs:
+        part = Text.assemble((f"{name} " if name else "", "bold"), cell if isinstance(cell, Text) else str(cell))
+        if line and len(line) + _GAP + len(part) > width:
+            yield line
+            line = Text()
+        line = line + " " * _GAP + part if line else part
+    if line:
+        yield line
 
 
 def last_cell(text: str, style: str = "") -> Text:

@@ -10,7 +10,7 @@ from server_jobs.domain.audit import LONGEST_AUDIT_PAGE, AuditAction, AuditQuery
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace
-from ..console.output import last_cell, local, one_line, plain_table, print_json, stdout_console
+from ..console.output import last_cell, local, one_line, plain_table, print_json, print_table
 from ..console.workspace import Workspace
 
 
@@ -65,4 +65,4 @@ def _print(entries: Sequence[AuditRecord]) -> None:
             one_line(entry.target),
             last_cell(" ".join(filter(None, (entry.job_name, entry.detail)))),
         )
-    stdout_console().print(table)
+    print_table(table)

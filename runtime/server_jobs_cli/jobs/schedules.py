@@ -25,7 +25,7 @@ from ..console.output import (
     plain_table,
     print_json,
     print_result,
-    stdout_console,
+    print_table,
     suggestion,
 )
 from ..console.workspace import Workspace, actor, run
@@ -252,4 +252,4 @@ def _print_table(records: Sequence[ScheduleRecord], now: datetime, count: int) -
         cells = (record.label, record.cron_expression, record.timezone, _misfire(record))
         state = last_cell(problem or upcoming) if record.enabled else last_cell("paused", style="yellow")
         table.add_row(*(Text(one_line(cell, 60)) for cell in cells), state)
-    stdout_console().print(table)
+    print_table(table)

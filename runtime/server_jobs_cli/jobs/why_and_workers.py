@@ -18,7 +18,7 @@ from server_jobs.stores.sharded import shards_of
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace
-from ..console.output import age, last_cell, local, note, one_line, plain_table, print_json, say, stdout_console
+from ..console.output import age, last_cell, local, note, one_line, plain_table, print_json, print_table, say
 from ..console.workspace import Workspace
 
 
@@ -115,4 +115,4 @@ def _print_workers(found: Sequence[WorkerRecord]) -> None:
             Text(one_line(report.version, 20), style="" if report.version == __version__ else "yellow"),
             last_cell("all" if report.queues is None else ", ".join(report.queues)),
         )
-    stdout_console().print(table)
+    print_table(table)
