@@ -24,8 +24,23 @@ POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+
 TURSO_SCHEMES = ("libsql", "https", "http")
 
 _TENANTS = re.compile(r"(?P<all>https?://[^/]+/_jobs/tenants)(?:/(?P<name>[^/?]+))?/?(?:\?.*)?")
-_PASSWORD = re.compile(r"(?<=://)([^:/@]*):.*@")
-_SECRET_OPTION = re.compile(r"([?&](?:password|authtoken)=)[^&]*", re.IGNORECASE)
+_LOGIN = re.compile(r"(?P<begin>^[^:@]*://|^(?!.*://))(?P<user>[^:/?#@]*)(?:(?P<password>:).*)?@", re.DOTALL)
+_OPTION = re.compile(r"(?P<mark>[?&;]|#(?=[^=]*=))(?P<name>[^=?&;]*)(?P<value>=?[^?&;]*)")
+_PAIRS = re.compile(r"\s*\w+\s*=")
+_PAIR = re.compile(r"(?P<name>\w+)\s*=\s*(?:'(?:[^'\\]|\\.)*'?|\S+)")  # as in `host=localhost password=secret`
+SHOWN_OPTIONS = frozenset(
+    {
+        *("host", "port", "user", "dbname", "database", "service", "application_name", "search_path", "timezone"),
+        *("connect_timeout", "target_session_attrs", "tcp_user_timeout", "channel_binding", "gssencmode", "tls"),
+        *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count", "krbsrvname", "gsslib"),
+        *("ssl", "sslmode", "sslrootcert", "sslcert", "sslcrl", "sslnegotiation"),
+        *("ssl_min_protocol_version", "ssl_max_protocol_version"),
+    }
+)
+"""The options whose values are no secrets. The values of all others are hidden."""
+UNESCAPED = (
+    "an option has no value, or a port is no number; write %40, %3A, %2F and %3F for @, :, / and ? in a password"
+)
 
 
 def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str:
@@ -60,9 +75,40 @@ def parts_of(url: str) -> SplitResult:
     try:
         return urlsplit(url, allow_fragments=False)  # `#` is part of the file name
     except ValueError as error:
-        raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {error}") from error
+        problem = reason_of(error)
+        raise InvalidOptionError(f"the database URL {without_password(url)!r} cannot be read: {problem}") from None
+
+
+def reason_of(error: ValueError) -> str:
+    """Return the reason why a URL cannot be parsed. Errors of `urllib` may quote a part of a password."""
+    text = str(error)
+    if text == "Invalid IPv6 URL":
+        return text
+    return UNESCAPED
 
 
 def without_password(url: str) -> str:
-    """Return the URL for messages and logs, with everything that may be a password replaced. Accepts any text."""
-    return _SECRET_OPTION.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+    """Return the URL for messages and logs. Hides the password, and options that are not known to be harmless.
+
+    Accepts any text, such as a URL with a typing mistake.
+    """
+    shown = _OPTION.sub(_option, _LOGIN.sub(_login, url))
+    return _PAIR.sub(_pair, shown) if _PAIRS.match(url) else shown
+
+
+def _login(login: re.Match[str]) -> str:
+    """Show the user if there is a password, or if the user cannot be a token."""
+    is_shown = login["password"] or is_postgres(login["begin"])
+    user = login["user"] if is_shown and "%3a" not in login["user"].lower() else "***"
+    return f"{login['begin']}{user}:***@" if login["password"] else f"{login['begin']}{user}@"
+
+
+def _option(option: re.Match[str]) -> str:
+    is_shown = unquote(option["name"]).lower() in SHOWN_OPTIONS or not (option["name"] or option["value"])
+    if is_shown:
+        return option[0]
+    return f"{option['mark']}{option['name']}=***" if option["value"] else f"{option['mark']}***"
+
+
+def _pair(pair: re.Match[str]) -> str:
+    return pair[0] if pair["name"].lower() in SHOWN_OPTIONS else f"{pair['name']}=***"

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from ...errors import InvalidOptionError
-from ..url import without_password
-from .url_options import PLACES, SERVER_SETTINGS, PostgresOptions, checked_options
+from ..url import UNESCAPED, reason_of, without_password
+from .url_options import KNOWN, PLACES, SERVER_SETTINGS, PostgresOptions, checked_options
 
 DEFAULT_PORT = 5432
 
@@ -43,9 +43,9 @@ class PostgresUrl:
 
     hosts: tuple[Host, ...]
     user: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     database: str | None
-    options: PostgresOptions
+    options: PostgresOptions = field(repr=False)
 
     @property
     def place(self) -> str:
@@ -120,7 +120,9 @@ class _Reader:
         try:
             pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
         except ValueError as error:
-            raise self._unreadable(str(error)) from error
+            raise self._unreadable(reason_of(error)) from None
+        if "@" in query and not self.login and not KNOWN.issuperset(name for name, _ in pairs):
+            raise self._unreadable(UNESCAPED)  # the options are a part of a password
         self.options = self._merged(pairs)
 
     def refused(self, problem: str) -> InvalidOptionError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
@@ -35,7 +35,8 @@ _CHOICES = {
     "channel_binding": ("disable", "prefer", "require"),
     "gssencmode": ("disable", "prefer", "require"),
 }
-_KNOWN = frozenset({*PLACES, *_OF_ASYNCPG, *_NUMBERS, *_CHOICES, "database", "ssl"})
+KNOWN = frozenset({*PLACES, *_OF_ASYNCPG, *_NUMBERS, *_CHOICES, "database", "ssl"})
+"""All options."""
 
 CONNECT_SECONDS, CONNECT_SECONDS_OF_SEVERAL = 5, 3
 """The time limit for connecting to the only host of a URL, and to each of several hosts."""
@@ -58,7 +59,7 @@ class TcpOptions:
 class PostgresOptions:
     """Checked options. `None` stands for a default that depends on the number of hosts."""
 
-    of_asyncpg: Mapping[str, str]
+    of_asyncpg: Mapping[str, str] = field(repr=False)
     tcp: TcpOptions
     connect_timeout: int | None
     target_session_attrs: str | None
@@ -94,9 +95,9 @@ def checked_options(given: Mapping[str, str], refused: Refused) -> PostgresOptio
     """Return the options of a URL except hosts and login. Calls `refused` with a problem, and raises the result."""
     options = dict(given)
     for name in options:
-        if name not in _KNOWN:
-            meant = closest(name, _KNOWN)
-            hint = f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(sorted(_KNOWN))}"
+        if name not in KNOWN:
+            meant = closest(name, KNOWN)
+            hint = f"did you mean {meant[0]!r}?" if meant else f"there are {', '.join(sorted(KNOWN))}"
             raise refused(f"has the unknown option {name!r}; {hint}")
     _translate_ssl(options, refused)
     for name, choices in _CHOICES.items():

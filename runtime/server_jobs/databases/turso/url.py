@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
 from ...security.variables import TOKEN_VARIABLE
-from ..url import TURSO_SCHEMES, TURSO_TOKEN, tenant_address, without_password
+from ..url import TURSO_SCHEMES, TURSO_TOKEN, reason_of, tenant_address, without_password
 
 _OPTIONS = {"libsql": ("authToken", "tls"), "https": ("authToken",), "http": ("authToken",)}
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -62,7 +62,7 @@ def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
         options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
         port = parts.port
     except ValueError as error:
-        raise _refusal(url, f"cannot be read: {error}") from error
+        raise _refusal(url, f"cannot be read: {reason_of(error)}") from None
     if parts.scheme not in TURSO_SCHEMES or not parts.hostname:
         raise _refusal(url, "names no libSQL server; give one such as 'libsql://NAME-ORGANIZATION.turso.io'")
     if "@" in parts.netloc:

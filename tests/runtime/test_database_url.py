@@ -1,0 +1,108 @@
+"""URLs of databases in messages: no value of an option that may be a secret is shown."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+import pytest
+from server_jobs.databases.opening import open_database, sqlalchemy_url
+from server_jobs.databases.postgres.url import parse_postgres_url
+from server_jobs.databases.postgres.url_options import KNOWN
+from server_jobs.databases.turso.url import endpoint_of
+from server_jobs.databases.url import SHOWN_OPTIONS, parts_of, without_password
+from server_jobs.errors import DatabaseError, InvalidOptionError
+
+SECRET = "s3cr3t-of-ann"
+SECRET_OPTIONS = ("password", "sslpassword", "passfile", "sslkey", "options", "authToken", "auth_token", "token", "jwt")
+FORMS = ("{}", "{:upper}", "{:title}", "{:encoded}", "{:end}", "{:mark}")
+
+
+def written(name: str, form: str) -> str:
+    """Return the option in a URL, in this form."""
+    match form:
+        case "{:upper}":
+            name = name.upper()
+        case "{:title}":
+            name = name.title()
+        case "{:encoded}":
+            name = "".join(f"%{ord(letter):02x}" for letter in name)
+    option = f"{name}={SECRET}"
+    return {"{:end}": f"sslmode=require&{option}", "{:mark}": f"application_name=a;{option}"}.get(form, option)
+
+
+def complaints(url: str) -> Iterator[str]:
+    """Yield the errors about a URL, with those behind them that a traceback shows."""
+    uses: tuple[Callable[[str], object], ...] = (open_database, sqlalchemy_url, endpoint_of, parts_of)
+    for use in uses:
+        try:
+            use(url)
+        except (InvalidOptionError, DatabaseError) as error:
+            yield "".join(traceback.format_exception(error))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", SECRET_OPTIONS)
+@pytest.mark.parametrize("begin", ["postgresql://ann@host/shop", "libsql://shop.turso.io", "sqlite:///shop.sqlite3"])
+def test_no_secret_option_is_shown(begin: str, name: str, form: str) -> None:
+    url = f"{begin}?{written(name, form)}&connect_timeout=3"
+    shown = without_password(url)
+    assert SECRET not in shown
+    assert shown.startswith(begin)
+    assert SECRET not in "".join(complaints(url))
+
+
+def test_an_option_is_hidden_unless_it_is_known_to_be_harmless() -> None:
+    assert {"password", "sslpassword", "passfile", "sslkey", "options"} == KNOWN - SHOWN_OPTIONS
+    assert (
+        without_password("postgresql://h/d?anything=new&sslmode=require")
+        == "postgresql://h/d?anything=***&sslmode=require"
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://ann:SECRET@h/d", "postgresql://ann:***@h/d"),
+        ("postgresql://ann:a/b?c@d:SECRET@h/d?sslmode=x", "postgresql://ann:***@h/d?sslmode=x"),
+        ("postgresql://ann%3aSECRET@h/d", "postgresql://***@h/d"),
+        ("postgresql+psycopg://ann@h:1,g:2/d", "postgresql+psycopg://ann@h:1,g:2/d"),
+        ("libsql://SECRET@shop.turso.io", "libsql://***@shop.turso.io"),
+        ("libsql://h#authToken=SECRET", "libsql://h#authToken=***"),
+        ("libsql://h?SECRET", "libsql://h?***"),
+        ("ann:SECRET@h/d", "ann:***@h/d"),  # typing mistakes
+        ("postgresql:/ann:SECRET@h/d", "postgresql:***@h/d"),
+        ("host=h password='SECRET x' user=ann", "host=h password=*** user=ann"),
+        ("postgresql://h/d?password==SECRET", "postgresql://h/d?password=***"),
+        ("sqlite:///C:/files/a@b#1.sqlite3", "sqlite:///C:/files/a@b#1.sqlite3"),
+        ("shards:eu=EU_DATABASE_URL,us=US_DATABASE_URL", "shards:eu=EU_DATABASE_URL,us=US_DATABASE_URL"),
+    ],
+)
+def test_the_rest_of_a_url_is_shown(url: str, shown: str) -> None:
+    assert without_password(url.replace("SECRET", SECRET)) == shown
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://ann:{SECRET}/x@h/d",  # a part of the password looks like a port
+        f"postgresql://ann:x?{SECRET}@h/d",  # and like an option
+        f"postgresql://ann:x?{SECRET}=1@h/d",
+        f"postgresql://ann:5?{SECRET}=1@h/d",
+        f"libsql://ann:{SECRET}/x@h",
+        f"libsql://ann:x?{SECRET}@h",
+        f"http://ann:{SECRET}\N{DOUBLE EXCLAMATION MARK}\N{CARE OF}@h/d",  # urllib shows what its letters stand for
+        f"mysql://ann:{SECRET}@[h/d",
+    ],
+)
+def test_an_error_about_a_url_shows_no_part_of_its_password(url: str) -> None:
+    found = list(complaints(url))
+    assert found
+    assert SECRET not in "".join(found)
+
+
+def test_the_parts_of_a_url_are_shown_without_secrets() -> None:
+    parts = parse_postgres_url(f"postgresql://ann:{SECRET}@h/d?sslpassword={quote(SECRET)}&sslkey=/key")
+    assert parts.password == SECRET
+    assert SECRET not in f"{parts!r}{parts.place}"
