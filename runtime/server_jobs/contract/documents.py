@@ -12,9 +12,10 @@ from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, Validat
 from pydantic_core import ErrorDetails, PydanticSerializationError
 from pydantic_core.core_schema import ErrorType
 
-from ..domain.tracebacks import HIDDEN
+from ..domain.tracebacks import HIDDEN, Mask
 from ..errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, InvalidResultError, Problem
 from .job_keys import is_redacted
+from .masking import masking
 from .model import Check
 from .values import at_pointer, check, encode, non_finite, pointer_to
 
@@ -187,12 +188,13 @@ class _Refusal:
         """Return the cause to chain: None if values are redacted, because tracebacks show the input of pydantic."""
         return None if self._redact else error
 
-    def of(self, error: ValidationError, document: object) -> InvalidDocumentError:
-        details = error.errors(include_url=False)
-        problems = tuple(self._problem(detail, document) for detail in details[:MOST_PROBLEMS])
+    def of(self, error: ValidationError, text: str) -> InvalidDocumentError:
+        """Return the error for this document (JSON text). A check of one property may quote another, redacted one."""
+        details, document, mask = error.errors(include_url=False), _parsed(text), masking(text, self._redact)
+        problems = tuple(self._problem(detail, document, mask) for detail in details[:MOST_PROBLEMS])
         return self._error(self._job_name, problems, len(details) - len(problems))
 
-    def _problem(self, detail: ErrorDetails, document: object) -> Problem:
+    def _problem(self, detail: ErrorDetails, document: object, mask: Mask) -> Problem:
         pointer = pointer_to(_path(detail["loc"], document, missing=detail["type"] == "missing"))
         is_hidden = is_redacted(pointer, self._redact)
         if is_hidden and detail["type"] not in _QUOTING_NOTHING:
@@ -200,7 +202,7 @@ class _Refusal:
         if is_hidden:
             return Problem(pointer, detail["msg"])
         unquoted = detail["msg"] if detail["type"] in _QUOTING_NO_VALUE else "does not fit its spec"
-        return Problem(pointer, f"{detail['msg']}{self._shown(detail)}", unquoted)
+        return Problem(pointer, mask(f"{detail['msg']}{self._shown(detail)}"), mask(unquoted))
 
     def _shown(self, detail: ErrorDetails) -> str:
         value = detail["input"]
@@ -277,7 +279,7 @@ def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
     try:
         return _validated(model, text)
     except ValidationError as error:
-        raise refuse.of(error, _parsed(text)) from refuse.cause(error)
+        raise refuse.of(error, text) from refuse.cause(error)
 
 
 def _read(model: type[M], text: str, refuse: _Refusal) -> M:
@@ -289,7 +291,7 @@ def _read(model: type[M], text: str, refuse: _Refusal) -> M:
         if trimmed is not None:
             with suppress(ValidationError):
                 return _validated(model, trimmed)
-        raise refuse.of(error, _parsed(text)) from refuse.cause(error)
+        raise refuse.of(error, text) from refuse.cause(error)
 
 
 def _validated(model: type[M], text: str) -> M:
