@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +13,7 @@ from server_jobs.errors import Problem
 from server_jobs.http.dashboard.charts import hour_of
 from server_jobs.http.dashboard.fields import Field, Kind, fields_of
 from server_jobs.http.dashboard.form_values import document_of, placed, texts_of
-from server_jobs.http.dashboard.formats import ago, compact, duration, pretty
+from server_jobs.http.dashboard.formats import LONGEST_SHOWN, ago, compact, duration, pretty
 
 from .example import Mail
 
@@ -179,7 +180,30 @@ def test_numbers_and_lengths_are_short() -> None:
     assert [duration(value) for value in (0.02, 1.25, 42, 60)] == ["20 ms", "1.2 s", "42 s", "1 min"]
     assert pretty('{"a":[1]}') == '{\n  "a": [\n    1\n  ]\n}'
     assert pretty("{oops") == "{oops"
-    assert pretty(json.dumps("x" * 300_000)).endswith("… and 100,002 more characters")
+    assert pretty(json.dumps("x" * 300_000)).endswith("x\n… and more, the whole text has 300,002 characters")
+
+
+NESTED = "[" * 40 + "1" + "]" * 40
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[{','.join([NESTED] * 12_000)}]",
+        f"[{','.join(['1'] * 500_000)}]",
+        f"[{','.join(['[]'] * 300_000)}]",
+        json.dumps({f"key {number}": {"deep": [[[[[number]]]]]} for number in range(25_000)}),
+    ],
+)
+def test_the_largest_params_take_a_moment_of_the_event_loop(text: str) -> None:
+    """The aim is 50 ms on an idle machine. Indents of the whole text took 1.8 s."""
+    best = 10.0
+    for _ in range(3):
+        began = time.process_time()
+        shown = pretty(text)
+        best = min(best, time.process_time() - began)
+    assert len(shown) < LONGEST_SHOWN + 100
+    assert best < 0.15
 
 
 def test_the_bars_of_an_hour_fit_their_picture() -> None:

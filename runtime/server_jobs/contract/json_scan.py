@@ -15,6 +15,7 @@ from operator import add
 from struct import unpack
 
 _QUOTE = b'"'
+_MANY = 20_000
 # Opening brackets become 0 and closing ones 1; quotes stay.
 _BRACKETS = bytes({0x5B: 0x30, 0x7B: 0x30, 0x5D: 0x31, 0x7D: 0x31}.get(byte, byte) for byte in range(256))
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
@@ -24,6 +25,17 @@ _EXPONENTS = bytes({0x2B: 0x2B, 0x45: 0x65, 0x65: 0x65}.get(byte, _DIGITS[byte])
 
 _SURROGATE_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def has_many_values(text: str) -> bool:
+    """Whether JSON text has more than 20,000 values, and so many for its length that parsing takes over 5 ms per MB."""
+    marks = sum(map(text.count, ",:[{"))
+    if marks <= _MANY or 8 * marks <= len(text):
+        return False
+    if text.count('"') > _MANY:
+        return True
+    outside = JsonScan(text.encode("utf-8", "replace")).outside_of_strings()
+    return sum(map(outside.count, (b",", b":", b"[", b"{"))) > _MANY
 
 
 class JsonScan:

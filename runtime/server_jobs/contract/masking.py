@@ -10,7 +10,7 @@ from json.encoder import encode_basestring, encode_basestring_ascii
 from urllib.parse import quote, quote_plus
 
 from ..domain.tracebacks import HIDDEN, Mask, unmasked
-from .json_scan import JsonScan
+from .json_scan import has_many_values
 from .secret_search import SecretSearch, ShortWords
 from .values import at_pointer
 
@@ -20,8 +20,6 @@ MOST_VALUES = 2_000
 _SHORT = 4
 _DATA_KEY = 16  # characters; a longer key of an object is a value rather than a name
 _LONGEST_ESCAPED = 4 * 1024
-_SMALL = 20_000  # marks of JSON, which are parsed in a few milliseconds
-_MOST_QUOTES = 10_000
 _DEEPEST = 20
 _ELISIONS = (b"...", "…".encode())
 
@@ -149,7 +147,7 @@ _SPELLINGS: dict[str, tuple[Callable[[str], str], ...]] = {
 
 def _values_at(params: str, pointers: Iterable[str]) -> Sequence[str] | None:
     """Return the values at these pointers, and their lines. None: too many, or the params are not JSON."""
-    if _is_costly(params):
+    if has_many_values(params):
         return None
     try:
         document: object = json.loads(params)
@@ -166,17 +164,6 @@ def _values_at(params: str, pointers: Iterable[str]) -> Sequence[str] | None:
             if "\n" in part:  # exception groups indent each line
                 values.update((line, None) for line in part.splitlines() if len(line) >= _SHORT)
     return list(values)
-
-
-def _is_costly(text: str) -> bool:
-    """Whether JSON has so many values for its length that reading it takes more than 5 ms per MB."""
-    marks = sum(map(text.count, ",:[{"))
-    if marks <= _SMALL or 8 * marks <= len(text):
-        return False
-    if text.count('"') > _MOST_QUOTES:
-        return True
-    outside = JsonScan(text.encode("utf-8", "replace")).outside_of_strings()
-    return sum(map(outside.count, (b",", b":", b"[", b"{"))) > _SMALL
 
 
 def _parts_of(pending: list[object]) -> Iterator[str]:

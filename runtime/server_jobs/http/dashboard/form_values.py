@@ -12,6 +12,7 @@ from pydantic import JsonValue
 from ...errors import Problem
 from .fields import Field, Kind
 
+_LONG = 20_000  # characters of JSON text whose indents would take the event loop too long
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -64,7 +65,8 @@ def _text(one: Field, value: JsonValue) -> str:
     if one.kind is Kind.LINES and isinstance(value, list):
         return "\n".join(element if isinstance(element, str) else json.dumps(element) for element in value)
     if one.kind is Kind.JSON:
-        return json.dumps(value, indent=2, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False)
+        return text if len(text) > _LONG else json.dumps(value, indent=2, ensure_ascii=False)
     if one.kind in (Kind.TEXT, Kind.LONG, Kind.TIME) and isinstance(value, str):
         return value
     return "" if value is None and one.may_be_null else json.dumps(value, ensure_ascii=False)

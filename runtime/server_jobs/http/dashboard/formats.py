@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from ...contract.json_scan import has_many_values
 from ...domain.statistics import MOST_COUNTED
 from ...inspection.job_document import parsed
 
@@ -16,6 +18,7 @@ _LARGE = 10_000
 _UNSEEN = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+_ENCODER = json.JSONEncoder(indent=2, ensure_ascii=False)
 LONGEST_SHOWN = 200_000
 """Longest JSON text that a page shows, in characters."""
 
@@ -96,15 +99,33 @@ def line(text: str, most: int = 120) -> str:
 
 
 def compact_json(text: str) -> str:
-    """Return JSON text without spaces between values, or other text unchanged."""
+    """Return JSON text without spaces between values, or other or long text unchanged."""
+    if len(text) > _LARGE:
+        return text
     value = parsed(text)
     return text if value == text else json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 def pretty(text: str | None) -> str:
-    """Return JSON text with indents, or other text unchanged. Text beyond `LONGEST_SHOWN` is cut."""
-    value = parsed(text)
-    shown = value if isinstance(value, str) and value == text else json.dumps(value, indent=2, ensure_ascii=False)
-    shown = visible(shown)
-    rest = len(shown) - LONGEST_SHOWN
-    return shown if rest <= 0 else f"{shown[:LONGEST_SHOWN]}\n… and {rest:,} more characters"
+    """Return JSON text with indents, or other text unchanged. Text beyond `LONGEST_SHOWN` is cut.
+
+    A page is made in the event loop, so that text with very many values has no indents.
+    """
+    if text is None:
+        return "null"
+    value = text if has_many_values(text) else parsed(text)
+    pieces = [text] if isinstance(value, str) and value == text else _indented(value)
+    shown = visible("".join(pieces)[: LONGEST_SHOWN + 1])
+    if len(shown) <= LONGEST_SHOWN:
+        return shown
+    return f"{shown[:LONGEST_SHOWN]}\n… and more, the whole text has {len(text):,} characters"
+
+
+def _indented(value: object) -> Iterator[str]:
+    """Yield the pieces of JSON text with indents, until enough can be shown."""
+    left = LONGEST_SHOWN
+    for piece in _ENCODER.iterencode(value):
+        yield piece
+        left -= len(piece)
+        if left < 0:
+            return
