@@ -7,6 +7,7 @@ import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from server_jobs.domain.options import RunIn
 from server_jobs.errors import ProjectError
@@ -76,6 +77,8 @@ def kubernetes_files(
         "name": Code(name),
         "image": Code(settings.image or name),
         "databases": _databases(project, name),
+        "worker_labels": _labels(name, "worker"),
+        "migrate_labels": _labels(name, "migrate"),
         "starts_pods": any(group.starts_pods for group in groups),
         "groups": groups,
     }
@@ -101,14 +104,9 @@ def _group(
 ) -> _Group:
     # KEDA follows the largest demand of several databases, which have equal parts of the slots of a worker.
     part = replace(group, concurrency=group.concurrency // max(1, len(project.kubernetes.shard_url_envs)))
-    labels = {
-        "app.kubernetes.io/name": name,
-        "app.kubernetes.io/component": "worker",
-        "server-jobs/group": group.name,
-    }
     return _Group(
         name=Code(group.name),
-        labels=Code(f"{{{', '.join(f'{key}: {value}' for key, value in labels.items())}}}"),
+        labels=_labels(name, "worker", {"server-jobs/group": group.name}),
         # A JSON string is a YAML string as well.
         queues=Code(json.dumps(f"--queues={','.join(group.queues)}")) if group.queues else None,
         concurrency=Code(group.concurrency),
@@ -124,6 +122,11 @@ def _group(
             for job in jobs
         ),
     )
+
+
+def _labels(name: str, component: str, more: Mapping[str, str] = MappingProxyType({})) -> Code:
+    labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/component": component, **more}
+    return Code(f"{{{', '.join(f'{key}: {value}' for key, value in labels.items())}}}")
 
 
 def _check_queues(groups: Sequence[WorkerGroup], jobs: Sequence[JobSpec]) -> None:

@@ -19,7 +19,7 @@ import kubernetes_validate
 import pytest
 import yaml
 from server_jobs.errors import ProjectError
-from server_jobs.integrations.kubernetes.cluster import PERMISSIONS
+from server_jobs.integrations.kubernetes.cluster import MANAGED, PERMISSIONS
 from server_jobs.project import find_project
 from server_jobs_cli.worker.pods import POD_VARIABLE
 
@@ -116,6 +116,8 @@ def test_workers_may_start_the_pods_of_their_jobs_and_nothing_more(tmp_path: Pat
     validate_all(objects(project.path("generated/kubernetes")))
     made = list(yaml.safe_load_all(project.read("generated/kubernetes/workers.yaml")))
     by_kind = {one["kind"]: one for one in made if one is not None}
+    assert by_kind["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"].items() == {MANAGED}
+    assert "ingress" not in by_kind["NetworkPolicy"]["spec"]
     allowed = [
         (group, resource, verb)
         for rule in by_kind["Role"]["rules"]
@@ -158,7 +160,7 @@ def test_each_object_is_valid_by_the_schema_of_its_kind(folder: Path) -> None:
     validate_all(found)
 
     assert {str(one["kind"]) for one in found} == {
-        *("Deployment", "Job", "PodDisruptionBudget", "ScaledObject", "Service", "ServiceMonitor"),
+        *("Deployment", "Job", "NetworkPolicy", "PodDisruptionBudget", "ScaledObject", "Service", "ServiceMonitor"),
         "TriggerAuthentication",
     }
 
@@ -168,6 +170,8 @@ def test_each_object_is_valid_by_the_schema_of_its_kind(folder: Path) -> None:
     [
         ("workers.yaml", "maxUnavailable", "maxUnavailble"),
         ("workers.yaml", "containerPort: 9464", "containerPort: metrics"),
+        ("workers.yaml", "policyTypes: [Ingress]", "policyTypes: Ingress"),
+        ("migrate.yaml", "ttlSecondsAfterFinished: 86400", "ttlSecondsAfterFinished: a day"),
         ("migrate.yaml", "backoffLimit: 3", "backoffLimit: three"),
         ("keda/scaling.yaml", "minReplicaCount", "minReplicas"),
         ("keda/scaling.yaml", 'targetQueryValue: "10"', "targetQueryValue: 10"),
@@ -208,7 +212,11 @@ def test_each_name_and_each_label_leads_to_an_object(folder: Path) -> None:
     found = objects(folder)
     named = {(one["kind"], one["metadata"]["name"]): one for one in found}
     pods = [one["spec"]["template"]["metadata"]["labels"] for one in found if one["kind"] == "Deployment"]
-    secrets = {source["secretRef"]["name"] for container, _ in containers(folder) for source in container["envFrom"]}
+    secrets = {
+        container["name"]: [source["secretRef"]["name"] for source in container["envFrom"]]
+        for container, _ in containers(folder)
+    }
+    assert secrets["migrate"] == [f"{secrets['worker'][0]}-migrate"]
     assert len(named) == len(found)
     for (kind, _), one in named.items():
         spec = one["spec"]
@@ -218,7 +226,7 @@ def test_each_name_and_each_label_leads_to_an_object(folder: Path) -> None:
                 (trigger,) = spec["triggers"]
                 assert ("TriggerAuthentication", trigger["authenticationRef"]["name"]) in named
             case "TriggerAuthentication":
-                assert {source["name"] for source in spec["secretTargetRef"]} == secrets
+                assert [source["name"] for source in spec["secretTargetRef"]] == secrets["worker"]
             case "Deployment" | "PodDisruptionBudget":
                 assert pods.count(spec["selector"]["matchLabels"]) == 1
             case "Service":
@@ -229,6 +237,35 @@ def test_each_name_and_each_label_leads_to_an_object(folder: Path) -> None:
                 assert [each["port"] for each in spec["endpoints"]] == [
                     each["name"] for each in service["spec"]["ports"]
                 ]
+
+
+@pytest.mark.parametrize("folder", [OWN, GOLDEN], ids=["own", "golden"])
+def test_nothing_connects_to_a_pod_but_to_the_metrics_of_workers(folder: Path) -> None:
+    found = objects(folder)
+    policies = [one["spec"] for one in found if one["kind"] == "NetworkPolicy"]
+    for one in found:
+        if one["kind"] in ("Deployment", "Job"):
+            pod = one["spec"]["template"]
+            labels = pod["metadata"]["labels"].items()
+            (policy,) = [each for each in policies if each["podSelector"]["matchLabels"].items() <= labels]
+            open_ports = [port["port"] for rule in policy.get("ingress", []) for port in rule["ports"]]
+            ports = pod["spec"]["containers"][0].get("ports", [])
+            assert policy["policyTypes"] == ["Ingress"]
+            assert open_ports == [port["name"] for port in ports]
+
+
+@pytest.mark.parametrize("folder", [OWN, GOLDEN], ids=["own", "golden"])
+def test_workers_spread_over_nodes_and_zones_and_drain_also_when_they_are_not_ready(folder: Path) -> None:
+    for one in objects(folder):
+        if one["kind"] == "Deployment":
+            spread = one["spec"]["template"]["spec"]["topologySpreadConstraints"]
+            assert [each["topologyKey"] for each in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+            assert {each["whenUnsatisfiable"] for each in spread} == {"ScheduleAnyway"}
+            assert all(each["labelSelector"] == one["spec"]["selector"] for each in spread)
+        if one["kind"] == "PodDisruptionBudget":
+            assert one["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+        if one["kind"] == "Job":
+            assert one["spec"]["activeDeadlineSeconds"] < one["spec"]["ttlSecondsAfterFinished"]
 
 
 def test_settings_reach_every_place_that_must_agree(manifests: Path) -> None:
@@ -425,4 +462,4 @@ def test_a_validator_of_all_yaml_files_finds_no_error(manifests: Path) -> None:
             with suppress(kubernetes_validate.SchemaNotFoundError):
                 kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
                 checked += 1
-    assert checked == 6
+    assert checked == 8
