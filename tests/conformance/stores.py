@@ -11,7 +11,6 @@ from tempfile import TemporaryDirectory
 
 from server_jobs.databases.d1.database import D1Database
 from server_jobs.databases.postgres.database import PostgresDatabase
-from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Store
 from server_jobs.schema import metadata
@@ -23,6 +22,7 @@ from sqlalchemy import create_engine
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import empty_database
+from tests.conformance.stated_writes import CheckedSqlite
 
 TURSO_TOKEN = f"eyJhbGciOiJFZERTQSJ9.{'e30' * 30}.{'signature' * 10}"  # as long as real ones
 
@@ -43,7 +43,7 @@ async def open_sqlite(clock: FakeClock) -> AsyncIterator[Store]:
     with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder, "jobs.sqlite3")
         create_sqlite_file(path)
-        store = SqlStore(SqliteDatabase(path), clock)
+        store = SqlStore(CheckedSqlite(path), clock)
         await store.open()
         try:
             yield store

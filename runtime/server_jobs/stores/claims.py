@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ..domain.clock import Clock, SystemClock
 from ..domain.ids import new_batch
-from ..domain.interfaces import Database, Statement, Value
+from ..domain.interfaces import Database, Value
 from ..domain.record import Claim, ClaimRequest, KnownJob
 from ..errors import DatabaseError
+from .call_maker import BoundCall, CallMaker
 from .dialect import dialect_of
 from .rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
 
@@ -40,7 +41,6 @@ _FORGET_INTERVAL = 1.0
 _REST = 20  # multiple of the duration of the search
 _LONGEST_REST = 0.5
 
-_Call = tuple[Statement, Mapping[str, Value]]
 _Runnable = tuple[tuple[KnownJob, ...], tuple[str, ...] | None]
 
 
@@ -85,18 +85,13 @@ class _LimitedSearch:
 
 
 class Claims:
-    """The statements of each claim.
+    """The statements of each claim."""
 
-    `call` makes a call from a statement and its parameters; `waiting_call` makes one that may wait for locks.
-    """
-
-    def __init__(
-        self, database: Database, call: Callable[..., _Call], waiting_call: Callable[..., _Call], clock: Clock | None
-    ) -> None:
+    def __init__(self, database: Database, make: CallMaker, clock: Clock | None) -> None:
         self._database = database
         self._dialect = dialect_of(database)
         self._statements = self._dialect.statements
-        self._call, self._waiting_call = call, waiting_call
+        self._call, self._waiting_call, self._query = make.write, make.write_waiting, make.read
         self._clock = clock or SystemClock()
         self._packs = self._dialect.packs_rows
         self._known: tuple[KnownJob, ...] = ()
@@ -188,7 +183,7 @@ class Claims:
 
     async def _are_more(self, request: ClaimRequest) -> bool:
         """Return whether more jobs with limits are due than a claim scans."""
-        look = self._call(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
+        look = self._query(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
         (are_more,) = await self._database.run(look)
         return bool(are_more)
 
@@ -198,8 +193,8 @@ class Claims:
         First add the missing keys of the most urgent jobs, which a process without the limits stored.
         """
         parameters = request_parameters(request)
-        peek = self._call(self._statements.LIMITED_DUE, **parameters, beyond=0)
-        keyless, due = await self._database.run(self._call(self._statements.ADOPTABLE, **parameters), peek)
+        peek = self._query(self._statements.LIMITED_DUE, **parameters, beyond=0)
+        keyless, due = await self._database.run(self._query(self._statements.ADOPTABLE, **parameters), peek)
         if keyless:
             limit = max(request.limit, ADOPTED_AT_ONCE)
             _, due = await self._database.run(self._call(self._statements.ADOPT, **parameters, limit=limit), peek)
@@ -208,9 +203,9 @@ class Claims:
     async def _claim_unlimited(self, request: ClaimRequest) -> Sequence[Claim]:
         """Claim jobs without limits. After an empty claim, check first with a statement that takes no lock."""
         runnable = (request.known, request.queues)
-        look: _Call | None = None
+        look: BoundCall | None = None
         if runnable in self._idle:
-            look = self._call(self._statements.DUE, **request_parameters(request))
+            look = self._query(self._statements.DUE, **request_parameters(request))
         elif claims := await self._claim_next(request, runnable):
             return claims
         now = self._clock.monotonic()
@@ -264,9 +259,9 @@ class Claims:
         has_rates = any(job.rate is not None for job in request.known)
         return await self._run(batch, calls, self._noting_starts(request, batch) if has_rates else [])
 
-    def _noting_starts(self, request: ClaimRequest, batch: str) -> list[_Call]:
+    def _noting_starts(self, request: ClaimRequest, batch: str) -> list[BoundCall]:
         """Return the calls that record the starts of jobs with a rate."""
-        calls: list[_Call] = []
+        calls: list[BoundCall] = []
         if self._statements.RECORD_STARTS is not None:
             known = request_parameters(request)["known"]
             calls.append(self._call(self._statements.RECORD_STARTS, known=known, batch=batch))
@@ -277,12 +272,12 @@ class Claims:
         return calls
 
     async def _run(
-        self, batch: str, calls: list[_Call], more: Sequence[_Call] = (), *, look: _Call | None = None
+        self, batch: str, calls: list[BoundCall], more: Sequence[BoundCall] = (), *, look: BoundCall | None = None
     ) -> Sequence[Claim]:
         """Run these calls in one transaction and return the claims."""
         packs = self._packs
         claimed = self._statements.PACKED_CLAIMED if packs else self._statements.CLAIMED
-        answered = [*calls, self._call(claimed, batch=batch)] if claimed is not None else calls
+        answered = [*calls, self._query(claimed, batch=batch)] if claimed is not None else calls
         try:
             rows = (await self._database.run(*answered, *more, look=look))[len(answered) - 1]
         except DatabaseError as error:

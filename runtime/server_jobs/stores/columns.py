@@ -43,6 +43,9 @@ GIVEN_TYPES: Mapping[str, str] = {
 NEW_COLUMNS = ", ".join((*GIVEN_TYPES, "scheduled_for", "start_before", "status", "created_at", "updated_at"))
 
 
-def new_values(given: Callable[[str], str], *, due: str, expires_after: str, status: str = "pending") -> str:
-    """Return the SQL of the values for `NEW_COLUMNS`. `given` returns the expression of a given column."""
-    return ", ".join((*map(given, GIVEN_TYPES), due, f"{due} + {expires_after}", f"'{status}'", "{now}", "{now}"))
+def new_values(given: Callable[[str], str], *, due: str, expires_after: str, status: str = "'pending'") -> str:
+    """Return the SQL of the values for `NEW_COLUMNS`. `given` returns the expression of a given column.
+
+    `due`, `expires_after` and `status` are expressions too.
+    """
+    return ", ".join((*map(given, GIVEN_TYPES), due, f"{due} + {expires_after}", status, "{now}", "{now}"))

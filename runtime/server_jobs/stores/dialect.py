@@ -19,13 +19,15 @@ class Statements(Protocol):
     after another condition.
 
     `SETTLE_ONE` stores an outcome that is too large for `SETTLE`. `RECORD_STARTS` follows a claim of jobs with rates.
-    `CLAIM_NEXT` claims the jobs behind a given job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED`, `PRUNE_ATTEMPTS`
-    and `DELETE_ATTEMPTS` precede `SETTLE`, `EXPIRE`, `PRUNE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and
-    `AUDIT_DELETE` precede their moves. `{rows}` in `FIND` stands for the query of the rows of a step, `{scanned}` in
-    `FIND_RANGE` for the query of their ids, and `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing.
-    `{counted}` in `COUNT` stands for the jobs to count. `{source}` in `PAGE` is the query of the rows to filter.
-    `OF_GROUP` joins up to `{most}` jobs of each `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to
-    their ids in `chosen`.
+    `CLAIM_NEXT` claims the jobs behind a given job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED` and
+    `DELETE_ATTEMPTS` precede `SETTLE`, `EXPIRE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and `AUDIT_DELETE` precede
+    their moves. If their condition depends on the time, both statements get the same time, so that they find the same
+    jobs: `ANY_OVERDUE` returns it for `RECORD_EXPIRED` and `EXPIRE`. `PRUNE_ATTEMPTS` follows `PRUNE`.
+
+    `{rows}` in `FIND` stands for the query of the rows of a step, `{scanned}` in `FIND_RANGE` for the query of their
+    ids, and `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing. `{counted}` in `COUNT` stands for the
+    jobs to count. `{source}` in `PAGE` is the query of the rows to filter. `OF_GROUP` joins up to `{most}` jobs of each
+    `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to their ids in `chosen`.
 
     With `Dialect.packs_rows`, the store uses `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
     `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.
@@ -65,6 +67,7 @@ class Statements(Protocol):
     SETTLE_ONE: str | None
     COMPLETE: str
     EXPIRE: str
+    ANY_OVERDUE: str | None
     ENDED_BATCHES: str
     END_BATCHES: str
     COUNT_BATCH: str

@@ -202,6 +202,46 @@ async def test_a_slot_whose_unique_key_is_in_use_makes_no_job_and_counts_as_fire
     assert list(await store.fire(firing(slot, next_run_at=slot + HOUR, unique_key="k"))) == [False]
 
 
+async def test_a_missed_slot_that_is_too_late_gives_its_unique_key_to_the_next_slot(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.save_schedules([schedule()])
+    slots = [START, START + HOUR, START + HOUR + timedelta(minutes=1)]
+    clock.advance(HOUR + timedelta(minutes=1.5))
+    missed = firing(*slots, next_run_at=START + 2 * HOUR, unique_key="k", expires_after=HOUR)
+
+    assert list(await store.fire(missed)) == [True, True, False]
+
+    late, new = await read(store, missed.slots[0][1].id), await read(store, missed.slots[1][1].id)
+    assert (late.status, late.error) == (JobStatus.CANCELLED, "expired: it had to start by 2026-01-01 01:00:00 UTC")
+    assert (late.completed_at, late.start_before, late.unique_key) == (clock.now(), START + HOUR, "k")
+    assert (new.status, new.error, new.completed_at) == (JobStatus.PENDING, None, None)
+    assert (await only_schedule(store)).last_job_id == new.id
+    assert ids(await store.claim(request())) == [new.id]
+
+
+async def test_missed_slots_that_are_all_too_late_make_late_jobs(store: Store, clock: FakeClock) -> None:
+    await store.save_schedules([schedule()])
+    clock.advance(5 * HOUR)
+    missed = firing(START, START + HOUR, next_run_at=START + 6 * HOUR, unique_key="k", expires_after=HOUR)
+
+    assert list(await store.fire(missed)) == [True, True]
+
+    assert [(await read(store, job.id)).status for _, job in missed.slots] == [JobStatus.CANCELLED, JobStatus.PENDING]
+    assert [late.id for late in await store.cancel_late()] == [missed.slots[1][1].id]
+
+
+async def test_missed_slots_leave_a_unique_key_in_use_alone(store: Store, clock: FakeClock) -> None:
+    await store.save_schedules([schedule()])
+    await store.insert([job("holder", unique_key="k")])
+    clock.advance(HOUR + timedelta(seconds=1.5))
+    missed = firing(START, START + HOUR, next_run_at=START + 2 * HOUR, unique_key="k", expires_after=HOUR)
+
+    assert list(await store.fire(missed)) == [False, False]
+
+    assert [await store.get(job.id) for _, job in missed.slots] == [None, None]
+
+
 async def test_the_last_job_of_a_schedule_is_of_the_newest_slot_that_made_one(store: Store, clock: FakeClock) -> None:
     await store.save_schedules([schedule()])
     await store.insert([job("holder", unique_key="k")])

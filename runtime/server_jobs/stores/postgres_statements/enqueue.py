@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..columns import GIVEN_TYPES, NEW_COLUMNS, new_values
 from ..statements.common import CLAIM_COLUMNS
-from ..statements.enqueue import INTO_PENDING, IS_REPLACED, KEEPS_KEY, OWNS_KEY, replacing
+from ..statements.enqueue import INTO_PENDING, IS_REPLACED, KEEPS_KEY, OWNS_KEY, has_free_key, replacing, slots
 from .common import LEASE, elements, moment
 
 _NOW = "{now}"
@@ -32,16 +32,19 @@ def _shared_or_own(column: str) -> str:
     return _OWN.get(column) or _parameter(column)
 
 
-_TIMES_IN_ROW = "scheduled_for bigint, delay bigint, expires_after bigint"
+_OTHERS_IN_ROW = "scheduled_for bigint, delay bigint, expires_after bigint, gives_way integer"
 _GIVEN_IN_ROW = ", ".join(f"{column} {kind}" for column, kind in GIVEN_TYPES.items())
-NEW = f"json_to_recordset(CAST(:jobs AS json)) AS new ({_GIVEN_IN_ROW}, {_TIMES_IN_ROW})"
+NEW = f"json_to_recordset(CAST(:jobs AS json)) AS new ({_GIVEN_IN_ROW}, {_OTHERS_IN_ROW})"
 _DUE_IN_ROW = f"COALESCE({moment('new.scheduled_for')}, {{now}} + new.delay * interval '1 millisecond')"
 _EXPIRES_AFTER_IN_ROW = "new.expires_after * interval '1 millisecond'"
 
-NEW_JOBS = f"""
-INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_in_row, due=_DUE_IN_ROW, expires_after=_EXPIRES_AFTER_IN_ROW)}
-  FROM {NEW}"""
+
+def start_time(moment: str) -> str:
+    return f"to_char({moment} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+
+
+NEW_JOBS = f"{slots(_in_row, _DUE_IN_ROW, _EXPIRES_AFTER_IN_ROW, start_time)}\n  FROM {NEW}"
+HAS_FREE_KEY = has_free_key(_in_row)
 
 # The loser of a race for a unique key waits here for the end of the winner's transaction. The statement itself limits
 # the wait, because a pooler would lose a setting of the session. Keys are sorted, so that two batches do not deadlock.
@@ -83,7 +86,7 @@ REPLACED_JOBS = f"SELECT unique_key, id FROM jobs WHERE {HAS_KEY} AND {IS_REPLAC
 
 START = f"""
 INSERT INTO jobs ({NEW_COLUMNS}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
-SELECT {new_values(_parameter, due=_NOW, expires_after=_EXPIRES_AFTER, status="running")}, 1,
+SELECT {new_values(_parameter, due=_NOW, expires_after=_EXPIRES_AFTER, status="'running'")}, 1,
        CAST(:batch AS text) || :id, {{now}}, {{now}} + {LEASE}
  WHERE {BOUNDED} AND NOT EXISTS (SELECT 1 FROM jobs WHERE unique_key = CAST(:unique_key AS text) AND {IS_REPLACED})
     ON CONFLICT DO NOTHING

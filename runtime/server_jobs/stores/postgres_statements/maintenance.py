@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from ...domain.record import MOST_LATE
 from ..statements.common import PARKED
-from ..statements.enqueue import IS_LATE, OWNS_KEY
+from ..statements.enqueue import IS_LATE, OWNS_KEY, late_error
 from ..statements.maintenance import CANCEL_LATE_ONES, HAS_ENDED, HAS_EXPIRED, PRUNE_PLACE
 from .common import MATCHES, WAITS_SQL, elements
-from .enqueue import AND_WAIT_LIMIT, HAS_KEY
+from .enqueue import AND_WAIT_LIMIT, HAS_KEY, start_time
 
 _AGE = "CAST(CAST(:rules AS jsonb)->>({rule}) AS bigint) * interval '1 millisecond'"
 _IS_EXPIRED = f"""NOT {PARKED}
@@ -69,16 +69,16 @@ RETURNING id
 
 
 # A locked job is being claimed or changed, and is left alone.
-_START_TIME = "to_char(start_before AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS')"
+_ERROR = late_error(start_time("start_before"))
 CANCEL_LATE = f"""
 WITH late AS MATERIALIZED (
   SELECT jobs.id FROM jobs
    WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}}
    ORDER BY start_before LIMIT {MOST_LATE} FOR UPDATE SKIP LOCKED)
-{CANCEL_LATE_ONES.format(time=_START_TIME, condition="jobs.id = ANY(ARRAY(SELECT id FROM late))")}"""
+{CANCEL_LATE_ONES.format(error=_ERROR, condition="jobs.id = ANY(ARRAY(SELECT id FROM late))")}"""
 CANCEL_LATE_OWNERS = f"""
 WITH late AS MATERIALIZED (
   SELECT jobs.id FROM jobs
    WHERE {HAS_KEY} AND {OWNS_KEY} AND {IS_LATE}{AND_WAIT_LIMIT}
    ORDER BY id FOR UPDATE)
-{CANCEL_LATE_ONES.format(time=_START_TIME, condition="jobs.id = ANY(ARRAY(SELECT id FROM late))")}"""
+{CANCEL_LATE_ONES.format(error=_ERROR, condition="jobs.id = ANY(ARRAY(SELECT id FROM late))")}"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .. import schedule_changes, schedule_sets
 from ..statements.common import SCHEDULE_COLUMNS
 from .common import moment
-from .enqueue import BOUNDED, NEW, NEW_JOBS
+from .enqueue import BOUNDED, HAS_FREE_KEY, NEW, NEW_JOBS
 
 DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
 
@@ -56,6 +56,7 @@ WITH schedule AS MATERIALIZED (
   SELECT last_run_at FROM cron_jobs WHERE id = :schedule_id AND enabled FOR UPDATE)
 {NEW_JOBS} CROSS JOIN schedule
  WHERE (schedule.last_run_at IS NULL OR schedule.last_run_at < {moment("new.scheduled_for")}) AND {BOUNDED}
+   AND {HAS_FREE_KEY}
  ORDER BY new.unique_key, new.id
     ON CONFLICT DO NOTHING
 RETURNING id

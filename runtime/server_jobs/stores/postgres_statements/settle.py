@@ -121,6 +121,7 @@ _EXPIRED_STATUS = NOT_COMPLETED.format(final="attempt_count >= max_attempts")
 
 # A locked job is being renewed or settled, and is left alone. The limit is a constant, so that the planner prefers the
 # index of leases for any statistics of the table.
+ANY_OVERDUE: str | None = None
 MOST_EXPIRED: int | None = 1000
 _EXPIRED_ATTEMPTS = f"""
     SELECT {_NEXT_NUMBER.format(job="expired.id")} AS number, id AS job_id, attempt_count AS attempt,

@@ -10,7 +10,9 @@ from ...domain.history import WorkerReport
 from ...domain.ids import new_batch
 from ...domain.interfaces import Row, Value
 from ...domain.record import Claim, ClaimRequest, Completed, Expired, Heartbeat, JobStatus, LeaseAnswer, Settlement
+from ...domain.text_limits import is_storable
 from ...errors import DatabaseError
+from ..call_maker import BoundCall
 from ..rows import (
     claims_of,
     heartbeat_row,
@@ -28,7 +30,7 @@ from ..rows import (
     unpacked,
     worker_parameters,
 )
-from .calls import BoundCall, Calls
+from .calls import Calls
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
 
@@ -42,9 +44,11 @@ class Attempts(Calls):
 
     async def claim_one(self, job_id: str, request: ClaimRequest) -> Claim | None:
         batch = new_batch()
-        rows = await self._run_by_id(
+        if not is_storable(job_id):
+            return None
+        rows = await self._run(
             self._statements.CLAIM_ONE,
-            job_id,
+            id=job_id,
             **request_parameters(request),
             lease=milliseconds(request.lease),
             worker_id=request.worker_id,
@@ -102,17 +106,25 @@ class Attempts(Calls):
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
         tokens, most = json_of(list(except_for)), self._statements.MOST_EXPIRED
         expired: list[Expired] = []
-        record = self._statements.RECORD_EXPIRED
-        calls = [self._call(self._statements.EXPIRE, jitter=milliseconds(jitter), except_for=tokens)]
-        if record is not None:
-            calls.insert(0, self._call(record, except_for=tokens))
-        while True:
+        while calls := await self._expiring(milliseconds(jitter), tokens):
             *_, rows = await self.database.run(*calls)
             expired += [
                 Expired(text_of(row["id"]), text_of(row["job_name"]), JobStatus(text_of(row["status"]))) for row in rows
             ]
             if most is None or len(rows) < most:
-                return expired
+                break
+        return expired
+
+    async def _expiring(self, jitter: int, tokens: str) -> Sequence[BoundCall]:
+        """Return the calls that record and expire the leases that are over, by one time; none if no lease is over."""
+        of = self._statements
+        if of.RECORD_EXPIRED is None or of.ANY_OVERDUE is None:
+            return [self._call(of.EXPIRE, jitter=jitter, except_for=tokens)]
+        overdue = await self._read(of.ANY_OVERDUE, except_for=tokens)
+        if not overdue:
+            return []
+        call = self._make.write_at(overdue[0]["now"])
+        return [call(of.RECORD_EXPIRED, except_for=tokens), call(of.EXPIRE, jitter=jitter, except_for=tokens)]
 
     async def _written(
         self,

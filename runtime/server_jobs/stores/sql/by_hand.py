@@ -111,7 +111,7 @@ class ByHand(Reading):
         return [answers.get(job_id, Deletion.NOT_FOUND) for job_id in job_ids]
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
-        rows = await self._run(
+        rows = await self._read(
             self._statements.AUDIT_LOG,
             actor=query.actor,
             target=query.target,
@@ -141,7 +141,7 @@ class ByHand(Reading):
         return bool(was_paused)
 
     async def paused_queues(self) -> Sequence[PausedQueue]:
-        rows = await self._run(self._statements.PAUSED_QUEUES)
+        rows = await self._read(self._statements.PAUSED_QUEUES)
         return [PausedQueue(text_of(row["name"]), time_of(row["paused_at"]) or EPOCH) for row in rows]
 
     async def _moved(
@@ -157,13 +157,15 @@ class ByHand(Reading):
 
         An id that no database can store matches nothing.
         """
-        ids = [job_id for job_id in job_ids if is_storable(job_id)]
+        ids, needed = [one for one in job_ids if is_storable(one)], [sql for sql in sqls if sql is not None]
         moved: dict[str, Row] = {}
         for some in json_lists(ids) if ids else ():
             given: dict[str, Value] = {"ids": some, **filter_parameters(among)}
             entry: dict[str, Value] = {"audit_id": new_job_id(), "actor": by, "detail": detail}
+            # The filter may depend on the time, and several statements must find the same jobs.
+            call = self._call if len(needed) == 1 else await self._call_at_one_time()
             *_, rows, _ = await self.database.run(
-                *(self._call(sql, **given, **(entry if ":actor" in sql else {})) for sql in sqls if sql is not None),
+                *(call(sql, **given, **(entry if ":actor" in sql else {})) for sql in needed),
                 self._call(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)),
             )
             moved |= {text_of(row["id"]): row for row in rows}
@@ -177,7 +179,7 @@ class ByHand(Reading):
         rest = [job_id for job_id in job_ids if job_id not in changed and is_storable(job_id)]
         statuses: dict[str, JobStatus] = {}
         for some in json_lists(rest) if rest else ():
-            rows = await self._run(self._statements.STATUSES, ids=some, **filter_parameters(among))
+            rows = await self._read(self._statements.STATUSES, ids=some, **filter_parameters(among))
             statuses |= {text_of(row["id"]): status_of(row["status"]) for row in rows}
         return statuses
 

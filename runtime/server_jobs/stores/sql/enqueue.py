@@ -13,6 +13,7 @@ from ...domain.interfaces import Row
 from ...domain.options import OnConflict
 from ...domain.record import Claim, Inserted, NewJob
 from ...errors import DatabaseError, DuplicateJobError
+from ..call_maker import BoundCall
 from ..conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
 from ..rows import (
     claims_of,
@@ -27,7 +28,7 @@ from ..rows import (
     text_of,
     unpacked,
 )
-from .calls import TRIES, BoundCall, Calls
+from .calls import TRIES, Calls
 
 _AT_ONCE = 1000  # rows per statement, so that its memory stays small
 
@@ -76,7 +77,7 @@ class Enqueuing(Calls):
             for text in json_objects(_by_id(chunk)):
                 if self._dialect.packs_rows and packed is not None and inserted is not None:
                     yield call(packed, **shared, jobs=text)
-                    yield self._call(inserted)
+                    yield self._query(inserted)
                 else:
                     yield call(self._statements.INSERT, **shared, jobs=text)
 

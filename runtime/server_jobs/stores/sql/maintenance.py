@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ...domain.history import TICK_LEASE, WORKER_RETENTION, WorkerReport
 from ...domain.interfaces import Value
 from ...domain.lifecycle import shortest_age
 from ...domain.record import PRUNE_STEP, ClaimRequest, LateJob, PendingWork, Pruned, PruneRule, PruneStep
 from ...domain.statistics import COUNT_RETENTION, JobCounts
+from ..call_maker import BoundCall
 from ..job_filters import NO_FILTER, filter_parameters
 from ..rows import (
     integer_of,
@@ -28,7 +29,7 @@ class Maintenance(Calls):
         given = {"batch_ids": ids_or_none(batch_ids)}
         (rows,) = await self.database.run(
             self._call(self._statements.END_BATCHES, **given),
-            look=self._call(self._statements.ENDED_BATCHES, **given),
+            look=self._query(self._statements.ENDED_BATCHES, **given),
         )
         if rows:
             self._claims.expect()
@@ -41,7 +42,7 @@ class Maintenance(Calls):
 
     async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
         sql = self._statements.PENDING_WORK
-        (row,) = await self._run(sql, **request_parameters(request), **tick_parameters(tick))
+        (row,) = await self._read(sql, **request_parameters(request), **tick_parameters(tick))
         if not row["has_mislabelled"]:
             self._claims.note_labelled(request)
         return PendingWork(
@@ -58,10 +59,10 @@ class Maintenance(Calls):
         shortest = milliseconds(shortest_age(step.rules))
         among: dict[str, Value] = {**filter_parameters(step.among), "ids": ids_or_none(step.ids)}
         rules = prune_rules(step.rules)
-        sqls = [self._statements.PRUNABLE] if step.dry_run else self._prune()
-        ranges, *_, pruned = await self.database.run(
-            self._call(self._statements.PRUNE_RANGE, **looked_at, shortest=shortest),
-            *(self._call(sql, **looked_at, **among, rules=rules) for sql in sqls),
+        whole_step = {**looked_at, **among, "rules": rules}
+        ranges, pruned, *_ = await self.database.run(
+            self._query(self._statements.PRUNE_RANGE, **looked_at, shortest=shortest),
+            *([self._query(self._statements.PRUNABLE, **whole_step)] if step.dry_run else self._pruning(whole_step)),
         )
         is_last = integer_of(ranges[0]["count"]) < step.limit or bool(ranges[0]["all_recent"])
         return Pruned(len(pruned), None if is_last else text_of(ranges[0]["last"]))
@@ -75,13 +76,15 @@ class Maintenance(Calls):
         after = text_of(moved[0]["after"])
         if not moved[0]["has_expired"]:
             return Pruned(0, after or None)
-        calls = (self._call(sql, **step, **NO_FILTER, ids=None, after=after) for sql in self._prune())
-        *_, pruned = await self.database.run(*calls)
+        pruned, *_ = await self.database.run(*self._pruning({**step, **NO_FILTER, "ids": None, "after": after}))
         return Pruned(len(pruned), after)
 
-    def _prune(self) -> Sequence[str]:
-        attempts = self._statements.PRUNE_ATTEMPTS
-        return [self._statements.PRUNE] if attempts is None else [attempts, self._statements.PRUNE]
+    def _pruning(self, step: Mapping[str, Value]) -> Iterator[BoundCall]:
+        """Yield the calls that delete the jobs of a step, and their attempts."""
+        yield self._call(self._statements.PRUNE, **step)
+        if self._statements.PRUNE_ATTEMPTS is not None:
+            place = {name: step[name] for name in ("ids", "after", "limit")}
+            yield self._call(self._statements.PRUNE_ATTEMPTS, **place)
 
     async def add_counts(self, counts: Sequence[JobCounts]) -> None:
         if counts:

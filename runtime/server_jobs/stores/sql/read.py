@@ -28,23 +28,23 @@ from .calls import Calls, ids_or_none
 
 class Reading(Calls):
     async def get(self, job_id: str) -> JobRecord | None:
-        rows = await self._run_by_id(self._statements.GET, job_id)
+        rows = await self._read_by_id(self._statements.GET, job_id)
         return record_of(rows[0]) if rows else None
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         return [record_of(row) for row in await self._listed(self._statements.LIST, query)]
 
     async def summary(self, job_id: str) -> JobSummary | None:
-        rows = await self._run_by_id(self._statements.SUMMARY, job_id)
+        rows = await self._read_by_id(self._statements.SUMMARY, job_id)
         return summary_of(rows[0]) if rows else None
 
     async def count_batch(self, batch_id: str) -> BatchCounts | None:
-        rows = await self._run_by_id(self._statements.COUNT_BATCH, batch_id)
+        rows = await self._read_by_id(self._statements.COUNT_BATCH, batch_id)
         counts = {text_of(row["status"]): integer_of(row["count"]) for row in rows}
         return BatchCounts(**counts) if rows else None
 
     async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
-        rows = await self._run_by_id(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
+        rows = await self._read_by_id(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
         return [text_of(row["id"]) for row in rows]
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
@@ -54,9 +54,9 @@ class Reading(Calls):
         parameters = {**filter_parameters(query), "before": query.before, "limit": query.limit}
         ids = await self._pages.few(query) if query.ids is None else query.ids
         if ids is None:
-            return await self._run_with(self._statements.PLAN_ANEW, sql.replace("{among}", ""), **parameters)
+            return await self._read_with(self._statements.PLAN_ANEW, sql.replace("{among}", ""), **parameters)
         parameters["ids"] = ids_or_none(ids)
-        return await self._run(sql.replace("{among}", self._statements.AMONG_IDS), **parameters)
+        return await self._read(sql.replace("{among}", self._statements.AMONG_IDS), **parameters)
 
     async def find(self, step: FindStep) -> Found:
         first = step.filter.where[0] if step.filter.where else None
@@ -64,7 +64,7 @@ class Reading(Calls):
             source = candidates(first.column, self._statements.value)
             lookup: dict[str, Value] = {"value": first.indexed_value, "most": MOST_CANDIDATES + 1}
             try:
-                (found,) = await self._run(count_of(source), **lookup)
+                (found,) = await self._read(count_of(source), **lookup)
             except DatabaseError as error:
                 if not isinstance(error, SchemaMissingError) and "no such" not in str(error):
                     raise
@@ -85,8 +85,8 @@ class Reading(Calls):
             place["after"] = step.after
         first = step.filter.where[0] if step.filter.where else None
         ranges, rows = await self.database.run(
-            self._call(self._statements.FIND_RANGE.replace("{scanned}", query), **place),
-            self._call(
+            self._query(self._statements.FIND_RANGE.replace("{scanned}", query), **place),
+            self._query(
                 self._statements.FIND.replace("{rows}", scanned_rows(step, source)),
                 **place,
                 **filter_parameters(step.filter),
@@ -111,9 +111,9 @@ class Reading(Calls):
     async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
         of, given = self._statements, {"since": None if since is None else timestamp(since)}
         if newest is None:
-            rows = await self._run_with(of.ALLOW_SCAN, of.COUNT.replace("{counted}", "jobs"), **given)
+            rows = await self._read_with(of.ALLOW_SCAN, of.COUNT.replace("{counted}", "jobs"), **given)
         else:
-            rows = await self._run(of.COUNT.replace("{counted}", NEWEST), **given, newest=newest)
+            rows = await self._read(of.COUNT.replace("{counted}", NEWEST), **given, newest=newest)
         return [
             JobCount(
                 text_of(row["job_name"]),
@@ -125,11 +125,11 @@ class Reading(Calls):
         ]
 
     async def count_due(self, request: ClaimRequest) -> int:
-        rows = await self._run(self._statements.COUNT_DUE, **request_parameters(request))
+        rows = await self._read(self._statements.COUNT_DUE, **request_parameters(request))
         return integer_of(rows[0]["count"])
 
     async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
-        (row,) = await self._run(self._statements.UPCOMING_WORK, **request_parameters(request))
+        (row,) = await self._read(self._statements.UPCOMING_WORK, **request_parameters(request))
         return UpcomingWork(**{name: _wait(row[name]) for name in UpcomingWork.__dataclass_fields__})
 
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 from ...domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, log_entry
 from ...domain.ids import new_job_id
 from ...domain.interfaces import Value
-from ...domain.record import Declaration, DueSchedules, Firing, ScheduleChange, ScheduleRecord
+from ...domain.record import Declaration, DueSchedules, Firing, NewJob, ScheduleChange, ScheduleRecord
 from ...domain.text_limits import is_storable
+from ..call_maker import BoundCall
 from ..rows import (
     EPOCH,
     declaration_row,
@@ -22,7 +23,6 @@ from ..rows import (
     time_of,
     timestamp,
 )
-from .calls import BoundCall
 from .enqueue import Enqueuing
 
 
@@ -41,7 +41,7 @@ class Schedules(Enqueuing):
         *_, unapplied = await self.database.run(
             self._call(of.TAKE_OVER_SCHEDULES, sets=sets, grace=milliseconds(grace)),
             *remove,
-            self._call(of.UNAPPLIED_SCHEDULES, sets=sets),
+            self._query(of.UNAPPLIED_SCHEDULES, sets=sets),
         )
         names = {text_of(row["job_name"]) for row in unapplied}
         if not names:
@@ -58,10 +58,10 @@ class Schedules(Enqueuing):
         return [schedule_of(row) for rows in await self.database.run(*calls) for row in rows]
 
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
-        return [schedule_of(row) for row in await self._run(self._statements.LIST_SCHEDULES)]
+        return [schedule_of(row) for row in await self._read(self._statements.LIST_SCHEDULES)]
 
     async def find_schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        rows = await self._run_by_id(self._statements.FIND_SCHEDULE, schedule_id)
+        rows = await self._read_by_id(self._statements.FIND_SCHEDULE, schedule_id)
         return schedule_of(rows[0]) if rows else None
 
     async def enable_schedule(self, schedule_id: str, *, enabled: bool, by: str = APPLICATION) -> bool:
@@ -119,15 +119,15 @@ class Schedules(Enqueuing):
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         due, clock = await self.database.run(
-            self._call(self._statements.DUE_SCHEDULES, job_names=json_of(list(job_names))),
-            self._call(self._statements.NOW),
+            self._query(self._statements.DUE_SCHEDULES, job_names=json_of(list(job_names))),
+            self._query(self._statements.NOW),
         )
         now = time_of(clock[0]["now"]) or EPOCH
         return DueSchedules(now, tuple(schedule_of(row) for row in due))
 
     async def fire(self, firing: Firing) -> Sequence[bool]:
         new = [job for _, job in firing.slots]
-        jobs = json_of([new_job_row(job) for job in new])
+        jobs = json_of(_slot_rows(new))
         call = self._call_with(job.unique_key for job in new)
         *_, created, _ = await self.database.run(
             *self._freeing(new),
@@ -144,6 +144,13 @@ class Schedules(Enqueuing):
         )
         made = {text_of(row["id"]) for row in created}
         return [job.id in made for _, job in firing.slots]
+
+
+def _slot_rows(jobs: Sequence[NewJob]) -> list[dict[str, Value]]:
+    """Return jobs as elements of the parameter `jobs`. A job gives way to the last one with its unique key."""
+    last = {job.unique_key: job.id for job in jobs if job.unique_key is not None}
+    gives_way = (last.get(job.unique_key, job.id) != job.id for job in jobs)
+    return [{**new_job_row(job), "gives_way": 1 if flag else None} for job, flag in zip(jobs, gives_way, strict=True)]
 
 
 def _entry(by: str) -> dict[str, Value]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..columns import GIVEN_TYPES, NEW_COLUMNS, new_values
 from .common import CLAIM_COLUMNS
 
@@ -24,18 +26,46 @@ def _parameter(column: str) -> str:
 
 
 def _in_row(column: str) -> str:
-    return f"value->>'{column}'"
+    return f"(value->>'{column}')"
 
 
 def _shared_or_own(column: str) -> str:
     return _OWN.get(column, f":{column}")
 
 
-NEW_JOBS = f"""
-INSERT INTO jobs ({NEW_COLUMNS})
-SELECT {new_values(_in_row, due=_DUE_IN_ROW, expires_after=_EXPIRES_AFTER_IN_ROW)}
-  FROM json_each(:jobs)
-"""
+def late_error(start_time: str) -> str:
+    """Return SQL for the error of a late job. `lifecycle.expiry_reason` has the same text."""
+    return f"'expired: it had to start by ' || {start_time} || ' UTC'"
+
+
+def slots(given: Callable[[str], str], due: str, expires_after: str, start_time: Callable[[str], str]) -> str:
+    """Return the insert of the jobs of slots, without its source.
+
+    A job that is late already, and gives way to the job of a later slot with its unique key, is stored as cancelled.
+    """
+    is_over = f"{given('gives_way')} = 1 AND {due} + {expires_after} < {{now}}"
+    status = f"CASE WHEN {is_over} THEN 'cancelled' ELSE 'pending' END"
+    return f"""
+INSERT INTO jobs ({NEW_COLUMNS}, error, completed_at)
+SELECT {new_values(given, due=due, expires_after=expires_after, status=status)},
+       CASE WHEN {is_over} THEN {late_error(start_time(f"({due} + {expires_after})"))} END,
+       CASE WHEN {is_over} THEN {{now}} END"""
+
+
+def has_free_key(given: Callable[[str], str]) -> str:
+    """Return the condition that no earlier job owns the unique key of a job that may be stored as cancelled."""
+    return f"""({given("gives_way")} IS NULL OR NOT EXISTS (
+        SELECT 1 FROM jobs AS owner WHERE owner.unique_key = {given("unique_key")}
+           AND owner.status IN ('pending', 'running') AND owner.replaced_by IS NULL))"""
+
+
+def start_time(moment: str) -> str:
+    """Return SQL for a time as text, without its zone."""
+    return f"datetime({moment} / 1000, 'unixepoch')"
+
+
+NEW_JOBS = f"{slots(_in_row, _DUE_IN_ROW, _EXPIRES_AFTER_IN_ROW, start_time)}\n  FROM json_each(:jobs)"
+HAS_FREE_KEY = has_free_key(_in_row)
 
 # For jobs that differ only in params and keys, as jobs of one call usually do. Half the work of INSERT.
 PACKED_INSERT: str | None = f"""
@@ -84,7 +114,7 @@ SELECT unique_key, id FROM jobs
 
 START = f"""
 INSERT INTO jobs ({NEW_COLUMNS}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
-SELECT {new_values(_parameter, due=_NOW, expires_after=_EXPIRES_AFTER, status="running")}, 1,
+SELECT {new_values(_parameter, due=_NOW, expires_after=_EXPIRES_AFTER, status="'running'")}, 1,
        :batch || :id, {{now}}, {{now}} + :lease
  WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE unique_key = :unique_key AND {IS_REPLACED})
     ON CONFLICT DO NOTHING

@@ -38,8 +38,8 @@ SELECT minute, queue, job_name, completed, failed, retried FROM job_counts
 FORGET_COUNTS = "DELETE FROM job_counts WHERE minute > 0 AND minute < {now} - :age RETURNING minute"
 
 
-# Attempts that did not complete. Executed before the move that ends them, in the same transaction and under the same
-# condition. The slot limits the rows of a job.
+# Attempts that did not complete. Executed before the move that ends them, in the same transaction, under the same
+# condition and, if this depends on the time, by the same time. The slot limits the rows of a job.
 _NEXT_NUMBER = "COALESCE((SELECT max(number) FROM job_attempts AS earlier WHERE earlier.job_id = {job}), 0) + 1"
 _REPLACED_COLUMNS = ("number", *ATTEMPT_COLUMNS.split(", ")[1:])
 REPLACED = "    ON CONFLICT (job_id, slot) DO UPDATE SET " + ", ".join(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...domain.record import MOST_LATE
-from .common import ATTEMPTS_OF, CENTURY, MATCHES, PARKED, WAITS_SQL, elements, jobs_by
-from .enqueue import IS_LATE, OWNS_KEY
+from .common import CENTURY, MATCHES, PARKED, WAITS_SQL, elements, jobs_by
+from .enqueue import IS_LATE, OWNS_KEY, late_error, start_time
 
 # Looks up the rules instead of joining them, because D1 would count each row of each job. A quoted JSON key cannot
 # contain quotes, which no job name has.
@@ -24,7 +24,16 @@ PRUNE_RANGE = f"""SELECT max(id) AS last, count(*) AS count, {_ALL_RECENT} AS al
 
 PRUNE = f"DELETE FROM jobs WHERE {_PRUNABLE} RETURNING id"
 
-PRUNE_ATTEMPTS: str | None = ATTEMPTS_OF % _PRUNABLE
+# Executed after PRUNE, in the same transaction: attempts in the range of the step, or of the given jobs, that have no
+# job. It also finds attempts of jobs that another program deleted.
+_END_OF_STEP = "(SELECT id FROM jobs WHERE id > :after ORDER BY id LIMIT 1 OFFSET :limit - 1)"
+PRUNE_ATTEMPTS: str | None = f"""
+DELETE FROM job_attempts
+ WHERE job_id IN (SELECT job_id FROM job_attempts
+                   WHERE :ids IS NULL AND job_id > :after AND job_id <= COALESCE({_END_OF_STEP}, job_id)
+                   UNION ALL {elements("ids")})
+   AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job_attempts.job_id)
+"""
 
 PRUNABLE = f"SELECT id FROM jobs WHERE {_PRUNABLE}"
 
@@ -76,20 +85,20 @@ BATCH_JOBS = "SELECT id FROM jobs WHERE batch_id = :id AND job_name = :job_name 
 
 CANCEL_LATE_ONES = """
 UPDATE jobs
-   SET status = 'cancelled', error = 'expired: it had to start by ' || {time} || ' UTC', error_class = NULL,
+   SET status = 'cancelled', error = {error}, error_class = NULL,
        completed_at = {{now}}, updated_at = {{now}}
  WHERE {condition}
 RETURNING id, job_name
 """
-_START_TIME = "datetime(start_before / 1000, 'unixepoch')"
+_ERROR = late_error(start_time("start_before"))
 CANCEL_LATE = CANCEL_LATE_ONES.format(
-    time=_START_TIME,
+    error=_ERROR,
     condition=f"""id IN (
  SELECT id FROM jobs INDEXED BY jobs_start_before
   WHERE status = 'pending' AND start_before IS NOT NULL AND start_before < {{now}}
   ORDER BY start_before LIMIT {MOST_LATE})""",
 )
 CANCEL_LATE_OWNERS = CANCEL_LATE_ONES.format(
-    time=_START_TIME,
+    error=_ERROR,
     condition=f"unique_key IN ({elements('unique_keys')}) AND {OWNS_KEY} AND {IS_LATE}",
 )

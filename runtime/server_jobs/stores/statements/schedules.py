@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .. import schedule_changes, schedule_sets
 from .common import CENTURY, SCHEDULE_COLUMNS
-from .enqueue import NEW_JOBS
+from .enqueue import HAS_FREE_KEY, NEW_JOBS
 
 DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
 
@@ -61,6 +61,7 @@ FIRE = f"""{NEW_JOBS}
  WHERE EXISTS (SELECT 1 FROM cron_jobs
                 WHERE id = :schedule_id AND enabled
                   AND (last_run_at IS NULL OR last_run_at < value->>'scheduled_for'))
+   AND {HAS_FREE_KEY}
     ON CONFLICT DO NOTHING
 RETURNING id
 """

@@ -92,6 +92,10 @@ LEASE_EXPIRED_ERROR = (
 OVERDUE = """status = 'running' AND worker_expires_at < {now}
    AND fencing_token NOT IN (SELECT value FROM json_each(:except_for))"""
 
+# The present, if a lease is over. The statements that follow expire the leases that are over at this time.
+ANY_OVERDUE: str | None = f"""
+SELECT {{now}} AS now WHERE EXISTS (SELECT 1 FROM jobs INDEXED BY jobs_lease WHERE {OVERDUE})
+"""
 MOST_EXPIRED: int | None = None
 # One compare-and-swap without ids read earlier, so that a lease renewed in the meantime is not touched.
 EXPIRE = f"""
