@@ -7,15 +7,17 @@ from dataclasses import replace
 
 from server_jobs.project import Project
 
-from .build_cache import read_build_cache
+from .build_cache import BuildCache, read_build_cache
 from .comparison import compare_files
 from .contracts.contract import contracts_of
 from .contracts.review import compare_contracts
 from .files.cache_folder import hash_of_specs
 from .generated_files import generated_files
-from .ir.spec import find_specs
+from .ir.spec import Specs, find_specs
 from .last_run import merge_conflicts, read_last_run
 from .plan import Plan
+from .problems.problem import SpecProblem
+from .read.library import SpecFile
 from .worker_lint.jobs_in_pods import jobs_in_pods
 from .worker_lint.tenant_jobs import tenant_problems
 
@@ -37,10 +39,25 @@ def make_plan(
     hash_before = hash_of_specs(project)
     found, cache = find_specs(project.root, project.root / project.specs), read_build_cache(project)
     specs = cache.read(project, found)
+    plan = _plan_of(specs, found, cache, project, hash_before, relocked, forgotten, against)
+    return replace(plan, warnings=specs.warnings)
+
+
+def _plan_of(
+    specs: Specs,
+    found: Sequence[SpecFile | SpecProblem],
+    cache: BuildCache,
+    project: Project,
+    hash_before: str,
+    relocked: Sequence[tuple[str, int | None]],
+    forgotten: Sequence[tuple[str, int]],
+    against: str | None,
+) -> Plan:
+    """Return the plan without the warnings of the specs."""
     if problems := merge_conflicts(project, found, specs.problems):
-        return Plan(problems=tuple(sorted(problems)), warnings=specs.warnings)
+        return Plan(problems=tuple(sorted(problems)))
     if problems := sorted([*tenant_problems(project, specs.jobs), *jobs_in_pods(project, specs.jobs)]):
-        return Plan(problems=tuple(problems), warnings=specs.warnings)
+        return Plan(problems=tuple(problems))
     last = read_last_run(project, specs.jobs, relocked, forgotten)
     if last.problems:
         return Plan(problems=tuple(sorted(last.problems)))
@@ -48,4 +65,4 @@ def make_plan(
     generated = generated_files(project, specs.jobs, promised, last.lock, last.manifest, cache)
     cache.store(project, generated.added, generated.files)
     contracts = compare_contracts(project, last.lock, specs, promised, found, against)
-    return replace(compare_files(project, generated.files, last, contracts, hash_before), warnings=specs.warnings)
+    return compare_files(project, generated.files, last, contracts, hash_before)

@@ -75,6 +75,20 @@ def test_a_second_run_changes_nothing_and_says_so(project: TemporaryProject) -> 
     assert {path: path.stat().st_mtime_ns for path in project.root.rglob("*.py")} == before
 
 
+def test_a_run_with_other_problems_shows_the_warnings_of_the_specs(tmp_path: Path) -> None:
+    spec = job_spec("SendEmail")
+    spec["properties"]["params"]["properties"]["text"]["format"] = "uid"  # type: ignore[index]
+    project = make_project(tmp_path / "project", {"send_email": spec})
+    assert "[UNKNOWN_FORMAT]" in project.generate().output
+    project.path("specs/send_email.json").rename(project.path("specs/send_mail.json"))
+
+    shown = project.run("generate")
+
+    assert shown.exit_code == 1
+    assert "[HANDLER_NOT_MOVED]" in shown.output
+    assert "[UNKNOWN_FORMAT]" in shown.output
+
+
 def test_a_project_without_specs_has_an_empty_registry(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", {})
     project.generate()
