@@ -316,8 +316,8 @@ class Backend:
         leased = [attempt.claim.token for attempt in self.runner.leased()]
         expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=leased)
         for one in expired:
-            if (job := self.registry.get(one.job_name)) is not None:
-                self.runner.counts.note_failure(job.options.queue, one.job_name, one.status)
+            if self.registry.get(one.job_name) is not None:
+                self.runner.counts.note_failure(one.queue, one.job_name, one.status)
         gone = {job.id for job in expired}
         self._unstarted = {token: one for token, one in self._unstarted.items() if one.claim.id not in gone}
         return expired

@@ -44,7 +44,7 @@ class WorkerMetrics(Collector):
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._jobs: dict[str, _JobMetrics] = {}
+        self._jobs: dict[tuple[str, str], _JobMetrics] = {}
         self._shards: dict[str, WorkerMetrics] = {}
 
     def of_shard(self, backend: Backend) -> WorkerMetrics:
@@ -54,7 +54,7 @@ class WorkerMetrics(Collector):
 
     def started(self, claim: Claim) -> None:
         """Count a running job, and observe how long it waited."""
-        job = self._job(claim.job_name)
+        job = self._job(claim)
         job.running.add(claim.token)
         if claim.due_at is not None:
             job.wait.observe(max(0.0, (self._backend.clock.now() - claim.due_at).total_seconds()))
@@ -62,7 +62,7 @@ class WorkerMetrics(Collector):
     def ended(self, claim: Claim, outcome: Outcome, error: str | None, seconds: float) -> None:
         """Count the outcome, and observe how long the attempt ran."""
         del error
-        job = self._job(claim.job_name)
+        job = self._job(claim)
         job.running.discard(claim.token)
         job.outcomes[outcome] += 1
         job.run.observe(seconds)
@@ -76,8 +76,8 @@ class WorkerMetrics(Collector):
 
     def _add_to(self, families: _Families, place: tuple[str, ...]) -> None:
         """Add the current values, with `place` as the last labels."""
-        for name, job in list(self._jobs.items()):
-            labels = (job.queue, name, *place)
+        for queue_and_name, job in list(self._jobs.items()):
+            labels = (*queue_and_name, *place)
             families.running.add_metric(labels, len(job.running))
             families.wait.add_metric(labels, job.wait.buckets(), job.wait.sum)
             families.run.add_metric(labels, job.run.buckets(), job.run.sum)
@@ -88,10 +88,10 @@ class WorkerMetrics(Collector):
             for kind, family in families.outcomes.items():
                 family.add_metric((queue, job_name, *place), totals.get((queue, job_name, kind), 0))
 
-    def _job(self, name: str) -> _JobMetrics:
-        job = self._jobs.get(name)
+    def _job(self, claim: Claim) -> _JobMetrics:
+        job = self._jobs.get((claim.queue, claim.job_name))
         if job is None:
-            job = self._jobs[name] = _JobMetrics(self._backend.registry.find(name).job.options.queue)
+            job = self._jobs[claim.queue, claim.job_name] = _JobMetrics()
         return job
 
 
@@ -149,12 +149,11 @@ def _enqueued(registry: CollectorRegistry) -> ExportedCounter:
 
 
 class _JobMetrics:
-    """The numbers of one job."""
+    """The numbers of the jobs of one queue and name."""
 
-    __slots__ = ("outcomes", "queue", "run", "running", "wait")
+    __slots__ = ("outcomes", "run", "running", "wait")
 
-    def __init__(self, queue: str) -> None:
-        self.queue = queue
+    def __init__(self) -> None:
         self.running: set[str] = set()
         self.outcomes: Counter[Outcome] = Counter()
         self.wait, self.run = _Histogram(), _Histogram()

@@ -248,6 +248,7 @@ def _claim_of(
     correlation_id: Value,
     headers: Value,
     batch_id: Value,
+    queue: Value,
     due_at: Value,
 ) -> Claim:
     job_id = job_id if type(job_id) is str else text_of(job_id)
@@ -263,6 +264,7 @@ def _claim_of(
         headers if headers is None else text_of(headers),
         time_of(due_at),
         batch_id if batch_id is None or type(batch_id) is str else text_of(batch_id),
+        queue if type(queue) is str else text_of(queue),
     )
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
 from server_jobs import DatabaseError, JobStatus
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
-from server_jobs.domain.options import ConcurrencyLimit, RateLimit
-from server_jobs.domain.record import KnownJob
+from server_jobs.domain.options import ConcurrencyLimit, OnConflict, RateLimit
+from server_jobs.domain.record import Ended, KnownJob, Outcome
 from server_jobs.stores.claims import LONGEST_CLAIM
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
-from tests.conformance.examples import LEASE, SECOND, SEND, completed, ids, job, read, request
+from tests.conformance.examples import LEASE, SECOND, SEND, completed, failed, ids, job, read, request
 from tests.conformance.stores import STORES, OpenStore
 
 Call = tuple[Statement, Mapping[str, Value]]
@@ -92,6 +93,38 @@ async def test_a_job_that_is_to_be_cancelled_is_cancelled(store: Store, clock: F
 
     record = await read(store, "a")
     assert (record.status, record.attempt_count, record.completed_at) == (JobStatus.CANCELLED, 0, clock.now())
+
+
+async def test_a_job_that_another_one_replaced_is_cancelled_and_says_so(store: Store, clock: FakeClock) -> None:
+    boom = Ended(Outcome.FAILED, "ValueError")
+    await store.insert([job("a", unique_key="k")])
+    (claim,) = await store.claim(request())
+    await store.settle([failed(claim, retry_after=timedelta(0))._replace(ended=boom)])
+    with losing_answers(store), pytest.raises(DatabaseError):
+        await store.claim(request())
+    await store.insert([job("b", unique_key="k", on_conflict=OnConflict.REPLACE)])
+    clock.advance(SECOND)
+
+    assert ids(await store.claim(request())) == ["b"]
+
+    record = await read(store, "a")
+    assert (record.status, record.error, record.error_class) == (JobStatus.CANCELLED, "replaced by the job b", None)
+    assert (record.attempt_count, record.completed_at) == (1, clock.now())
+    assert (record.fencing_token, record.worker_expires_at) == (None, None)
+
+
+async def test_a_released_job_keeps_the_error_of_its_last_attempt(store: Store, clock: FakeClock) -> None:
+    boom = Ended(Outcome.FAILED, "ValueError")
+    await store.insert([job("a")])
+    (claim,) = await store.claim(request())
+    await store.settle([failed(claim, retry_after=timedelta(0))._replace(ended=boom)])
+    with losing_answers(store), pytest.raises(DatabaseError):
+        await store.claim(request())
+
+    assert list(await store.claim(request(SEND, limit=0))) == []
+
+    record = await read(store, "a")
+    assert (record.status, record.error, record.error_class) == (JobStatus.PENDING, "boom", "ValueError")
 
 
 async def test_jobs_leased_to_others_are_left_alone(store: Store, clock: FakeClock) -> None:

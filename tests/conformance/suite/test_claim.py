@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
+import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit
-from server_jobs.domain.record import Completed, Heartbeat, JobStatus, KnownJob
+from server_jobs.domain.record import ClaimRequest, Completed, Heartbeat, JobStatus, KnownJob
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     IMPORT,
@@ -26,6 +27,8 @@ from server_jobs.testing.conformance.examples import (
     reclaim,
     request,
 )
+
+_LIMITED = KnownJob("SendEmail", 1, ConcurrencyLimit(limit=5))
 
 
 async def test_a_claim_starts_an_attempt_under_a_lease(store: Store, clock: FakeClock) -> None:
@@ -224,6 +227,23 @@ async def test_a_worker_may_know_two_versions_of_one_job(store: Store, clock: Fa
     await store.insert([job("1", spec_version=1), job("2", spec_version=2), job("3", spec_version=3)])
 
     assert ids(await store.claim(request(KnownJob("SendEmail", 1), KnownJob("SendEmail", 2)))) == ["1", "2"]
+
+
+@pytest.mark.parametrize("asked", [request(), request(_LIMITED)], ids=["without limits", "with limits"])
+async def test_claims_and_expired_leases_name_the_queue_of_the_row(
+    store: Store, clock: FakeClock, asked: ClaimRequest
+) -> None:
+    key = "" if asked.known[0].is_limited else None
+    new = job("a", asked.known[0].name, queue="mail", concurrency_key=key, rate_key=key)
+    await store.insert([new, new._replace(id="b"), new._replace(id="c")])
+    one = await store.claim_one("a", asked)
+    started = await store.start(new._replace(id="d"), asked.lease)
+
+    claims = await store.claim(asked)
+
+    assert [one.queue if one else "", started.queue, *(claim.queue for claim in claims)] == ["mail"] * 4
+    clock.advance(2 * asked.lease)
+    assert [over.queue for over in await store.expire(jitter=timedelta(0))] == ["mail"] * 4
 
 
 async def test_only_the_queues_asked_for_are_claimed_from(store: Store, clock: FakeClock) -> None:

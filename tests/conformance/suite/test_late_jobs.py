@@ -91,6 +91,20 @@ async def test_an_attempt_may_start_up_to_and_including_the_last_instant(
     assert (await read(store, "b")).attempt_count == 0
 
 
+async def test_a_job_is_not_late_at_the_last_instant(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", expires_after=MINUTE, unique_key="k")])
+    clock.advance(MINUTE)
+
+    assert list(await store.cancel_late()) == []
+    assert [answer.id for answer in await store.insert([job("b", unique_key="k")])] == ["a"]
+    with pytest.raises(DuplicateJobError):
+        await store.start(job("c", unique_key="k"), LEASE)
+    await store.save_schedules([schedule()])
+    assert list(await store.fire(firing(clock.now(), next_run_at=clock.now() + MINUTE, unique_key="k"))) == [False]
+
+    assert ids(await store.claim(request())) == ["a"]
+
+
 async def test_late_jobs_do_not_block_the_jobs_behind_them(store: Store, clock: FakeClock) -> None:
     await store.insert([job(f"late {n:03}", priority=n % 3, expires_after=MINUTE) for n in range(300)])
     clock.advance(MINUTE + SECOND)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from server_jobs.testing import FakeClock
 from tests.runtime.example_jobs import SECOND, Text, backend_on, echo, fail, retried_at_once, text_job
 
 PARAMS = {"text": "hello"}
+_TWICE = retried_at_once(2)
 
 
 async def totals(store: Store) -> dict[str, Counts]:
@@ -75,6 +77,29 @@ async def test_an_expired_lease_counts_as_a_failure_or_a_retry() -> None:
 
     assert await totals(store) == {"Echo": Counts(failed=1, retried=1)}
     assert {one.queue for one in await store.finished_counts(since=None)} == {"mail"}
+
+
+async def test_outcomes_count_for_the_queue_of_the_row() -> None:
+    clock = FakeClock()
+    store = MemoryStore(clock)
+    before = text_job(echo, "Good", JobOptions(queue="old")), text_job(fail, "Bad", replace(_TWICE, queue="old"))
+    backend_on(store, *before, clock=clock)
+    for job in before:
+        await job.later(PARAMS)
+    await before[1].later(PARAMS)
+    after = text_job(echo, "Good", JobOptions(queue="new")), text_job(fail, "Bad", replace(_TWICE, queue="new"))
+    backend = backend_on(store, *after, clock=clock, lock_timeout=SECOND)
+    await store.claim(backend.request(limit=1))
+    clock.advance(3 * SECOND)
+    await backend.handle_expired_locks()
+    clock.advance(3 * SECOND)
+
+    await Worker(backend, until_empty=True).run()
+
+    counts = {(one.queue, one.job_name): one.counts for one in await store.finished_counts(since=None)}
+    assert counts.keys() == {("old", "Good"), ("old", "Bad")}
+    assert sum(one.completed for one in counts.values()) == 1
+    assert sum(one.retried for one in counts.values()) == 3
 
 
 async def test_counts_that_could_not_be_stored_are_stored_later() -> None:

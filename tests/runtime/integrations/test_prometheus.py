@@ -56,6 +56,23 @@ async def test_a_worker_counts_outcomes_and_observes_how_long_jobs_waited_and_ra
     assert found["server_jobs_worker_running_jobs['Good', 'mail']"] == 0
 
 
+async def test_a_job_counts_for_the_queue_in_which_it_was_enqueued() -> None:
+    store = MemoryStore()
+    before = text_job(echo, "Good", JobOptions(queue="old"))
+    backend_on(store, before)
+    await before.later(PARAMS)
+    backend = backend_on(store, text_job(echo, "Good", JobOptions(queue="new")))
+    registry = CollectorRegistry()
+    registry.register(metrics := WorkerMetrics(backend))
+
+    await Worker(backend, until_empty=True, listener=metrics).run()
+
+    found = read(registry)
+    assert found["server_jobs_worker_completed_total['Good', 'old']"] == 1
+    assert found["server_jobs_worker_attempts_total['Good', 'completed', 'old']"] == 1
+    assert not any("new" in name for name in found)
+
+
 async def test_a_running_job_is_counted_until_it_is_over_or_released() -> None:
     gate = Gate()
     backend = backend_on(MemoryStore(), job := text_job(gate))

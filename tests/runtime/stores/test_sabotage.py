@@ -65,6 +65,7 @@ from tests.slow import slow
 LIMITED = request(test_conflicts.CRAWL)
 _WAITS = "NOT EXISTS (\n              SELECT 1 FROM jobs AS replaced"
 _WAITS_IN_POSTGRESQL = "jobs.unique_key <> ALL("
+_IS_OVER = "worker_expires_at < {now}"
 REPLACE = OnConflict.REPLACE
 
 ConformanceTest = Callable[[Store, FakeClock], Coroutine[None, None, None]]
@@ -396,7 +397,7 @@ CASES = [
     ),
     in_sql(
         "attempts of pruned jobs",
-        without("WHERE id IN", "PRUNE_ATTEMPTS", instead="WHERE false AND id IN"),
+        without("WHERE job_id IN", "PRUNE_ATTEMPTS", instead="WHERE false AND job_id IN"),
         test_history.test_deleted_and_pruned_jobs_take_their_attempts_with_them,
     ),
     in_sql(
@@ -435,6 +436,38 @@ CASES = [
         "attempts of unanswered claims",
         without("attempt_count = attempt_count - 1, ", "RELEASE_UNANSWERED"),
         partial(test_unanswered_claims.test_the_next_claim_gets_the_jobs_with_no_attempt_lost, known=SEND),
+    ),
+    *(
+        in_sql(
+            f"{protection} of an unanswered claim of a replaced job",
+            without(fragment, "RELEASE_UNANSWERED", instead=instead),
+            test_unanswered_claims.test_a_job_that_another_one_replaced_is_cancelled_and_says_so,
+        )
+        for protection, fragment, instead in (
+            ("end", "cancel_requested OR replaced_by IS NOT NULL THEN {now}", "cancel_requested THEN {now}"),
+            ("error", statements.RELEASED_ERROR, "jobs.error"),
+            ("class of error", statements.RELEASED_ERROR_CLASS, "jobs.error_class"),
+        )
+    ),
+    in_sql(
+        "last instant to start",
+        without("start_before < {now}", "CANCEL_LATE", instead="start_before <= {now}"),
+        test_late_jobs.test_a_job_is_not_late_at_the_last_instant,
+    ),
+    in_sql(
+        "last instant to keep a unique key",
+        without("start_before < {now}", "CANCEL_LATE_OWNERS", instead="start_before <= {now}"),
+        test_late_jobs.test_a_job_is_not_late_at_the_last_instant,
+    ),
+    in_sql(
+        "unique key for the slot that can start",
+        without("THEN 'cancelled' ELSE 'pending' END", "FIRE", instead="THEN 'pending' ELSE 'pending' END"),
+        test_schedules.test_a_missed_slot_that_is_too_late_gives_its_unique_key_to_the_next_slot,
+    ),
+    in_sql(
+        "unique key of another job while slots are missed",
+        without("owner.replaced_by IS NULL))", "FIRE", instead="owner.replaced_by IS NULL AND false))"),
+        test_schedules.test_missed_slots_leave_a_unique_key_in_use_alone,
     ),
     in_sql(
         "attempt count of a crash",
@@ -522,7 +555,7 @@ CASES = [
     # A lease is valid to its last instant, and is renewed.
     in_sql(
         "lease strictness",
-        without("worker_expires_at < {now}", "EXPIRE", instead="worker_expires_at <= {now}"),
+        without(_IS_OVER, "ANY_OVERDUE", "EXPIRE", instead="worker_expires_at <= {now}"),
         test_leases.test_a_lease_lasts_up_to_and_including_its_last_instant,
     ),
     in_memory(
@@ -795,6 +828,7 @@ IN_POSTGRESQL: dict[str, Sabotage] = {
     ),
     "last attempts": without(f"number % {ATTEMPTS_KEPT}", "SETTLE", instead="number", dialect=postgres_statements),
     "attempts of deleted jobs": without(_FORGOTTEN, "DELETE", instead="false", dialect=postgres_statements),
+    "lease strictness": without(_IS_OVER, "EXPIRE", instead="worker_expires_at <= {now}"),
     "attempts of pruned jobs": without(_FORGOTTEN, "PRUNE", instead="false", dialect=postgres_statements),
     "token guard of settle": together(
         without(POSTGRESQL_FENCE, "SETTLE"), without(POSTGRESQL_FENCE_OF_COMPLETE, "COMPLETE")

@@ -58,7 +58,7 @@ class Claim(NamedTuple):
 
     `params` is JSON text, `attempt` counts from 1, and `token` is unique among all claims. `headers` is a JSON object
     of texts, or None. `due_at` is the time since which the job could be claimed; None if the store does not return it.
-    `batch_id` is the id of its batch, or None.
+    `batch_id` is the id of its batch, or None. `queue` is the queue of the row, which may differ from that of the spec.
     """
 
     # A tuple, because every job makes one.
@@ -74,6 +74,7 @@ class Claim(NamedTuple):
     headers: str | None = None
     due_at: datetime | None = None
     batch_id: str | None = None
+    queue: str = "default"
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,11 +103,12 @@ Settlement = Completed | Failed | Released | Cancelled
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A job whose lease expired, and its new status."""
+    """A job whose lease expired, its new status, and the queue of its row."""
 
     id: str
     job_name: str
     status: JobStatus
+    queue: str = "default"
 
 
 class LateJob(NamedTuple):

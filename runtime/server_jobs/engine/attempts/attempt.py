@@ -87,7 +87,7 @@ def _running(claim: Claim, job: AnyDefinition, mask: Mask) -> RunningAttempt:
         job_id=claim.id,
         attempt=claim.attempt,
         max_attempts=claim.max_attempts,
-        queue=job.options.queue,
+        queue=claim.queue,
         correlation_id=claim.correlation_id,
         headers=read_headers(claim.headers),
         mask=mask,

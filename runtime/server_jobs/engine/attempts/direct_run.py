@@ -100,6 +100,7 @@ async def take_over(backend: Backend, name: ClaimName) -> Attempt | None:
         token=record.fencing_token,
         headers=record.headers,
         batch_id=record.batch_id,
+        queue=record.queue,
     )
     lease, claimed = backend.config.lock_timeout, backend.clock.monotonic()
     job = backend.registry.find(claim.job_name).job

@@ -160,7 +160,7 @@ class Runner:
         def stored(status: JobStatus | None, error: BaseException | None) -> None:
             self._leave(attempt)
             if error is None:
-                self.counts.note(attempt.job.options.queue, attempt.claim.job_name, settlement, status)
+                self.counts.note(attempt.claim.queue, attempt.claim.job_name, settlement, status)
                 if attempt.claim.batch_id is not None and status is not None and status.is_finished:
                     self.batches.add(attempt.claim.batch_id)
                 outcome, reason = _ended(attempt, settlement, status)

@@ -122,6 +122,7 @@ class Attempts(Enqueuing):
             record.headers,
             record.scheduled_for or record.created_at,
             record.batch_id,
+            record.queue,
         )
 
     def _renew(self, heartbeat: Heartbeat, lease: timedelta) -> LeaseAnswer:
@@ -146,4 +147,4 @@ class Attempts(Enqueuing):
         expired = lifecycle.expire(record, due=due, now=now)
         self._put(expired)
         self._attempts[record.id].append(lifecycle.attempt_expired(record, now))
-        return Expired(expired.id, expired.job_name, expired.status)
+        return Expired(expired.id, expired.job_name, expired.status, expired.queue)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..statements.common import CLAIM_COLUMNS, CLAIM_FIELDS
+from ..statements.settle import RELEASED_ERROR, RELEASED_ERROR_CLASS
 from .common import LEASE
 from .groups import KNOWN_VALUES, STARTABLE, UNLESS_LOCKED, any_due, due_of_group, first_due
 
@@ -78,7 +79,7 @@ claimed AS ({_CLAIM % f"{_CHOSEN_IDS} AND {UNFLUSHED}"}, priority, scheduled_for
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
 
-RELEASE_UNANSWERED = """
+RELEASE_UNANSWERED = f"""
 WITH unanswered AS MATERIALIZED (
   SELECT jobs.id FROM jobs
    WHERE status = 'running'
@@ -86,9 +87,9 @@ WITH unanswered AS MATERIALIZED (
    FOR UPDATE SKIP LOCKED)
 UPDATE jobs
    SET status = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN 'cancelled' ELSE 'pending' END,
-       error = COALESCE('replaced by the job ' || replaced_by, error),
-       completed_at = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN {now} END,
-       attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
+       error = {RELEASED_ERROR}, error_class = {RELEASED_ERROR_CLASS},
+       completed_at = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN {{now}} END,
+       attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
  WHERE jobs.id = ANY(ARRAY(SELECT id FROM unanswered))
 RETURNING id
 """

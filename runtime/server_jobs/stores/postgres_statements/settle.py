@@ -145,7 +145,7 @@ UPDATE jobs
        error = 'the worker died or stalled: its lease expired in attempt ' || attempt_count || ' of ' || max_attempts,
        error_class = '{LEASE_EXPIRED}', fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
  WHERE jobs.id = ANY(ARRAY(SELECT id FROM overdue))
-RETURNING id, job_name, status, attempt_count, error, error_class, worker_id, worker_started_at),
+RETURNING id, job_name, queue, status, attempt_count, error, error_class, worker_id, worker_started_at),
 {_recorded(_EXPIRED_ATTEMPTS)}
-SELECT id, job_name, status FROM expired
+SELECT id, job_name, queue, status FROM expired
 """

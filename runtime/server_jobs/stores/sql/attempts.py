@@ -85,7 +85,7 @@ class Attempts(Calls):
                 batch = [one for one in batch if not self._is_large(one)]
             results = {one.id: text for one in batch if _is_plain(one) and (text := result_text(one)) is not None}
             for text in json_objects(results) if results else ():
-                calls += [self._call(sql, items=text) for sql in self._complete()]
+                calls += self._completing(text)
             if len(results) < len(batch):
                 others = {one.id: outcome_row(one) for one in batch if not _is_plain(one)}
                 calls += [call for text in json_objects(others) if others for call in self._ending(text)]
@@ -109,7 +109,13 @@ class Attempts(Calls):
         while calls := await self._expiring(milliseconds(jitter), tokens):
             *_, rows = await self.database.run(*calls)
             expired += [
-                Expired(text_of(row["id"]), text_of(row["job_name"]), JobStatus(text_of(row["status"]))) for row in rows
+                Expired(
+                    text_of(row["id"]),
+                    text_of(row["job_name"]),
+                    JobStatus(text_of(row["status"])),
+                    text_of(row["queue"]),
+                )
+                for row in rows
             ]
             if most is None or len(rows) < most:
                 break
@@ -155,9 +161,12 @@ class Attempts(Calls):
     def _is_large(self, settlement: Settlement) -> bool:
         return isinstance(settlement, Completed) and is_large(settlement.result, self.name)
 
-    def _complete(self) -> Sequence[str]:
+    def _completing(self, items: str) -> Sequence[BoundCall]:
         packed = self._statements.PACKED_COMPLETE if self._dialect.packs_rows else None
-        return packed or (self._statements.COMPLETE,)
+        if packed is None:
+            return [self._call(self._statements.COMPLETE, items=items)]
+        will_complete, complete = packed
+        return [self._query(will_complete, items=items), self._call(complete, items=items)]
 
 
 def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .common import CLAIM_COLUMNS
 from .groups import LIMITED, STARTABLE, UNLIMITED, URGENCY, any_due, first_due
+from .settle import RELEASED_ERROR, RELEASED_ERROR_CLASS
 
 _KNOWN = f"""status = 'pending' AND {STARTABLE}
    AND (job_name, spec_version) IN (SELECT value->>0, value->>1 FROM json_each(:known))
@@ -56,17 +57,17 @@ PACKED_CLAIMED: str | None = f"""
 SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAST(spec_version AS INTEGER),
                                    CAST(params AS TEXT), CAST(attempt_count AS INTEGER), CAST(max_attempts AS INTEGER),
                                    CAST(correlation_id AS TEXT), CAST(headers AS TEXT),
-                                   CAST(batch_id AS TEXT), CAST(due_at AS INTEGER))) AS packed
+                                   CAST(batch_id AS TEXT), CAST(queue AS TEXT), CAST(due_at AS INTEGER))) AS packed
   FROM ({CLAIMED})
 """
 
 # Release jobs whose claim was never answered: no worker runs them.
-RELEASE_UNANSWERED = """
+RELEASE_UNANSWERED = f"""
 UPDATE jobs INDEXED BY jobs_lease
    SET status = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN 'cancelled' ELSE 'pending' END,
-       error = COALESCE('replaced by the job ' || replaced_by, error),
-       completed_at = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN {now} END,
-       attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
+       error = {RELEASED_ERROR}, error_class = {RELEASED_ERROR_CLASS},
+       completed_at = CASE WHEN cancel_requested OR replaced_by IS NOT NULL THEN {{now}} END,
+       attempt_count = attempt_count - 1, fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
  WHERE status = 'running' AND worker_expires_at IS NOT NULL
    AND substr(fencing_token, 1, 32) IN (SELECT value FROM json_each(:batches))
 RETURNING id

@@ -107,5 +107,5 @@ UPDATE jobs
        error = {LEASE_EXPIRED_ERROR}, error_class = '{LEASE_EXPIRED}',
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {{now}}
  WHERE {OVERDUE}
-RETURNING id, job_name, status
+RETURNING id, job_name, queue, status
 """

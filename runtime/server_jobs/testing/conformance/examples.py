@@ -142,6 +142,7 @@ def claim_on(record: JobRecord) -> Claim:
         record.headers,
         record.scheduled_for or record.created_at,
         record.batch_id,
+        record.queue,
     )
 
 
