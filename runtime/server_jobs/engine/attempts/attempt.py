@@ -81,7 +81,7 @@ def _mask_of(claim: Claim, job: AnyDefinition) -> Mask:
     return masking(claim.params, ("",) if claim.spec_version != job.options.version else job.options.redact)
 
 
-def _running(claim: Claim, job: AnyDefinition, mask: Mask) -> RunningAttempt:
+def _running(claim: Claim, mask: Mask) -> RunningAttempt:
     return RunningAttempt(
         job_name=claim.job_name,
         job_id=claim.id,
@@ -141,7 +141,7 @@ class Attempt:
         self._middleware = middleware
         if job.options.redact:
             context.mask = _mask_of(claim, job)
-        self._running = _running(claim, job, context.mask) if middleware else None
+        self._running = _running(claim, context.mask) if middleware else None
         self.call = HandlerCall(job, handler, context)
 
     def stop(self, reason: Stop) -> None:
