@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -118,9 +118,8 @@ async def test_each_cancellation_of_old_jobs_is_audited(tmp_path: Path, step: ti
     ],
 )
 async def test_without_one_time_the_statements_find_different_jobs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: Callable[[Path, timedelta], Awaitable[None]]
 ) -> None:
-    assert callable(test)
     monkeypatch.setattr(CallMaker, "write_at", lambda self, now: self.write)
     noticed = 0
     for number, step in enumerate(AROUND):

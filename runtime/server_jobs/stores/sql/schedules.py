@@ -148,7 +148,7 @@ class Schedules(Enqueuing):
 
 def _slot_rows(jobs: Sequence[NewJob]) -> list[dict[str, Value]]:
     """Return jobs as elements of the parameter `jobs`. A job gives way to the last one with its unique key."""
-    last = {job.unique_key: job.id for job in jobs if job.unique_key is not None}
+    last: dict[str | None, str] = {job.unique_key: job.id for job in jobs if job.unique_key is not None}
     gives_way = (last.get(job.unique_key, job.id) != job.id for job in jobs)
     return [{**new_job_row(job), "gives_way": 1 if flag else None} for job, flag in zip(jobs, gives_way, strict=True)]
 
