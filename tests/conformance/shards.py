@@ -38,6 +38,7 @@ DIFFERENCES = {
     "test_a_step_scans_a_number_of_jobs_and_returns_the_cursor": _CURSOR,
     "test_a_parked_job_and_one_without_a_rule_are_passed_by": _CURSOR,
     "test_the_scan_ends_at_jobs_that_are_all_too_new_for_any_rule": _CURSOR,
+    "test_the_scan_goes_on_behind_new_jobs_of_old_slots": _CURSOR,
 }
 """The tests of one database that fail on several, each with its reason. A test that passes has to leave the table.
 

@@ -10,7 +10,7 @@ from hashlib import sha256
 from threading import Lock
 from uuid import UUID, uuid5
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0x2 << 62
 _VARIANTS = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
@@ -54,7 +54,7 @@ def slot_job_id(schedule_id: str, slot: datetime, run: int = 0) -> str:
     """
     digest = sha256(f"{schedule_id}\n{slot.astimezone(UTC).isoformat()}".encode()).digest()
     random = int.from_bytes(digest[:16]) ^ run << _RUN_PLACE
-    return _uuid7(max(0, (slot - _EPOCH) // timedelta(milliseconds=1)), random)
+    return _uuid7(max(0, (slot - EPOCH) // timedelta(milliseconds=1)), random)
 
 
 def slot_of(job_id: str, label: str) -> datetime | None:
@@ -65,11 +65,17 @@ def slot_of(job_id: str, label: str) -> datetime | None:
     schedule = labelled_schedule_id(label)
     try:
         number = UUID(job_id).int
-        slot = _EPOCH + timedelta(milliseconds=number >> _RANDOM_PLACE)
+        slot = EPOCH + timedelta(milliseconds=number >> _RANDOM_PLACE)
     except (ValueError, OverflowError):
         return None
     run = (number ^ UUID(slot_job_id(schedule, slot)).int) >> _RUN_PLACE
     return slot if run < MOST_RUNS and slot_job_id(schedule, slot, run) == job_id else None
+
+
+def oldest_id(moment: datetime) -> str:
+    """Return a text before all ids of jobs that were made at this time or later, and after those made earlier."""
+    digits = f"{max(0, (moment - EPOCH) // timedelta(milliseconds=1)):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
 
 
 def schedule_id(job_name: str, name: str) -> str:

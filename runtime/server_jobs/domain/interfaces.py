@@ -326,7 +326,8 @@ class QueueStore(Protocol):
         """Delete the finished jobs of this step that match one of its rules.
 
         Parked jobs stay, because they have not run. The scan ends after the last job, or at a step of jobs that were
-        all created within the shortest age of the rules: ids are UUIDv7, so the jobs that follow are newer still.
+        all created within the shortest age of the rules: ids are UUIDv7, so the jobs that follow are newer still. The
+        scan goes on if the ids are older than that, as those of missed slots are.
         """
         ...
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel
 from server_jobs import JobContext, JobOptions, Retention, create_job_registry, define_job, tick
+from server_jobs.domain.ids import slot_job_id
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import UNREADABLE, JobQuery, JobStatus, Pruned, PruneRule, PruneStep
 from server_jobs.engine.backend import Backend
@@ -170,6 +171,21 @@ async def test_the_scan_ends_at_jobs_that_are_all_too_new_for_any_rule(store: St
     assert dry == [Pruned(2, "b"), Pruned(1, "d"), Pruned(0, None)]
     assert moved == [Pruned(2, ""), Pruned(1, ""), Pruned(0, None), Pruned(0, None)]
     assert await stored(store) == ["d", "e", "f", "g"]
+
+
+async def test_the_scan_goes_on_behind_new_jobs_of_old_slots(store: Store, clock: FakeClock) -> None:
+    old = [slot_job_id("s", START - slot * DAY) for slot in (1, 2)]
+    ended = slot_job_id("s", START)
+    await complete(store, ended)
+    clock.advance(2 * DAY)
+    await complete(store, *old)
+
+    dry = await store.prune(PruneStep(rules=(rule(),), limit=2, dry_run=True))
+    moved = [await store.prune_next((rule(),), limit=2) for _ in range(2)]
+
+    assert dry == Pruned(0, max(old))
+    assert moved == [Pruned(0, max(old)), Pruned(1, max(old))]
+    assert await stored(store) == sorted(old)
 
 
 async def test_consecutive_calls_scan_every_job_and_then_start_over(store: Store, clock: FakeClock) -> None:

@@ -18,6 +18,7 @@ from server_jobs.domain.ids import (
     labelled_schedule_id,
     new_batch,
     new_job_id,
+    oldest_id,
     schedule_id,
     slot_job_id,
     slot_of,
@@ -78,6 +79,13 @@ def test_the_job_of_a_slot_has_one_id_that_carries_the_time_of_the_slot(schedule
     assert job_id == slot_job_id(schedule, slot)
     assert (UUID(job_id).version, UUID(job_id).variant) == (7, RFC_4122)
     assert milliseconds_of(job_id) == (slot - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def test_ids_are_older_or_newer_than_a_time() -> None:
+    made = [slot_job_id("s", SLOT + timedelta(milliseconds=n)) for n in (-1, 0, 1)]
+
+    assert [one >= oldest_id(SLOT) for one in made] == [False, True, True]
+    assert new_job_id() >= oldest_id(datetime.now(UTC) - timedelta(minutes=1))
 
 
 def test_a_slot_is_the_same_in_any_time_zone() -> None:

@@ -9,6 +9,7 @@ from operator import add
 
 from ...domain import lifecycle
 from ...domain.history import TICK_LEASE, TICK_REPORT_INTERVAL, WORKER_RETENTION, WorkerReport
+from ...domain.ids import oldest_id
 from ...domain.record import (
     MOST_LATE,
     PRUNE_STEP,
@@ -85,7 +86,8 @@ class Maintenance(Reading, Schedules):
         now = self._clock.now()
         looked_at = self._scanned(step.after, step.limit)
         recent = now - lifecycle.shortest_age(step.rules)
-        is_last = len(looked_at) < step.limit or all(self._records[one].created_at >= recent for one in looked_at)
+        are_recent = all(self._records[one].created_at >= recent for one in looked_at)
+        is_last = len(looked_at) < step.limit or (are_recent and looked_at[-1] >= oldest_id(recent))
         prunable = [
             job_id
             for job_id in (looked_at if step.ids is None else dict.fromkeys(step.ids))

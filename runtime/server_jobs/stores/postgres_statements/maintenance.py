@@ -19,8 +19,11 @@ _STEP = f"""SELECT id FROM (
     UNION ALL {elements("ids")}"""
 _PRUNABLE = f"id = ANY(ARRAY({_STEP})) AND {_IS_EXPIRED}\n   AND {MATCHES}"
 
-_IS_RECENT = "created_at >= {now} - CAST(:shortest AS bigint) * interval '1 millisecond'"
-PRUNE_RANGE = f"""SELECT max(id) AS last, count(*) AS count, bool_and({_IS_RECENT}) AS all_recent
+_RECENT = "{now} - CAST(:shortest AS bigint) * interval '1 millisecond'"
+_RECENT_ID = f"lpad(to_hex(CAST(floor(extract(epoch FROM {_RECENT}) * 1000) AS bigint)), 12, '0')"
+_ALL_RECENT = f"""(bool_and(created_at >= {_RECENT})
+                 AND replace(left(max(id), 13), '-', '') COLLATE "C" >= {_RECENT_ID})"""
+PRUNE_RANGE = f"""SELECT max(id) AS last, count(*) AS count, {_ALL_RECENT} AS all_recent
   FROM (SELECT id, created_at FROM jobs WHERE id > :after ORDER BY id LIMIT :limit) AS looked_at"""
 
 
@@ -38,7 +41,7 @@ WITH place AS MATERIALIZED (
   SELECT COALESCE((SELECT rate_key FROM job_starts WHERE id = '{PRUNE_PLACE}'), '') AS after),
 step AS MATERIALIZED (
   SELECT max(id) AS last, COALESCE(bool_or(is_expired), false) AS has_expired,
-         count(*) < CAST(:limit AS bigint) OR bool_and({_IS_RECENT}) AS is_last
+         count(*) < CAST(:limit AS bigint) OR {_ALL_RECENT} AS is_last
     FROM (SELECT id, created_at, {_IS_EXPIRED} AS is_expired FROM jobs
            WHERE id > (SELECT after FROM place) ORDER BY id LIMIT CAST(:limit AS bigint)) AS looked_at)
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)

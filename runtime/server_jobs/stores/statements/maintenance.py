@@ -18,7 +18,9 @@ _STEP = f"""SELECT id FROM (SELECT id FROM jobs WHERE :ids IS NULL AND id > :aft
 _PRUNABLE = f"id IN ({_STEP}) AND {_IS_EXPIRED}\n   AND {MATCHES}"
 
 # Where a whole step of jobs was created within the shortest age of the rules, the scan ends: later ids are newer still.
-_ALL_RECENT = "min(created_at >= {now} - :shortest)"
+# The ids must be recent too, because jobs of missed and backfilled slots have the old ids of their slots.
+_RECENT_ID = "printf('%08x-%04x', ({now} - :shortest) >> 16, ({now} - :shortest) & 65535)"
+_ALL_RECENT = f"(min(created_at >= {{now}} - :shortest) AND max(id) >= {_RECENT_ID})"
 PRUNE_RANGE = f"""SELECT max(id) AS last, count(*) AS count, {_ALL_RECENT} AS all_recent
   FROM (SELECT id, created_at FROM jobs WHERE id > :after ORDER BY id LIMIT :limit)"""
 
