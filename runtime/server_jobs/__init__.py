@@ -94,6 +94,7 @@ if TYPE_CHECKING:
         ValueTooLargeError,
     )
     from .handle import Batch, JobHandle, ScheduleHandle
+    from .handle.backfill import BackfilledSlot, SlotOutcome
     from .isolation.limits import ProcessLimits
     from .job import Job, define_job
     from .job_bases import OptionalParamsJob, RetiredJob
@@ -152,6 +153,7 @@ _HOMES = {
         "ValueTooLargeError",
     ),
     "handle": ("Batch", "JobHandle", "ScheduleHandle"),
+    "handle.backfill": ("BackfilledSlot", "SlotOutcome"),
     "definition": ("Handler",),
     "job": ("Job", "define_job"),
     "job_bases": ("OptionalParamsJob", "RetiredJob"),
@@ -211,6 +213,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "JOB_STATUS",
     "Backend",
+    "BackfilledSlot",
     "Backoff",
     "Batch",
     "BatchCounts",
@@ -287,6 +290,7 @@ __all__ = [
     "ServerJobsError",
     "SetupError",
     "ShardUnreachableError",
+    "SlotOutcome",
     "SlotParams",
     "Snooze",
     "StaleClaimError",

@@ -38,6 +38,7 @@ ON_COMMAND_LINE = {
     *(("prune", name) for name in FILTER),
     *(("tenants", name) for name in ("--delete", "--yes")),
     *(("schedules", name) for name in ("--cron", "--timezone", "--misfire", "--misfire-limit", "--params")),
+    *(("schedules", name) for name in ("--from", "--to", "--again")),
 }
 """The options without a variable. Each of them chooses, confirms, overwrites or discloses something."""
 

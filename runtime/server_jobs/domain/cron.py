@@ -83,9 +83,14 @@ def due_slots(
     return slots, next_slot(expression, timezone, slots[-1] if slots else now)
 
 
+def slots_between(expression: str, timezone: str, first: datetime, before: datetime) -> Iterator[datetime]:
+    """Yield the slots from `first` to before `before`, oldest first. Raises `ScheduleError`."""
+    return _slots(expression, timezone, first, before - _INSTANT)
+
+
 def count_slots(expression: str, timezone: str, first: datetime, before: datetime, *, most: int = 1000) -> int:
     """Count the slots from `first` to before `before`, up to `most`."""
-    return sum(1 for _ in islice(_slots(expression, timezone, first, before - _INSTANT), most))
+    return sum(1 for _ in islice(slots_between(expression, timezone, first, before), most))
 
 
 def _passed_slots(

@@ -22,6 +22,7 @@ from .jobs import JobHandle, R, _Bound
 if TYPE_CHECKING:
     from ..definition import JobDefinition
     from ..domain.interfaces import Store
+    from .backfill import BackfilledSlot
 
 G = TypeVar("G")  # the params that callers may give
 T = TypeVar("T")
@@ -196,6 +197,37 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
     def run_sync(self) -> JobHandle[R]:
         """Like `run`, for code without an event loop."""
         return self._wait(self.run)
+
+    async def backfill(
+        self, *, start: datetime, end: datetime, again: bool = False, dry_run: bool = False
+    ) -> list[BackfilledSlot]:
+        """Enqueue the slots from `start` to before `end`, paused or not, and return what happened to each.
+
+        The slots may be older than the schedule. Each one is enqueued once: a slot with a stored job is left out, no
+        matter whether a worker or a backfill enqueued it, also at the same time. With `again`, it is left out only if
+        its job is unfinished. The jobs are due now, the oldest slot first, and do not expire. `dry_run` stores nothing.
+
+        Raises `ScheduleNotFoundError`, and `InvalidOptionError` for times without a zone, for a slot in the future, and
+        for more than 1,000 slots. If a call fails, the next one goes on where it ended.
+
+            weekly = SendEmail.schedule("weekly")
+            await weekly.add(cron="0 7 * * 1", params={"to": "ada@example.com", "subject": "News"})
+            slots = await weekly.backfill(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 2, 1, tzinfo=UTC))
+            print([str(one.slot) for one in slots if one.outcome == "enqueued"])
+        """
+        from .backfill import Backfill  # most processes backfill nothing
+
+        schedule = await self.record()
+        backfill = Backfill(
+            job=self.job, schedule=schedule, backend=self._bound_backend(), again=again, dry_run=dry_run
+        )
+        return await backfill.run(start, end)
+
+    def backfill_sync(
+        self, *, start: datetime, end: datetime, again: bool = False, dry_run: bool = False
+    ) -> list[BackfilledSlot]:
+        """Like `backfill`, for code without an event loop."""
+        return self._wait(partial(self.backfill, start=start, end=end, again=again, dry_run=dry_run))
 
     async def remove(self) -> None:
         """Delete an added schedule. Its jobs stay. Raises `ScheduleNotFoundError` or `ScheduleConflictError`."""

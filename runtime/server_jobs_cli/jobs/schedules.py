@@ -1,4 +1,4 @@
-"""`server-jobs schedules`: list schedules, or add, change, pause, resume, run or remove one."""
+"""`server-jobs schedules`: list schedules, or add, change, pause, resume, run, backfill or remove one."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ from ..console.output import (
     suggestion,
 )
 from ..console.workspace import Workspace, actor, run
+from .backfill import Range, backfill
 from .queues import note_paused
 
 
@@ -40,6 +41,7 @@ class Action(StrEnum):
     PAUSE = "pause"
     RESUME = "resume"
     RUN = "run"
+    BACKFILL = "backfill"
     REMOVE = "remove"
 
 
@@ -88,6 +90,15 @@ class Values:
 @click.option(
     "--next", "count", type=click.IntRange(1, 20), default=2, show_default=True, help="How many coming slots to show."
 )
+@click.option(
+    "--from",
+    "start",
+    metavar="TIME",
+    help="For backfill: the first time, such as 2026-01-31 or 2026-01-31T07:00, in the zone of the schedule.",
+)
+@click.option("--to", "end", metavar="TIME", help="For backfill: the time before which the slots end; now by default.")
+@click.option("--again", is_flag=True, help="For backfill: also slots whose jobs have finished.")
+@click.option("--dry-run", is_flag=True, help="For backfill: only show the slots.")
 @with_workspace
 @json_option
 def schedules(
@@ -102,13 +113,18 @@ def schedules(
     misfire_limit: int | None,
     params: dict[str, object] | None,
     count: int,
+    start: str | None,
+    end: str | None,
+    again: bool,
+    dry_run: bool,
     as_json: bool,
 ) -> None:
     """List the stored schedules with their next slots, each in its own time zone.
 
-    With ACTION, JOB and NAME: add a schedule to a job, or change, pause, resume, run or remove one. `run` enqueues one
-    job now. Schedules of specs and of code are declared: they can be paused, resumed and run, but not changed or
-    removed. A worker or a tick fires schedules.
+    With ACTION, JOB and NAME: add a schedule to a job, or change, pause, resume, run, backfill or remove one. JOB/NAME
+    names it too, and so does NAME alone if only one schedule has it. `run` enqueues one job now, and `backfill` the
+    slots of a range once each. Schedules of specs and of code are declared: they cannot be changed or removed. A worker
+    or a tick fires schedules.
 
     \b
     Examples:
@@ -116,6 +132,7 @@ def schedules(
       server-jobs schedules add DailyDigest customer-42 --cron '0 7 * * *' --params '{"audience": "customer-42"}'
       server-jobs schedules change DailyDigest customer-42 --timezone Europe/Berlin
       server-jobs schedules pause DailyDigest every-morning
+      server-jobs schedules backfill DailyDigest/every-morning --from 2026-01-01 --to 2026-02-01
 
     Exit status: 0 done, 1 the params do not fit, 2 wrong usage or no such schedule, 3 project or database cannot be
     used.
@@ -124,28 +141,35 @@ def schedules(
     values = Values(cron=cron, timezone=timezone, misfire=policy, misfire_limit=misfire_limit, params=params)
     if action is None:
         _list(workspace, count, as_json=as_json)
-    elif job is None or name is None:
+    elif job is None or (name is None and action == Action.ADD and "/" not in job):
         raise click.UsageError(f"name the job and the schedule: `server-jobs schedules {action} JOB NAME`")
+    elif (start is None) is (action == Action.BACKFILL):
+        raise click.UsageError("backfill needs --from" if start is None else f"{action} takes no --from")
+    elif action != Action.BACKFILL and (end is not None or again or dry_run):
+        raise click.UsageError(f"--to, --again and --dry-run belong to backfill, not to {action}")
     elif action not in (Action.ADD, Action.CHANGE) and not values.is_empty:
         raise click.UsageError(f"{action} takes no values; `change` sets them")
     elif action == Action.ADD and cron is None:
         raise click.UsageError("a new schedule needs --cron, such as --cron '0 7 * * *'")
     else:
-        document, text = run(_act(workspace, Action(action), job, name, values))
+        wanted = Range(start or "", end, again=again, dry_run=dry_run)
+        document, text = run(_act(workspace, Action(action), (job, name), values, wanted))
         print_result(document, text, as_json=as_json)
 
 
 async def _act(
-    workspace: Workspace, action: Action, job_name: str, name: str, values: Values
+    workspace: Workspace, action: Action, place: tuple[str, str | None], values: Values, wanted: Range
 ) -> tuple[dict[str, object], str]:
     """Do it. Return the answer as JSON and as text."""
-    job = workspace.registry.find(job_name).job
     async with workspace.open_backend() as backend:
+        records = [] if action is Action.ADD else await backend.store.list_schedules()
+        job_name, name = _named(records, *place)
+        job = workspace.registry.find(job_name).job
         schedule: ScheduleHandle[BaseModel, Mapping[str, object]] = ScheduleHandle(job, name, backend, by=actor())
         label = f"{job.job_name}/{name}"
         document: dict[str, object] = {"id": schedule.id, "job_name": job.job_name, "name": name, "action": action}
         if action is not Action.ADD:
-            _check_known(await backend.store.list_schedules(), label)
+            _check_known(records, label)
         match action:
             case Action.ADD:
                 await schedule.add(
@@ -172,6 +196,9 @@ async def _act(
             case Action.RUN:
                 enqueued = str(await schedule.run())
                 return {**document, "job_id": enqueued}, enqueued
+            case Action.BACKFILL:
+                more, text = await backfill(schedule, wanted)
+                return {**document, **more}, text
     return document, f"{label} is {_DONE[action]}"
 
 
@@ -192,6 +219,21 @@ def _list(workspace: Workspace, count: int, *, as_json: bool) -> None:
             "or add one with `server-jobs schedules add`"
         )
     note_paused(paused)
+
+
+def _named(records: Sequence[ScheduleRecord], job: str, name: str | None) -> tuple[str, str]:
+    """Return the names of the job and of the schedule. Without `name`, `job` is a label or the name of a schedule."""
+    if name is not None:
+        return job, name
+    found = [record for record in records if job in (record.label, record.name)]
+    if len(found) > 1:
+        labels = ", ".join(record.label for record in found)
+        raise InvalidOptionError(f"several schedules are called {job!r}; write one of {labels}")
+    if not found and "/" not in job:
+        _check_known(records, job)
+    label = found[0].label if found else job
+    before, _, after = label.partition("/")
+    return before, after
 
 
 def _check_known(records: Sequence[ScheduleRecord], label: str) -> None:

@@ -83,6 +83,37 @@ def test_a_schedule_is_added_changed_run_and_removed(shop: Shop) -> None:
     ]
 
 
+def test_the_slots_of_a_range_are_enqueued_once(scheduled: Shop) -> None:
+    days = ("backfill", "morning", "--from", "2026-03-27", "--to", "2026-03-30")
+    assert "3 slots would be enqueued" in (dry := scheduled.run("schedules", *days, "--dry-run")).stderr
+    assert dry.stdout.splitlines()[1:] == [
+        "2026-03-28T09:00:00+01:00 enqueued -",
+        "2026-03-29T09:00:00+02:00 enqueued -",
+    ]
+    assert scheduled.records() == []
+
+    first = cast("dict[str, object]", scheduled.json("schedules", *days))
+    assert (first["action"], first["dry_run"]) == ("backfill", False)
+    slots = cast("list[dict[str, object]]", first["slots"])
+    assert [one["outcome"] for one in slots] == ["enqueued"] * 3
+    assert sorted(record.id for record in scheduled.records()) == [one["job_id"] for one in slots]
+    later = scheduled.run(
+        "schedules", "backfill", "Shout/morning", "--from", "2026-03-29T09:00+02:00", "--to", "2026-04-01"
+    )
+    assert "2 slots enqueued, 1 left out: they have a job" in later.stderr
+    assert "5 left out" in scheduled.run("schedules", *days[:3], "2026-03-27", "--to", "2026-04-01", "--again").stderr
+    assert len(scheduled.records()) == 5
+
+
+def test_a_schedule_is_named_by_its_label_or_by_its_name(scheduled: Shop) -> None:
+    for name in (("morning",), ("Shout/morning",), ("Shout", "morning")):
+        assert scheduled.run("schedules", "pause", *name).stdout == "Shout/morning is paused\n"
+    assert scheduled.run("schedules", "add", "Shout/noon", "--cron", "0 12 * * *", "--params", '{"text":"x"}').stdout
+    scheduled.execute("UPDATE cron_jobs SET name = 'morning', job_name = 'Other' WHERE name = 'noon'")
+    several = scheduled.run("schedules", "pause", "morning")
+    assert "several schedules are called 'morning'; write one of Other/morning, Shout/morning" in several.stderr
+
+
 def test_params_may_take_the_slot(shop: Shop) -> None:
     add = ("add", "Shout", "noon", "--cron", "0 12 * * *", "--params")
     assert 'not "now"' in shop.run("schedules", *add, '{"text": {"$slot": "now"}}').stderr
@@ -102,7 +133,17 @@ def test_params_may_take_the_slot(shop: Shop) -> None:
         (("add", "Shout", "noon", "--cron", "0 7 * *", "--params", '{"text":"x"}'), 2, "has 4 fields, not 5"),
         (("add", "Shout", "noon"), 2, "needs --cron"),
         (("run", "Shout", "morning", "--cron", "0 7 * * *"), 2, "run takes no values"),
-        (("pause", "Shout"), 2, "`server-jobs schedules pause JOB NAME`"),
+        (("pause",), 2, "`server-jobs schedules pause JOB NAME`"),
+        (("add", "Shout", "--cron", "0 7 * * *"), 2, "`server-jobs schedules add JOB NAME`"),
+        (("pause", "mornin"), 2, "no schedule is called 'mornin'; did you mean 'Shout/morning'?"),
+        (("pause", "Shout/mornin"), 2, "no schedule is called 'Shout/mornin'; did you mean 'Shout/morning'?"),
+        (("backfill", "morning"), 2, "backfill needs --from"),
+        (("run", "morning", "--from", "2026-01-31"), 2, "run takes no --from"),
+        (("run", "morning", "--again"), 2, "--to, --again and --dry-run belong to backfill, not to run"),
+        (("backfill", "morning", "--from", "soon"), 2, "--from must be a date or a time such as 2026-01-31, "),
+        (("backfill", "morning", "--from", "2026-01-31", "--to", "x"), 2, "--to must be a date or a time"),
+        (("backfill", "morning", "--from", "2026-01-31", "--to", "9026-01-31"), 2, "is in the future; end the range"),
+        (("backfill", "morning", "--from", "2019-01-31", "--to", "2024-01-31"), 2, "has 1,826 slots of Shout/morning"),
     ],
 )
 def test_a_refused_call_says_why_and_changes_nothing(
