@@ -98,7 +98,7 @@ def _reply(request: ImportRequest) -> _Reply:
         return _Reply(refused=str(error))
     except ServerJobsError as error:
         return _Reply(unusable=str(error))
-    except BaseException as error:  # noqa: BLE001  a module may raise anything, such as KeyboardInterrupt
+    except BaseException as error:  # noqa: BLE001  objects of a module may raise anything
         return _Reply(unusable=f"{', '.join(request.targets)} cannot be imported: {reason(error)}")
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import reduce
 from types import ModuleType
 
+from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.project_registry import import_application
 
 from ..problems.problem import nearest
@@ -37,7 +38,12 @@ def import_target(target: str, folders: Sequence[str]) -> ModuleTarget:
     parts = [*module_name.split("."), *(attribute.split(".") if colon else [])]
     if not all(part.isidentifier() for part in parts):
         raise ImportSourceError(f"{target!r} is no module; write MODULE or MODULE:NAME, such as shop.tasks:send_email")
-    module = import_application(module_name, folders)
+    try:
+        module = import_application(module_name, folders)
+    except ServerJobsError:
+        raise
+    except BaseException as error:  # a module may raise anything, such as KeyboardInterrupt
+        raise ProjectError(f"{module_name} cannot be imported: {reason(error)}") from error
     if not colon:
         return ModuleTarget(module)
     try:
