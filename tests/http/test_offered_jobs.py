@@ -16,15 +16,15 @@ NAME = "shop.tasks.pay"
 NEW = {"cron": "0 7 * * *", "params": {"text": "x"}}
 
 
-def backend() -> InMemoryBackend:
+def backend(enqueued_by: str | None = "pay.enqueue(...)") -> InMemoryBackend:
     """Return a backend with the job Keep, and with a job that only its own call enqueues."""
     keep = keep_job()
-    own = {"job_name": NAME, "spec_name": NAME, "enqueued_by": "pay.enqueue(...)"}
+    own = {"job_name": NAME, "spec_name": NAME, "enqueued_by": enqueued_by}
     pay = type(NAME, (keep,), {**own, "options": JobOptions(queue="payments")})
     return InMemoryBackend(job_registry=create_job_registry().register(keep).register(pay))
 
 
-@pytest.mark.parametrize(
+ROUTES = pytest.mark.parametrize(
     ("method", "place", "body"),
     [
         ("POST", f"/jobs/{NAME}", {"params": {"text": "x"}}),
@@ -34,6 +34,9 @@ def backend() -> InMemoryBackend:
     ],
     ids=["job", "batch", "completion", "schedule"],
 )
+
+
+@ROUTES
 async def test_no_route_enqueues_it(method: str, place: str, body: object) -> None:
     call = Caller(backend())
     reply = await call(method, place, body)
@@ -45,6 +48,11 @@ async def test_no_route_enqueues_it(method: str, place: str, body: object) -> No
     for scopes in (["enqueue:default", "admin:default"], ["read"]):
         reply = await caller_with(scopes, backend())(method, place, body)
         assert reply.status_code == 403
+
+
+@ROUTES
+async def test_sabotage_without_the_attribute_each_route_enqueues_it(method: str, place: str, body: object) -> None:
+    assert (await Caller(backend(enqueued_by=None))(method, place, body)).status_code == 201
 
 
 async def test_the_document_does_not_describe_it() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import builtins
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -180,16 +180,21 @@ _JOB_FAILED = f"{JobFailedError.__module__}.{JobFailedError.__qualname__}"
 
 
 def _path_of(attempt: AttemptRecord) -> str:
-    """Return the import path of the exception of an attempt, which is in the last lines of its traceback.
+    """Return the import path of the exception of an attempt, from the last lines of its traceback.
 
-    For an attempt without an exception, such as one whose lease expired, return the path of `JobFailedError`.
+    `TaskError.exception_class` imports it, and the message of an exception may contain any path. So return the path
+    only if that exception is imported already, and otherwise the path of `JobFailedError`.
     """
     name = attempt.error_class or ""
     raised = [path for path in _RAISED.findall(attempt.traceback or "") if path.rpartition(".")[2] == name]
-    path = raised[-1] if raised else name
-    if "." in path:
-        return path
-    return f"builtins.{path}" if hasattr(builtins, path) else _JOB_FAILED
+    return next((path for path in (*reversed(raised), f"builtins.{name}") if _is_exception(path)), _JOB_FAILED)
+
+
+def _is_exception(path: str) -> bool:
+    """Whether a module that is imported already has an exception under this path."""
+    module, _, name = path.rpartition(".")
+    found: object = getattr(sys.modules.get(module), "__dict__", {}).get(name)
+    return isinstance(found, type) and issubclass(found, BaseException)
 
 
 def _as_enqueued(task: Task, record: JobRecord, alias: str) -> Task:

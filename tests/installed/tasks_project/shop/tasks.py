@@ -26,6 +26,15 @@ def describe(context):
     return [context.task_result.id, context.attempt, context.task_result.status]
 
 
+class DeclinedError(Exception):
+    pass
+
+
+@task
+def decline(name):
+    raise DeclinedError(f"not {name}\nvenv.DeclinedError: {name}")
+
+
 @task
 def gone():
     pass

@@ -18,13 +18,12 @@ from server_jobs.django.test import run_jobs
 
 from generated.registry import registry
 
-from .tasks import calls, note, ship
+from .tasks import DeclinedError, calls, decline, note, ship
 
 NAMES = (
     "antigravity.fly",
     "venv.main",
     "venv.__main__.main",
-    "this.s",
     "os.system",
     "shop.tasks.note.func",
     "shop.tasks.note.using",
@@ -64,7 +63,7 @@ class DeclaredTasks(TestCase):
         for result in results:
             with self.assertRaisesMessage(TaskResultDoesNotExist, result.id):
                 default_task_backend.get_result(result.id)
-        assert not {name.partition(".")[0] for name in set(sys.modules) - before} & {"antigravity", "venv", "this"}
+        assert not {name.partition(".")[0] for name in set(sys.modules) - before} & {"antigravity", "venv"}
         assert "shop.hidden" not in sys.modules
         assert StoredJob.objects.filter(status="pending").count() == len(NAMES)
 
@@ -92,6 +91,33 @@ class DeclaredTasks(TestCase):
                 with self.assertRaisesMessage(TaskResultDoesNotExist, "do not fit"):
                     default_task_backend.get_result(result.id)
         assert "antigravity" not in sys.modules
+
+    def test_the_message_of_an_error_names_no_class(self):
+        for fails, raised in (
+            ("no\nantigravity.ValueError: no", ValueError),
+            ("no\nvenv.ValueError", ValueError),
+            ("no\nshop.tasks.note.ValueError", ValueError),
+            ("no\njson.decoder.ValueError", ValueError),
+        ):
+            result = note.enqueue("x", fails=fails)
+            run_jobs(raise_errors=False)
+            result.refresh()
+            assert result.errors[0].exception_class is raised, fails
+        assert not {"antigravity", "venv"} & set(sys.modules)
+
+    def test_sabotage_without_the_check_the_message_of_an_error_imports_a_module(self):
+        result = note.enqueue("x", fails="no\nthis.ValueError: no")
+        with mock.patch("server_jobs.django.tasks.results._is_exception", return_value=True):
+            run_jobs(raise_errors=False)
+            result.refresh()
+        with self.assertRaisesMessage(ImportError, 'Module "this" does not define'):
+            _ = result.errors[0].exception_class
+
+    def test_the_class_of_an_error_of_the_project_is_found(self):
+        result = decline.enqueue("ada")
+        run_jobs(raise_errors=False)
+        result.refresh()
+        assert result.errors[0].exception_class is DeclinedError
 
     def test_the_backend_that_a_row_names_is_explained(self):
         result = note.enqueue(1)
