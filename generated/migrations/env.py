@@ -8,4 +8,4 @@ The URL is that of the environment variable SERVER_JOBS_DATABASE_URL, or else sq
 from server_jobs.databases.url import database_url
 from server_jobs.migrations.environment import run_migrations
 
-run_migrations(database_url(variable="SERVER_JOBS_DATABASE_URL"), schema=None)
+run_migrations(database_url(), schema=None)

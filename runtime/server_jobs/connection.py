@@ -28,7 +28,8 @@ async def connect(
 
     Calls the set-up functions of the registry first, so that they run before the first request of an application.
     Afterwards the jobs have their earlier bindings. The default URL is the environment variable
-    `SERVER_JOBS_DATABASE_URL`, then `TURSO_DATABASE_URL`, then `sqlite:///server-jobs.sqlite3`. Raises
+    `SERVER_JOBS_DATABASE_URL`, then `TURSO_DATABASE_URL`, then `sqlite:///server-jobs.sqlite3`. A project with the
+    setting `database-url-env` has its own variable, and no default file. Raises `DatabaseError` if that is not set,
     `SchemaMissingError` if the database lacks the migrations, and `SetupError` if a set-up function fails.
 
         async with connect(registry):
@@ -40,7 +41,7 @@ async def connect(
         backend = jobs
     else:
         backend = Backend(
-            database=database_url(url),
+            database=database_url(url, variable=jobs.database_url_env),
             job_registry=jobs,
             max_concurrency=max_concurrency,
             lock_timeout=lock_timeout,
@@ -63,5 +64,6 @@ def set_database(registry: JobRegistry, database: Store | Database | str | None 
         set_database(registry)
         SendEmail.later_sync({"to": "ada@example.com", "subject": "Hello"})
     """
-    place = database_url(database) if database is None or isinstance(database, str) else database
-    registry.bind(Backend(database=place, job_registry=registry))
+    if database is None or isinstance(database, str):
+        database = database_url(database, variable=registry.database_url_env)
+    registry.bind(Backend(database=database, job_registry=registry))

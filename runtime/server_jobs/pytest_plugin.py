@@ -104,7 +104,7 @@ def jobs_database(
     else:
         database = temporary_database.new_postgres_database(jobs_database_server, project)
     with database as url:
-        for variable in {DATABASE_URL, project.database_url_env}:
+        for variable in {DATABASE_URL, project.url_variable}:
             monkeypatch.setenv(variable, url)
         with real_database.allowed(real_database.place_of(open_database(url))):
             yield url

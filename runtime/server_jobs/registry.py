@@ -59,11 +59,13 @@ class JobRegistry:
     """Jobs by name, in the order of registration.
 
     `database_schema` is the PostgreSQL schema of the tables, for backends that open a database by URL; None: the first
-    schema of the connection's search path.
+    schema of the connection's search path. `database_url_env` is the environment variable with the URL, which must be
+    set for calls without a URL; None: `SERVER_JOBS_DATABASE_URL`, which may be missing.
     """
 
-    def __init__(self, *, database_schema: str | None = None) -> None:
+    def __init__(self, *, database_schema: str | None = None, database_url_env: str | None = None) -> None:
         self.database_schema = database_schema
+        self.database_url_env = database_url_env
         self.hooks = Hooks()
         """The middleware and the lifespans of this registry."""
         self._registrations = OnDemand[Registration]()
@@ -285,10 +287,11 @@ def _registered_by(register: Register, name: str) -> Registration:
     return registry.find(name)
 
 
-def create_job_registry(*, database_schema: str | None = None) -> JobRegistry:
+def create_job_registry(*, database_schema: str | None = None, database_url_env: str | None = None) -> JobRegistry:
     """Return an empty registry.
 
-    `database_schema` is the PostgreSQL schema of the tables.
+    `database_schema` is the PostgreSQL schema of the tables. `database_url_env` is the environment variable with the
+    URL of the database, which `connect` then needs; None: `SERVER_JOBS_DATABASE_URL`, or else a SQLite file.
 
         from handlers.send_email import handle
 
@@ -296,4 +299,4 @@ def create_job_registry(*, database_schema: str | None = None) -> JobRegistry:
         async with connect(registry):
             await SendEmail.now({"to": "ada@example.com", "subject": "Hello"})
     """
-    return JobRegistry(database_schema=database_schema)
+    return JobRegistry(database_schema=database_schema, database_url_env=database_url_env)

@@ -238,7 +238,7 @@ def test_each_setting_of_a_project_has_a_meaning() -> None:
     project = Project(root=ROOT)
 
     assert rows["specs"][0] == f"`{project.specs}`"
-    assert rows["database-url-env"][0] == f"`{project.database_url_env}`"
+    assert rows["database-url-env"][0] == "none"
     assert [key for key, (_, meaning) in rows.items() if len(meaning) < 15] == []
 
 

@@ -21,7 +21,7 @@ def test_an_empty_table_gives_the_defaults(tmp_path: Path) -> None:
         specs="specs",
         output="generated",
         handlers="handlers",
-        database_url_env="SERVER_JOBS_DATABASE_URL",
+        database_url_env=None,
     )
 
 

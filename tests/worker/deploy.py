@@ -39,7 +39,7 @@ class Deployment:
         self.settings: Settings = read_settings(project)
         self.is_dry = is_dry
         self.environment = dict(environment)
-        self.environment.pop(project.database_url_env, None)  # the variable is for workers elsewhere
+        self.environment.pop(project.url_variable, None)  # the variable is for workers elsewhere
 
     def run(self, *command: str, folder: Path | None = None) -> None:
         """Run a program to its end, and show its output."""

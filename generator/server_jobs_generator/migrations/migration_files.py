@@ -31,11 +31,13 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
     Old revisions stay as they are, new ones are appended. Raises `ProjectError` if the existing revisions cannot be
     run.
     """
+    variable = project.database_url_env
     environment = render(
         "env.py.jinja",
         header=header(),
-        variable=name(project.database_url_env),
-        default_url=Code(DEFAULT_URL),
+        variable=name(project.url_variable),
+        url=Code("database_url()" if variable is None else f"database_url(variable={literal(variable)})"),
+        otherwise=Code("which must be set" if variable else f"or else {DEFAULT_URL}"),
         schema=Code("None") if project.schema is None else literal(project.schema),
     )
     fingerprint = schema_fingerprint(jobs)

@@ -19,7 +19,6 @@ from ..python.code import (
     name,
     tuple_of,
 )
-from .job_class import schema_line
 from .layout import handlers_package, owned_file
 
 
@@ -31,11 +30,17 @@ def registry(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequ
         project,
         "registry.py",
         "registry.py.jinja",
-        options=Code("".join(schema_line(project, "database_schema="))),
+        registry=lay_out(call("create_job_registry", **_options(project)), 0, len("registry: JobRegistry = ")),
         imports=import_names("server_jobs", runtime),
         set_up=_set_up(project),
         registrations=[_registration(project, job, steps.get(job.class_name, ())) for job in jobs],
     )
+
+
+def _options(project: Project) -> dict[str, Code]:
+    """Return the settings of the database that the project states."""
+    stated = {"database_schema": project.schema, "database_url_env": project.database_url_env}
+    return {option: literal(value) for option, value in stated.items() if value is not None}
 
 
 def _set_up(project: Project) -> dict[str, Code] | None:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ..errors import InvalidOptionError
+from ..errors import DatabaseError, InvalidOptionError
 
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
 TURSO_URL = "TURSO_DATABASE_URL"
@@ -43,12 +43,19 @@ UNESCAPED = (
 )
 
 
-def database_url(url: str | None = None, *, variable: str = DATABASE_URL) -> str:
+def database_url(url: str | None = None, *, variable: str | None = None) -> str:
     """Return the given URL, else the URL in the environment, else `sqlite:///server-jobs.sqlite3`.
 
-    In the environment, `variable` comes before `TURSO_DATABASE_URL`.
+    `variable` is the environment variable that the project states, and None means `SERVER_JOBS_DATABASE_URL`. It comes
+    before `TURSO_DATABASE_URL`. Raises `DatabaseError` if a stated variable is not set: the file would hide that.
     """
-    return url or os.environ.get(variable) or os.environ.get(TURSO_URL) or DEFAULT_URL
+    found = url or os.environ.get(variable or DATABASE_URL) or os.environ.get(TURSO_URL)
+    if not found and variable is not None:
+        raise DatabaseError(
+            f"no database is named: {variable}, the variable of database-url-env in pyproject.toml, is not set; set it "
+            "to a URL such as postgresql://user@host/name or sqlite:///jobs.sqlite3, or pass the URL"
+        )
+    return found or DEFAULT_URL
 
 
 def is_postgres(url: str) -> bool:

@@ -65,7 +65,7 @@ class ServerJobs:
 
     def init_app(self, app: Flask) -> None:
         """Connect this application, for a function that makes one: `jobs = ServerJobs(None, registry)`."""
-        url = database_url(app.config.get(DATABASE_URL))
+        url = database_url(app.config.get(DATABASE_URL), variable=self._registry.database_url_env)
         connected = _Connected(app, Backend(database=url, job_registry=self._registry))
         app.extensions[_NAME], _last[:] = connected, [connected]
         self._registry.bind(cast("JobBackend", LocalProxy(lambda: _connected().backend)))
@@ -141,6 +141,6 @@ def _jobs(ctx: click.Context, arguments: tuple[str, ...]) -> None:
 def _url_variable() -> str:
     """Return the name of the variable from which the commands read the URL."""
     try:
-        return find_project(Path.cwd()).database_url_env
+        return find_project(Path.cwd()).url_variable
     except ProjectNotFoundError:
         return DATABASE_URL

@@ -49,8 +49,9 @@ class Project:
     """Folder of the generated code, an importable package. A leading `src/` is not part of its import name."""
     handlers: str = "handlers"
     """Folder of the handlers, an importable package. It may lie inside of `output`."""
-    database_url_env: str = "SERVER_JOBS_DATABASE_URL"
-    """Name of the environment variable with the URL of the database."""
+    database_url_env: str | None = None
+    """Name of the environment variable with the URL of the database. Commands and `connect` fail if it is not set.
+    Without this setting, the variable is `SERVER_JOBS_DATABASE_URL`, and its default a SQLite file."""
     schema: str | None = None
     """PostgreSQL schema of the tables. Without it, the first schema of the connection's search path."""
     setup: str | None = None
@@ -79,7 +80,7 @@ class Project:
         _check_import_path("setup", self.setup)
         for name, place in self.types:
             _check_import_path(f"types.{name}", place)
-        if not self.database_url_env.isidentifier():
+        if self.database_url_env is not None and not self.database_url_env.isidentifier():
             raise ProjectError(
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
             )
@@ -88,6 +89,11 @@ class Project:
     def has_tenants(self) -> bool:
         """Whether the Worker keeps the jobs of each tenant in a separate object."""
         return self.worker and self.cloudflare.store == "durable-objects"
+
+    @property
+    def url_variable(self) -> str:
+        """The name of the environment variable with the URL of the database."""
+        return self.database_url_env or "SERVER_JOBS_DATABASE_URL"
 
     @property
     def output_package(self) -> str:

@@ -102,7 +102,7 @@ class Workspace:
 
     @cached_property
     def _stated_url(self) -> str:
-        url = database_url(self.database, variable=self._url_variable)
+        url = database_url(self.database, variable=self.project.database_url_env if self.project else None)
         if self.shard is not None and not is_sharded(url):
             raise InvalidOptionError(f"--shard needs a database URL with shards, such as {SHARD_EXAMPLE!r}")
         return url
@@ -130,7 +130,7 @@ class Workspace:
 
     @property
     def _url_variable(self) -> str:
-        return self.project.database_url_env if self.project else DATABASE_URL
+        return self.project.url_variable if self.project else DATABASE_URL
 
     @property
     def shown_url(self) -> str:

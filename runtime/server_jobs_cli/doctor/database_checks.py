@@ -15,7 +15,7 @@ from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.domain.options import ScheduleSource
 from server_jobs.domain.record import ScheduleRecord
 from server_jobs.engine.scheduler import declaration_of
-from server_jobs.errors import PrivilegeMissingError, SchemaMissingError, ServerJobsError
+from server_jobs.errors import PrivilegeMissingError, ProjectError, SchemaMissingError, ServerJobsError
 from server_jobs.inspection.shell_command import shell_command
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
@@ -58,8 +58,11 @@ async def check_databases(workspace: Workspace) -> AsyncIterator[Finding]:
     """Examine each database: the file, the tables, the schedules and the unfinished jobs."""
     try:
         databases = workspace.databases()
-    except ServerJobsError:
+    except ProjectError:
         return  # `check_project` reports it.
+    except ServerJobsError as error:
+        yield fail(str(error), "jobs cannot be enqueued or run until then")
+        return
     for one in databases:
         async for finding in _check_database(one):
             yield finding

@@ -89,7 +89,7 @@ def kubernetes_files(
 
 def _databases(project: Project, name: str) -> list[_Database]:
     if not (shards := project.kubernetes.shard_url_envs):
-        return [_Database(Code(name), Code(project.database_url_env))]
+        return [_Database(Code(name), Code(project.url_variable))]
     return [
         _Database(Code(f"{name}-shard-{number}"), Code(variable)) for number, variable in enumerate(shards, start=1)
     ]
