@@ -43,9 +43,10 @@ _LONGEST_PAUSE = timedelta(seconds=30)
 _MARGIN = 0.92
 
 
-def supervise(workspace: Workspace, options: WorkerOptions, processes: int) -> int:
+def supervise(workspace: Workspace, options: WorkerOptions, processes: int, *, reloads: bool = False) -> int:
     """Run worker processes until they are stopped or done, and return the exit status.
 
+    With `reloads`, restart them after each change of the code.
     Check project, registry and database before the first process starts. Raises the errors of a single worker.
     """
     command = worker_command(workspace, options)
@@ -53,11 +54,17 @@ def supervise(workspace: Workspace, options: WorkerOptions, processes: int) -> i
         logging_through(log_handler(as_json=options.as_json), options.log_level),
         Shutdown(options.drain_timeout, margin=_MARGIN) as shutdown,
     ):
-        return asyncio.run(_supervise(workspace, options, processes, command, shutdown))
+        return asyncio.run(_supervise(workspace, options, processes, command, shutdown, reloads=reloads))
 
 
 async def _supervise(
-    workspace: Workspace, options: WorkerOptions, processes: int, command: Sequence[str], shutdown: Shutdown
+    workspace: Workspace,
+    options: WorkerOptions,
+    processes: int,
+    command: Sequence[str],
+    shutdown: Shutdown,
+    *,
+    reloads: bool,
 ) -> int:
     with _metrics(options, processes) as (endpoint, sockets):
         async with open_backend(workspace, options, shutdown) as backend:
@@ -72,7 +79,12 @@ async def _supervise(
             drain_timeout=options.drain_timeout,
             until_empty=options.until_empty,
             metrics_sockets=sockets,
+            reloads=reloads,
         )
+        if reloads:
+            from .reloading import reload_on_change  # for development, and needs the generator
+
+            reload_on_change(workspace, supervisor)
         if endpoint is not None:
             endpoint.watch(supervisor)
         with shutdown.guards(supervisor):
@@ -103,7 +115,8 @@ def _metrics(
 class Supervisor:
     """Keeps that many processes of a command running until `stop` is called. Each gets its number, from 1 on.
 
-    With `until_empty`, a process that is done is not replaced, and the supervisor ends with the last process.
+    With `until_empty`, a process that is done is not replaced, and the supervisor ends with the last process. With
+    `reloads`, a process that cannot be set up is started again by the next `reload`.
     """
 
     def __init__(
@@ -114,6 +127,7 @@ class Supervisor:
         drain_timeout: timedelta,
         until_empty: bool,
         metrics_sockets: Mapping[int, socket.socket] | None = None,
+        reloads: bool = False,
     ) -> None:
         self._command = command
         self._metrics_sockets = metrics_sockets or {}
@@ -122,6 +136,9 @@ class Supervisor:
         self._until_empty = until_empty
         self._running: dict[int, WorkerProcess] = {}
         self._is_stopping = asyncio.Event()
+        self._reloads = reloads
+        self._retired: set[int] = set()
+        self._news = asyncio.Event()
         self._status = 0
 
     async def run(self) -> int:
@@ -140,12 +157,25 @@ class Supervisor:
             process.stop()
         if not self._is_stopping.is_set():
             self._is_stopping.set()
+            self._news.set()
             _logger.info(
                 "stopping %d processes, with %g s to finish; a second signal stops them at once",
                 len(self._running),
                 self._drain_timeout,
                 extra={"event": "stopping"},
             )
+
+    def reload(self, changed: str) -> None:
+        """Let all processes finish or release their jobs, and start others with the new code."""
+        if self._is_stopping.is_set():
+            return
+        _logger.info("%s changed; restarting the worker", changed, extra={"event": "reloading"})
+        for number in {*range(1, self._processes + 1)} - self._retired:
+            self._retired.add(number)
+            # A process that stops already would release its jobs at once if it were asked again.
+            if (process := self._running.get(number)) is not None:
+                process.stop()
+        self._news.set()
 
     def orphan(self) -> None:
         """Do nothing: a supervisor has no supervisor."""
@@ -172,19 +202,26 @@ class Supervisor:
         restarts = Restarts()
         end = await self._run_one(number)
         while not self._is_over(number, end):
-            if end.has_reached_limit:
+            if number in self._retired:
+                restarts = Restarts()
+            elif self._reloads and end.is_unusable:
+                extra = {"event": "worker_unusable", "worker": number}
+                _logger.error("worker[%d] cannot be set up; waiting for a change", number, extra=extra)
+                await self._pause(number, None)
+            elif end.has_reached_limit:
                 restarts = Restarts()
                 extra = {"event": "worker_replaced", "worker": number}
                 _logger.info("worker[%d] ended after %s; another one is started", number, length(end.ran), extra=extra)
             else:
                 restarts = restarts.after(end.ran)
                 self._log_death(number, end, restarts.pause)
-            await self._pause(restarts.pause)
+            await self._pause(number, restarts.pause)
             if self._is_stopping.is_set():
                 return
             end = await self._run_one(number, again=True)
 
     async def _run_one(self, number: int, *, again: bool = False) -> ProcessEnd:
+        self._retired.discard(number)
         try:
             process = WorkerProcess(
                 [*self._command, "--supervised", str(number)], metrics_socket=self._metrics_sockets.get(number)
@@ -207,10 +244,13 @@ class Supervisor:
                 self._status = NO
                 _logger.error("worker[%d] %s instead of stopping", number, end.how, extra={"worker": number})
             return True
+        if number in self._retired or (self._reloads and end.is_unusable):
+            return False
         if end.is_unusable and not self._running:
             # Other processes may have started before the project broke. Keep them running.
             self._status = end.status
             self._is_stopping.set()
+            self._news.set()
             _logger.error("worker[%d] cannot be set up, and no other process runs", number, extra={"worker": number})
             return True
         return self._until_empty and end.is_done and not end.has_reached_limit
@@ -225,10 +265,13 @@ class Supervisor:
             extra={"event": "worker_died", "worker": number, "status": end.status},
         )
 
-    async def _pause(self, pause: timedelta) -> None:
+    async def _pause(self, number: int, pause: timedelta | None) -> None:
+        """Wait for that time, or without an end, but not longer than until the supervisor stops or reloads."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(pause.total_seconds()):
-                await self._is_stopping.wait()
+            async with asyncio.timeout(None if pause is None else pause.total_seconds()):
+                while not self._is_stopping.is_set() and number not in self._retired:
+                    self._news.clear()
+                    await self._news.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +397,12 @@ def _how(status: int) -> str:
 
 def worker_command(workspace: Workspace, options: WorkerOptions) -> list[str]:
     """Return the command of one worker with these options. It contains the database URL only if the user gave it."""
-    return [*(workspace.program or _interpreter()), "worker", *_place(workspace), *_arguments(options)]
+    return [*program_of(workspace), "worker", *_place(workspace), *_arguments(options)]
+
+
+def program_of(workspace: Workspace) -> list[str]:
+    """Return the command that starts this program again, without a command of its own."""
+    return [*(workspace.program or _interpreter())]
 
 
 def _interpreter() -> list[str]:

@@ -62,6 +62,7 @@ from .starting import WorkerOptions, drain_timeout_option, log_level_option
     help="Replace a process, of a worker or of handlers, that uses more memory after a job, such as 512MB or 2GB.",
 )
 @click.option("--until-empty", is_flag=True, help="Exit when nothing runs and nothing is due within a minute.")
+@click.option("--reload", "reloads", is_flag=True, help="For development: restart after each change of the code.")
 @click.option("--live", is_flag=True, help="Show the running jobs on a terminal, with their progress.")
 @log_level_option
 @click.option(
@@ -92,6 +93,7 @@ def worker(
     max_jobs_per_process: int | None,
     max_memory_per_process: int | None,
     until_empty: bool,
+    reloads: bool,
     live: bool,
     log_level: str,
     metrics_port: int | None,
@@ -116,6 +118,10 @@ def worker(
     With a limit per process, a worker process that reaches it claims no more jobs, ends when its running jobs have
     ended, and is replaced. A process of handlers with "runIn": "process" has its own count and its own memory.
 
+    With --reload, a change of a Python file of the project lets the running jobs finish within the drain timeout,
+    releases the others, and starts the worker again. A change of a spec generates first. If the new code cannot be
+    imported, the worker waits for the next change.
+
     With --metrics-port, /ready answers 200 while the worker claims jobs, and /live answers 503 if only a restart helps.
     With several processes, one port serves the metrics of all, with the label `process`. The probes look at each.
 
@@ -128,6 +134,7 @@ def worker(
       server-jobs worker --concurrency 20 --queues mail,default
       server-jobs worker --processes 4 --concurrency 10
       server-jobs worker --until-empty --live
+      server-jobs worker --reload
 
     Exit status: 0 stopped or empty, whether or not a job failed; 1 a handler hung and was killed; 2 wrong usage;
     3 project or database cannot be used.
@@ -152,12 +159,14 @@ def worker(
     )
     if supervised is not None:
         sys.exit(work_supervised(workspace, options, supervised))
-    elif processes > 1 or options.limits is not None:
+    elif processes > 1 or reloads or options.limits is not None:
         _check_several(live=live)
+        if reloads and until_empty:
+            raise click.UsageError("--reload runs until it is stopped; leave out --until-empty")
         # Needed for several processes only.
         from .supervisor import supervise
 
-        sys.exit(supervise(workspace, options, processes))
+        sys.exit(supervise(workspace, options, processes, reloads=reloads))
     elif live and not as_json and stdout_console().is_terminal:
         work_live(workspace, options)
     else:
@@ -171,7 +180,9 @@ def _is_default(option: str) -> bool:
 def _check_several(*, live: bool) -> None:
     if live:
         raise click.UsageError(
-            "--live shows one process that is never replaced; leave it out, or give --processes 1 without limits"
+            "--live shows one process that is never replaced; leave it out, or --processes, --reload and limits"
         )
     if sys.platform == "win32":
-        raise click.UsageError("--processes and limits need the signals of POSIX; on Windows, start several workers")
+        raise click.UsageError(
+            "--processes, --reload and limits need the signals of POSIX; on Windows, start several workers"
+        )

@@ -28,6 +28,10 @@ def _options(*, until_empty: bool, queues: tuple[str, ...] | None, drain: timede
     )
 
 
+# Options of the supervisor alone.
+HERE = ("live", "processes", "reloads", "supervised")
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -41,7 +45,7 @@ def test_a_worker_process_gets_the_supervisors_options(tmp_path: Path, options: 
     command = worker_command(workspace, options)
 
     context = worker.make_context("worker", command[command.index("worker") + 1 :])
-    given = {name: value for name, value in context.params.items() if name not in ("live", "processes", "supervised")}
+    given = {name: value for name, value in context.params.items() if name not in HERE}
     assert given == {name: getattr(options, name) for name in WorkerOptions.__slots__}
     assert context.meta["server_jobs.folder"] == tmp_path
     assert context.meta["server_jobs.database"] == "sqlite:///a.sqlite3"

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from server_jobs_cli.file_changes import PAUSE, changes, named
 from server_jobs_cli.generator import watch
-from server_jobs_cli.generator.watch import PAUSE, changes, look, named
+from server_jobs_cli.generator.watch import look
 from server_jobs_generator import pipeline
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project
@@ -98,7 +99,7 @@ def test_changed_files_are_named(project: TemporaryProject) -> None:
     def sleep(_seconds: float) -> None:
         next(steps)()
 
-    seen = changes(project.root, "specs", look(project.root, "specs"), sleep)
+    seen = changes(lambda: look(project.root, "specs"), look(project.root, "specs"), sleep)
     assert next(seen) == ("specs/a.json", "specs/shared/deep/x.json")
     assert next(seen) == ("specs/b.json",)
     assert next(seen) == ("specs/shared/deep/x.json",)
