@@ -15,11 +15,12 @@ from django.db import Error, OperationalError, connections, router, transaction
 
 from ..databases.parameter_styles import in_style
 from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
-from ..domain.interfaces import POSTGRES_CHANNEL, Row, Statement, Value, Wake
+from ..domain.interfaces import Row, Statement, Value, Wake
 from ..domain.table_names import in_schema
 from ..errors import DatabaseBusyError, DatabaseError, InvalidOptionError, SchemaMissingError
 from ..stores.sql import SqlStore
-from ..transactions import storing
+from ..transactions.address import address_of
+from ..transactions.wake_ups import NOTIFICATION, PRIVILEGES, column_of, forget, note_answer
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -89,20 +90,30 @@ class DjangoDatabase:
 
     def _run(self, calls: Sequence[Call], look: Call | None) -> Sequence[Sequence[Row]]:
         alias = jobs_alias()
+        connection = connections[alias]
         try:
-            if look is not None and not self._rows(connections[alias], look):
+            if look is not None and not self._rows(connection, look):
                 return [() for _ in calls]
+            connection.ensure_connection()
+            are_waking = self._are_waking(connection)
             with atomic(alias) if len(calls) > 1 else nullcontext():
-                rows = [self._rows(connections[alias], call) for call in calls]
+                rows = [self._rows(connection, call, wakes=are_waking and _stores(call)) for call in calls]
         except Error as error:
+            forget(address_of(connection.connection))
             raise _meaning(error, alias) from error
-        if self.name == "postgresql" and any(statement.writes for statement, _ in calls):
-            _announce(connections[alias])
+        is_announced = are_waking and any(map(_stores, calls))
+        if self.name == "postgresql" and not is_announced and any(statement.writes for statement, _ in calls):
+            _announce(connection)
         return rows
 
-    def _rows(self, connection: BaseDatabaseWrapper, call: Call) -> list[Row]:
+    def _are_waking(self, connection: BaseDatabaseWrapper) -> bool:
+        """Whether statements that store jobs may notify, whatever the role."""
+        return self.name == "postgresql" and column_of(address_of(connection.connection)) == NOTIFICATION
+
+    def _rows(self, connection: BaseDatabaseWrapper, call: Call, *, wakes: bool = False) -> list[Row]:
         statement, parameters = call
-        sql = in_schema(statement.sql, self._schema if self.name == "postgresql" else None)
+        sql = f"{statement.sql.rstrip()}, {NOTIFICATION}" if wakes else statement.sql
+        sql = in_schema(sql, self._schema if self.name == "postgresql" else None)
         with connection.cursor() as cursor:
             if self.name == "postgresql":
                 _keep_json_as_text(cursor.cursor)
@@ -143,20 +154,31 @@ def _aware(value: Value) -> Value:
     return value
 
 
+def _stores(call: Call) -> bool:
+    """Whether a statement stores jobs and ends with the columns that it returns."""
+    return call[0].sql.lstrip().startswith("INSERT INTO jobs ")
+
+
 def _announce(connection: BaseDatabaseWrapper) -> None:
-    """Wake workers at the commit, unless another transaction just did.
+    """Wake workers at the commit.
 
     It passes by Django's cursor, so that tests that count queries always count one for each enqueue.
     """
-    if connection.needs_rollback or not storing.announces(connection.alias):
+    if connection.needs_rollback:
         return
     driver = cast("Connection", connection.connection)
+    address = address_of(driver)
     with suppress(Exception), driver.cursor() as cursor:  # a hint: the jobs are stored without it
-        if storing.may_notify(connection.alias) is None:
-            (may,) = cursor.execute(storing.MAY_NOTIFY).fetchone() or (False,)
-            storing.note_may_notify(connection.alias, may=may)
-        if storing.may_notify(connection.alias):
-            cursor.execute(f"SELECT pg_notify('{POSTGRES_CHANNEL}', '')")
+        may = column_of(address) == NOTIFICATION
+        if not may:
+            everybody, me = cursor.execute(f"SELECT {PRIVILEGES}").fetchone() or (False, False)
+            may = note_answer(address, everybody=everybody, me=me)
+        if may:
+            try:
+                cursor.execute(f"SELECT {NOTIFICATION}")
+            except BaseException:
+                forget(address)
+                raise
 
 
 def _meaning(error: Error, alias: str) -> DatabaseError:

@@ -17,6 +17,4 @@ async def insert(connection: Any, storing: Storing) -> Sequence[Inserted]:  # no
         rows: Rows = await connection.fetch(sql, *parameters)
         return rows
 
-    # The library has no public name for the database of a connection.
-    place = getattr(getattr(connection, "_params", None), "database", None)
-    return await storing.run_async("postgresql", "numeric_dollar", execute, place=place, connection=connection)
+    return await storing.run_async("postgresql", "numeric_dollar", execute, connection=connection)

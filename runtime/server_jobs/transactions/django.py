@@ -27,4 +27,4 @@ def insert(connection: Any, storing: Storing) -> Sequence[Inserted]:  # noqa: AN
             return rows
 
     opened.ensure_connection()
-    return storing.run(opened.vendor, "format", execute, place=opened.alias, connection=opened.connection)
+    return storing.run(opened.vendor, "format", execute, connection=opened.connection)

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, cast
 from ..databases.parameter_styles import PARAMETER_MARKS, in_style
 from ..definition import AnyDefinition
 from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
-from ..domain.interfaces import POSTGRES_CHANNEL, Value
+from ..domain.interfaces import Value
 from ..domain.options import OnConflict
 from ..domain.record import NewJob
 from ..domain.table_names import in_schema
@@ -22,6 +22,7 @@ from ..stores.conflicts import ids_by_key, is_kept
 from ..stores.dialect import Statements
 from ..stores.rows import json_of, new_job_row, own_values, shared_parameters
 from .shard_check import shard_check
+from .wake_ups import NOTIFICATION
 
 DialectName = Literal["sqlite", "postgresql"]
 Parameters = tuple[Value, ...] | dict[str, Value]
@@ -30,7 +31,6 @@ Call = tuple[str, Parameters]
 StatementName = Literal[
     "INSERT_ONE", "INSERT_MANY", "KEY_OWNERS", "CANCEL_LATE_OWNERS", "SUPERSEDE", "REPLACE_ONE", "REPLACE"
 ]
-_WAKES = ("INSERT_ONE", "INSERT_MANY", "REPLACE_ONE", "REPLACE")
 
 DIALECTS: Mapping[str, tuple[Statements, str]] = {
     "sqlite": (cast("Statements", statements), SQLITE_NOW),
@@ -62,24 +62,24 @@ class Target(NamedTuple):
     paramstyle: str
     schema: str | None
 
-    def inserts(self, jobs: Sequence[NewJob], *, announce: bool) -> Call:
-        """Return the statement that stores jobs of one call and returns their ids."""
+    def inserts(self, jobs: Sequence[NewJob], *, column: str | None = None) -> Call:
+        """Return the statement that stores jobs of one call and returns their ids, and this column if it is given."""
         if len(jobs) == 1:
-            return self._call("INSERT_ONE", new_job_row(jobs[0]), announce=announce)
+            return self._call("INSERT_ONE", new_job_row(jobs[0]), column=column)
         many = {"jobs": json_of({job.id: own_values(job) for job in jobs})}
-        return self._call("INSERT_MANY", {**shared_parameters(jobs[0]), **many}, announce=announce)
+        return self._call("INSERT_MANY", {**shared_parameters(jobs[0]), **many}, column=column)
 
     def supersedes(self, jobs: Sequence[NewJob]) -> Call:
         """Return the statement that takes the unique keys of these jobs from running jobs."""
         return self._call("SUPERSEDE", {"keys": json_of(ids_by_key(jobs))})
 
-    def replaces(self, jobs: Sequence[NewJob], *, announce: bool) -> Call:
+    def replaces(self, jobs: Sequence[NewJob], *, column: str | None = None) -> Call:
         """Like `inserts`, in the place of pending jobs. Return the ids of the stored jobs, with their unique keys."""
         reschedules: dict[str, Value] = {"reschedules": int(jobs[0].on_conflict is OnConflict.RESCHEDULE)}
         if len(jobs) == 1:
-            return self._call("REPLACE_ONE", {**new_job_row(jobs[0]), **reschedules}, announce=announce)
+            return self._call("REPLACE_ONE", {**new_job_row(jobs[0]), **reschedules}, column=column)
         many = {**shared_parameters(jobs[0]), "jobs": json_of({job.id: own_values(job) for job in jobs})}
-        return self._call("REPLACE", {**many, **reschedules}, announce=announce)
+        return self._call("REPLACE", {**many, **reschedules}, column=column)
 
     def cancels_late(self, jobs: Sequence[NewJob]) -> Call:
         """Return the statement that cancels late jobs with the unique keys of these jobs."""
@@ -89,23 +89,23 @@ class Target(NamedTuple):
         """Return the query of the unfinished jobs with the unique keys of these jobs: key and id."""
         return self._call("KEY_OWNERS", {"unique_keys": json_of([job.unique_key for job in jobs]), "ids": "[]"})
 
-    def statement(self, name: StatementName, *, announce: bool = False) -> tuple[str, tuple[str, ...]]:
-        """Return a statement, and the names of its parameters in order. `announce`: its commit wakes workers."""
-        return _statement(self, name, announce and self.dialect == "postgresql")
+    def statement(self, name: StatementName, *, column: str | None = None) -> tuple[str, tuple[str, ...]]:
+        """Return a statement, and the names of its parameters in order. It returns the column too."""
+        return _statement(self, name, column)
 
-    def _call(self, name: StatementName, values: dict[str, Value], *, announce: bool = False) -> Call:
-        sql, names = self.statement(name, announce=announce)
+    def _call(self, name: StatementName, values: dict[str, Value], *, column: str | None = None) -> Call:
+        sql, names = self.statement(name, column=column)
         return sql, (values if self.paramstyle in _WITH_NAMES else tuple(values[name] for name in names))
 
 
 @lru_cache(maxsize=256)
-def _statement(target: Target, name: StatementName, announce: bool) -> tuple[str, tuple[str, ...]]:
+def _statement(target: Target, name: StatementName, column: str | None) -> tuple[str, tuple[str, ...]]:
     of, now = DIALECTS[target.dialect]
     sql: str = getattr(of, name).strip()
     for limit in (of.WAIT_LIMIT, of.AND_WAIT_LIMIT):
         sql = sql.replace(limit, "")  # the application sets the lock timeout of its transaction
-    if announce and name in _WAKES:  # to the transaction: PostgreSQL sends it at the commit
-        sql += f", pg_notify('{POSTGRES_CHANNEL}', '')"
+    if column is not None:  # it ends with RETURNING
+        sql += f", {column}"
     sql = _JSON.sub(r"CAST(CAST(\1 AS text) AS \2)", sql)  # a codec of the application for JSON must not apply
     schema = target.schema if target.dialect == "postgresql" else None
     return in_style(in_schema(sql.replace("{now}", now), schema), target.paramstyle)
@@ -127,7 +127,8 @@ def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, param
     if (check := shard_check(job, jobs)) is not None:
         check.check_kind(dialect)
     with enqueuing(job.current_hooks().middleware, jobs) as new:
-        sql, parameters = Target(dialect, paramstyle, job.database_schema).inserts(in_key_order(new), announce=True)
+        column = NOTIFICATION if dialect == "postgresql" else None
+        sql, parameters = Target(dialect, paramstyle, job.database_schema).inserts(in_key_order(new), column=column)
     return Insertion(tuple(one.id for one in jobs), sql, parameters, jobs[0].batch_id)
 
 

@@ -17,23 +17,20 @@ def insert(
     connection: psycopg.Connection[Any] | psycopg.AsyncConnection[Any], storing: Storing
 ) -> Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]:
     """Store the jobs. The row factory and the cursor factory of the connection do not apply."""
-    place = (connection.info.host, connection.info.port, connection.info.dbname, connection.info.user)
     if isinstance(connection, psycopg.AsyncConnection):
-        return _insert_async(connection, storing, place)
+        return _insert_async(connection, storing)
 
     def execute(sql: str, parameters: Parameters) -> Rows:
         with psycopg.Cursor(connection, row_factory=tuple_row) as cursor:
             return cursor.execute(sql.encode(), parameters).fetchall()
 
-    return storing.run("postgresql", "pyformat", execute, place=place, connection=connection)
+    return storing.run("postgresql", "pyformat", execute, connection=connection)
 
 
-async def _insert_async(
-    connection: psycopg.AsyncConnection[Any], storing: Storing, place: tuple[str, int, str, str]
-) -> Sequence[Inserted]:
+async def _insert_async(connection: psycopg.AsyncConnection[Any], storing: Storing) -> Sequence[Inserted]:
     async def execute(sql: str, parameters: Parameters) -> Rows:
         async with psycopg.AsyncCursor(connection, row_factory=tuple_row) as cursor:
             await cursor.execute(sql.encode(), parameters)
             return await cursor.fetchall()
 
-    return await storing.run_async("postgresql", "pyformat", execute, place=place, connection=connection)
+    return await storing.run_async("postgresql", "pyformat", execute, connection=connection)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from ..databases.postgres.url import PostgresUrl
 from ..definition import AnyDefinition
@@ -20,9 +20,8 @@ from ..domain.record import NewJob
 from ..errors import InvalidOptionError, JobNotBoundError
 from ..stores.rows import text_of
 from ..stores.sharded import ShardedStore
+from .address import Address, address_of
 
-Address = tuple[str, int, str]
-"""The host, the port and the database of a PostgreSQL connection, as the application named them."""
 Steps = Generator[tuple[str, tuple[()]], Sequence[Sequence[Any]], None]
 
 _POSTGRES = "postgresql"
@@ -53,7 +52,7 @@ class ShardCheck:
         self.check_kind(dialect)
         if dialect == "sqlite":
             yield from self._sqlite_steps()
-        elif (address := _address_of(connection)) is not None:
+        elif (address := address_of(connection)) is not None:
             yield from self._postgres_steps(address, schema)
 
     def _sqlite_steps(self) -> Steps:
@@ -117,27 +116,8 @@ def database_steps(dialect: str, connection: object) -> Generator[tuple[str, tup
     if dialect == "sqlite":
         files = [text_of(file) for _, _, file in (yield _FILES, ()) if file]
         return files[0] if files else "a database in memory"
-    address = _address_of(connection)
+    address = address_of(connection)
     return "this database" if address is None else "{}:{}/{}".format(*address)
-
-
-def _address_of(connection: object) -> Address | None:
-    """Return the address of a connection of psycopg, psycopg2 or asyncpg; None if it is unknown."""
-    if (info := getattr(connection, "info", None)) is not None:
-        found: tuple[object, ...] = tuple(getattr(info, name, None) for name in ("host", "port", "dbname"))
-    else:  # asyncpg has no public names for them
-        place: object = getattr(connection, "_addr", None)
-        if isinstance(place, str):  # a Unix socket
-            folder, _, port = place.rpartition("/.s.PGSQL.")
-            place = (folder, int(port))
-        found = (
-            *cast("tuple[object, ...]", place or ()),
-            getattr(getattr(connection, "_params", None), "database", None),
-        )
-    match found:
-        case (str() as host, int() as port_number, str() as database):
-            return host, port_number, database
-    return None
 
 
 def _databases(store: ShardedStore) -> Iterator[tuple[str, Database]]:

@@ -38,12 +38,9 @@ def _insert(transaction: Connection | Session | scoped_session[Session], storing
     def execute(sql: str, parameters: Parameters) -> Rows:
         return connection.exec_driver_sql(sql, parameters).fetchall()
 
-    url = connection.engine.url
-    place = (url.host, url.port, url.database, url.username)
     return storing.run(
         connection.dialect.name,
         connection.dialect.paramstyle,
         execute,
-        place=place,
         connection=connection.connection.driver_connection,
     )

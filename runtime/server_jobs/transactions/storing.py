@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Awaitable, Callable, Generator, Hashable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -16,21 +14,18 @@ from ..errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from ..middleware import Middleware, enqueuing
 from ..stores.conflicts import is_kept, merged
 from ..stores.rows import text_of
+from .address import Address, address_of
 from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
 from .shard_check import ShardCheck, database_steps
-
-_logger = logging.getLogger("server_jobs")
+from .wake_ups import NOTIFICATION, PRIVILEGES, column_of, forget, note_answer
 
 Rows = Sequence[Sequence[Any]]
 
-_APART = 0.01
-_announced: dict[Hashable, float] = {}
-_may_notify: dict[Hashable, bool] = {}
-MAY_NOTIFY = "SELECT has_function_privilege(to_regprocedure('pg_catalog.pg_notify(text, text)'), 'EXECUTE')"
 _TRIES = 5  # the job with the unique key may finish between two statements
 
 # An undefined table or column, as PostgreSQL and SQLite report it.
 _MISSING_CODES = ("42P01", "42703")
+_INSUFFICIENT_PRIVILEGE = "42501"
 _MISSING_WORDS = ("no such table: jobs", "table jobs has no column")
 
 
@@ -52,16 +47,14 @@ class Storing:
         paramstyle: str,
         execute: Callable[[str, Parameters], Rows],
         *,
-        place: Hashable = None,
         connection: object = None,
     ) -> Sequence[Inserted]:
         """Store the jobs and return one answer per job. Does not commit.
 
-        `execute` returns all rows of a statement. `place` tells the databases of this process apart. `connection` is
-        the connection of the PostgreSQL driver.
+        `execute` returns all rows of a statement. `connection` is the connection of the PostgreSQL driver.
         """
         with self._surrounded(dialect) as jobs:
-            steps = self._steps(jobs, Target(dialect, paramstyle, self.schema), place, connection)
+            steps = self._steps(jobs, Target(dialect, paramstyle, self.schema), connection)
             try:
                 call = next(steps)
                 while True:
@@ -80,12 +73,11 @@ class Storing:
         paramstyle: str,
         execute: Callable[[str, Parameters], Awaitable[Rows]],
         *,
-        place: Hashable = None,
         connection: object = None,
     ) -> Sequence[Inserted]:
         """Like `run`, with an async `execute`."""
         with self._surrounded(dialect) as jobs:
-            steps = self._steps(jobs, Target(dialect, paramstyle, self.schema), place, connection)
+            steps = self._steps(jobs, Target(dialect, paramstyle, self.schema), connection)
             try:
                 call = next(steps)
                 while True:
@@ -106,14 +98,14 @@ class Storing:
             yield jobs
 
     def _steps(
-        self, jobs: Sequence[NewJob], target: Target, place: Hashable, connection: object
+        self, jobs: Sequence[NewJob], target: Target, connection: object
     ) -> Generator[Call, Rows, Sequence[Inserted]]:
         """Yield statements, receive their rows or errors, and return one answer per job.
 
         Raises `SchemaMissingError` with the name of the database.
         """
         try:
-            return (yield from self._checked_steps(jobs, target, place, connection))
+            return (yield from self._checked_steps(jobs, target, connection))
         except Exception as error:
             if not _reports_missing_tables(error):
                 raise
@@ -124,28 +116,28 @@ class Storing:
             raise SchemaMissingError(message) from reported
 
     def _checked_steps(
-        self, jobs: Sequence[NewJob], target: Target, place: Hashable, connection: object
+        self, jobs: Sequence[NewJob], target: Target, connection: object
     ) -> Generator[Call, Rows, Sequence[Inserted]]:
         """Like `_steps`, with the errors of the library. A completion job has its own statement."""
         if self.shard_check is not None:
             yield from self.shard_check.steps(target.dialect, connection, target.schema)
+        address = address_of(connection) if target.dialect == "postgresql" else None
         answers: list[Inserted] = []
         for _, group in groupby(jobs, key=attrgetter("shared")):
             alike = tuple(group)
             steps = _keeping_steps if all(map(is_kept, alike)) else _replacing_steps
-            answers += yield from steps(alike, target, place)
+            answers += yield from steps(alike, target, address)
         return answers
 
 
 def _keeping_steps(
-    jobs: Sequence[NewJob], target: Target, place: Hashable
+    jobs: Sequence[NewJob], target: Target, address: Address | None
 ) -> Generator[Call, Rows, Sequence[Inserted]]:
     """Like `_steps`, for jobs of one call that leave unfinished ones in place."""
     answers: dict[str, Inserted] = {}
     missing = in_key_order(jobs)
     for _ in range(_TRIES):
-        announce = yield from _announces(target, place)
-        created = yield target.inserts(missing, announce=announce)
+        created = yield from _waking(target.inserts, missing, target, address)
         answers |= {job_id: Inserted(job_id, created=True) for job_id in (text_of(row[0]) for row in created)}
         missing = [job for job in missing if job.id not in answers]
         if missing:
@@ -164,15 +156,14 @@ def _keeping_steps(
 
 
 def _replacing_steps(
-    jobs: Sequence[NewJob], target: Target, place: Hashable
+    jobs: Sequence[NewJob], target: Target, address: Address | None
 ) -> Generator[Call, Rows, Sequence[Inserted]]:
     """Like `_steps`, for jobs of one call that take the place of unfinished ones."""
     owners: dict[str | None, str] = {}
     new = missing = merged(in_key_order(jobs))
     for _ in range(_TRIES):
         yield target.supersedes(missing)
-        announce = yield from _announces(target, place)
-        stored = yield target.replaces(missing, announce=announce)
+        stored = yield from _waking(target.replaces, missing, target, address)
         owners |= {text_of(row[1]): text_of(row[0]) for row in stored}
         missing = [job for job in new if job.unique_key not in owners]
         if not missing:
@@ -185,40 +176,22 @@ def _unsettled(job: NewJob) -> DatabaseError:
     return DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to enqueue one; try again")
 
 
-def _announces(target: Target, place: Hashable) -> Generator[Call, Rows, bool]:
-    """Like `announces`. The first transaction asks whether its role may notify: an error would end the transaction."""
-    if target.dialect != "postgresql" or not announces(place):
-        return False
-    if place not in _may_notify:
-        rows = yield MAY_NOTIFY, ()
-        note_may_notify(place, may=rows[0][0])
-    return _may_notify[place]
-
-
-def may_notify(place: Hashable) -> bool | None:
-    """Return whether the role may notify workers. None: nobody has asked the database yet."""
-    return _may_notify.get(place)
-
-
-def note_may_notify(place: Hashable, *, may: object) -> None:
-    """Remember the answer of the database to `MAY_NOTIFY`. If it is no, workers find the jobs by polling."""
-    _may_notify[place] = may is True
-    if not _may_notify[place]:
-        _logger.warning("the role of this connection may not execute pg_notify: workers find new jobs by polling")
-
-
-def announces(place: Hashable) -> bool:
-    """Whether this transaction wakes the workers at its commit.
-
-    PostgreSQL commits transactions with a NOTIFY one after another: with 16 at a time, the rate falls to a quarter.
-    Therefore one transaction within a few milliseconds has a NOTIFY. The workers that it wakes find the jobs of the
-    others too, or poll for jobs that commit later.
-    """
-    now = time.monotonic()
-    if now - _announced.get(place, 0.0) < _APART:
-        return False
-    _announced[place] = now
-    return True
+def _waking(
+    call: Callable[..., Call], jobs: Sequence[NewJob], target: Target, address: Address | None
+) -> Generator[Call, Rows, Rows]:
+    """Yield a statement of `Target` that stores jobs. Its commit wakes workers. Return the rows of the statement."""
+    if target.dialect != "postgresql":
+        return (yield call(jobs))
+    column = column_of(address)
+    try:
+        rows = yield call(jobs, column=column)
+    except Exception as error:
+        if _INSUFFICIENT_PRIVILEGE in _codes_of(error):
+            forget(address)
+        raise
+    if column == PRIVILEGES and rows and note_answer(address, everybody=rows[0][-2], me=rows[0][-1]):
+        yield f"SELECT {NOTIFICATION}", ()
+    return rows
 
 
 def _reported_by_driver(error: Exception) -> BaseException:
@@ -229,6 +202,10 @@ def _reported_by_driver(error: Exception) -> BaseException:
 
 def _reports_missing_tables(error: Exception) -> bool:
     """Whether a driver reports a missing table or column. Libraries wrap the error of the driver."""
+    return not _codes_of(error).isdisjoint(_MISSING_CODES) or any(words in str(error) for words in _MISSING_WORDS)
+
+
+def _codes_of(error: Exception) -> set[object]:
+    """Return the codes of PostgreSQL in the error of a driver or of the library around it."""
     causes = (error, getattr(error, "orig", None), error.__cause__)
-    codes = {getattr(cause, name, None) for cause in causes for name in ("sqlstate", "pgcode")}
-    return not codes.isdisjoint(_MISSING_CODES) or any(words in str(error) for words in _MISSING_WORDS)
+    return {getattr(cause, name, None) for cause in causes for name in ("sqlstate", "pgcode")}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import psycopg
 import pytest
@@ -194,7 +194,7 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_place(url: str
 @pytest.mark.slow
 async def test_without_a_common_end_the_calls_fail_in_waves(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     @asynccontextmanager
-    async def unlimited(*_: object) -> Any:
+    async def unlimited(*_: object) -> AsyncIterator[None]:
         yield
 
     monkeypatch.setattr(WaitingCalls, "limited", unlimited)

@@ -25,7 +25,7 @@ from server_jobs.django import database as django_database
 from server_jobs.schema import metadata
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.sql import SqlStore
-from server_jobs.transactions import storing
+from server_jobs.transactions import storing, wake_ups
 from sqlalchemy import create_engine
 
 from tests.conformance.examples import job
@@ -56,8 +56,8 @@ def database() -> Iterator[RefusingDatabase]:
 @pytest.fixture(autouse=True)
 def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget the answers of other tests."""
-    monkeypatch.setattr(storing, "_announced", {})
-    monkeypatch.setattr(storing, "_may_notify", {})
+    monkeypatch.setattr(wake_ups, "_open_to_everybody", set())
+    monkeypatch.setattr(wake_ups, "_told", set())
 
 
 def test_no_statement_of_the_store_needs_what_relatives_lack() -> None:
@@ -101,7 +101,7 @@ def test_a_transaction_of_the_application_stores_jobs_and_announces_none(
 def test_without_the_question_the_transaction_would_fail(
     database: RefusingDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storing, "MAY_NOTIFY", "SELECT true")
+    monkeypatch.setattr(storing, "column_of", lambda _: wake_ups.NOTIFICATION)
     with psycopg.connect(database.url) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
         Limited.later_in(connection, PARAMS)
 
@@ -111,7 +111,7 @@ def test_an_announcement_through_django_does_not_end_the_transaction(
     database: RefusingDatabase, monkeypatch: pytest.MonkeyPatch, asks: bool
 ) -> None:
     if not asks:
-        monkeypatch.setattr(storing, "MAY_NOTIFY", "SELECT true")
+        monkeypatch.setattr(django_database, "column_of", lambda _: wake_ups.NOTIFICATION)
     with psycopg.connect(database.url) as connection:
         wrapper = SimpleNamespace(alias="default", needs_rollback=False, connection=connection)
         django_database._announce(cast("BaseDatabaseWrapper", wrapper))

@@ -33,7 +33,6 @@ from server_jobs import (
 from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.interfaces import POSTGRES_CHANNEL
 from server_jobs.domain.record import NewJob
-from server_jobs.transactions import storing
 from server_jobs.transactions.insertion import Call, Target
 from server_jobs.transactions.joining import is_async
 
@@ -360,8 +359,7 @@ def test_missing_tables_and_columns_name_the_database_and_the_command_and_no_par
 
 
 @on_postgresql
-def test_a_commit_sends_one_notification(seat: Seat, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storing, "_announced", {})
+def test_a_commit_sends_one_notification(seat: Seat, place: Place) -> None:
     with psycopg.connect(place.url, autocommit=True) as listener:
         listener.execute(f"LISTEN {POSTGRES_CHANNEL}")
         seat.later(Invoice)

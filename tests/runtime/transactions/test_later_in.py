@@ -29,7 +29,7 @@ from server_jobs import (
 )
 from server_jobs.schema import jobs
 from server_jobs.transactions import storing
-from sqlalchemy import Connection, CursorResult, Engine, create_engine, event, select
+from sqlalchemy import CursorResult, Engine, create_engine, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
@@ -144,7 +144,7 @@ async def ids_in(engine: AsyncEngine) -> list[str]:
 def test_a_commit_wakes_the_workers(engine: Engine, monkeypatch: pytest.MonkeyPatch, is_announced: bool) -> None:
     """Without a notification, a worker on PostgreSQL has to poll; on SQLite it watches the file."""
     if not is_announced:
-        monkeypatch.setattr(storing, "announces", lambda _: False)
+        monkeypatch.setattr(storing, "column_of", lambda _: "NULL")
     url = engine.url.set(drivername=engine.dialect.name).render_as_string(hide_password=False)
 
     def enqueue() -> JobHandle[Text]:
@@ -169,28 +169,6 @@ def test_a_commit_wakes_the_workers(engine: Engine, monkeypatch: pytest.MonkeyPa
                 await task
 
     assert asyncio.run(scenario()) is (is_announced or engine.dialect.name == "sqlite")
-
-
-def test_of_transactions_that_begin_together_one_announces(postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PostgreSQL commits transactions with notifications one after another."""
-    engine, said = create_engine(postgres_url), 0
-
-    def count(connection: Connection, cursor: object, statement: str, *_: object) -> None:
-        nonlocal said
-        said += ", pg_notify(" in statement
-
-    event.listen(engine, "after_cursor_execute", count)
-    monkeypatch.setattr(storing, "_APART", 60)
-    monkeypatch.setattr(storing, "_announced", {})
-    for _ in range(5):
-        with engine.begin() as connection:
-            Invoice.later_in(connection, PARAMS)
-    assert said == 1
-    monkeypatch.setattr(storing, "_APART", 0)
-    with engine.begin() as connection:
-        Invoice.later_in(connection, PARAMS)
-    assert said == 2
-    engine.dispose()
 
 
 async def test_the_handle_knows_the_job_once_it_is_committed(sqlite_url: str) -> None:
