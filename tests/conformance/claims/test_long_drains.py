@@ -12,6 +12,7 @@ from server_jobs.domain.interfaces import Value
 from server_jobs.domain.record import Heartbeat
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.claims import FULL_LOOK_INTERVAL
+from server_jobs.stores.postgres_statements.claim import UNFLUSHED
 from server_jobs.stores.rows import request_parameters
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -19,6 +20,8 @@ from server_jobs.testing import FakeClock
 from tests.conformance.examples import LEASE, completed, ids, job, request
 from tests.conformance.postgres.test_postgres_plans import explain
 from tests.conformance.postgres_databases import new_database, postgres_connection
+from tests.conformance.suite.test_limits import limited
+from tests.sabotage import altered
 
 BATCH = 100
 
@@ -120,6 +123,29 @@ async def test_a_claim_and_a_renewal_do_not_wait_for_the_disk_and_an_outcome_doe
         noted = connection.execute("SELECT status, waits FROM noted ORDER BY number").fetchall()
 
     assert noted == [("pending", "on"), ("running", "off"), ("running", "off"), ("completed", "on")]
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["waits", "sabotage"])
+async def test_a_claim_of_a_job_with_a_limit_waits_for_the_disk(
+    url: str, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    """After a crash of the server the running jobs must still count."""
+    if not waits:
+        fragment = " WHERE set_config('jit'"
+        for place, text in altered(
+            postgres_statements, "LOCK_LIMITS", fragment, f" WHERE {UNFLUSHED} AND set_config('jit'"
+        ):
+            monkeypatch.setattr(postgres_statements, place, text)
+    database = url.rpartition("/")[2]
+    with postgres_connection(url) as connection:
+        connection.execute(f"ALTER DATABASE {database} SET synchronous_commit = on".encode())
+        connection.execute(_NOTE_COMMITS)
+        async with store_at(url) as store:
+            await store.insert([job("1", concurrency_key="ada")])
+            assert ids(await store.claim(request(limited(1)))) == ["1"]
+        noted = connection.execute("SELECT status, waits FROM noted ORDER BY number").fetchall()
+
+    assert noted == [("pending", "on"), ("running", "on" if waits else "off")]
 
 
 _NOTE_COMMITS = """

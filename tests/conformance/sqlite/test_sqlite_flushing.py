@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
-from server_jobs.databases.sqlite.connection import SqliteConnection
+from server_jobs.databases.sqlite.connection import SqliteConnection, Work
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.record import Heartbeat
 from server_jobs.stores.sql import SqlStore
@@ -17,6 +17,7 @@ from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import LEASE, completed, failed, ids, job, request
 from tests.conformance.stores import create_sqlite_file
+from tests.conformance.suite.test_limits import limited
 
 SET = "PRAGMA synchronous = "
 
@@ -100,6 +101,20 @@ async def test_a_claim_that_shares_a_commit_with_a_job_is_flushed_with_it(tmp_pa
 
         assert ids(claims) == ["b"]
         assert commits.mode == "FULL"
+
+
+@pytest.mark.parametrize("is_flushed", [True, False], ids=["flushed", "sabotage"])
+async def test_a_claim_of_a_job_with_a_limit_is_flushed(
+    tmp_path: Path, commits: Commits, monkeypatch: pytest.MonkeyPatch, is_flushed: bool
+) -> None:
+    """After a power cut the running jobs must still count."""
+    if not is_flushed:
+        monkeypatch.setattr(Work, "must_last", False)
+    async with opened(tmp_path) as store:
+        await store.insert([job("a", concurrency_key="ada")])
+        (claim,) = await store.claim(request(limited(1)))
+        assert claim.id == "a"
+    assert (commits.mode == "FULL") is is_flushed
 
 
 async def test_jobs_whose_params_together_are_longer_than_any_text_are_claimed(
