@@ -109,16 +109,20 @@ class Pool:
 
     async def _connection_in(self, slot: AsyncExitStack, calls: Sequence[Call]) -> PostgresConnection:
         """Wait for a slot, and return an idle connection or a new one. Raises `DatabaseError`."""
-        began = self._loop.time()
-        slots = [self._slots]
-        if any(statement.may_wait for statement, _ in calls):
-            slots.insert(0, self._slots_to_wait_in)
-        if any(one.locked() for one in slots):
+        may_wait = any(statement.may_wait for statement, _ in calls)
+        began = None
+        if self._slots.locked() or (may_wait and self._slots_to_wait_in.locked()):
+            began = self._loop.time()
             async with self._waiting.limited(began):
-                await _enter(slot, slots)
+                await self._enter(slot, may_wait)
         else:
-            await _enter(slot, slots)
-        return self._idle_connection(calls) or await self._connect_in(slot, began)
+            await self._enter(slot, may_wait)
+        return self._idle_connection(calls) or await self._connect_in(slot, began or self._loop.time())
+
+    async def _enter(self, slot: AsyncExitStack, may_wait: bool) -> None:
+        if may_wait:
+            await slot.enter_async_context(self._slots_to_wait_in)
+        await slot.enter_async_context(self._slots)
 
     def _idle_connection(self, calls: Sequence[Call]) -> PostgresConnection | None:
         """Return the idle connection used last, preferably one that has prepared these calls.
@@ -197,11 +201,6 @@ class Pool:
         if self._is_away:
             self._is_away = self._watchdog.is_suspicious = False
             _logger.info("the database %s is back", self._servers.place)
-
-
-async def _enter(stack: AsyncExitStack, slots: Sequence[asyncio.Semaphore]) -> None:
-    for one in slots:
-        await stack.enter_async_context(one)
 
 
 async def _close(connection: PostgresConnection) -> None:
