@@ -81,6 +81,11 @@ def needs_secret(options: JobOptions) -> bool:
     return any(is_redacted(pointer, options.redact) for pointer in pointers)
 
 
+def is_unique_by_secret(options: JobOptions) -> bool:
+    """Whether the unique key of jobs with these options is a hash of a redacted value."""
+    return any(is_redacted(pointer, options.redact) for pointer in options.unique_by or ())
+
+
 class _Hashes:
     def __init__(self, job_name: str, redact: Sequence[str], params: str) -> None:
         self._job_name, self._redact, self._params = job_name, redact, params

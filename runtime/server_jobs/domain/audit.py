@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -18,6 +20,9 @@ AUDIT_RETENTION = timedelta(days=365)
 
 APPLICATION = "application"
 """The actor of a change through the Python API that names no actor."""
+
+enqueuer: ContextVar[str] = ContextVar("enqueuer", default=APPLICATION)
+"""The actor of the current call that enqueues. An entry names everybody but the application who replaces a job."""
 
 LONGEST_AUDIT_PAGE = 1000
 _FEW = 20
@@ -35,6 +40,7 @@ class AuditAction(StrEnum):
     ADD = "add"
     CHANGE = "change"
     REMOVE = "remove"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,16 @@ class AuditQuery:
             text: str | None = getattr(self, name)
             if text is not None:
                 check_text(name, text)
+
+
+@contextmanager
+def enqueuing_as(actor: str) -> Iterator[None]:
+    """Enqueue for this actor while the block runs."""
+    before = enqueuer.set(actor)
+    try:
+        yield
+    finally:
+        enqueuer.reset(before)
 
 
 def log_entry(action: AuditAction, actor: str, target: str, detail: str | None = None) -> None:

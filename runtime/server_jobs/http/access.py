@@ -8,6 +8,8 @@ from functools import wraps
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..contract.job_keys import is_unique_by_secret
+from ..domain.options import JobOptions
 from ..errors import JobNotFoundError
 from ..security.tokens import Caller, Scope
 from .gate import backend_of, caller_of
@@ -63,6 +65,18 @@ def check_queue(request: Request, scope: Scope, queue: str) -> None:
     """Raise `RefusedError` unless the caller has the scope for this queue."""
     if not caller_of(request).may(scope, queue):
         raise _lacks(scope, f"for the queue {queue!r}")
+
+
+def check_enqueues(caller: Caller, options: JobOptions) -> None:
+    """Raise `RefusedError` unless the caller may enqueue jobs with these options.
+
+    The answer tells whether an unfinished job has the same unique key. If the key has a redacted value, the caller
+    could find the value by trying: only who reads the jobs may.
+    """
+    if not caller.may(Scope.ENQUEUE, options.queue):
+        raise _lacks(Scope.ENQUEUE, f"for the queue {options.queue!r}")
+    if is_unique_by_secret(options) and not caller.may(Scope.READ, options.queue):
+        raise _lacks(Scope.READ, f"for the queue {options.queue!r}, which jobs with a redacted unique key need too")
 
 
 def check_scope(request: Request, scope: Scope) -> None:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..domain.audit import enqueuing_as
 from ..domain.enqueue_options import EnqueueOptions
 from ..domain.ids import new_job_id
 from ..domain.options import MOST_JOBS_PER_REQUEST
@@ -17,11 +18,11 @@ from ..errors import InvalidParamsError
 from ..handle import completion_job
 from ..inspection.job_document import batch_document
 from ..security.tokens import Scope
-from .access import check_queue
+from .access import check_enqueues
 from .body import json_body
 from .gate import backend_of, caller_of
 from .http_options import HttpOptions
-from .jobs import Attempts, CorrelationId, OptionFields, Priority, Text, read_body, tell_host
+from .jobs import Attempts, CorrelationId, OptionFields, Priority, Text, actor_of, read_body, tell_host
 from .problem_document import RefusedError, params_refusal
 from .request_trace import request_trace
 
@@ -57,13 +58,14 @@ async def enqueue_batch(request: Request) -> Response:
     """Validate all params and store the jobs in one transaction: 201 with the id of the batch, or none of them."""
     backend = backend_of(request)
     job = backend.registry.find(request.path_params["id"]).job
-    check_queue(request, Scope.ENQUEUE, job.options.queue)
+    check_enqueues(caller_of(request), job.options)
     options: HttpOptions = request.app.state.options
     body = read_body(BatchBody, await json_body(request, within=options.body_timeout))
     batch_id = new_job_id()
     jobs = list(job.new_jobs(body.params, batch_id, **body.options()))
     completion = [] if body.then is None else [_completion_job(request, body.then, batch_id)]
-    inserted = (await backend.insert([*jobs, *completion], request_trace(request)))[: len(jobs)]
+    with enqueuing_as(actor_of(request)):
+        inserted = (await backend.insert([*jobs, *completion], request_trace(request)))[: len(jobs)]
     if completion and not any(one.created for one in inserted):
         await backend.end_batches([batch_id])
     tell_host(request)
@@ -80,7 +82,7 @@ async def enqueue_batch(request: Request) -> Response:
 
 def _completion_job(request: Request, body: CompletionBody, batch_id: str) -> NewJob:
     job = backend_of(request).registry.find(body.job_name).job
-    check_queue(request, Scope.ENQUEUE, job.options.queue)
+    check_enqueues(caller_of(request), job.options)
     try:
         return completion_job(job.new_job(body.params, **body.options()), batch_id)
     except InvalidParamsError as error:

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..contract.values import pointer_to
+from ..domain.audit import enqueuing_as
 from ..domain.enqueue_options import EnqueueOptions
 from ..domain.interfaces import JobReader, Store
 from ..domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS, OnConflict
@@ -44,7 +45,7 @@ from ..inspection.job_document import job_summary, shard_document, shown_job
 from ..registry import JobRegistry
 from ..security.tokens import Scope
 from ..stores.sharded import shards_of
-from .access import check_queue, check_scope
+from .access import check_enqueues, check_queue, check_scope
 from .body import json_body
 from .gate import backend_of, caller_of
 from .http_options import HttpOptions
@@ -253,10 +254,11 @@ async def enqueue(request: Request) -> Response:
     """Validate params and store a job: 201, or 200 for an unfinished job with the same unique key."""
     backend = backend_of(request)
     job = backend.registry.find(request.path_params["id"]).job
-    check_queue(request, Scope.ENQUEUE, job.options.queue)
+    check_enqueues(caller_of(request), job.options)
     options: HttpOptions = request.app.state.options
     body = read_body(EnqueueBody, await json_body(request, within=options.body_timeout))
-    (inserted,) = await backend.insert([job.new_job(body.params, **body.options())], request_trace(request))
+    with enqueuing_as(actor_of(request)):
+        (inserted,) = await backend.insert([job.new_job(body.params, **body.options())], request_trace(request))
     tell_host(request)
     return JSONResponse(
         {"id": inserted.id, "job_name": job.job_name, "created": inserted.created},

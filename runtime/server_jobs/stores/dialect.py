@@ -54,6 +54,7 @@ class Statements(Protocol):
     KEY_OWNERS: str
     REPLACED_JOBS: str
     SUPERSEDE: str
+    AUDIT_REPLACE: str
     REPLACE: str
     REPLACE_ONE: str
     START: str

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import Schema, definitions_of
+from server_jobs.domain.audit import enqueuing_as
 from server_jobs.domain.clock import exact_length
 from server_jobs.domain.record import JobStatus
 from server_jobs.engine.backend import Backend
@@ -14,6 +15,7 @@ from server_jobs.errors import JobFailedError
 from server_jobs.inspection.job_document import parsed
 from server_jobs.job import AnyJob
 
+from ..console.workspace import actor
 from .tool import Answer, Arguments, Effects, Tool
 
 _RUNS = Effects(is_destructive=True, is_open=True)
@@ -31,7 +33,8 @@ def _tool(backend: Backend, job: AnyJob, wait: timedelta) -> Tool:
     schemas, bound = job.schemas(), job.using(backend)
 
     async def call(arguments: Arguments) -> Answer:
-        handle = await bound.later(arguments)
+        with enqueuing_as(actor()):
+            handle = await bound.later(arguments)
         with suppress(TimeoutError):
             await handle.result(timeout=wait)
         record = await handle.record()

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 import click
 from pydantic import BaseModel
+from server_jobs.domain.audit import enqueuing_as
 from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import JobStatus
@@ -35,7 +36,7 @@ from ..console.json_option import json_option
 from ..console.log import application_logging, logging_to_stderr
 from ..console.options import duration, json_object, moment, with_workspace
 from ..console.output import note, print_json, print_result, say
-from ..console.workspace import Workspace, run
+from ..console.workspace import Workspace, actor, run
 
 _params = click.option(
     "--params",
@@ -131,7 +132,7 @@ async def _enqueue(
     job = workspace.registry.find(name).job
     job.new_job(params, **options)  # validate before the database is opened
     async with workspace.open_backend():
-        with _errors_of_middleware(workspace.registry):
+        with _errors_of_middleware(workspace.registry), enqueuing_as(actor()):
             handle: JobHandle[BaseModel] = await job.later(params, **options)
     return handle
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from server_jobs.domain.audit import AuditAction, AuditQuery, enqueuing_as
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, OnConflict
 from server_jobs.domain.record import (
@@ -97,6 +98,42 @@ async def test_a_pending_job_gets_the_params_and_options_of_the_new_one(
         updated_at=clock.now(),
     )
     assert await store.get("b") is None
+
+
+async def test_a_caller_who_replaces_a_job_is_in_the_audit_log(store: Store, clock: FakeClock) -> None:
+    with enqueuing_as("token:first"):
+        await store.insert([other("a")])
+    clock.advance(SECOND)
+    with enqueuing_as("token:second"):
+        many = [job("c", unique_key="SendEmail:c", on_conflict=OnConflict.REPLACE), other("b")._replace(priority=7)]
+        await store.insert(many)
+        await store.insert([other("a")])  # the same call again changes nothing
+        await store.insert([other("d", OnConflict.KEEP)])
+
+    (entry,) = await store.audit_log(AuditQuery(action=AuditAction.REPLACE))
+    assert (entry.actor, entry.target, entry.job_name) == ("token:second", "a", "SendEmail")
+    assert (entry.at, entry.detail) == (clock.now(), "new params, priority 7")
+
+
+async def test_a_late_job_is_not_replaced_and_has_no_entry(store: Store, clock: FakeClock) -> None:
+    await store.insert([other("a")._replace(expires_after=SECOND)])
+    clock.advance(MINUTE)
+    with enqueuing_as("token:second"):
+        assert list(await store.insert([other("b")])) == [Inserted("b", created=True)]
+    assert not await store.audit_log(AuditQuery())
+
+
+async def test_an_application_that_replaces_its_own_jobs_writes_no_entry(store: Store) -> None:
+    await store.insert([other("a")])
+    await store.insert([other("b")])
+    assert not await store.audit_log(AuditQuery())
+
+
+async def test_a_running_job_that_is_followed_by_another_one_has_no_entry(store: Store) -> None:
+    await insert_and_claim(store, other("a"))
+    with enqueuing_as("token:second"):
+        assert list(await store.insert([other("b")])) == [Inserted("b", created=True)]
+    assert not await store.audit_log(AuditQuery())
 
 
 async def test_keys_of_limits_change_with_the_params(store: Store, clock: FakeClock) -> None:

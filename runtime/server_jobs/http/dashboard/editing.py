@@ -126,7 +126,7 @@ async def repair(visit: Visit) -> Response:
 def _job(visit: Visit) -> AnyDefinition:
     """Return the job in the path. Raises `UnknownJobError`, or `RefusedError` if the caller may not enqueue it."""
     job = visit.registry.find(visit.request.path_params["name"]).job
-    visit.check_enqueues(job.options.queue)
+    visit.check_enqueues(job.options)
     return job
 
 

@@ -107,7 +107,7 @@ async def change_schedule(visit: Visit) -> Response:
             return visit.go("schedules", note="schedule-removed")
         case "run":
             job = visit.registry.find(record.job_name).job
-            visit.check_enqueues(job.options.queue)
+            visit.check_enqueues(job.options)
             new = job.scheduled_job(record, visit.registry.versions_of(job), correlation_id=record.correlation_id)
             inserted = await visit.insert(new)
             return visit.go("jobs", inserted.id, note="enqueued" if inserted.created else "known")

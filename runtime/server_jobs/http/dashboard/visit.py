@@ -12,13 +12,16 @@ from urllib.parse import quote, urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from ...domain.audit import enqueuing_as
 from ...domain.interfaces import Store
+from ...domain.options import JobOptions
 from ...domain.record import Inserted, JobRecord, NewJob
 from ...engine.backend import Backend
 from ...errors import JobNotFoundError
 from ...inspection.why import Reason, why
 from ...registry import JobRegistry
 from ...security.tokens import Caller, Scope
+from ..access import check_enqueues
 from ..problem_document import RefusedError
 from ..request_trace import request_trace
 
@@ -151,14 +154,14 @@ class Visit:
         if not self.operates(queue):
             raise RefusedError(403, f"your token lacks the scope admin for the queue {queue!r}")
 
-    def check_enqueues(self, queue: str) -> None:
-        """Raise `RefusedError` unless the caller may enqueue jobs into this queue."""
-        if not self.enqueues(queue):
-            raise RefusedError(403, f"your token lacks the scope enqueue for the queue {queue!r}")
+    def check_enqueues(self, options: JobOptions) -> None:
+        """Raise `RefusedError` unless the caller may enqueue jobs with these options."""
+        check_enqueues(self.caller, options)
 
     async def insert(self, job: NewJob) -> Inserted:
         """Store a pending job, in the trace of this request."""
-        (inserted,) = await self.backend.insert([job], request_trace(self.request))
+        with enqueuing_as(self.actor):
+            (inserted,) = await self.backend.insert([job], request_trace(self.request))
         return inserted
 
     async def why(self, job_id: str) -> tuple[JobRecord, Sequence[Reason]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...domain import lifecycle
+from ...domain.audit import APPLICATION, AuditAction, enqueuer
 from ...domain.options import OnConflict
 from ...domain.record import Inserted, JobStatus, NewJob
 from .records import Records
@@ -24,6 +25,9 @@ class Enqueuing(Records):
             record = self._records[owner]
             if record.status is JobStatus.PENDING:
                 self._put(lifecycle.replace(record, job, now))
+                if (actor := enqueuer.get()) != APPLICATION:
+                    detail = f"new params, priority {job.priority}"
+                    self._enter(AuditAction.REPLACE, actor, owner, job.job_name, detail)
                 return Inserted(owner, created=False)
             self._put(lifecycle.supersede(record, job, now))
         self._put(lifecycle.enqueue(job, now))

@@ -109,6 +109,15 @@ UPDATE jobs SET replaced_by = keys.by_key ->> jobs.unique_key, updated_at = {{no
 RETURNING jobs.id
 """
 
+AUDIT_REPLACE = f"""
+INSERT INTO job_audit (id, at, actor, action, target, job_name, detail)
+SELECT CAST(:audit_id AS text) || '-' || id, {{now}}, :actor, 'replace', id, job_name,
+       'new params, priority ' || priority
+  FROM jobs JOIN jsonb_each_text(CAST(:keys AS jsonb)) AS new ON unique_key = new.key
+ WHERE unique_key IS NOT NULL AND {OWNS_KEY} AND status = 'pending' AND (start_before < {{now}}) IS NOT TRUE
+   AND NOT EXISTS (SELECT 1 FROM jobs AS stored WHERE stored.id = new.value)
+"""
+
 _OR_REPLACE = f"""ON CONFLICT (unique_key) WHERE unique_key IS NOT NULL AND {OWNS_KEY} DO UPDATE
    {INTO_PENDING.replace("{reschedules}", "CAST(:reschedules AS integer)")}""".replace(
     "RETURNING id, unique_key", "RETURNING jobs.id, jobs.unique_key"

@@ -8,7 +8,8 @@ from itertools import groupby, islice
 from operator import attrgetter
 from typing import NoReturn
 
-from ...domain.ids import new_batch
+from ...domain.audit import APPLICATION, AuditAction, enqueuer, log_entries
+from ...domain.ids import new_batch, new_job_id
 from ...domain.interfaces import Row
 from ...domain.options import OnConflict
 from ...domain.record import Claim, Inserted, NewJob
@@ -64,6 +65,9 @@ class Enqueuing(Calls):
         if created or owners:
             self._claims.expect()
             self.database.announce()
+        if owners and (actor := enqueuer.get()) != APPLICATION:
+            new = {job.id for job in jobs}
+            log_entries(AuditAction.REPLACE, actor, [owner for owner in owners.values() if owner not in new])
         return await self._answers(jobs, created, owners)
 
     def _creating(self, jobs: Iterable[NewJob]) -> Iterator[BoundCall]:
@@ -94,6 +98,9 @@ class Enqueuing(Calls):
             else:
                 shared = {**shared_parameters(chunk[0]), "reschedules": reschedules}
                 calls += [self._waiting_call(of.REPLACE, **shared, jobs=text) for text in json_objects(_by_id(chunk))]
+        if (actor := enqueuer.get()) != APPLICATION:
+            entry = {"audit_id": new_job_id(), "actor": actor}
+            calls += [self._call(of.AUDIT_REPLACE, **entry, keys=text) for text in json_objects(ids_by_key(jobs))]
         return calls
 
     async def _answers(

@@ -132,6 +132,15 @@ UPDATE jobs INDEXED BY jobs_unique_key
 RETURNING id
 """
 
+# The parameter `keys` as for SUPERSEDE. Executed after the new jobs are stored: the pending jobs that they changed.
+AUDIT_REPLACE = f"""
+INSERT INTO job_audit (id, at, actor, action, target, job_name, detail)
+SELECT :audit_id || '-' || jobs.id, {{now}}, :actor, 'replace', jobs.id, job_name, 'new params, priority ' || priority
+  FROM json_each(:keys) AS new JOIN jobs INDEXED BY jobs_unique_key ON unique_key = new.key
+ WHERE {OWNS_KEY} AND status = 'pending' AND (start_before < {{now}}) IS NOT TRUE
+   AND NOT EXISTS (SELECT 1 FROM jobs AS stored WHERE stored.id = new.value)
+"""
+
 # The new job in the place of a pending one, as if that one were new.
 _KEPT = ("id", "job_name", "unique_key")
 INTO_PENDING = f"""SET {", ".join(f"{column} = excluded.{column}" for column in GIVEN_TYPES if column not in _KEPT)},
