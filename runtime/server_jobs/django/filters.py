@@ -1,11 +1,12 @@
 """Filters of the admin by job and by queue.
 
-Their choices come from the code, the settings, and the counts of the store, because a look at all rows would be slow.
+Their choices come from the code, the settings, the counts of workers, and the newest rows, because a look at all rows
+would be slow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from django.contrib import admin
@@ -15,6 +16,8 @@ from django.http import HttpRequest
 from .backend import DjangoBackend
 from .models import StoredJob
 from .project import complete_registry, has_tasks
+
+_NEWEST = 1_000
 
 
 class _Group(NamedTuple):
@@ -64,14 +67,12 @@ class QueueFilter(_Names):
             yield from stated_queues()
 
 
-def _stored_groups() -> Sequence[_Group]:
-    """Return the jobs and queues that have unfinished or failed rows, or that a worker has ever run."""
+def _stored_groups() -> set[_Group]:
+    """Return the jobs and queues that workers have run, and those of the newest rows.
+
+    Whoever may insert rows chooses how many jobs and queues there are, so this reads a limited number of rows.
+    """
     backend = DjangoBackend(complete_registry())
-
-    async def found() -> list[_Group]:
-        states = await backend.store.queue_states(most=1)
-        counts = await backend.store.finished_counts(since=None)
-        groups = [_Group(state.job_name, state.queue) for state in states]
-        return groups + [_Group(one.job_name, one.queue) for one in counts]
-
-    return backend.run_blocking(found)
+    counts = backend.run_blocking(lambda: backend.store.finished_counts(since=None))
+    newest = StoredJob.objects.order_by("-pk").values_list("job_name", "queue")[:_NEWEST]
+    return {*(_Group(one.job_name, one.queue) for one in counts), *(_Group(*row) for row in newest)}

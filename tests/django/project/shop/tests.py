@@ -2,6 +2,7 @@
 
 import os
 from datetime import timedelta
+from unittest import mock
 
 from django.contrib.auth.models import Permission, User
 from django.db import connection, transaction
@@ -194,6 +195,15 @@ class Admin(TestCase):
             self.assertContains(page, choice)
         self.assertContains(self.client.get(f"{self.LIST}?queue=errands&job_name=shop.tasks.greet"), self.job)
         self.assertContains(self.client.get(f"{self.LIST}{self.job}/change/"), "shop.tasks.greet")
+
+    def test_rows_do_not_choose_how_long_the_filters_are(self):
+        self.sign_in("view")
+        with mock.patch("server_jobs.django.filters._NEWEST", 2):
+            for number in range(4):
+                job = SendEmail.later_sync({**MAIL, "subject": str(number)})
+                StoredJob.objects.filter(pk=job).update(queue=f"forged-{number}")
+            page = self.client.get(self.LIST)
+        self.assertContains(page, "?queue=forged-", count=2)
 
     def test_permissions_allow_actions(self):
         self.sign_in("view")
