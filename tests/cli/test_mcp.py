@@ -19,6 +19,7 @@ import pytest
 from pydantic import BaseModel
 from server_jobs import Backend, JobContext, JobOptions, Worker, connect, create_job_registry, define_job
 from server_jobs.job import AnyJob
+from server_jobs_cli.console.workspace import user
 
 from generated.jobs import SendEmail
 from tests.extras import run_with_extras
@@ -133,6 +134,12 @@ def test_an_agent_reads_jobs_queues_and_specs_and_changes_nothing(shop: Shop) ->
             assert "secret" in (await agent.ask("show_spec", job_name="Shout"))["params"]["properties"]
 
             assert "there is no job with the id 'x'" in await agent.refused("show_job", id="x")
+            assert "/job_nam: did you mean 'job_name'?" in await agent.refused("show_spec", job_nam="Shout")
+            assert "/statu: did you mean 'status'?" in await agent.refused("list_jobs", statu="failed")
+            misspelled = await agent.client.call_tool("list_jobs", {"job_name": "Shuot"})
+            assert texts(misspelled)[1] == "there is no job 'Shuot' here; did you mean 'Shout'?"
+            advice = (await agent.ask("explain_job", id=failed))["reasons"][0]["advice"]
+            assert advice == f"`server-jobs retry {failed}` runs it again"
             assert "did you mean 'Shout'?" in await agent.refused("show_spec", job_name="Shuot")
             assert "  /status: Input should be 'pending'" in await agent.refused("list_jobs", status="lost")
             assert "/secret is redacted" in await agent.refused(
@@ -165,6 +172,7 @@ def test_an_agent_runs_jobs_and_acts_on_them(shop: Shop) -> None:
                 running = asyncio.create_task(worker.run())
                 done = await agent.ask("Shout", text="hello", secret=SECRET)
                 assert (done["status"], done["created"], done["result"]) == ("completed", True, {"text": "HELLO"})
+                assert done["job_name"] == "Shout"
                 assert "day, [bold]truly[/bold]" in await agent.refused("Shout", text="fail")
                 worker.stop()
                 await running
@@ -174,6 +182,8 @@ def test_an_agent_runs_jobs_and_acts_on_them(shop: Shop) -> None:
             assert "  /secret: " in problem
 
             (failed,) = (await agent.ask("list_jobs", status="failed"))["jobs"]
+            advice = (await agent.ask("explain_job", id=failed["id"]))["reasons"][0]["advice"]
+            assert advice == f"`retry_job` with the id '{failed['id']}' runs it again"
             dry = await agent.ask("retry_jobs", job_name="Shout", dry_run=True)
             assert dry["found"] == [{"job_name": "Shout", "status": "failed", "count": 1}]
             assert await agent.ask("retry_job", id=failed["id"]) == {"id": failed["id"], "outcome": "pending"}
@@ -199,7 +209,9 @@ def test_an_agent_runs_jobs_and_acts_on_them(shop: Shop) -> None:
 
     asyncio.run(act())
     assert sorted(record.status for record in shop.records()) == ["cancelled", "completed", "pending"]
-    assert "cancel" in shop.run("audit").stdout
+    audit = json.loads(shop.run("audit", "--json").stdout)
+    assert {"cancel", "retry", "pause", "resume"} <= {one["action"] for one in audit}
+    assert {one["actor"] for one in audit} == {f"agent:{user()}"}
 
 
 @pytest.mark.slow
@@ -265,7 +277,13 @@ def test_the_schemas_of_a_tool_are_those_of_the_spec() -> None:
     written = SendEmail.schemas()
     reports = define_job(name="Reports", params=NoteParams, result=Report, handler=report)
     email, tool = tools_of(SendEmail, reports)
-    answer = {"id": "1", "status": "completed", "created": True, "result": {"lines": [{"number": 1}]}}
+    answer = {
+        "id": "1",
+        "job_name": "Reports",
+        "status": "completed",
+        "created": True,
+        "result": {"lines": [{"number": 1}]},
+    }
 
     assert email.input_schema == written.params
     assert email.description.startswith(written.description)

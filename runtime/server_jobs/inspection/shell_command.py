@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from typing import Protocol
 
 
-def shell_command(action: str, *values: str) -> str:
+class Command(Protocol):
+    """Writes an action on values of rows, such as `retry` of an id, for whoever reads the advice."""
+
+    def __call__(self, action: str, /, *values: str) -> str: ...
+
+
+def shell_command(action: str, /, *values: str) -> str:
     """Return a command of `server-jobs` in backticks.
 
     A shell takes each value as it is, and the command takes none of them for an option. `action` may end with an option

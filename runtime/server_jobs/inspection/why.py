@@ -15,7 +15,7 @@ from ..domain.record import JobRecord, JobStatus, KnownJob, PausedQueue
 from ..domain.statistics import BatchCounts
 from ..errors import JobNotFoundError
 from ..registry import JobRegistry
-from .shell_command import shell_command
+from .shell_command import Command, shell_command
 
 
 class Cause(StrEnum):
@@ -54,36 +54,38 @@ class Reason:
     until: datetime | None = None
 
 
-async def why(store: Store, registry: JobRegistry, job_id: str) -> tuple[JobRecord, Sequence[Reason]]:
+async def why(
+    store: Store, registry: JobRegistry, job_id: str, *, command: Command = shell_command
+) -> tuple[JobRecord, Sequence[Reason]]:
     """Return a job and at least one reason why it waits, runs or has ended, the weightiest first.
 
-    `registry` knows the limits of the job. Raises `JobNotFoundError`.
+    `registry` knows the limits of the job. `command` writes the actions in the advice. Raises `JobNotFoundError`.
     """
     record = await store.get(job_id)
     if record is None:
         raise JobNotFoundError(job_id)
     if record.status is JobStatus.PENDING and record.waits_for_batch:
-        return record, [_batch(record.id, await store.count_batch(record.id) or BatchCounts())]
+        return record, [_batch(record.id, await store.count_batch(record.id) or BatchCounts(), command)]
     workers = await store.workers()
     if record.status is not JobStatus.PENDING:
-        return record, [_settled_or_running(record, workers)]
+        return record, [_settled_or_running(record, workers, command)]
     limits = next((job for job in registry.known_jobs() if job.name == record.job_name), None)
     serving = [worker for worker in workers if worker.is_alive and _serves(worker, record.queue)]
     known = {(record.job_name, record.spec_version), *(one for worker in serving for one in worker.report.known)}
     blockers = await store.blockers(record, limits, sorted(known))
     if lifecycle.is_late(record, blockers.now):
-        return record, [_late(record)]
+        return record, [_late(record, command)]
     paused = await store.paused_queues()
-    return record, list(_waiting(record, registry, limits, blockers, workers, paused))
+    return record, list(_waiting(record, registry, limits, blockers, workers, paused, command))
 
 
-def _settled_or_running(record: JobRecord, workers: Sequence[WorkerRecord]) -> Reason:
-    retry = shell_command("retry", record.id)
+def _settled_or_running(record: JobRecord, workers: Sequence[WorkerRecord], command: Command) -> Reason:
+    retry = command("retry", record.id)
     if record.is_parked:
         return Reason(
             cause=Cause.PARKED,
             text=f"it is parked, because its params cannot be read: {record.error}",
-            advice=f"{shell_command('repair', record.id)} replaces them; {retry} reads them again",
+            advice=f"{command('repair', record.id)} replaces them; {retry} reads them again",
             since=record.completed_at,
         )
     if record.status is not JobStatus.RUNNING:
@@ -105,21 +107,21 @@ def _settled_or_running(record: JobRecord, workers: Sequence[WorkerRecord]) -> R
     )
 
 
-def _batch(batch_id: str, counts: BatchCounts) -> Reason:
+def _batch(batch_id: str, counts: BatchCounts, command: Command) -> Reason:
     if not counts.unfinished:
         return Reason(cause=Cause.BATCH, text="its batch has ended; a worker makes it due within a moment")
     return Reason(
         cause=Cause.BATCH,
         text=f"it waits until its batch has ended: {counts.finished:,} of {counts.total:,} jobs have finished",
-        advice=f"{shell_command('list --batch', batch_id)} lists them",
+        advice=f"{command('list --batch', batch_id)} lists them",
     )
 
 
-def _late(record: JobRecord) -> Reason:
+def _late(record: JobRecord, command: Command) -> Reason:
     return Reason(
         cause=Cause.LATE,
         text=lifecycle.expiry_reason(record),
-        advice=f"a worker or a tick cancels it; {shell_command('retry', record.id)} then runs it without the limit",
+        advice=f"a worker or a tick cancels it; {command('retry', record.id)} then runs it without the limit",
         since=record.start_before,
     )
 
@@ -131,10 +133,11 @@ def _waiting(
     blockers: Blockers,
     workers: Sequence[WorkerRecord],
     paused: Sequence[PausedQueue],
+    command: Command,
 ) -> Iterator[Reason]:
     """Yield the reasons of a pending job. Several may apply at once."""
     found = [
-        *_pauses(record, paused),
+        *_pauses(record, paused, command),
         *_own_code(record, registry),
         *_missing_workers(record, workers),
         *_times(record, blockers),
@@ -157,13 +160,13 @@ def _next(record: JobRecord, workers: Sequence[WorkerRecord]) -> Reason:
     return Reason(cause=Cause.NEXT, text=f"nothing stands in its way; {runs}")
 
 
-def _pauses(record: JobRecord, paused: Sequence[PausedQueue]) -> Iterator[Reason]:
+def _pauses(record: JobRecord, paused: Sequence[PausedQueue], command: Command) -> Iterator[Reason]:
     for queue in paused:
         if queue.name == record.queue:
             yield Reason(
                 cause=Cause.QUEUE_PAUSED,
                 text=f"its queue {queue.name} is paused",
-                advice=f"{shell_command('resume', queue.name)} lets its jobs be claimed again",
+                advice=f"{command('resume', queue.name)} lets its jobs be claimed again",
                 since=queue.paused_at,
             )
 

@@ -43,6 +43,7 @@ def _tool(backend: Backend, job: AnyJob, wait: timedelta) -> Tool:
         return Answer(
             {
                 "id": record.id,
+                "job_name": record.job_name,
                 "status": record.status,
                 "created": handle.created,
                 "result": parsed(record.result),
@@ -71,6 +72,7 @@ def _output_schema(result: Schema) -> Schema:
     own: dict[str, JsonValue] = {key: value for key, value in result.items() if key != "$defs"}
     properties: dict[str, JsonValue] = {
         "id": {"type": "string", "description": "The id of the job."},
+        "job_name": {"type": "string", "description": "The name of the job."},
         "status": {"enum": [str(status) for status in (*_UNFINISHED, JobStatus.COMPLETED)]},
         "created": {
             "type": "boolean",

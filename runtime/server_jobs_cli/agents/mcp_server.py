@@ -26,7 +26,7 @@ from .job_tools import job_tools
 from .reading_tools import reading_tools
 from .stdin_lines import stdin_lines
 from .tool import Arguments, Tool
-from .writing_tools import writing_tools
+from .writing_tools import tool_command, writing_tools
 
 if TYPE_CHECKING:
     from anyio import AsyncFile
@@ -57,7 +57,7 @@ async def _opened(workspace: Workspace, registry: JobRegistry, wait: timedelta |
                 yield reading_tools(store, registry)
     else:
         async with workspace.open_backend() as backend:
-            own = [*reading_tools(backend.store, registry), *writing_tools(backend.store, registry)]
+            own = [*reading_tools(backend.store, registry, tool_command), *writing_tools(backend.store, registry)]
             yield [*own, *_usable(job_tools(backend, wait), {tool.name for tool in own})]
 
 

@@ -10,19 +10,22 @@ from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import PausedQueue
 from server_jobs.domain.statistics import QueueState
 from server_jobs.errors import JobNotFoundError
-from server_jobs.http.jobs import ListParameters, checked, page_of
+from server_jobs.http.jobs import ListParameters, page_of
 from server_jobs.inspection.history_document import attempt_document, why_document, worker_document
 from server_jobs.inspection.job_document import shard_document, shown_job
+from server_jobs.inspection.shell_command import Command, shell_command
 from server_jobs.inspection.why import why
 from server_jobs.registry import JobRegistry, Registration
 from server_jobs.stores.sharded import shards_of
 
-from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool
+from ..console.output import suggestion
+from ..jobs.queues import unknown_queue
+from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool, checked
 
 
-def reading_tools(store: Store, registry: JobRegistry) -> list[Tool]:
-    """Return the tools."""
-    reads = _Reads(store, registry)
+def reading_tools(store: Store, registry: JobRegistry, command: Command | None = None) -> list[Tool]:
+    """Return the tools. `command` writes the actions in their advice."""
+    reads = _Reads(store, registry, command or reading_command)
     return [
         Tool(
             name="list_jobs",
@@ -78,17 +81,35 @@ def reading_tools(store: Store, registry: JobRegistry) -> list[Tool]:
     ]
 
 
+def reading_command(action: str, /, *values: str) -> str:
+    """Write an action of an advice as a call of a tool that reads, or as a command if there is none."""
+    match action, values:
+        case "list --batch", (batch_id,):
+            return f"`list_jobs` with the batch_id {batch_id!r}"
+        case _:
+            return shell_command(action, *values)
+
+
 class _Reads:
     """The functions of the tools."""
 
-    def __init__(self, store: Store, registry: JobRegistry) -> None:
+    def __init__(self, store: Store, registry: JobRegistry, command: Command) -> None:
         self._store = store
         self._registry = registry
+        self._command = command
 
     async def list_jobs(self, arguments: Arguments) -> Answer:
         wanted = checked(ListParameters, arguments)
         queues = None if wanted.queue is None else (wanted.queue,)
-        return Answer(await page_of(self._store, wanted, wanted.among(self._registry, queues)))
+        page = await page_of(self._store, wanted, wanted.among(self._registry, queues))
+        return Answer(page, None if page["jobs"] else self._misspelled(wanted))
+
+    def _misspelled(self, wanted: ListParameters) -> str | None:
+        """Return a remark on a job or a queue that is unknown here; None if both are known or not given."""
+        names = self._registry.get_names()
+        if wanted.job_name is not None and wanted.job_name not in names:
+            return f"there is no job {wanted.job_name!r} here; {suggestion(wanted.job_name, names)}"
+        return None if wanted.queue is None else unknown_queue(self._registry, wanted.queue)
 
     async def show_job(self, arguments: Arguments) -> Answer:
         job_id = checked(JobId, arguments).id
@@ -100,7 +121,8 @@ class _Reads:
         return Answer({**shown_job(record, self._registry), **shard, "attempts": documents})
 
     async def explain_job(self, arguments: Arguments) -> Answer:
-        record, reasons = await why(self._store, self._registry, checked(JobId, arguments).id)
+        job_id = checked(JobId, arguments).id
+        record, reasons = await why(self._store, self._registry, job_id, command=self._command)
         return Answer(why_document(record, reasons, await shards_of(self._store, [record.id])))
 
     async def list_queues(self, arguments: Arguments) -> Answer:
@@ -146,7 +168,7 @@ def _spec(registration: Registration) -> dict[str, object]:
     return {
         "job_name": job.job_name,
         "description": job.schemas().description,
-        "version": job.options.version,
+        "spec_version": job.options.version,
         "queue": job.options.queue,
         "retired": job.options.retired,
         "has_handler": registration.is_runnable,

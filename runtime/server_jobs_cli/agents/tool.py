@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from server_jobs.contract.json_schema import Schema
+from server_jobs.errors import Problem
 from server_jobs.http.jobs import Text
+from server_jobs.http.jobs import checked as checked_request
+from server_jobs.http.problem_document import RefusedError
+
+from ..console.output import suggestion
 
 Arguments = Mapping[str, JsonValue]
+M = TypeVar("M", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +54,18 @@ class Tool:
     call: Callable[[Arguments], Awaitable[Answer]]
     effects: Effects
     output_schema: Schema | None = None
+
+
+def checked(model: type[M], arguments: Arguments) -> M:
+    """Return the arguments as a model. Raises `RefusedError`, which names each problem and a likely name."""
+    unknown = [name for name in arguments if name not in model.model_fields]
+    if unknown:
+        raise RefusedError(
+            422,
+            "the tool has no such argument",
+            [Problem(f"/{name}", suggestion(name, model.model_fields)) for name in unknown],
+        )
+    return checked_request(model, arguments)
 
 
 class Nothing(BaseModel):

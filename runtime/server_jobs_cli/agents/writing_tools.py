@@ -6,15 +6,16 @@ from collections.abc import Awaitable, Callable
 
 from server_jobs.domain.interfaces import Store
 from server_jobs.engine.bulk import BulkAction
-from server_jobs.http.jobs import BulkBody, bulk_document, change_part, checked
+from server_jobs.http.jobs import BulkBody, bulk_document, change_part
 from server_jobs.http.problem_document import RefusedError
 from server_jobs.registry import JobRegistry
 
-from ..console.workspace import actor
+from ..console.workspace import user
 from ..jobs.queues import unknown_queue
 from ..jobs.retry_cancel_repair import Answer as Changed
 from ..jobs.retry_cancel_repair import cancel_all, retry_all
-from .tool import Answer, Arguments, Effects, JobId, QueueName, Tool
+from .reading_tools import reading_command
+from .tool import Answer, Arguments, Effects, JobId, QueueName, Tool, checked
 
 _RETRIES = Effects(is_destructive=True, is_open=True)
 """A job that runs again may do anything, as in its first attempt."""
@@ -25,6 +26,21 @@ _PARTS = (
     "One call looks at a part of the jobs: pass `next` of the answer as `after` to continue, until it is null. "
     "With `dry_run`, only count them. At least one field has to choose the jobs."
 )
+
+
+AGENT = f"agent:{user()}"
+"""Who changed a job, in the audit log: an agent, with the user whose process it runs in."""
+
+
+def tool_command(action: str, /, *values: str) -> str:
+    """Write an action of an advice as a call of a tool, or as a command if there is no tool for it."""
+    match action, values:
+        case "retry", (job_id,):
+            return f"`retry_job` with the id {job_id!r}"
+        case "resume", (queue,):
+            return f"`resume_queue` with the queue {queue!r}"
+        case _:
+            return reading_command(action, *values)
 
 
 def writing_tools(store: Store, registry: JobRegistry) -> list[Tool]:
@@ -79,18 +95,18 @@ def writing_tools(store: Store, registry: JobRegistry) -> list[Tool]:
 
 
 class _Writes:
-    """The functions of the tools. The audit log names the user of this process."""
+    """The functions of the tools. The audit log names an agent of the user of this process."""
 
     def __init__(self, store: Store, registry: JobRegistry) -> None:
         self._store = store
         self._registry = registry
 
     async def retry_job(self, arguments: Arguments) -> Answer:
-        (changed,) = await retry_all(self._store, [checked(JobId, arguments).id])
+        (changed,) = await retry_all(self._store, [checked(JobId, arguments).id], by=AGENT)
         return _answer(changed)
 
     async def cancel_job(self, arguments: Arguments) -> Answer:
-        (changed,) = await cancel_all(self._store, [checked(JobId, arguments).id])
+        (changed,) = await cancel_all(self._store, [checked(JobId, arguments).id], by=AGENT)
         return _answer(changed)
 
     async def retry_jobs(self, arguments: Arguments) -> Answer:
@@ -108,12 +124,12 @@ class _Writes:
     async def _change(self, action: BulkAction, arguments: Arguments) -> Answer:
         body = checked(BulkBody, arguments)
         among = body.among(self._registry, None if body.queue is None else (body.queue,))
-        result = await change_part(self._store, action, body, among, by=actor())
+        result = await change_part(self._store, action, body, among, by=AGENT)
         return Answer(bulk_document(result, dry_run=body.dry_run))
 
     async def _switch(self, switch: Callable[..., Awaitable[bool]], arguments: Arguments, *, paused: bool) -> Answer:
         queue = checked(QueueName, arguments).queue
-        changed = await switch(queue, by=actor())
+        changed = await switch(queue, by=AGENT)
         return Answer({"queue": queue, "paused": paused, "changed": changed}, unknown_queue(self._registry, queue))
 
 

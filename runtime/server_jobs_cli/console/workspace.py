@@ -293,17 +293,22 @@ async def _until_terminated(work: Coroutine[object, object, T]) -> T:
 
 
 def actor() -> str:
-    """Return `user:NAME` with the name, or else the number, of the operating-system user of this process.
+    """Return `user:NAME` for the audit log."""
+    return f"user:{user()}"
+
+
+def user() -> str:
+    """Return the name, or else the number, of the operating-system user of this process.
 
     Environment variables such as USER can be set by anybody. They count only on systems without user ids.
     """
     if not hasattr(os, "getuid"):
         import getpass
 
-        return f"user:{getpass.getuser()}"
+        return getpass.getuser()
     import pwd
 
     try:
-        return f"user:{pwd.getpwuid(os.getuid()).pw_name}"
+        return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return f"user:{os.getuid()}"
+        return str(os.getuid())

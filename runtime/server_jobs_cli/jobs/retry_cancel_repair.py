@@ -132,31 +132,35 @@ def _change(
         click.get_current_context().exit(NO)
 
 
-async def retry_all(store: Store, job_ids: Sequence[str]) -> list[Answer]:
-    """Put jobs back in their queue, with the reason for each one that stays."""
-    answers = zip(job_ids, await store.retry_many(job_ids, by=actor()), strict=True)
-    return [await _retry_answer(store, job_id, answer) for job_id, answer in answers]
+async def retry_all(store: Store, job_ids: Sequence[str], *, by: str | None = None) -> list[Answer]:
+    """Put jobs back in their queue, with the reason for each one that stays.
+
+    `by` is for the audit log; None: the user of this process.
+    """
+    by = by or actor()
+    answers = zip(job_ids, await store.retry_many(job_ids, by=by), strict=True)
+    return [await _retry_answer(store, job_id, answer, by) for job_id, answer in answers]
 
 
-async def _retry_answer(store: Store, job_id: str, answer: Retrial) -> Answer:
+async def _retry_answer(store: Store, job_id: str, answer: Retrial, by: str) -> Answer:
     if answer is Retrial.RETRIED:
         return Answer(job_id, ok=True, outcome="pending")
-    problem = await _retry_problem(store, job_id)  # tries again, for the reason
+    problem = await _retry_problem(store, job_id, by)  # tries again, for the reason
     return Answer(job_id, ok=problem is None, outcome=problem or "pending")
 
 
-async def _retry_problem(store: Store, job_id: str) -> str | None:
+async def _retry_problem(store: Store, job_id: str, by: str) -> str | None:
     """Put a job back in its queue. Return the reason if this is not possible."""
     try:
-        await store.retry(job_id, by=actor())
+        await store.retry(job_id, by=by)
     except (JobNotFoundError, JobNotRetryableError, DuplicateJobError) as error:
         return str(error)
     return None
 
 
-async def cancel_all(store: Store, job_ids: Sequence[str]) -> list[Answer]:
-    """Cancel jobs, with the reason for each one that stays."""
-    answers = zip(job_ids, await store.cancel_many(job_ids, by=actor()), strict=True)
+async def cancel_all(store: Store, job_ids: Sequence[str], *, by: str | None = None) -> list[Answer]:
+    """Cancel jobs, with the reason for each one that stays. `by` as in `retry_all`."""
+    answers = zip(job_ids, await store.cancel_many(job_ids, by=by or actor()), strict=True)
     return [_cancel_answer(job_id, answer) for job_id, answer in answers]
 
 
@@ -262,7 +266,10 @@ async def _read_again(store: Store, registration: Registration) -> dict[str, str
     problems: dict[str, str | None] = {}
     async for record in _parked(store, registration.job.job_name):
         refusal = registration.versions.refusal(record.params, record.spec_version)
-        problems[record.id] = await _retry_problem(store, record.id) if refusal is None else _reason(refusal)
+        if refusal is None:
+            problems[record.id] = await _retry_problem(store, record.id, actor())
+        else:
+            problems[record.id] = _reason(refusal)
     return problems
 
 
