@@ -8,8 +8,7 @@ import pytest
 from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import WAITS, JobQuery, JobStatus, NewJob
 from server_jobs.engine.tick import tick
-from server_jobs.http import batches
-from server_jobs.http import jobs as routes
+from server_jobs.http import batches, searching
 
 from tests.http.caller import Caller
 from tests.http.test_scopes import caller_with
@@ -175,7 +174,7 @@ async def test_a_list_by_value_continues_where_it_ended(monkeypatch: pytest.Monk
     await store(call, range(1, 1201), '{"text":"b"}')
     await store(call, [1, 2, 3, 1500], '{"text":"a"}')  # the first three are stored already
     await store(call, [2000, 2001], '{"text":"a"}')
-    monkeypatch.setattr(routes, "MOST_STEPS", 1)
+    monkeypatch.setattr(searching, "MOST_STEPS", 1)
     query = "/jobs?job_name=Keep&where=params.text=a&limit=2"
 
     found: list[str] = []
@@ -231,7 +230,7 @@ async def test_a_body_that_chooses_no_jobs_is_refused(action: str, body: dict[st
 async def test_one_request_changes_a_part_and_says_where_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     call = Caller()
     await store(call, range(1, 11_001))
-    monkeypatch.setattr(routes, "MOST_STEPS", 1)
+    monkeypatch.setattr(searching, "MOST_STEPS", 1)
 
     first = (await call("POST", "/bulk/cancel", {"job_name": "Keep"})).json()
     second = (await call("POST", "/bulk/cancel", {"job_name": "Keep", "after": first["next"]})).json()

@@ -83,6 +83,8 @@ class WorkerRoutes:
                 most_streams_per_caller=UNLIMITED,
                 most_streams_per_link=UNLIMITED,
                 most_streams=UNLIMITED,
+                most_searches_per_caller=UNLIMITED,
+                most_searches=UNLIMITED,
             )
         except InvalidOptionError as error:
             return self._make(HttpOptions(), partial(_no_tokens, error))

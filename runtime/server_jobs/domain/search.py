@@ -1,18 +1,18 @@
 """Find the jobs that match a filter, also by a value in their params or result: `params.customerId=42`.
 
-The database narrows the search by an index or by text. This module compares the parsed documents, so that the result
-is exact for every number and the same on every store.
+The database narrows the search by an index or by text. `stores.searching` compares the parsed documents, so that the
+result is exact for every number and the same on every store.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from ..errors import InvalidOptionError
 from .record import JobFilter, JobPreview, JobRecord, JobStatus
@@ -78,7 +78,7 @@ class Condition:
     @property
     def is_number(self) -> bool:
         """Whether the value may be a number; a document may write it with an exponent."""
-        return not self.is_string and _NUMBER.fullmatch(self.text) is not None
+        return not self.is_string and _decimal(self.text) is not None
 
     @property
     def has_usable_index(self) -> bool:
@@ -90,25 +90,16 @@ class Condition:
             return False
         if not self.column.is_integer or not self.is_number:
             return True
-        number = Decimal(self.text)
-        return abs(number) <= _LARGEST_EXACT and number == number.to_integral_value()
+        number = _decimal(self.text)
+        return number is not None and abs(number) <= _LARGEST_EXACT and number == number.to_integral_value()
 
     @property
     def indexed_value(self) -> str | int | None:
         """The value to look up in `column`, if its index is usable; None if no value of its type matches."""
         if self.column is None or not self.column.is_integer:
             return self.text
-        return int(Decimal(self.text)) if self.is_number else None
-
-    def holds_for(self, document: str | None) -> bool:
-        """Return whether the document has the value. Raises `ValueError` for a document that is not JSON."""
-        if document is None:
-            return False
-        try:
-            parsed: object = json.loads(document, parse_int=Decimal, parse_float=Decimal)
-        except (ArithmeticError, RecursionError) as error:
-            raise ValueError(str(error)) from error
-        return any(self._equals(value) for value in _values(parsed, self.path))
+        number = _decimal(self.text) if self.is_number else None
+        return None if number is None else int(number)
 
     def needles(self) -> list[str]:
         """Return texts; a document with this value contains one of them, or a number with an exponent."""
@@ -121,11 +112,12 @@ class Condition:
             found.append("" if number[3] else whole + fraction)
         return found
 
-    def _equals(self, value: object) -> bool:
+    def equals(self, value: object) -> bool:
+        """Return whether a value of a document, with its numbers as `Decimal`, is the value of this condition."""
         if isinstance(value, str):
             return value == self.text
         if isinstance(value, Decimal):
-            return self.is_number and value == Decimal(self.text)
+            return self.is_number and value == _decimal(self.text)
         return isinstance(value, bool) and not self.is_string and self.text == ("true" if value else "false")
 
 
@@ -134,7 +126,8 @@ class FindStep:
     """One step of a scan over all jobs by id, for the jobs of a filter.
 
     The step reads `limit` jobs, by default as many as are read in some ten milliseconds: the jobs after the id `after`,
-    or with `newest_first` those before it. `""` starts the scan. Raises `InvalidOptionError` unless `limit` is 1 to
+    or with `newest_first` those before it. `""` starts the scan. A step with conditions reads fewer jobs if their
+    documents are large. Raises `InvalidOptionError` unless `limit` is 1 to
     10,000.
     """
 
@@ -184,6 +177,17 @@ class JobPage:
     next: str | None
 
 
+@lru_cache(maxsize=64)  # each value of a document is compared
+def _decimal(text: str) -> Decimal | None:
+    """Return the number that a text of JSON stands for; None if it is none, or has an exponent of 19 digits or more."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        return None
+
+
 def condition_in(text: str) -> Condition:
     """Parse `params.customerId=42` or `/params/customerId=42`. A value in JSON quotes matches a string only.
 
@@ -223,30 +227,5 @@ def matches(record: JobRecord, wanted: JobFilter, now: datetime) -> bool:
     )
 
 
-def search_document(wanted: JobFilter, job: FoundJob, params: str, result: str | None) -> FoundJob | None:
-    """Return the job if its documents match every condition, else None.
-
-    If a document is not JSON, return the job as unreadable if the document contains the text of the value.
-    """
-    documents = {Part.PARAMS: params, Part.RESULT: result}
-    try:
-        return job if all(one.holds_for(documents[one.part]) for one in wanted.where) else None
-    except ValueError:
-        text = documents[wanted.where[0].part] or ""
-        if not any(needle in text for needle in wanted.where[0].needles()):
-            return None
-        return FoundJob(job.id, job.job_name, job.status, is_readable=False)
-
-
 def _pointer_names(pointer: str) -> list[str]:
     return [name.replace("~1", "/").replace("~0", "~") for name in pointer[1:].split("/")]
-
-
-def _values(node: object, path: tuple[str, ...]) -> Iterator[object]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _values(item, path)
-    elif not path:
-        yield node
-    elif isinstance(node, dict) and path[0] in node:
-        yield from _values(node[path[0]], path[1:])

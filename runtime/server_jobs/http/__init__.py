@@ -10,6 +10,7 @@ routes of jobs, and of operators           `jobs`, `operations`
 streams of events, and metrics              `event_stream`, `events`, `metrics`
 checks of token, scope, origin and host    `gate`, `access`, `origins`
 open requests and streams of one caller    `places`
+budget of requests that scan jobs          `searching`
 signed links to events, for browsers       `links`, and `server_jobs.security.links`
 limits of bodies                           `body`, `http_options`
 error responses, and lines about refusals  `problem_document`, `refusal_log`

@@ -22,15 +22,14 @@ from . import schedules
 from .access import for_every_queue, for_its_job, for_some_queue
 from .batches import enqueue_batch, show_batch
 from .dashboard.mounting import DashboardAccess, WithDashboard
-from .dashboard.sessions import COOKIE, caller_of_cookie
+from .dashboard.sessions import caller_of_cookie, session_cookie
 from .events import batch_events, events
 from .gate import Gate, OpenBackend, TokensOf, caller_in
-from .history import attempts, explain, workers
 from .http_options import HttpOptions
 from .jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, retry, show
 from .links import BATCH_EVENTS_PATH, JOB_EVENTS_PATH
 from .metrics import metrics
-from .operations import health, status, trigger
+from .operations import attempts, explain, health, status, trigger, workers
 from .places import Places
 from .problem_document import RefusedError, http_exception
 from .stopping import Stopping, StoppingOnSignals
@@ -197,7 +196,7 @@ def names_a_caller(scope: Scope, tokens: Tokens) -> bool:
         return False
     request = Request(scope)
     if caller is None and "authorization" not in request.headers:
-        caller = caller_of_cookie(request.cookies.get(COOKIE, ""), tokens)
+        caller = caller_of_cookie(session_cookie(request), tokens)
     return caller is not None
 
 

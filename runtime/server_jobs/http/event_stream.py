@@ -47,7 +47,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
-        tasks = [asyncio.ensure_future(one) for one in (self._send(send), _until_nobody_reads(receive))]
+        tasks = [asyncio.ensure_future(one) for one in (self._send(send), until_nobody_reads(receive))]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -65,7 +65,8 @@ class EventStream(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _until_nobody_reads(receive: Receive) -> None:
+async def until_nobody_reads(receive: Receive) -> None:
+    """Wait until the client of a request is gone."""
     while (await receive())["type"] != "http.disconnect":
         pass
 

@@ -10,7 +10,10 @@ from ..errors import InvalidOptionError
 from .origins import check_host, check_origin
 
 UNLIMITED = 100_000
-_COUNTS = ("most_requests_per_caller", "most_streams_per_caller", "most_streams_per_link", "most_streams")
+_COUNTS = (
+    *("most_requests_per_caller", "most_streams_per_caller", "most_streams_per_link", "most_streams"),
+    *("most_searches_per_caller", "most_searches"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +39,10 @@ class HttpOptions:
     """Streams of one job or batch through signed links at a time. Further ones get 429."""
     most_streams: int = 500
     """Streams of events at a time. Further ones get 503."""
+    most_searches_per_caller: int = 5
+    """Requests of one token or person that search documents, at a time. Further ones get 429."""
+    most_searches: int = 1
+    """Requests that search documents, at a time. Further ones wait for their turn."""
     needs_length: bool = False
     """Whether to refuse a body without `Content-Length`, for hosts that read the body first."""
 

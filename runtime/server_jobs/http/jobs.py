@@ -51,13 +51,12 @@ from .gate import backend_of, caller_of
 from .http_options import HttpOptions
 from .problem_document import RefusedError
 from .request_trace import request_trace
+from .searching import Steps, steps_of
 
 M = TypeVar("M", bound=BaseModel)
 Listed = TypeVar("Listed")
 
 LONGEST_PAGE = 200
-MOST_STEPS = 5
-"""Steps of a scan in one request, so that it ends soon."""
 MOST_CONDITIONS = 10
 
 Enqueued = Callable[[Request], None]
@@ -273,15 +272,17 @@ async def list_jobs(request: Request) -> Response:
     One request scans a part of the jobs. With filters, a page may have fewer jobs, or none, and a `next`.
     """
     wanted = checked(ListParameters, _parameters(request))
-    return JSONResponse(await page_of(backend_of(request).store, wanted, _filter(request, wanted, Scope.READ)))
+    among = _filter(request, wanted, Scope.READ)
+    async with steps_of(request, among) as steps:
+        return JSONResponse(await page_of(backend_of(request).store, wanted, among, steps))
 
 
-async def page_of(store: Store, wanted: ListParameters, among: JobFilter) -> dict[str, object]:
+async def page_of(store: Store, wanted: ListParameters, among: JobFilter, steps: Steps) -> dict[str, object]:
     """Return the answer of `list_jobs`. Raises `RefusedError` for a wrong place."""
     limit = int(wanted.limit)
     await _check_place(store, wanted.before, "before")
     if among.where:
-        page, following = await search_page(store, among, wanted.before or "", limit, store.list_summaries)
+        page, following = await search_page(store, among, wanted.before or "", limit, store.list_summaries, steps)
     else:
         found = await store.find_page(JobQuery.of(among, before=wanted.before, limit=limit))
         page, following = found.jobs, found.next
@@ -295,7 +296,12 @@ async def summary_documents(store: Store, page: Sequence[JobSummary]) -> list[di
 
 
 async def search_page(
-    store: Store, among: JobFilter, before: str, limit: int, read: Callable[[JobQuery], Awaitable[Sequence[Listed]]]
+    store: Store,
+    among: JobFilter,
+    before: str,
+    limit: int,
+    read: Callable[[JobQuery], Awaitable[Sequence[Listed]]],
+    steps: Steps,
 ) -> tuple[Sequence[Listed], str | None]:
     """Return a page of jobs that match conditions, newest first, and the place of the next page, or None.
 
@@ -303,9 +309,7 @@ async def search_page(
     """
     page: list[Listed] = []
     after: str | None = before
-    for _ in range(MOST_STEPS):
-        if after is None or len(page) >= limit:
-            break
+    while after is not None and len(page) < limit and steps.may_go_on():
         found = await store.find(FindStep(filter=among, after=after, newest_first=True))
         ids = [job.id for job in found.jobs if job.is_readable]
         some = tuple(ids[: limit - len(page)])
@@ -316,24 +320,26 @@ async def search_page(
 
 
 async def change_many(action: BulkAction, request: Request) -> Response:
-    """Change the jobs of a filter, up to `MOST_STEPS` steps of a scan. `next` is where to continue, or null."""
+    """Change the jobs of a filter, as far as the budget of a request goes. `next` is where to continue, or null."""
     options: HttpOptions = request.app.state.options
     body = read_body(BulkBody, await json_body(request, within=options.body_timeout))
     among = _filter(request, body, Scope.ADMIN)
-    result = await change_part(backend_of(request).store, action, body, among, by=actor_of(request))
+    async with steps_of(request, among) as steps:
+        result = await change_part(backend_of(request).store, action, body, among, steps, by=actor_of(request))
     if result.results[Retrial.RETRIED]:
         _wake(request)
     return JSONResponse(bulk_document(result, dry_run=body.dry_run))
 
 
-async def change_part(store: Store, action: BulkAction, body: BulkBody, among: JobFilter, *, by: str) -> BulkResult:
+async def change_part(
+    store: Store, action: BulkAction, body: BulkBody, among: JobFilter, steps: Steps, *, by: str
+) -> BulkResult:
     """Change the jobs that one request looks at. Raises `RefusedError` for a wrong place."""
     await _check_place(store, body.after, "after")
     result = BulkResult(after=body.after or "")
-    for _ in range(MOST_STEPS):
-        if result.after is not None:
-            step = FindStep(filter=action.among(among), after=result.after)
-            await change_page(store, action, step, result, by=by, dry_run=body.dry_run)
+    while result.after is not None and steps.may_go_on():
+        step = FindStep(filter=action.among(among), after=result.after)
+        await change_page(store, action, step, result, by=by, dry_run=body.dry_run)
     return result
 
 

@@ -1,4 +1,7 @@
-"""The routes for operators: trigger a tick, status, health."""
+"""The routes for operators: trigger a tick, status, health, workers; attempts of a job and why it waits.
+
+The last three import what they need with the first request, because each module costs start time of a Worker.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,10 @@ from ..domain.record import JobCount, JobQuery, JobStatus
 from ..domain.search import MOST_SCANNED
 from ..domain.statistics import MOST_COUNTED
 from ..engine.tick import tick
+from ..stores.sharded import shards_of
 from .gate import backend_of
 from .http_options import HttpOptions
-from .jobs import summary_documents
+from .jobs import summary_documents, summary_for
 from .stopping import Stopping
 
 _logger = logging.getLogger("server_jobs")
@@ -85,3 +89,30 @@ async def health(request: Request) -> Response:
     if not found.ok:
         _logger.error("not healthy: %s", found.detail)
     return JSONResponse({"ok": found.ok}, 200 if found.ok else 503)
+
+
+async def attempts(request: Request) -> Response:
+    """Return the last attempts of a job that did not complete, oldest first."""
+    from ..inspection.history_document import attempt_document
+
+    await summary_for(request)
+    found = await backend_of(request).store.attempts(request.path_params["id"])
+    return JSONResponse({"attempts": [attempt_document(attempt) for attempt in found]})
+
+
+async def explain(request: Request) -> Response:
+    """Return why a job waits, runs or has ended, the weightiest reason first."""
+    from ..inspection.history_document import why_document
+    from ..inspection.why import why
+
+    backend = backend_of(request)
+    record, reasons = await why(backend.store, backend.registry, request.path_params["id"])
+    return JSONResponse(why_document(record, reasons, await shards_of(backend.store, [record.id])))
+
+
+async def workers(request: Request) -> Response:
+    """Return the living workers, and the workers that died within a week."""
+    from ..inspection.history_document import worker_document
+
+    found = await backend_of(request).store.workers()
+    return JSONResponse({"workers": [worker_document(worker) for worker in found]})

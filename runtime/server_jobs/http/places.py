@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from starlette.types import Scope
@@ -37,6 +39,8 @@ class Places:
         self._options = options
         self._requests: Counter[str] = Counter()
         self._streams: Counter[str] = Counter()
+        self._searches: Counter[str] = Counter()
+        self._turns = asyncio.Semaphore(options.most_searches)
 
     def enter(self, scope: Scope, caller: str, *, is_link: bool = False) -> None:
         """Give the request of this known caller a place, unless it has one. Raises `RefusedError` (429)."""
@@ -67,6 +71,24 @@ class Places:
         _release(self._requests, place.caller)
         self._streams[place.caller] += 1
         place.is_stream = True
+
+    @contextmanager
+    def search(self, place: _Place) -> Iterator[asyncio.Semaphore]:
+        """Count a search. Yields the turns of all searches. Raises `RefusedError` (429)."""
+        most = self._options.most_searches_per_caller
+        if self._searches[place.caller] >= most:
+            raise _too_many(429, f"this caller has {most} searches that run or wait")
+        self._searches[place.caller] += 1
+        try:
+            yield self._turns
+        finally:
+            _release(self._searches, place.caller)
+
+
+def place_for_search(scope: Scope) -> AbstractContextManager[asyncio.Semaphore]:
+    """Count a search by the caller of this scope, and yield the turns of all searches. Raises `RefusedError` (429)."""
+    place: _Place = scope[_PLACE]
+    return place.places.search(place)
 
 
 def become_stream(scope: Scope) -> None:

@@ -24,10 +24,11 @@ class Statements(Protocol):
     their moves. If their condition depends on the time, both statements get the same time, so that they find the same
     jobs: `ANY_OVERDUE` returns it for `RECORD_EXPIRED` and `EXPIRE`. `PRUNE_ATTEMPTS` follows `PRUNE`.
 
-    `{rows}` in `FIND` stands for the query of the rows of a step, `{scanned}` in `FIND_RANGE` for the query of their
-    ids, and `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing. `{counted}` in `COUNT` stands for the
-    jobs to count. `{source}` in `PAGE` is the query of the rows to filter. `OF_GROUP` joins up to `{most}` jobs of each
-    `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to their ids in `chosen`.
+    `{rows}` in `FIND`, `SEARCH` and `SEARCH_RANGE` stands for the query of the rows of a step, `{scanned}` in
+    `FIND_RANGE` for the query of their ids, and `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing.
+    `{counted}` in `COUNT` stands for the jobs to count. `{source}` in `PAGE` is the query of the rows to filter.
+    `OF_GROUP` joins up to `{most}` jobs of each `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to
+    their ids in `chosen`.
 
     With `Dialect.packs_rows`, the store uses `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
     `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.
@@ -91,6 +92,9 @@ class Statements(Protocol):
     FORGET_AUDIT: str
     FIND_RANGE: str
     FIND: str
+    DOCUMENT_BYTES: str
+    SEARCH_RANGE: str
+    SEARCH: str
     GET: str
     LIST: str
     SUMMARY: str

@@ -66,13 +66,18 @@ def scanned(step: FindStep, source: str = "jobs") -> str:
     return f"SELECT id FROM {source} {place}ORDER BY id DESC LIMIT :limit"
 
 
-def scanned_rows(step: FindStep, source: str = "jobs") -> str:
-    """Return the query of the rows that a step reads, with their documents only if a condition needs them."""
-    documents = "params, result" if step.filter.where else "CAST(NULL AS text) AS params, CAST(NULL AS text) AS result"
-    columns, query = f"SELECT id, {FILTER_COLUMNS}, {documents}", scanned(step, source)
+def scanned_rows(step: FindStep, source: str = "jobs", more: str = "") -> str:
+    """Return the query of the rows that a step reads: the columns of filters, and `more`."""
+    columns, query = f"SELECT id, {FILTER_COLUMNS}{more}", scanned(step, source)
     if source == "jobs":
         return query.replace("SELECT id", columns, 1)
     return f"{columns} FROM jobs WHERE id IN ({query})"
+
+
+def rows_between(source: str = "jobs") -> str:
+    """Return the query of the rows with documents that a step with conditions reads, between two ids."""
+    among = "" if source == "jobs" else f" AND id IN (SELECT id FROM {source})"
+    return f"SELECT id, {FILTER_COLUMNS}, params, result FROM jobs WHERE id BETWEEN :first AND :last{among}"
 
 
 def candidates(column: IndexedColumn, value: Callable[[str, str], str]) -> str:

@@ -11,6 +11,7 @@ from server_jobs.domain.record import PausedQueue
 from server_jobs.domain.statistics import QueueState
 from server_jobs.errors import JobNotFoundError
 from server_jobs.http.jobs import ListParameters, page_of
+from server_jobs.http.searching import Steps
 from server_jobs.inspection.history_document import attempt_document, why_document, worker_document
 from server_jobs.inspection.job_document import shard_document, shown_job
 from server_jobs.inspection.shell_command import Command, shell_command
@@ -101,7 +102,7 @@ class _Reads:
     async def list_jobs(self, arguments: Arguments) -> Answer:
         wanted = checked(ListParameters, arguments)
         queues = None if wanted.queue is None else (wanted.queue,)
-        page = await page_of(self._store, wanted, wanted.among(self._registry, queues))
+        page = await page_of(self._store, wanted, wanted.among(self._registry, queues), Steps())
         return Answer(page, None if page["jobs"] else self._misspelled(wanted))
 
     def _misspelled(self, wanted: ListParameters) -> str | None:

@@ -8,6 +8,7 @@ from server_jobs.domain.interfaces import Store
 from server_jobs.engine.bulk import BulkAction
 from server_jobs.http.jobs import BulkBody, bulk_document, change_part
 from server_jobs.http.problem_document import RefusedError
+from server_jobs.http.searching import Steps
 from server_jobs.registry import JobRegistry
 
 from ..console.workspace import user
@@ -124,7 +125,7 @@ class _Writes:
     async def _change(self, action: BulkAction, arguments: Arguments) -> Answer:
         body = checked(BulkBody, arguments)
         among = body.among(self._registry, None if body.queue is None else (body.queue,))
-        result = await change_part(self._store, action, body, among, by=AGENT)
+        result = await change_part(self._store, action, body, among, Steps(), by=AGENT)
         return Answer(bulk_document(result, dry_run=body.dry_run))
 
     async def _switch(self, switch: Callable[..., Awaitable[bool]], arguments: Arguments, *, paused: bool) -> Answer:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs.domain.search import Condition
 from server_jobs.errors import DatabaseError
-from server_jobs.stores import postgres_statements, statements
+from server_jobs.stores import postgres_statements, searching, statements
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import STORES
@@ -67,7 +66,7 @@ async def test_without_the_choice_of_one_job_per_key_a_retry_breaks_the_unique_k
 async def test_without_their_comparison_in_python_other_jobs_are_found(
     kind: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Condition, "holds_for", lambda self, document: True)
+    monkeypatch.setattr(searching, "holds", lambda condition, document: True)
     async with STORES[kind](clock) as opened:
         with pytest.raises(AssertionError):
             await searches.test_jobs_are_found_by_a_value_of_their_params(opened, clock)

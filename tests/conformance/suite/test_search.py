@@ -31,7 +31,7 @@ from server_jobs.domain.record import (
 )
 from server_jobs.domain.search import FindStep, condition_in
 from server_jobs.errors import InvalidOptionError
-from server_jobs.stores import pages
+from server_jobs.stores import pages, searching
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     MILLISECOND,
@@ -397,6 +397,55 @@ async def test_jobs_are_found_by_a_value_of_their_result(store: Store, clock: Fa
     assert await searched(store, "params.id=x-1") == {"b": True}
     assert await searched(store, "result.id=x-1", "params.id=7") == {"a": True}
     assert await searched(store, "result.id=x-1", "params.id=8") == {}
+
+
+async def test_a_step_ends_after_some_bytes_of_documents(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "STEP_BYTES", 5_000)
+    names = "abcdefghijkl"
+    long = json.dumps({"id": 1, "text": "x" * 1_000})
+    await store.insert([job(name, "Other" if name in "ce" else "SendEmail", params=long) for name in names])
+    among = JobFilter(job_name="SendEmail", where=(condition_in("params.id=1"),))
+
+    for newest_first in (False, True):
+        first = await store.find(FindStep(filter=among, newest_first=newest_first))
+        assert [one.id for one in first.jobs] == list("lkjih" if newest_first else "abdfg")
+        assert await found(store, among, newest_first=newest_first) == sorted("abdfghijkl", reverse=newest_first)
+
+
+async def test_a_document_that_is_too_long_is_not_read(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searching, "LARGEST_SEARCHED", 1_000)
+    await store.insert([job("a", params='{"id": 1}'), job("b", params=json.dumps({"id": 1, "text": "x" * 1_000}))])
+
+    assert await searched(store, "params.id=1") == {"a": True, "b": False}
+
+
+async def test_a_search_parses_each_document_once(
+    store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse, parsed = searching.parse, list[str]()
+
+    def counted(text: str) -> object:
+        parsed.append(text)
+        return parse(text)
+
+    monkeypatch.setattr(searching, "parse", counted)
+    await store.insert([job(name, params=f'{{"id": 1, "name": "{name}", "more": [1, 2]}}') for name in "abc"])
+
+    assert await searched(store, "params.id=1", "params.id=1.0", "params.more=1", "params.more=2") == dict.fromkeys(
+        "abc", True
+    )
+    assert len(parsed) == 3
+
+
+async def test_a_search_for_a_number_beyond_every_range_finds_no_number(store: Store, clock: FakeClock) -> None:
+    number = "1e" + "9" * 30
+    await store.insert([job("a", params=f'{{"id": {number}}}'), job("b", params=f'{{"id": "{number}"}}')])
+
+    assert await searched(store, f"params.id={number}") == {"a": False, "b": True}
 
 
 async def test_a_search_can_be_limited_to_one_job(store: Store, clock: FakeClock) -> None:

@@ -16,6 +16,7 @@ from ...engine.bulk import BulkAction, BulkResult, change_page
 from ...errors import JobNotFoundError
 from ...security.tokens import Scope
 from ..problem_document import RefusedError
+from ..searching import steps_of
 from .job_list import FILTERS, Filters, list_address
 from .numbers import summaries_of
 from .rendering import results_in, results_note, show
@@ -24,6 +25,7 @@ from .visit import Visit
 MOST_SELECTED = 200
 _COUNT_SECONDS = 1.0
 _CHANGE_SECONDS = 20.0
+_MOST_STEPS = 100_000  # these requests are limited by time alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,10 @@ async def _change_all(visit: Visit) -> Response:
     is_confirmed = bool(visit.value("confirmed"))
     result = BulkResult(after=visit.value("after"))
     ends = time.monotonic() + (_CHANGE_SECONDS if is_confirmed else _COUNT_SECONDS)
-    while result.after is not None and time.monotonic() < ends:
-        step = FindStep(filter=among, after=result.after)
-        await change_page(visit.store, change, step, result, by=visit.actor, dry_run=not is_confirmed)
+    async with steps_of(visit.request, among, most=_MOST_STEPS) as steps:
+        while result.after is not None and time.monotonic() < ends and steps.may_go_on():
+            step = FindStep(filter=among, after=result.after)
+            await change_page(visit.store, change, step, result, by=visit.actor, dry_run=not is_confirmed)
     if result.results[Retrial.RETRIED]:
         _wake(visit)
     results = result.results + results_in(visit.value("results"))

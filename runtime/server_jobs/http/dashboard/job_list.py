@@ -19,6 +19,7 @@ from ...security.tokens import Scope
 from ...stores.sharded import shards_of
 from ..jobs import search_page
 from ..problem_document import RefusedError
+from ..searching import steps_of
 from .formats import compact_json, line
 from .numbers import all_states
 from .rendering import show
@@ -140,7 +141,8 @@ async def _page(visit: Visit, filters: Filters, before: str) -> tuple[Sequence[J
     if not is_storable(before):
         raise InvalidOptionError("the page begins after no job")
     if among.where:
-        return await search_page(visit.store, among, before, PAGE, visit.store.list_jobs)
+        async with steps_of(visit.request, among) as steps:
+            return await search_page(visit.store, among, before, PAGE, visit.store.list_jobs, steps)
     found = await visit.store.find_page(JobQuery.of(among, before=before or None, limit=PAGE))
     return found.jobs, found.next
 

@@ -9,8 +9,10 @@ from datetime import datetime
 
 from ...domain import lifecycle
 from ...domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobSummary
-from ...domain.search import FindStep, Found, FoundJob, JobPage, matches, search_document
+from ...domain.search import FindStep, Found, FoundJob, JobPage, matches
 from ...domain.statistics import BatchCounts
+from .. import searching
+from ..searching import Candidate, search
 from .attempts import Attempts
 
 
@@ -40,12 +42,18 @@ class Reading(Attempts):
     async def find(self, step: FindStep) -> Found:
         wanted, now = step.filter, self._clock.now()
         scanned = self._scanned(step.after, step.size, newest_first=step.newest_first)
-        matching = (one for one in map(self._records.__getitem__, scanned) if matches(one, wanted, now))
-        found = (
-            search_document(wanted, FoundJob(one.id, one.job_name, one.status), one.params, one.result)
-            for one in matching
-        )
-        return Found(tuple(job for job in found if job), scanned[-1] if len(scanned) == step.size else None)
+        candidates: list[Candidate] = []
+        read, previous = 0, step.after
+        last = scanned[-1] if len(scanned) == step.size else None
+        for one in map(self._records.__getitem__, scanned):
+            if matches(one, wanted, now):
+                if read >= searching.STEP_BYTES:
+                    last = previous
+                    break
+                candidates.append(_candidate(one) if wanted.where else Candidate(_found(one), "", None))
+                read += _size(one) if wanted.where else 0
+            previous = one.id
+        return Found(await search(wanted, candidates), last)
 
     async def find_page(self, query: JobQuery) -> JobPage:
         found = self._listed(query)
@@ -80,3 +88,17 @@ class Reading(Attempts):
             and (query.ids is None or record.id in query.ids)
         )
         return sorted(found, key=lambda record: record.id, reverse=True)[: query.limit]
+
+
+def _candidate(record: JobRecord) -> Candidate:
+    is_short = _size(record) <= searching.LARGEST_SEARCHED
+    return Candidate(_found(record), record.params if is_short else None, record.result if is_short else None)
+
+
+def _found(record: JobRecord) -> FoundJob:
+    return FoundJob(record.id, record.job_name, record.status)
+
+
+def _size(record: JobRecord) -> int:
+    """Return about how many bytes the documents have."""
+    return len(record.params) + len(record.result or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..columns import JOB_COLUMNS
 from ..statements.common import PARKED
-from ..statements.read import PREVIEWS, SUMMARIES, previewed
+from ..statements.read import PREVIEWS, SUMMARIES, previewed, search_range
 from .claim import DUE, LIMITED, LIMITED_NAMES, UNLIMITED, WAITING
 from .common import MATCHES, OF_QUEUES, moment
 from .groups import KNOWN_VALUES, any_due, awaited
@@ -12,12 +12,16 @@ from .maintenance import ended
 from .schedules import DUE_SCHEDULE
 
 _SEARCHED_TEXT = "CASE CAST(:part AS text) WHEN 'result' THEN COALESCE(result, '') ELSE params END"
-FIND = f"""
-SELECT id, job_name, status, params, result FROM ({{rows}}) AS jobs
+FIND = f"SELECT id, job_name, status FROM ({{rows}}) AS jobs WHERE {MATCHES} ORDER BY id"
+DOCUMENT_BYTES = "octet_length(params) + COALESCE(octet_length(result), 0)"
+SEARCH_RANGE = search_range(MATCHES, "CAST(:most_bytes AS bigint)")
+SEARCH = f"""
+SELECT id, job_name, status, CASE WHEN {DOCUMENT_BYTES} <= CAST(:longest AS bigint) THEN params END AS params,
+       CASE WHEN {DOCUMENT_BYTES} <= CAST(:longest AS bigint) THEN result END AS result
+  FROM ({{rows}}) AS jobs
  WHERE {MATCHES}
-   AND (CAST(:part AS text) IS NULL
-        OR EXISTS (SELECT 1 FROM json_array_elements_text(CAST(:needles AS json)) AS needle
-                    WHERE strpos({_SEARCHED_TEXT}, needle) > 0)
+   AND (EXISTS (SELECT 1 FROM json_array_elements_text(CAST(:needles AS json)) AS needle
+                 WHERE strpos({_SEARCHED_TEXT}, needle) > 0)
         OR (CAST(:is_number AS integer) = 1 AND {_SEARCHED_TEXT} ~ '[0-9][eE]'))
  ORDER BY id
 """

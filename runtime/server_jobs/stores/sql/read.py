@@ -8,10 +8,11 @@ from types import MappingProxyType
 
 from ...domain.interfaces import Row, Value
 from ...domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobStatus, JobSummary, UpcomingWork
-from ...domain.search import MOST_CANDIDATES, FindStep, Found, FoundJob, JobPage, search_document
+from ...domain.search import MOST_CANDIDATES, Condition, FindStep, Found, FoundJob, JobPage
 from ...domain.statistics import BatchCounts
 from ...errors import DatabaseError, SchemaMissingError
-from ..job_filters import NEWEST, candidates, count_of, filter_parameters, scanned, scanned_rows
+from .. import searching
+from ..job_filters import NEWEST, candidates, count_of, filter_parameters, rows_between, scanned, scanned_rows
 from ..rows import (
     duration_of,
     integer_of,
@@ -23,6 +24,7 @@ from ..rows import (
     text_of,
     timestamp,
 )
+from ..searching import Candidate, search
 from .calls import Calls, ids_or_none
 
 
@@ -83,30 +85,47 @@ class Reading(Calls):
         place: dict[str, Value] = {"limit": step.size, **lookup}
         if ":after" in query:
             place["after"] = step.after
-        first = step.filter.where[0] if step.filter.where else None
-        ranges, rows = await self.database.run(
+        if step.filter.where:
+            return await self._search(step, step.filter.where[0], source, place, lookup)
+        (range_,), rows = await self.database.run(
             self._query(self._statements.FIND_RANGE.replace("{scanned}", query), **place),
             self._query(
                 self._statements.FIND.replace("{rows}", scanned_rows(step, source)),
                 **place,
                 **filter_parameters(step.filter),
-                part=None if first is None else first.part,
-                needles=json_of(first.needles() if first else []),
-                is_number=int(first is not None and first.is_number),
             ),
         )
-        jobs = (
-            search_document(
-                step.filter,
-                FoundJob(text_of(row["id"]), text_of(row["job_name"]), status_of(row["status"])),
-                "" if row["params"] is None else text_of(row["params"]),
-                None if row["result"] is None else text_of(row["result"]),
-            )
-            for row in (reversed(rows) if step.newest_first else rows)
+        jobs = tuple(_found(row) for row in (reversed(rows) if step.newest_first else rows))
+        return Found(jobs, _place_after(step, range_, integer_of(range_["count"])))
+
+    async def _search(
+        self, step: FindStep, first: Condition, source: str, place: dict[str, Value], lookup: Mapping[str, Value]
+    ) -> Found:
+        """Take a step with conditions. Another statement finds out before how many documents it reads."""
+        of, among = self._statements, filter_parameters(step.filter)
+        measured = scanned_rows(step, source, f", {of.DOCUMENT_BYTES} AS bytes")
+        (range_,) = await self._read(
+            of.SEARCH_RANGE.replace("{direction}", "DESC" if step.newest_first else "ASC").replace("{rows}", measured),
+            **place,
+            **among,
+            most_bytes=searching.STEP_BYTES,
         )
-        is_last = integer_of(ranges[0]["count"]) < step.size
-        last = ranges[0]["first" if step.newest_first else "last"]
-        return Found(tuple(job for job in jobs if job), None if is_last else text_of(last))
+        if not integer_of(range_["count"]):
+            return Found((), None)
+        rows = await self._read(
+            of.SEARCH.replace("{rows}", rows_between(source)),
+            **among,
+            **(lookup if source != "jobs" else {}),
+            first=text_of(range_["first"]),
+            last=text_of(range_["last"]),
+            part=first.part,
+            needles=json_of(first.needles()),
+            is_number=int(first.is_number),
+            longest=searching.LARGEST_SEARCHED,
+        )
+        jobs = await search(step.filter, map(_candidate, reversed(rows) if step.newest_first else rows))
+        is_cut = integer_of(range_["count"]) < integer_of(range_["scanned"])
+        return Found(jobs, _place_after(step, range_, step.size if is_cut else integer_of(range_["scanned"])))
 
     async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
         of, given = self._statements, {"since": None if since is None else timestamp(since)}
@@ -131,6 +150,22 @@ class Reading(Calls):
     async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
         (row,) = await self._read(self._statements.UPCOMING_WORK, **request_parameters(request))
         return UpcomingWork(**{name: _wait(row[name]) for name in UpcomingWork.__dataclass_fields__})
+
+
+def _place_after(step: FindStep, range_: Row, scanned_jobs: int) -> str | None:
+    """Return the place of the next step; None if this one scanned fewer jobs than it may."""
+    return None if scanned_jobs < step.size else text_of(range_["first" if step.newest_first else "last"])
+
+
+def _found(row: Row) -> FoundJob:
+    return FoundJob(text_of(row["id"]), text_of(row["job_name"]), status_of(row["status"]))
+
+
+def _candidate(row: Row) -> Candidate:
+    params, result = row["params"], row["result"]
+    return Candidate(
+        _found(row), None if params is None else text_of(params), None if result is None else text_of(result)
+    )
 
 
 def _wait(value: Value) -> timedelta | None:

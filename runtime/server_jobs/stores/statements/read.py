@@ -14,10 +14,29 @@ from .schedules import DUE_SCHEDULE
 # `domain.search`.
 FIND_RANGE = "SELECT min(id) AS first, max(id) AS last, count(*) AS count FROM ({scanned}) AS scanned"
 _SEARCHED_TEXT = "CASE :part WHEN 'result' THEN COALESCE(CAST(result AS TEXT), '') ELSE CAST(params AS TEXT) END"
-FIND = f"""
-SELECT id, job_name, status, CAST(params AS TEXT) AS params, CAST(result AS TEXT) AS result FROM ({{rows}}) AS jobs
+FIND = f"SELECT id, job_name, status FROM ({{rows}}) AS jobs WHERE {MATCHES} ORDER BY id"
+DOCUMENT_BYTES = "length(CAST(params AS BLOB)) + COALESCE(length(CAST(result AS BLOB)), 0)"
+
+
+def search_range(matches: str, most_bytes: str) -> str:
+    """Return the query of the first and last id of a step that ends after `most_bytes` bytes of matching jobs."""
+    return f"""
+SELECT min(id) AS first, max(id) AS last, count(*) AS count, max(scanned) AS scanned
+  FROM (SELECT id, count(*) OVER () AS scanned,
+               sum(bytes) OVER (ORDER BY id {{direction}} ROWS UNBOUNDED PRECEDING) - bytes AS bytes_before
+          FROM (SELECT id, CASE WHEN {matches} THEN bytes ELSE 0 END AS bytes FROM ({{rows}}) AS jobs) AS measured
+       ) AS added
+ WHERE bytes_before < {most_bytes}
+"""
+
+
+SEARCH_RANGE = search_range(MATCHES, ":most_bytes")
+SEARCH = f"""
+SELECT id, job_name, status, CASE WHEN {DOCUMENT_BYTES} <= :longest THEN CAST(params AS TEXT) END AS params,
+       CASE WHEN {DOCUMENT_BYTES} <= :longest THEN CAST(result AS TEXT) END AS result
+  FROM ({{rows}}) AS jobs
  WHERE {MATCHES}
-   AND (:part IS NULL OR EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr({_SEARCHED_TEXT}, value) > 0)
+   AND (EXISTS (SELECT 1 FROM json_each(:needles) WHERE instr({_SEARCHED_TEXT}, value) > 0)
         OR (:is_number = 1 AND {_SEARCHED_TEXT} GLOB '*[0-9][eE]*'))
  ORDER BY id
 """
