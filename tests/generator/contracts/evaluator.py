@@ -231,7 +231,7 @@ def _seen_items(root: Json, schema: Json, value: list[Json]) -> set[str | int]:
     if {"items", "unevaluatedItems"} & schema.keys():
         return {*range(len(value))}
     inner = schema.get("contains", False)
-    found = {index for index, item in enumerate(value) if accepts(root, inner, item)}
+    found: set[str | int] = {index for index, item in enumerate(value) if accepts(root, inner, item)}
     return {*range(len(schema.get("prefixItems", [])))} | found
 
 

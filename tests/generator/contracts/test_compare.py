@@ -127,6 +127,17 @@ TABLE: dict[str, Row] = {
         *(ChangeRule.FORMAT_CHANGED, BREAKS, BREAKS),
     ),
     "close an object": (opened(), closed(), ChangeRule.EXTRA_CLOSED, RISKY, SAFE),
+    "close an object that requires what it does not declare": (
+        opened("x"),
+        closed("x"),
+        ChangeRule.EXTRA_CLOSED,
+        BREAKS,
+        SAFE,
+    ),
+    "change a const beside an enum with the number in another form": (
+        *(of({"const": 1, "enum": [1.0, 2]}), of({"const": 2})),
+        *(ChangeRule.CONST_CHANGED, BREAKS, BREAKS),
+    ),
     "open an object": (closed(), opened(), ChangeRule.EXTRA_OPENED, SAFE, RISKY),
     "remove a property from a branch that unevaluatedProperties closes": (
         *(of({"anyOf": [sealed(a=TEXT), TEXT]}), of({"anyOf": [sealed(), TEXT]})),

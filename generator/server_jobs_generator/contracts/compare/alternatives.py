@@ -116,8 +116,8 @@ def _options(node: Node) -> list[JsonValue] | None:
     values = node.members.get("enum")
     options = list(values) if isinstance(values, list) else None
     if node.has("const"):
-        const = canonical(node.members["const"])
-        return [node.members["const"]] if options is None else [value for value in options if canonical(value) == const]
+        const = key_of(node.members["const"])
+        return [node.members["const"]] if options is None else [value for value in options if key_of(value) == const]
     return options
 
 

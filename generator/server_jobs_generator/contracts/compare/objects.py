@@ -144,7 +144,6 @@ class _Objects:
 
     def _others(self) -> Iterator[Change]:
         old, new = self.old.others, self.new.others
-        dropped = RISKY if self.is_tolerant else BREAKS
         if self.old.is_closed == self.new.is_closed:
             yield from self.comparison.of(old, new, is_tolerant=self.is_tolerant) if not self.new.is_closed else ()
         elif self.new.is_closed:
@@ -153,7 +152,7 @@ class _Objects:
                 rule=ChangeRule.EXTRA_CLOSED,
                 old=old.pointer,
                 new=new.pointer,
-                backward=dropped,
+                backward=self._verdict_of_dropping(self.new),
                 forward=SAFE,
                 message=message,
             )
@@ -164,9 +163,13 @@ class _Objects:
                 old=old.pointer,
                 new=new.pointer,
                 backward=SAFE,
-                forward=dropped,
+                forward=self._verdict_of_dropping(self.old),
                 message=message,
             )
+
+    def _verdict_of_dropping(self, reader: _Side) -> Verdict:
+        """Return how a closed reader handles any properties that it does not declare. It may require one of them."""
+        return RISKY if self.is_tolerant and reader.required <= reader.properties.keys() else BREAKS
 
     def _change(self, rule: ChangeRule, name: str, backward: Verdict, forward: Verdict, message: str) -> Change:
         old, new = self._places(name)
