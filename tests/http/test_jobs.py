@@ -97,14 +97,35 @@ async def test_options_are_those_of_the_body() -> None:
     assert (await call("GET", f"/jobs/{record.id}")).json()["replaced_by"] is None
 
 
-async def test_a_delay_is_a_duration() -> None:
+@pytest.mark.parametrize(
+    ("text", "delay"),
+    [
+        ("PT1H", timedelta(hours=1)),
+        ("PT0.5S", timedelta(milliseconds=500)),
+        ("P1DT1M0.001S", timedelta(days=1, minutes=1, milliseconds=1)),
+        ("PT0.000S", timedelta(0)),
+    ],
+)
+async def test_a_delay_is_a_duration(text: str, delay: timedelta) -> None:
     call = Caller()
 
-    await call("POST", "/jobs/Keep", {"params": {"text": "hello"}, "delay": "PT1H"})
+    await call("POST", "/jobs/Keep", {"params": {"text": "hello"}, "delay": text})
 
     (record,) = await call.backend.store.list_jobs(JobQuery())
     assert record.scheduled_for is not None
-    assert timedelta(minutes=59) < record.scheduled_for - record.created_at <= timedelta(hours=1)
+    assert abs(record.scheduled_for - record.created_at - delay) <= timedelta(milliseconds=1)
+
+
+async def test_a_job_may_expire_within_a_second() -> None:
+    call = Caller()
+    body = {"params": {"text": "hello"}, "delay": "PT1H", "expires_after": "PT0.25S"}
+
+    await call("POST", "/jobs/Keep", body)
+
+    (record,) = await call.backend.store.list_jobs(JobQuery())
+    assert record.start_before is not None
+    assert record.scheduled_for is not None
+    assert record.start_before - record.scheduled_for == timedelta(milliseconds=250)
 
 
 async def test_a_second_job_with_the_same_unique_key_is_the_first_one() -> None:
@@ -133,6 +154,10 @@ async def test_a_second_job_with_the_same_unique_key_is_the_first_one() -> None:
         ({"params": {"text": "x"}, "delay": "-PT5M"}, {"/delay"}),
         ({"params": {"text": "x"}, "delay": "P1Y"}, {"/delay"}),
         ({"params": {"text": "x"}, "delay": "PT"}, {"/delay"}),
+        ({"params": {"text": "x"}, "delay": "PT.5S"}, {"/delay"}),
+        ({"params": {"text": "x"}, "delay": "PT0.5M"}, {"/delay"}),
+        ({"params": {"text": "x"}, "delay": "PT0.0001S"}, {"/delay"}),
+        ({"params": {"text": "x"}, "expires_after": "PT0.000S"}, {"/expires_after"}),
         ({"params": {"text": "x"}, "delay": 3600}, {"/delay"}),
         ({"params": {"text": "x"}, "scheduled_for": 3600}, {"/scheduled_for"}),
         ({"params": {"text": "x"}, "scheduled_for": "2031-05-01T10:00:00"}, {"/scheduled_for"}),

@@ -63,7 +63,8 @@ Enqueued = Callable[[Request], None]
 """Called after a request stored a job."""
 
 
-_TIME = "[0-9]{1,6}H([0-9]{1,6}M)?([0-9]{1,6}S)?|[0-9]{1,6}M([0-9]{1,6}S)?|[0-9]{1,6}S"
+_SECONDS = "[0-9]{1,6}([.][0-9]{1,3})?S"  # stores keep milliseconds
+_TIME = f"[0-9]{{1,6}}H([0-9]{{1,6}}M)?({_SECONDS})?|[0-9]{{1,6}}M({_SECONDS})?|{_SECONDS}"
 _DURATION = re.compile(f"P[0-9]{{1,5}}D|P[0-9]{{1,4}}W|P([0-9]{{1,5}}D)?T({_TIME})")
 
 _WHOLE_NUMBER = re.compile("[+-]?[0-9]+")
