@@ -77,6 +77,8 @@ class JobDefinition(Generic[P, R, D]):
     """Columns of the job's view that speed up a search for jobs with a value."""
     last_change: ClassVar[tuple[str, ...]] = ()
     """How params and result differ from those before the last change of the spec, a line for each place, for people."""
+    is_in_code: ClassVar[bool] = False
+    """Whether `define_job` made the class, so that no migration has its schedules."""
     handler: ClassVar[AnyHandler | None] = None
     enqueued_by: ClassVar[str | None] = None
     """The only call that enqueues the job; None: also HTTP, forms, agents, commands and schedules may."""

@@ -456,6 +456,7 @@ def define_job(
         "schedules": tuple(schedules),
         "earlier": tuple(earlier),
         "database_schema": database_schema,
+        "is_in_code": True,
         "handler": staticmethod(handler),
     }
     job = cast("type[Job[P, R, Mapping[str, object]]]", type(name, (Job,), members))

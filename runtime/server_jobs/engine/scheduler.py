@@ -54,12 +54,19 @@ class Scheduler:
         self.unfired: set[str] = set()
         """Ids of the schedules that the last `tick` could not fire."""
 
-    async def declare(self) -> None:
+    @property
+    def has_schedules_in_code(self) -> bool:
+        """Whether a job of `define_job` has a schedule, which no migration stores."""
+        return any(one.job.is_in_code and one.job.schedules for one in self._registry.registrations())
+
+    async def declare(self, *, only_code: bool = False) -> None:
         """Store the schedules of the registry, unless their job has another current set of schedules.
 
-        Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use.
+        Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use. With
+        `only_code`, store the schedules of `define_job` only.
         """
-        for schedule in await self._store.declare_schedules(self._declarations(), grace=DECLARATION_GRACE):
+        declarations = self._declarations(only_code=only_code)
+        for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
             _logger.warning(
                 "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
             )
@@ -68,8 +75,9 @@ class Scheduler:
         """Raise `InvalidOptionError` if a schedule names a shard that there is not."""
         self._declarations()
 
-    def _declarations(self) -> Sequence[Declaration]:
-        declarations = [declaration_of(one.job) for one in self._registry.registrations()]
+    def _declarations(self, *, only_code: bool = False) -> Sequence[Declaration]:
+        jobs = [one.job for one in self._registry.registrations()]
+        declarations = [declaration_of(job) for job in jobs if job.is_in_code or not only_code]
         return declarations if self._shard is None else self._shard.declared(declarations)
 
     async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:

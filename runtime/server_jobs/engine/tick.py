@@ -63,10 +63,14 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     until = None if budget is None else backend.clock.monotonic() + budget.total_seconds()
     await backend.initialize()
     chores = _Chores()
-    if backend.allowance() is None:  # if each query counts, as on D1, migrations store the schedules
+    are_counted = backend.allowance() is not None
+    if not are_counted:
         await chores.do("declare", backend.scheduler.declare())
     report = _report_of(backend)
     found = await backend.store.pending_work(backend.request(limit=1), report)
+    if are_counted and found.has_due_report and backend.scheduler.has_schedules_in_code:
+        # Where each query counts, as on D1, migrations store the schedules of specs. The next tick plans these.
+        await chores.do("declare", backend.scheduler.declare(only_code=True))
     if found.has_due_report:
         await chores.do("report", backend.store.report_tick(report))
     expired: Sequence[Expired] = ()

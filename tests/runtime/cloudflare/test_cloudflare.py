@@ -60,6 +60,7 @@ Shout = define_job(
     handler=_shout,
     schedules=[Schedule(name="minutely", cron="* * * * *", params='{"text":"tick"}')],
 )
+Shout.is_in_code = False  # like a generated class, whose schedules a migration stores
 REGISTRY = create_job_registry().register(Shout)
 
 
@@ -228,6 +229,26 @@ async def test_a_slot_fires_once_when_a_trigger_is_delivered_twice(binding: Fake
     assert [done.scheduled for done in ticks] == [1, 0]
     (record,) = await backend.store.list_jobs(JobQuery())
     assert (record.job_name, record.status, record.result) == ("Shout", JobStatus.COMPLETED, '{"text":"TICK"}')
+
+
+async def test_a_schedule_in_code_fires_on_d1(binding: FakeD1) -> None:
+    job = define_job(
+        name="Minutely",
+        params=Note,
+        result=Note,
+        handler=_shout,
+        schedules=[Schedule(name="minutely", cron="* * * * *", params='{"text":"tick"}')],
+    )
+    registry = create_job_registry().register(job)
+    handler = create_cron_handler(database=database_of, job_registry=registry)
+    env = SimpleNamespace(DB=binding)
+    for _ in range(2):  # one stores the schedule, the other plans it
+        await handler.scheduled(None, env, None)
+    binding.execute("UPDATE cron_jobs SET next_run_at = next_run_at - 120000")
+
+    done = await handler.scheduled(None, env, None)
+
+    assert (done.scheduled, done.completed) == (1, 1)
 
 
 async def test_the_routes_need_the_token_of_the_environment(binding: FakeD1, handler: CronHandler) -> None:
