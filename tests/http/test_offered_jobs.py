@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from server_jobs import JobOptions, create_job_registry
-from server_jobs.domain.record import NewJob
+from server_jobs.domain.record import JobQuery, NewJob
+from server_jobs.http import Tokens, create_app
+from server_jobs.http.app import under_prefix
 from server_jobs.http.openapi import document
 from server_jobs.memory import InMemoryBackend
 
-from tests.http.caller import Caller, keep_job
+from tests.dashboard.site import PLACE, Client
+from tests.http.caller import TOKEN, Caller, keep_job
 from tests.http.test_scopes import caller_with
 
 ID = "00000000-0000-7000-8000-000000000001"
@@ -53,6 +58,36 @@ async def test_no_route_enqueues_it(method: str, place: str, body: object) -> No
 @ROUTES
 async def test_sabotage_without_the_attribute_each_route_enqueues_it(method: str, place: str, body: object) -> None:
     assert (await Caller(backend(enqueued_by=None))(method, place, body)).status_code == 201
+
+
+def hidden(page: str) -> dict[str, str]:
+    """Return the hidden fields of a form."""
+    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page))
+
+
+async def test_no_form_enqueues_or_repairs_it() -> None:
+    made = backend()
+    await made.initialize()
+    unreadable = NewJob(ID, '{"text": 1}', job_name=NAME, queue="payments", max_attempts=1)
+    await made.store.insert([unreadable])
+    for claim in await made.claim(1):
+        await made.execute(claim)
+    client = Client(under_prefix(create_app(made, Tokens(TOKEN))))
+    await client.signs_in()
+
+    chosen = (await client("GET", f"{PLACE}/enqueue")).text
+    assert f"{PLACE}/enqueue/Keep" in chosen
+    assert NAME not in chosen
+    form = {"p.text": "x", **hidden((await client("GET", f"{PLACE}/enqueue/Keep")).text)}
+    for method in ("GET", "POST"):
+        page = await client(method, f"{PLACE}/enqueue/{NAME}", form if method == "POST" else None)
+        assert (page.status_code, "can only be enqueued in Python" in page.text) == (422, True)
+    assert "/repair" not in (await client("GET", f"{PLACE}/jobs/{ID}")).text
+    place = f"{PLACE}/jobs/{ID}/repair"
+    repaired = await client("POST", place, {"p.text": "x", **hidden((await client("GET", place)).text)})
+    assert (repaired.status_code, "can only be enqueued in Python" in repaired.text) == (422, True)
+    (stored,) = await made.store.list_jobs(JobQuery())
+    assert (stored.is_parked, stored.params) == (True, '{"text": 1}')
 
 
 async def test_the_document_does_not_describe_it() -> None:

@@ -124,9 +124,14 @@ async def repair(visit: Visit) -> Response:
 
 
 def _job(visit: Visit) -> AnyDefinition:
-    """Return the job in the path. Raises `UnknownJobError`, or `RefusedError` if the caller may not enqueue it."""
+    """Return the job in the path.
+
+    Raises `UnknownJobError`, `JobNotOfferedError`, or `RefusedError` if the caller may not enqueue it.
+    """
     job = visit.registry.find(visit.request.path_params["name"]).job
     visit.check_enqueues(job.options)
+    if job.enqueued_by is not None:
+        raise JobNotOfferedError(job.job_name, job.enqueued_by)
     return job
 
 
