@@ -35,12 +35,7 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
             "or 'postgresql://user@localhost/database' or 'libsql://name-organization.turso.io'"
         )
     path = unquote(parts.path).removeprefix("/")
-    if parts.netloc:
-        given = without_password(url)
-        raise InvalidOptionError(
-            f"the database URL {given!r} has two slashes, and so names a host; write {given.replace('//', '///', 1)!r} "
-            "for the file in this folder, or four slashes for an absolute path"
-        )
+    _check_slashes(url)
     if parts.query:
         raise InvalidOptionError(
             f"the database URL {without_password(url)!r} has options, and SQLite takes none here; "
@@ -52,13 +47,24 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
 def sqlalchemy_url(url: str) -> str:
     """Return the URL for SQLAlchemy, with the driver psycopg for PostgreSQL and the engine's hosts and time limits.
 
-    Raises `InvalidOptionError` for a PostgreSQL URL that the engine refuses too.
+    Raises `InvalidOptionError` for a URL of PostgreSQL, or of SQLite with a host, that the engine refuses too.
     """
     if not is_postgres(url):
+        _check_slashes(url)
         return url
     from .postgres.url import parse_postgres_url  # loaded only for PostgreSQL, like the driver
 
     return parse_postgres_url(url).for_sqlalchemy()
+
+
+def _check_slashes(url: str) -> None:
+    parts = parts_of(url)
+    if parts.scheme == "sqlite" and parts.netloc:
+        given = without_password(url)
+        raise InvalidOptionError(
+            f"the database URL {given!r} has two slashes, and so names a host; write {given.replace('//', '///', 1)!r} "
+            "for the file in this folder, or four slashes for an absolute path"
+        )
 
 
 def _open_sqlite(path: Path | Literal[":memory:"]) -> Database:
