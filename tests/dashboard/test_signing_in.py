@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import JobQuery, JobStatus
+from server_jobs.errors import InvalidOptionError
 from server_jobs.http import ALL_RIGHTS, Caller, HttpOptions, NamedToken, Tokens, create_app
 from server_jobs.http.app import under_prefix
 from server_jobs.http.dashboard import mounting, sessions
@@ -177,7 +178,7 @@ async def test_a_cookie_ends_with_its_token() -> None:
 
 
 async def test_a_hash_in_the_configuration_is_not_enough_to_sign_a_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("JOBS_KEY_SECRET")
+    monkeypatch.delenv("JOBS_KEY_SECRET", raising=False)
     (reader,) = [one for one in TOKENS if one.caller.name == "reader"]
     named = [NamedToken(reader.caller, reader.digest)]
     cookie = sessions.cookie_of(reader, Tokens(READER, named=named))
@@ -186,6 +187,44 @@ async def test_a_hash_in_the_configuration_is_not_enough_to_sign_a_cookie(monkey
     assert sessions.caller_of_cookie(cookie, Tokens(MAILER, named=named)) is None
     assert sessions.caller_of_cookie(cookie, Tokens(named=named)) is None
     assert Tokens(named=named).signing_key == Tokens(named=[]).signing_key  # random, once per process
+
+
+async def test_no_secret_of_enqueuers_signs_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOBS_KEY_SECRET", "k" * 43)
+    with_it = Tokens(named=list(TOKENS)).signing_key
+    monkeypatch.setenv("JOBS_KEY_SECRET", "m" * 43)
+
+    assert Tokens(named=list(TOKENS)).signing_key == with_it
+
+
+async def test_a_secret_of_its_own_signs_sessions_in_every_process() -> None:
+    environment = {"JOBS_TOKENS": ";".join(one.line for one in TOKENS if one.caller.name == "reader")}
+    secret = "s9G_" * 11
+    signed = [Tokens.from_environment({**environment, "JOBS_SESSION_SECRET": secret}) for _ in range(2)]
+    (reader,) = signed[0]
+    cookie = sessions.cookie_of(reader, signed[0])
+
+    assert sessions.caller_of_cookie(cookie, signed[1]) == reader.caller
+    assert sessions.caller_of_cookie(cookie, Tokens.from_environment(environment)) is None
+    with pytest.raises(InvalidOptionError, match="JOBS_SESSION_SECRET must have 43 characters or more, and has 5"):
+        Tokens.from_environment({**environment, "JOBS_SESSION_SECRET": "short"})
+
+
+async def test_a_cookie_is_worthless_after_signing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_MOST_ENDED", 2)
+    client, csrf = await signed_in(await empty())
+    other, _ = await signed_in(await empty())
+    kept = dict(client.cookies)
+    await client("POST", f"{PLACE}/sign-out", {"csrf": csrf})
+    client.cookies.update(kept)
+
+    answers = [await one("GET", f"{PLACE}/jobs") for one in (client, other)]
+
+    assert [one.status_code for one in answers] == [303, 200]
+    assert answers[0].headers["cache-control"] == "no-store"
+    for name in "abc":
+        sessions.end_session(f"x:{int(time.time()) + 60}:y:{name}")
+    assert len(sessions._ended) == 2
 
 
 async def test_the_json_routes_do_not_accept_the_cookie() -> None:

@@ -10,8 +10,12 @@ from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import InvalidOptionError
-from ..security.key_secret import key_secret
-from ..security.variables import KEY_SECRET_VARIABLE, NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from ..security.variables import (
+    NAMED_TOKENS_VARIABLE,
+    PREVIOUS_TOKEN_VARIABLE,
+    SESSION_SECRET_VARIABLE,
+    TOKEN_VARIABLE,
+)
 from .bindings import text_in
 from .limits import TICK_BUDGET
 
@@ -113,8 +117,7 @@ def tokens_in(scope: MutableMapping[str, Any]) -> Tokens:
     """Return the tokens of the Worker's secrets. Without valid ones, return none and log the reason."""
     from ..security.tokens import Tokens
 
-    key_secret.give(text_in(scope["env"], KEY_SECRET_VARIABLE))  # it also signs the cookies of the dashboard
-    names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE)
+    names = (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE, SESSION_SECRET_VARIABLE)
     try:
         return Tokens.from_environment({name: text for name in names if (text := text_in(scope["env"], name))})
     except InvalidOptionError as error:

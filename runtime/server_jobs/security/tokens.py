@@ -16,9 +16,8 @@ from hashlib import sha256
 from urllib.parse import quote, unquote
 
 from ..domain.text_limits import LONGEST_NAME, check_text
-from ..errors import InvalidOptionError, KeySecretError
-from .key_secret import key_secret
-from .variables import NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from ..errors import InvalidOptionError
+from .variables import NAMED_TOKENS_VARIABLE, PREVIOUS_TOKEN_VARIABLE, SESSION_SECRET_VARIABLE, TOKEN_VARIABLE
 
 SHORTEST_TOKEN = 43  # 32 bytes in base64url
 MOST_NAMED_TOKENS = 100
@@ -90,7 +89,7 @@ class Tokens:
 
     `tokens` have every scope for every queue: one token, or two during a rotation. Each is a text of at least 32 random
     bytes, such as `new_token` returns; otherwise `InvalidOptionError` is raised, without the token. `named` tokens have
-    scopes.
+    scopes. `session_secret` signs the sessions of the dashboard; see `signing_key`.
 
         token = new_token()
         shop = NamedToken.of("shop", {Scope.ENQUEUE: frozenset({"mail"})}, token)
@@ -98,7 +97,7 @@ class Tokens:
         print(shop.line)  # for `JOBS_TOKENS`
     """
 
-    def __init__(self, *tokens: str, named: Iterable[NamedToken] = ()) -> None:
+    def __init__(self, *tokens: str, named: Iterable[NamedToken] = (), session_secret: str | None = None) -> None:
         if len(tokens) > _MOST_TOKENS:
             raise InvalidOptionError(f"at most {_MOST_TOKENS} tokens are valid at a time, not {len(tokens)}")
         for number, token in enumerate(tokens, 1):
@@ -108,17 +107,23 @@ class Tokens:
             *(NamedToken(Caller(name, ALL_RIGHTS), _digest(token)) for name, token in zip(names, tokens, strict=False)),
             *named,
         )
-        self._secret = _digest(tokens[0]) if tokens else None
+        if session_secret is not None and len(session_secret) < SHORTEST_TOKEN:
+            raise InvalidOptionError(
+                f"{SESSION_SECRET_VARIABLE} must have {SHORTEST_TOKEN} characters or more, and has "
+                f"{len(session_secret)}: `server-jobs token` makes one"
+            )
+        secret = session_secret or (tokens[0] if tokens else None)
+        self._secret = None if secret is None else _digest(secret)
         self.link_keys = tuple(hmac.digest(_digest(token), b"server-jobs links", "sha256") for token in tokens)
         """The keys of signed links, one per token of `tokens`. The first one signs, and all of them verify."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Tokens:
-        """Read `JOBS_TOKEN`, `JOBS_TOKEN_PREVIOUS` and `JOBS_TOKENS`. Variables may be unset or empty."""
+        """Read `JOBS_TOKEN`, `JOBS_TOKEN_PREVIOUS`, `JOBS_TOKENS` and `JOBS_SESSION_SECRET`; each may be unset."""
         given = os.environ if environment is None else environment
         named = named_tokens(given.get(NAMED_TOKENS_VARIABLE) or "")
         tokens = (token for name in (TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE) if (token := given.get(name)))
-        return cls(*tokens, named=named)
+        return cls(*tokens, named=named, session_secret=given.get(SESSION_SECRET_VARIABLE) or None)
 
     def __bool__(self) -> bool:
         return bool(self._tokens)
@@ -128,16 +133,12 @@ class Tokens:
 
     @property
     def signing_key(self) -> bytes:
-        """A key for signatures of this server that no hash in `JOBS_TOKENS` reveals.
+        """A key for sessions of the dashboard. No hash in `JOBS_TOKENS` and no secret of enqueuers reveals it.
 
-        It is made from the secret of keyed hashes, or else from the first token of `tokens`. Without both it is random,
-        and ends with the process.
+        It is made from the secret of sessions, or else from the first token of `tokens`, which has every right. Without
+        both it is random, and ends with the process.
         """
-        try:
-            secret = key_secret.key("cookies are signed")
-        except KeySecretError:
-            secret = self._secret or _process_secret()
-        return hmac.digest(secret, b"server-jobs signing key", "sha256")
+        return hmac.digest(self._secret or _process_secret(), b"server-jobs signing key", "sha256")
 
     def admit(self, authorization: str | None) -> Caller | None:
         """Return the caller of an `Authorization` header, or None. Takes the same time for every token."""

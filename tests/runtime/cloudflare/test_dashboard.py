@@ -152,7 +152,7 @@ async def test_an_open_page_does_not_follow_changes(site: Site) -> None:
 
 
 async def test_a_session_lasts_when_a_worker_starts_anew_and_has_read_no_secret_yet(site: Site) -> None:
-    site.env.JOBS_KEY_SECRET = SECRET
+    site.env.JOBS_SESSION_SECRET = SECRET
     await site.sign_in()
     key_secret.give(None)
 

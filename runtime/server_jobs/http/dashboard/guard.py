@@ -28,7 +28,7 @@ from ..problem_document import RefusedError, refusal_of
 from .mounting import DashboardAccess
 from .rendering import error_page
 from .sessions import caller_of_cookie, csrf_token, is_csrf_token, session_cookie
-from .visit import Form, Page, Recent, Visit
+from .visit import NO_STORE, Form, Page, Recent, Visit
 
 CSRF_FIELD = "csrf"
 _PAUSE = 2.0
@@ -145,7 +145,7 @@ class Guarded:
             return caller, cookie, tokens
         if _is_live(request) or request.method not in _READING:
             raise RefusedError(401, "you are signed out; sign in again")
-        return RedirectResponse(sign_in_address(request), 303)
+        return RedirectResponse(sign_in_address(request), 303, NO_STORE)
 
     async def _form(self, request: Request, subject: str, tokens: Tokens) -> Form:
         if request.method in _READING:

@@ -20,7 +20,7 @@ from ..searching import steps_of
 from .job_list import FILTERS, Filters, list_address
 from .numbers import summaries_of
 from .rendering import results_in, results_note, show
-from .visit import Visit
+from .visit import NO_STORE, Visit
 
 MOST_SELECTED = 200
 _COUNT_SECONDS = 1.0
@@ -141,7 +141,7 @@ async def _change_selected(visit: Visit) -> Response:
     results += Counter({Retrial.NOT_FOUND.value: len(selected) - len(ids)})
     if results[Retrial.RETRIED]:
         _wake(visit)
-    return RedirectResponse(list_address(visit, query, results_note(results)), 303)
+    return RedirectResponse(list_address(visit, query, results_note(results)), 303, NO_STORE)
 
 
 async def _change_ids(visit: Visit, action: Action, ids: Sequence[str]) -> Sequence[StrEnum]:

@@ -63,7 +63,9 @@ class WithDashboard:
         if find_spec("jinja2") is None:
             return PlainTextResponse(_NEEDS, 404, {"cache-control": "no-store", "x-content-type-options": "nosniff"})
         if place == PLACE:
-            return RedirectResponse(f"{root}{PLACE}/", 307 if scope["method"] == "POST" else 308)
+            return RedirectResponse(
+                f"{root}{PLACE}/", 307 if scope["method"] == "POST" else 308, {"cache-control": "no-store"}
+            )
         if self._pages is None:
             from .guard import Settings  # imports Jinja, which is an extra
             from .pages import pages_of

@@ -1,7 +1,8 @@
 """Cookies of signed-in callers, and CSRF tokens of forms.
 
-A cookie has the name of a token, the time at which it ends, and a signature. The server stores no sessions. A cookie
-ends when its token is removed from the configuration, because its signature needs the hash of the token.
+A cookie has the name of a token, the time at which it ends, and a signature. A cookie ends when its token is removed
+from the configuration, because its signature needs the hash of the token. The server stores no sessions, except those
+that somebody ended by signing out, in the memory of this process.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ COOKIE = "server_jobs_dashboard"
 SESSION_LENGTH = timedelta(hours=12)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _PARTS = 4
+_MOST_ENDED = 10_000
+_ended: dict[str, int] = {}
+"""The signatures of ended sessions with the times at which they would have ended."""
 
 
 def cookie_of(token: NamedToken, tokens: Tokens) -> str:
@@ -38,9 +42,19 @@ def caller_of_cookie(cookie: str, tokens: Tokens) -> Caller | None:
     name, ends, text = parts[0], int(parts[1]), ":".join(parts[:3])
     for token in tokens:
         is_signed = hmac.compare_digest(_signature(text, token, tokens).encode(), parts[3].encode("utf-8", "replace"))
-        if is_signed and token.caller.name == name and time.time() < ends:
+        if is_signed and token.caller.name == name and time.time() < ends and parts[3] not in _ended:
             return token.caller
     return None
+
+
+def end_session(cookie: str) -> None:
+    """Accept this valid cookie no longer in this process."""
+    _, ends, _, signature = cookie.split(":")
+    for other in [one for one, end in _ended.items() if end <= time.time()]:
+        del _ended[other]
+    if len(_ended) >= _MOST_ENDED:
+        del _ended[next(iter(_ended))]
+    _ended[signature] = int(ends)
 
 
 def session_cookie(request: Request) -> str:

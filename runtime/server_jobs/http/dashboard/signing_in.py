@@ -12,7 +12,7 @@ from ..problem_document import RefusedError, refusal_of
 from ..refusal_log import RefusalLog
 from .guard import Settings, read_form
 from .rendering import HEADERS, error_page, show_outside
-from .sessions import cookie_of, forget_cookie, is_plain_localhost, set_cookie
+from .sessions import cookie_of, end_session, forget_cookie, is_plain_localhost, session_cookie, set_cookie
 from .visit import Visit
 
 # Everybody may send this form, so it costs little: a token has 43 characters.
@@ -54,8 +54,10 @@ class SignIn:
 
 
 async def sign_out(visit: Visit) -> Response:
-    """Delete the cookie of the browser."""
+    """End the session in this process, and delete the cookie of the browser."""
     response = visit.go("sign-in")
+    if visit.has_cookie:
+        end_session(session_cookie(visit.request))
     forget_cookie(response, visit.request)
     return response
 

@@ -30,6 +30,9 @@ T = TypeVar("T")
 _SLOW = 0.05
 _REUSE = 10
 
+NO_STORE = {"cache-control": "no-store"}
+"""Headers of answers without a page, which no cache may keep."""
+
 Form = Mapping[str, Sequence[str]]
 """The fields of a sent form by name, each with all its values."""
 
@@ -147,7 +150,7 @@ class Visit:
 
     def go(self, *path: str, **query: str | None) -> Response:
         """Send the browser to another page, after a form."""
-        return RedirectResponse(self.url(*path, **query), 303)
+        return RedirectResponse(self.url(*path, **query), 303, NO_STORE)
 
     def check_operates(self, queue: str) -> None:
         """Raise `RefusedError` unless the caller may change the jobs of this queue."""
