@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import DatabaseError, JobStatus, ValueTooLargeError
-from server_jobs.domain.record import ClaimRequest, Completed, KnownJob, NewJob, Settlement
+from server_jobs.domain.record import ClaimRequest, Completed, KnownJob, NewJob, Released, Settlement
 from server_jobs.engine.attempts.settler import Settler
 from server_jobs.errors import RowLockedError
 from server_jobs.stores.memory import MemoryStore
@@ -339,3 +339,22 @@ async def test_the_outcome_of_a_row_that_stays_locked_is_dropped_with_its_lease(
     task = desk.settle(outcome, deadline=desk.clock.monotonic() + 2)
     await desk.wait(3)
     assert await task is None
+
+
+@pytest.mark.parametrize("kind", ["release", "outcome"])
+async def test_a_release_that_is_refused_again_and_again_does_not_fail_its_job(kind: str) -> None:
+    """An outcome that is refused while its lease is renewed becomes a failure. A job that never ran must not."""
+    desk = Desk()
+    (completed,) = await desk.running(1)
+    released = Released(id=completed.id, token=completed.token)
+    statuses: list[JobStatus | None] = []
+    desk.store.break_down("settle")
+    desk.settler.put(
+        released if kind == "release" else completed,
+        deadline=lambda: desk.clock.monotonic() + 9,
+        stored=lambda status, _: statuses.append(status),
+    )
+    await desk.wait(15)
+    desk.store.mend()
+    await desk.wait(3)
+    assert statuses == [JobStatus.PENDING if kind == "release" else None]
