@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 from pydantic import BaseModel
@@ -27,6 +28,7 @@ from server_jobs import (
 )
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Inserted, NewJob
 from server_jobs.engine.backend import Backend
 from server_jobs.handle import backfill
 from server_jobs.job import AnyJob
@@ -291,6 +293,23 @@ async def test_the_longest_range_is_stored(store: Store, clock: FakeClock, slots
     done = await job.schedule("main").backfill(start=START - 1000 * HOUR, end=START)
     assert Counter(outcomes(done)) == {"enqueued": 1000}
     assert len(set(await params_of(store))) == 1000
+
+
+async def test_large_params_share_no_transaction(slots: Slots) -> None:
+    class CountingStore(MemoryStore):
+        sizes: ClassVar[list[int]] = []
+
+        async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+            self.sizes.append(len(jobs))
+            return await super().insert(jobs)
+
+    job, clock = report(slots), FakeClock(START)
+    store = CountingStore(clock)
+    await planned(store, clock, job)
+    for name, size in (("large", 600_000), ("empty", 1)):
+        await job.schedule(name).add(cron="0 * * * *", params={"at": "x" * size})
+        await job.schedule(name).backfill(start=START - 3 * HOUR, end=START)
+    assert store.sizes == [1, 1, 1, 3]
 
 
 async def test_an_unknown_schedule_and_several_databases_are_refused(slots: Slots) -> None:

@@ -102,10 +102,11 @@ async def fill(store: SqlStore) -> None:
             schedule(schedule_id("SendEmail", "declared"), name="declared", params='{"to":"ada"}'),
             schedule("undeclared", name="undeclared", params='{"to":"ada"}'),
             schedule("off", name="off", params='{"to":"ada"}', enabled=False),
-            schedule("fits", name="fits", params='{"to":[]}'),
+            schedule("fits", name="fits", params='{"to":[{"$slot":"date"}]}'),
+            schedule("slot-not", name="slot-not", params='{"to":[{"$slot":"day"}]}'),
         ]
     )
-    for name, params in (("upcast", '{"to":"ada"}'), ("upcast-not", '{"to":"nobody"}')):
+    for name, params in (("upcast", '{"to":{"$slot":"date"}}'), ("upcast-not", '{"to":"nobody"}')):
         await store.add_schedule(replace(schedule(name, name=name, params=params), spec_version=1))
 
 
@@ -134,6 +135,7 @@ async def test_every_row_that_is_to_be_run_is_read_as_a_worker_would(sql_store: 
     assert report.has_refusals
     assert [(found.id, found.is_declared) for found in report.schedules] == [
         (schedule_id("SendEmail", "declared"), True),
+        ("slot-not", False),
         ("undeclared", False),
         ("upcast-not", False),
     ]

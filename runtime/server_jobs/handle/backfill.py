@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 MOST_SLOTS = 1_000
 """The most slots of one call."""
 _MOST_COUNTED = 10_000
-_CHUNK = 100  # slots per transaction, whose params are in memory together
+_CHUNK = 100  # slots per transaction
+_MOST_BYTES = 1_000_000  # of params in one transaction
 _WINDOW = 4  # runs of a slot to look up at a time
 
 
@@ -72,16 +73,17 @@ class Backfill:
     dry_run: bool = False
 
     async def run(self, start: datetime, end: datetime) -> list[BackfilledSlot]:
-        """Enqueue the slots from `start` to before `end`. Each hundred of them is a transaction.
+        """Enqueue the slots from `start` to before `end`, up to a hundred in one transaction.
 
         Raises `InvalidOptionError` for a range with a slot in the future, or with more than `MOST_SLOTS` slots.
         """
         if self.backend.store.name == "shards":
             raise InvalidOptionError("a backfill works on one database, not on several shards")
         slots = await self._slots(in_utc(start, "start"), in_utc(end, "end"))
+        size = max(1, min(_CHUNK, _MOST_BYTES // (len(self.schedule.params) or 1)))
         done: list[BackfilledSlot] = []
-        for first in range(0, len(slots), _CHUNK):
-            done += await self._enqueue(slots[first : first + _CHUNK])
+        for first in range(0, len(slots), size):
+            done += await self._enqueue(slots[first : first + size])
         return done
 
     async def _slots(self, start: datetime, end: datetime) -> list[datetime]:
