@@ -58,17 +58,17 @@ class Masking:
     """A `Mask`. It reads the params at the first text, so that an attempt without texts pays nothing."""
 
     def __init__(self, params: str, pointers: Sequence[str]) -> None:
-        self._params = params
+        self._params: str | None = params
         self._pointers = pointers
         self._values: Sequence[str] | None = None
-        self._is_read = False
         self._searches: dict[str, _Searches | None] = {}
 
     def __call__(self, text: str) -> str:
         """Return the masked text."""
-        if not self._is_read:
-            self._values = _values_at(self._params, self._pointers)
-            self._is_read, self._params = True, ""
+        params = self._params
+        if params is not None:  # two threads may both read them
+            self._values = _values_at(params, self._pointers)
+            self._params = None
         if self._values is None:
             return HIDDEN
         escapes = "".join(escape for escape in _SPELLINGS if escape in text)
@@ -159,8 +159,8 @@ def _values_at(params: str, pointers: Iterable[str]) -> Sequence[str] | None:
         count += 1 + part.count("\n")
         if count > MOST_VALUES:
             return None
-        if part:
-            values[part] = None
+        if part.strip():
+            values |= {part: None, part.strip(): None}
             if "\n" in part:  # exception groups indent each line
                 values.update((line, None) for line in part.splitlines() if len(line) >= _SHORT)
     return list(values)
@@ -179,5 +179,7 @@ def _parts_of(pending: list[object]) -> Iterator[str]:
             pending += few.values()
         elif isinstance(value, list):
             pending += value[: MOST_VALUES + 1]
+        elif isinstance(value, float) and value.is_integer():
+            yield str(int(value))  # as a model may show it
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         yield str(value) if is_number or isinstance(value, str) else ""

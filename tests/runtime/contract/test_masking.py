@@ -53,9 +53,7 @@ LETTERS = st.characters(exclude_categories=["Cs"])
 
 @settings(max_examples=150, derandomize=True, deadline=None)
 @given(
-    secrets=st.lists(
-        st.text(st.characters(exclude_categories=["Cs"]), min_size=4, max_size=40), min_size=1, max_size=5
-    ),
+    secrets=st.lists(st.text(LETTERS, min_size=4, max_size=40).filter(str.strip), min_size=1, max_size=5),
     spelling=st.sampled_from(sorted(SPELLINGS)),
     before=st.text("abc xyz=.'\"", max_size=9),
 )
@@ -71,6 +69,13 @@ def test_no_secret_is_left_in_any_spelling(secrets: list[str], spelling: str, be
         assert written not in shown
 
 
+@pytest.mark.parametrize("secret", ["abcd", "a-secret", "a-longer-secret-value", "€uro-secret"])
+def test_a_secret_is_found_at_every_position(secret: str) -> None:
+    mask = mask_of(secret)
+    for length in [*range(9), *range(4_080, 4_110), *range(8_180, 8_200), 20_001]:
+        assert mask("x" * length + secret + "x") == "x" * length + HIDDEN + "x"
+
+
 @pytest.mark.parametrize(
     ("value", "text", "shown"),
     [
@@ -79,11 +84,14 @@ def test_no_secret_is_left_in_any_spelling(secrets: list[str], spelling: str, be
         (-7, "got -7, not 7", "got -•••, not 7"),
         (1.5, "got 1.5", "got •••"),
         ("1234", "x12345", "x•••5"),
+        (12345.0, "got 12345, not 12345.0", "got •••, not •••"),
+        (" key-of-ada ", "no 'key-of-ada'", "no '•••'"),
         ({"a": [{"b": "deep value"}]}, "no deep value", "no •••"),
         ({"ada@example.com": 1}, "no ada@example.com", "no •••"),  # a key that is no name
         ({"address": "x"}, "no address", "no address"),
         (True, "True and true", "True and true"),
         ("", "nothing", "nothing"),
+        ("    ", "an    indent", "an    indent"),
         (["one-value", "one-value-more"], "one-value-more one-value", "••• •••"),
         ("first line\nsecond line", "  | second line", "  | •••"),
         ("a secret of many words", "a secret of many: cut", "•••: cut"),

@@ -67,6 +67,14 @@ def log_failure(
         log_with_traceback(_logger, level, *_shown(attempt, cause), "%s %s %s: %s", *arguments, extra=extra)
 
 
+def log_refused(attempt: Attempt, what: str, error: BaseException) -> None:
+    """Log that the store refused the outcome or the release of an attempt, as an ERROR. Its text may have the row."""
+    claim = attempt.claim
+    log_with_traceback(
+        _engine, logging.ERROR, *_shown(attempt, error), f"%s %s could not be {what}", claim.job_name, claim.id
+    )
+
+
 def log_unstored(attempt: Attempt) -> None:
     """Log an attempt that is over, but not stored when its worker ends, as an ERROR."""
     claim, message = attempt.claim, "%s %s is over, and its outcome could not be stored so far"

@@ -19,7 +19,7 @@ from ...domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Out
 from ...errors import DatabaseError, ServerJobsError, StaleClaimError
 from ...isolation.pods import PodEnd
 from .attempt import Attempt, Stop
-from .failure_log import log_failure, log_pod_failure, log_unstored
+from .failure_log import log_failure, log_pod_failure, log_refused, log_unstored
 from .leases import LeaseKeeper
 from .outcome_counts import OutcomeCounts
 from .settler import Settler
@@ -172,7 +172,7 @@ class Runner:
             if failed is not None and not failed.done():
                 failed.set_exception(error)
             else:
-                _logger.error("%s %s could not be settled", attempt.claim.job_name, attempt.claim.id, exc_info=error)
+                log_refused(attempt, "settled", error)
             settled(attempt, Outcome.LOST, str(error))
 
         self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
@@ -271,7 +271,7 @@ class Runner:
     def _released(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
         del status
         if error is not None:
-            _logger.error("%s %s could not be released", attempt.claim.job_name, attempt.claim.id, exc_info=error)
+            log_refused(attempt, "released", error)
         self._returning.discard(attempt)
         self._leave(attempt)
 
