@@ -141,6 +141,14 @@ def test_an_invalid_url_is_reported_without_its_password(project: TemporaryProje
         assert "secret" not in said
 
 
+@pytest.mark.parametrize("option", ["sslpassword", "SSLPASSWORD", "ssl%70assword", "passfile", "sslkey", "password"])
+def test_no_secret_option_of_a_url_is_reported(project: TemporaryProject, option: str) -> None:
+    for command in ("migrate", "doctor"):
+        result = project.run(command, "--database", f"postgresql://ann@127.0.0.1:1/shop?{option}=hunter2")
+        assert result.exit_code != 0
+        assert "hunter2" not in result.output
+
+
 def test_before_anything_is_generated_there_is_nothing_to_run(tmp_path: Path) -> None:
     outside = run("migrate", "--project", str(tmp_path))
     assert outside.exit_code == 3

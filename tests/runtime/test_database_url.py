@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from server_jobs import create_job_registry
 from server_jobs.databases.opening import open_database, sqlalchemy_url
 from server_jobs.databases.postgres.url import parse_postgres_url
 from server_jobs.databases.postgres.url_options import KNOWN
 from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.databases.url import SHOWN_OPTIONS, parts_of, without_password
+from server_jobs.engine.worker_backend import WorkerBackendConfig
 from server_jobs.errors import DatabaseError, InvalidOptionError
+from server_jobs.isolation.messages import Setup
+from server_jobs_cli.console.workspace import Workspace
 
 SECRET = "s3cr3t-of-ann"
 SECRET_OPTIONS = ("password", "sslpassword", "passfile", "sslkey", "options", "authToken", "auth_token", "token", "jwt")
@@ -106,3 +111,11 @@ def test_the_parts_of_a_url_are_shown_without_secrets() -> None:
     parts = parse_postgres_url(f"postgresql://ann:{SECRET}@h/d?sslpassword={quote(SECRET)}&sslkey=/key")
     assert parts.password == SECRET
     assert SECRET not in f"{parts!r}{parts.place}"
+
+
+def test_objects_that_keep_a_url_show_none() -> None:
+    """Tools such as Sentry send the `repr` of local variables."""
+    url = f"postgresql://ann:{SECRET}@h/d"
+    config = WorkerBackendConfig(database=url, job_registry=create_job_registry())
+    setup = Setup(database=url, database_schema=None, levels={}, jobs=[])
+    assert SECRET not in f"{config!r}{setup!r}{Workspace(folder=Path(), database=url)!r}"

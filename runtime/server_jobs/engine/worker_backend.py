@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -19,7 +19,7 @@ DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
 class WorkerBackendConfig:
     """The configuration of a backend. `lock_timeout` is the lease of a claim, renewed while the handler runs."""
 
-    database: object
+    database: object = field(repr=False)
     job_registry: JobRegistry
     max_concurrency: int = DEFAULT_CONCURRENCY
     lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT

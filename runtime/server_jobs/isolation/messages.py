@@ -34,7 +34,7 @@ class Setup(Message):
     """
 
     kind: Literal["setup"] = "setup"
-    database: str | None
+    database: str | None = Field(repr=False)
     database_schema: str | None
     levels: dict[str, int]
     jobs: list[HandlerPaths]

@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -57,7 +57,7 @@ class Workspace:
     """Built from the shared options, each of which overrides the project's setting."""
 
     folder: Path
-    database: str | None = None
+    database: str | None = field(default=None, repr=False)
     registry_place: str | None = None
     shard: str | None = None
     program: tuple[str, ...] | None = None
