@@ -165,7 +165,7 @@ async def test_the_completion_job_needs_the_scope_for_its_queue_too(monkeypatch:
 
     assert (await enqueue("KeepMail"), await enqueue("KeepSlow")) == (201, 403)
     assert await call.stored() == 2
-    monkeypatch.setattr(batches, "check_queue", lambda *_: None)
+    monkeypatch.setattr(batches, "check_enqueues", lambda *_: None)
     assert await enqueue("KeepSlow") == 201  # without the check
 
 
