@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -23,11 +24,13 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    event,
     text,
 )
 from sqlalchemy.schema import conv
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from .contract.row_limits import ROW_LIMITS
 from .domain.record import UNREADABLE, JobStatus, Outcome
 from .domain.table_names import VERSION_TABLE
 from .errors import InvalidOptionError, ProjectNotFoundError
@@ -180,6 +183,9 @@ jobs = Table(
     postgresql_using="heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000)",
     info={"doc": "One row per job: a pending, running or finished run of a spec."},
 )
+
+_LIMITS = DDL(ROW_LIMITS.replace("ALTER TABLE jobs", "ALTER TABLE %(fullname)s"))
+event.listen(jobs, "after_create", _LIMITS.execute_if(dialect="postgresql"))
 
 # Jobs with limits have indexes of their own, so that others are not claimed past a backlog that nobody may run yet.
 _UNLIMITED = text("status = 'pending' AND concurrency_key IS NULL")

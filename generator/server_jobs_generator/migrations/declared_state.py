@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
+from server_jobs.contract.row_limits import ROW_LIMITS
 from server_jobs.contract.values import fingerprint, pointer_to
 from server_jobs.domain.ids import schedule_id
 
@@ -94,10 +95,13 @@ _POSTGRESQL_DATE = "'^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
 
 
 def wanted_objects(jobs: Iterable[JobSpec]) -> Objects:
-    """Return the views of all jobs that have one, sorted by name, with their indexes and functions."""
+    """Return the views of all jobs that have one, sorted by name, with their indexes and functions.
+
+    On PostgreSQL, the constraint with the limits of rows comes first.
+    """
     ordered = sorted((job for job in jobs if job.has_view), key=lambda job: job.spec_name)
     of_jobs = [_objects_of(_Job(job)) for job in ordered]
-    functions = tuple(postgresql_functions()) if ordered else ()
+    functions = (SqlObject(ROW_LIMITS), *postgresql_functions()) if ordered else ()
     return {
         "sqlite": tuple(one for objects, _ in of_jobs for one in objects),
         "postgresql": (*functions, *(one for _, objects in of_jobs for one in objects)),

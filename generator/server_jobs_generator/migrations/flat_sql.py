@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from server_jobs.project import Project
 
@@ -32,7 +32,7 @@ def sql_files(project: Project, revisions: Sequence[Revision], kept: Container[s
         statements = {"sqlite": on_sqlite.get(revision.id, []), **offline_statements(revision, dialects)}
         texts = {kind: _script(revision, statements[kind]) for kind in ("sqlite", "postgresql")}
         if project.worker:
-            d1 = _script(revision, map(_for_d1, statements["sqlite"]))
+            d1 = _script(revision, [*map(_for_d1, statements["sqlite"])])
             # Share one text between equal files, because the texts can be large.
             texts["d1"] = texts["sqlite"] if d1 == texts["sqlite"] else d1
         for kind, path in sql_paths(project, revision).items():
@@ -54,9 +54,10 @@ def _for_d1(statement: str) -> str:
     return statement.replace("DROP VIEW ", "DROP VIEW IF EXISTS ", 1) if _DROP.match(statement) else statement
 
 
-def _script(revision: Revision, statements: Iterable[str]) -> str:
+def _script(revision: Revision, statements: Sequence[str]) -> str:
     head = f"-- {revision.id} as plain SQL. If Alembic is to take over later: alembic stamp {revision.id}\n"
-    body = "\n" + "\n".join(f"{_tidy(statement)};\n" for statement in statements)
+    # A Durable Object rejects a script without a statement.
+    body = "\n" + "\n".join(f"{_tidy(statement)};\n" for statement in statements or ["SELECT 1"])
     if not revision.digest:
         return f"{head}{body}"
     return f"{head}-- Follows: {', '.join(revision.parents) or 'nothing'}\n{CHECKSUM}{checksum(body)}\n{body}"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import server_jobs
+from server_jobs.contract.row_limits import ROW_LIMITS
 from server_jobs.databases.url import DEFAULT_URL
 from server_jobs.project import Project
 
@@ -46,11 +47,11 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
 
 
 def schema_fingerprint(jobs: Iterable[JobSpec]) -> str:
-    """Return a hash of the input of revisions: the tables' module, the declared schedules, and the views."""
+    """Return a hash of the input of revisions: the tables' module, the schedules, the views and the limits of rows."""
     tables = Path(server_jobs.__file__).with_name("schema.py").read_bytes()
     schedules = json.dumps(schedule_rows(jobs), sort_keys=True)
     views_of = {job.class_name: objects_hash(job) for job in jobs}
-    views = json.dumps([views_of, [one.create for one in postgresql_functions()]], sort_keys=True)
+    views = json.dumps([views_of, ROW_LIMITS, [one.create for one in postgresql_functions()]], sort_keys=True)
     return hashlib.sha256(b"\0".join((tables, schedules.encode(), views.encode()))).hexdigest()
 
 

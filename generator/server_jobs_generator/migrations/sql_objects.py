@@ -1,4 +1,4 @@
-"""A view, an index of its columns, or a function, which migrations create and drop."""
+"""A view, an index of its columns, a function, or the constraint of rows, which migrations create and drop."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
-VIEW, INDEX, FUNCTION = "VIEW", "INDEX", "FUNCTION"
+VIEW, INDEX, FUNCTION, CONSTRAINT = "VIEW", "INDEX", "FUNCTION", "CONSTRAINT"
 
 _NAME = r'(?P<name>"(?:[^"]|"")+"|\w+)'
 _CREATE = re.compile(rf"CREATE (?:OR REPLACE )?(?P<kind>VIEW|INDEX|FUNCTION) {_NAME}(?P<arguments>\([^)]*\))?")
-_DROP = re.compile(rf"DROP (?P<kind>VIEW|INDEX|FUNCTION) (?:IF EXISTS )?{_NAME}")
+_ADD = re.compile(rf"ALTER TABLE jobs ADD (?P<kind>CONSTRAINT) {_NAME}(?P<arguments>)")
+_DROP = re.compile(rf"(?:ALTER TABLE jobs )?DROP (?P<kind>VIEW|INDEX|FUNCTION|CONSTRAINT) (?:IF EXISTS )?{_NAME}")
 
 Key = tuple[str, str]
 """The kind and the name, quoted if necessary."""
@@ -25,17 +26,18 @@ class SqlObject:
     @property
     def key(self) -> Key:
         """Return the kind and the name, which identify the object."""
-        match = _CREATE.match(self.create)
+        match = _created(self.create)
         if match is None:
-            raise ValueError(f"{self.create!r} creates no view, index or function")
+            raise ValueError(f"{self.create!r} creates no view, index, function or constraint")
         return match["kind"], match["name"]
 
     @property
     def drop(self) -> str:
         """Return the statement that drops it if it exists."""
-        match = _CREATE.match(self.create)
-        arguments = match["arguments"] or "" if match and self.key[0] == FUNCTION else ""
-        return f"DROP {self.key[0]} IF EXISTS {self.key[1]}{arguments}"
+        kind, name = self.key
+        match = _created(self.create)
+        arguments = match["arguments"] or "" if match and kind == FUNCTION else ""
+        return drop_statement(kind, f"{name}{arguments}")
 
     @property
     def replacement(self) -> str:
@@ -50,14 +52,14 @@ def after(statements: Iterator[str] | Sequence[str]) -> tuple[SqlObject, ...]:
     for statement in map(str.strip, statements):
         if key := touched(statement):
             found.pop(key, None)
-            if _CREATE.match(statement):
+            if _created(statement):
                 found[key] = SqlObject(statement.replace("CREATE OR REPLACE", "CREATE", 1))
     return tuple(found.values())
 
 
 def touched(statement: str) -> Key | None:
     """Return the object that a statement creates or drops; None for any other statement."""
-    match = _CREATE.match(statement) or _DROP.match(statement)
+    match = _created(statement) or _DROP.match(statement)
     return None if match is None else (match["kind"], match["name"])
 
 
@@ -76,10 +78,20 @@ def changes(
     made = {one.key for one in new}
     yield from (one.drop for one in reversed(before) if one not in kept and one.key not in made)
     yield from (
-        f"DROP {kind} IF EXISTS {name}" for kind, name in sorted(unsettled - {one.key for one in (*before, *wanted)})
+        drop_statement(kind, name) for kind, name in sorted(unsettled - {one.key for one in (*before, *wanted)})
     )
     yield from (one.drop for one in reversed(new) if one.key[0] != FUNCTION)
     yield from (one.replacement for one in new)
+
+
+def drop_statement(kind: str, name: str) -> str:
+    """Return the statement that drops an object if it exists."""
+    table = "ALTER TABLE jobs " if kind == CONSTRAINT else ""
+    return f"{table}DROP {kind} IF EXISTS {name}"
+
+
+def _created(statement: str) -> re.Match[str] | None:
+    return _CREATE.match(statement) or _ADD.match(statement)
 
 
 def _functions(objects: Sequence[SqlObject]) -> set[SqlObject]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import pytest
-from server_jobs.contract.values import MAX_DOCUMENT_BYTES
+from server_jobs.contract.values import MAX_DOCUMENT_BYTES, MAX_MESSAGE_CHARACTERS
 from server_jobs.domain.interfaces import Database, Row, Statement, Store, Value
 from server_jobs.domain.record import Completed, Heartbeat, JobStatus, LeaseAnswer, Report
 from server_jobs.stores.rows import LONG_TEXT
@@ -31,7 +31,7 @@ async def test_many_large_jobs_are_stored_at_once(store: Store, clock: FakeClock
 
 
 async def test_jobs_with_many_long_unique_keys_are_found(store: Store, clock: FakeClock) -> None:
-    keys = [f"{number:02}" + "k" * 2000 for number in range(1200)]
+    keys = [f"{number:02}" + "k" * 1990 for number in range(1200)]
     await store.insert([job(f"a{number:04}", unique_key=key) for number, key in enumerate(keys)])
 
     answers = await store.insert([job(f"b{number:04}", unique_key=key) for number, key in enumerate(keys)])
@@ -57,15 +57,16 @@ async def test_many_large_results_and_errors_are_settled_at_once(store: Store, c
 
 
 async def test_many_long_messages_are_stored_at_once(store: Store, clock: FakeClock) -> None:
-    await store.insert([job(f"{number:02}") for number in range(MANY)])
-    claims = await store.claim(request(limit=MANY))
+    await store.insert([job(f"{number:03}") for number in range(2 * MANY)])
+    claims = await store.claim(request(limit=2 * MANY))
+    message = "\N{GRINNING FACE}" * MAX_MESSAGE_CHARACTERS
 
     holds = await store.renew(
-        [Heartbeat(id=one.id, token=one.token, progress=1, message=LARGE) for one in claims], LEASE
+        [Heartbeat(id=one.id, token=one.token, progress=1, message=message) for one in claims], LEASE
     )
 
-    assert list(holds) == [LeaseAnswer.RENEWED] * MANY
-    assert (await read(store, "59")).progress_message == LARGE
+    assert list(holds) == [LeaseAnswer.RENEWED] * (2 * MANY)
+    assert (await read(store, "119")).progress_message == message
 
 
 async def test_params_as_long_as_they_may_be_are_stored_among_others(store: Store, clock: FakeClock) -> None:

@@ -40,6 +40,7 @@ from server_jobs.domain.record import (
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,
+    MILLISECOND,
     SECOND,
     SEND,
     START,
@@ -170,6 +171,53 @@ async def test_only_the_last_attempts_of_a_job_are_kept(store: Store, clock: Fak
 
     kept = [one.error_class for one in await store.attempts("a")]
     assert kept == [f"{number}" for number in range(3, ATTEMPTS_KEPT + 3)]
+
+
+async def test_attempts_replace_those_that_are_not_kept_as_a_whole(store: Store, clock: FakeClock) -> None:
+    await store.insert([job("a", max_attempts=2 * ATTEMPTS_KEPT)])
+    for number in range(ATTEMPTS_KEPT):
+        (claim,) = await store.claim(request(worker_id=f"early {number}"))
+        clock.advance(MILLISECOND)
+        ended = Ended(Outcome.FAILED, f"Early{number}", f"traceback {number}")
+        await store.settle([Failed("a", claim.token, f"error {number}", timedelta(0), ended=ended)])
+    (claim,) = await store.claim(request(worker_id="snoozed"))
+    snoozed_at = clock.now()
+    await store.settle([Released("a", claim.token, timedelta(0), ended=Ended(Outcome.SNOOZED))])
+    await store.claim(request(worker_id="dead"))
+    died_at = clock.now()
+    clock.advance(LEASE + SECOND)
+    await store.expire(jitter=timedelta(0))
+
+    *_, before, snoozed, expired = await store.attempts("a")
+
+    number = ATTEMPTS_KEPT - 1
+    assert (before.error, before.traceback, before.worker_id) == (
+        f"error {number}",
+        f"traceback {number}",
+        f"early {number}",
+    )
+    assert snoozed == AttemptRecord(
+        job_id="a",
+        attempt=ATTEMPTS_KEPT + 1,
+        outcome=Outcome.SNOOZED,
+        error=None,
+        error_class=None,
+        traceback=None,
+        worker_id="snoozed",
+        started_at=snoozed_at,
+        ended_at=snoozed_at,
+    )
+    assert expired == AttemptRecord(
+        job_id="a",
+        attempt=ATTEMPTS_KEPT + 1,
+        outcome=Outcome.EXPIRED,
+        error=f"the worker died or stalled: its lease expired in attempt {ATTEMPTS_KEPT + 1} of {2 * ATTEMPTS_KEPT}",
+        error_class=LEASE_EXPIRED,
+        traceback=None,
+        worker_id="dead",
+        started_at=died_at,
+        ended_at=clock.now(),
+    )
 
 
 async def test_retry_keeps_the_attempts_and_their_numbers_start_over(store: Store, clock: FakeClock) -> None:

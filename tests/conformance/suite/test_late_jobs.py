@@ -12,11 +12,13 @@ from server_jobs.domain.record import (
     MOST_LATE,
     UNREADABLE,
     ClaimRequest,
+    Ended,
     Inserted,
     JobFilter,
     JobStatus,
     KnownJob,
     LateJob,
+    Outcome,
     Repair,
 )
 from server_jobs.errors import DuplicateJobError
@@ -127,6 +129,17 @@ async def test_a_late_job_is_cancelled_and_says_why(store: Store, clock: FakeClo
     )
     assert [(await read(store, job_id)).status for job_id in "bc"] == [JobStatus.PENDING] * 2
     assert list(await store.cancel_late()) == []
+
+
+async def test_a_late_job_loses_the_class_of_its_last_error(store: Store, clock: FakeClock) -> None:
+    claim = await insert_and_claim(store, job("a", expires_after=MINUTE))
+    boom = failed(claim, retry_after=timedelta(0))._replace(ended=Ended(Outcome.FAILED, "ValueError"))
+    await store.settle([boom])
+    clock.advance(MINUTE + SECOND)
+    await store.cancel_late()
+
+    record = await read(store, "a")
+    assert (record.status, record.error, record.error_class) == (JobStatus.CANCELLED, EXPIRED, None)
 
 
 async def test_late_jobs_are_cancelled_in_steps_the_oldest_first(store: Store, clock: FakeClock) -> None:

@@ -123,6 +123,18 @@ async def test_a_lease_lasts_up_to_and_including_its_last_instant(store: Store, 
     assert list(await store.expire(jitter=timedelta(0))) == [Expired("a", "SendEmail", JobStatus.PENDING)]
 
 
+async def test_a_lease_in_its_last_instant_is_left_alone_while_others_expire(store: Store, clock: FakeClock) -> None:
+    await insert_and_claim(store, job("over"))
+    clock.advance(MILLISECOND)
+    last = await insert_and_claim(store, job("last"))
+    clock.advance(LEASE)
+
+    assert [over.id for over in await store.expire(jitter=timedelta(0))] == ["over"]
+
+    assert [len(await store.attempts(job_id)) for job_id in ("over", "last")] == [1, 0]
+    assert list(await store.settle([completed(last)])) == [JobStatus.COMPLETED]
+
+
 async def test_an_expired_job_is_pending_again_with_its_attempt_counted(store: Store, clock: FakeClock) -> None:
     await insert_and_claim(store, job("a"))
     running = await read(store, "a")

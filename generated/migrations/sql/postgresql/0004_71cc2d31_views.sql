@@ -1,0 +1,22 @@
+-- server_jobs_0004_71cc2d31 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0004_71cc2d31
+-- Follows: server_jobs_0003_6ea7d750
+-- Checksum: bd3b504e014de144
+
+ALTER TABLE jobs DROP CONSTRAINT IF EXISTS jobs_limits_check;
+
+ALTER TABLE jobs ADD CONSTRAINT jobs_limits_check CHECK (
+    octet_length(id) <= 100
+    AND octet_length(worker_id) <= 100
+    AND octet_length(params) <= 1048576
+    AND octet_length(result) <= 1048576
+    AND octet_length(job_name) <= 400
+    AND octet_length(queue) <= 400
+    AND octet_length(correlation_id) <= 800
+    AND octet_length(headers) <= 32768
+    AND octet_length(error) <= 262144
+    AND octet_length(error_class) <= 16384
+    AND octet_length(progress_message) <= 16384
+    AND id !~ '[^ 0-9A-Za-z._:,@+-]'
+    AND max_attempts BETWEEN 1 AND 10000
+    AND priority BETWEEN -100 AND 100
+);
