@@ -184,7 +184,7 @@ jobs = Table(
     info={"doc": "One row per job: a pending, running or finished run of a spec."},
 )
 
-_LIMITS = DDL(ROW_LIMITS.replace("ALTER TABLE jobs", "ALTER TABLE %(fullname)s"))
+_LIMITS = DDL(ROW_LIMITS.replace("ALTER TABLE jobs", "ALTER TABLE %(fullname)s"))  # type: ignore[no-untyped-call]
 event.listen(jobs, "after_create", _LIMITS.execute_if(dialect="postgresql"))
 
 # Jobs with limits have indexes of their own, so that others are not claimed past a backlog that nobody may run yet.
