@@ -8,15 +8,18 @@ import re
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from server_jobs import JobStatus
-from server_jobs_cli.worker import metrics_endpoint
+from server_jobs_cli.worker import metrics_endpoint, metrics_server
 from server_jobs_cli.worker.metrics_endpoint import SupervisorEndpoint
 from server_jobs_cli.worker.metrics_server import listen, serving
 
@@ -224,3 +227,61 @@ def test_a_missing_package_names_its_extra(shop: Shop, monkeypatch: pytest.Monke
 
     assert result.exit_code == 3
     assert "pip install 'server-jobs[metrics]'" in result.stderr
+
+
+class _Fixed:
+    """Metrics that count how often they were made."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def metrics(self) -> bytes:
+        self.made += 1
+        return b"up 1\n"
+
+    def stuck(self) -> str | None:
+        return None
+
+    def unready(self) -> str | None:
+        return None
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /met", b"GET /metrics HTTP/1.1\r\n" + b"X: y\r\n" * 5_000])
+def test_many_slow_connections_take_no_threads_and_others_are_answered(sent: bytes) -> None:
+    listening = listen("127.0.0.1", 0)
+    port = listening.getsockname()[1]
+    with serving(listening, _Fixed()), ExitStack() as stack:
+        assert ask(port, "/ready") == (200, "ready")
+        before, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+        for _ in range(200):
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            with suppress(OSError):
+                connection.sendall(sent)
+        for path, answer in (("/metrics", "up 1"), ("/live", "alive"), ("/ready", "ready")):
+            assert ask(port, path) == (200, answer)
+
+        assert threading.active_count() <= before + 3
+        assert len(list(Path("/proc/self/fd").iterdir())) <= files + 200 + 40
+
+
+def test_requests_at_the_same_time_share_one_answer() -> None:
+    class Slow(_Fixed):
+        def metrics(self) -> bytes:
+            time.sleep(0.2)
+            return super().metrics()
+
+    listening, slow = listen("127.0.0.1", 0), Slow()
+    port = listening.getsockname()[1]
+    with serving(listening, slow), ThreadPoolExecutor(20) as threads:
+        answers = list(threads.map(lambda _: ask(port, "/metrics"), range(20)))
+
+    assert answers == [(200, "up 1")] * 20
+    assert slow.made == 1
+
+
+def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics_server, "_SECONDS_FOR_HEAD", 0.1)
+    listening = listen("127.0.0.1", 0)
+    address = listening.getsockname()[:2]
+    with serving(listening, _Fixed()), socket.create_connection(address, timeout=5) as connection:
+        assert connection.recv(10) == b""

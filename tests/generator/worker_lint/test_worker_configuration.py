@@ -16,6 +16,7 @@ from server_jobs.security.variables import (
     KEY_SECRET_VARIABLE,
     NAMED_TOKENS_VARIABLE,
     PREVIOUS_TOKEN_VARIABLE,
+    SESSION_SECRET_VARIABLE,
     TOKEN_VARIABLE,
 )
 from server_jobs_generator.worker_lint.configuration import (
@@ -269,6 +270,6 @@ def test_the_secrets_are_listed_for_a_copy_that_git_ignores(project: TemporaryPr
     lines = project.read("generated/worker/.dev.vars.example").splitlines()
     names = [line.removesuffix("=") for line in lines if line and not line.startswith("#")]
     tokens = [TOKEN_VARIABLE, PREVIOUS_TOKEN_VARIABLE, NAMED_TOKENS_VARIABLE]
-    assert names == [*tokens, KEY_SECRET_VARIABLE, TURSO_URL, TURSO_TOKEN]
+    assert names == [*tokens, SESSION_SECRET_VARIABLE, KEY_SECRET_VARIABLE, TURSO_URL, TURSO_TOKEN]
     assert all(lines[lines.index(f"{name}=") - 1].startswith("# ") for name in names)
     assert ".dev.vars" in project.read("generated/worker/.gitignore").splitlines()
