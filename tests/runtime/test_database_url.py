@@ -12,6 +12,7 @@ from server_jobs import create_job_registry
 from server_jobs.databases.opening import open_database, sqlalchemy_url
 from server_jobs.databases.postgres.url import parse_postgres_url
 from server_jobs.databases.postgres.url_options import KNOWN
+from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.databases.url import SHOWN_OPTIONS, parts_of, without_password
 from server_jobs.engine.worker_backend import WorkerBackendConfig
@@ -119,3 +120,12 @@ def test_objects_that_keep_a_url_show_none() -> None:
     config = WorkerBackendConfig(database=url, job_registry=create_job_registry())
     setup = Setup(database=url, database_schema=None, levels={}, jobs=[])
     assert SECRET not in f"{config!r}{setup!r}{Workspace(folder=Path(), database=url)!r}"
+
+
+@pytest.mark.parametrize("driver", ["", "+aiosqlite", "+pysqlite"])
+def test_a_url_of_sqlalchemy_names_the_same_file_for_every_driver(driver: str, tmp_path: Path) -> None:
+    database = open_database(f"sqlite{driver}:///{tmp_path}/shop.sqlite3")
+
+    assert isinstance(database, SqliteDatabase)
+    assert database.path == f"{tmp_path}/shop.sqlite3"
+    assert sqlalchemy_url(f"sqlite{driver}:///{tmp_path}/shop.sqlite3") == f"sqlite:///{tmp_path}/shop.sqlite3"

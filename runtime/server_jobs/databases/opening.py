@@ -8,13 +8,13 @@ from urllib.parse import unquote
 
 from ..domain.interfaces import Database
 from ..errors import DatabaseError, InvalidOptionError
-from .url import DEFAULT_URL, TURSO_SCHEMES, is_postgres, parts_of, tenant_address, without_password
+from .url import DEFAULT_URL, SQLITE_SCHEMES, TURSO_SCHEMES, is_postgres, parts_of, tenant_address, without_password
 
 
 def open_database(url: str, *, schema: str | None = None) -> Database:
     """Return the database of a URL, not connected yet.
 
-    SQLite: `sqlite:///relative.sqlite3` or `sqlite:////absolute.sqlite3`. PostgreSQL:
+    SQLite: `sqlite:///relative.sqlite3` or `sqlite:////absolute.sqlite3`, also `sqlite+aiosqlite`. PostgreSQL:
     `postgresql://user:password@host:5432/database`. Turso: `libsql://name-organization.turso.io`, with the token in the
     environment variable `TURSO_AUTH_TOKEN`, or `libsql://127.0.0.1:8080?tls=0` for a server on this machine.
 
@@ -29,7 +29,7 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
     parts = parts_of(url)
     if parts.scheme in TURSO_SCHEMES:
         return _open_turso(url)
-    if parts.scheme != "sqlite":
+    if parts.scheme not in SQLITE_SCHEMES:
         raise InvalidOptionError(
             f"the database URL {without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r} "
             "or 'postgresql://user@localhost/database' or 'libsql://name-organization.turso.io'"
@@ -45,13 +45,13 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
 
 
 def sqlalchemy_url(url: str) -> str:
-    """Return the URL for SQLAlchemy, with the driver psycopg for PostgreSQL and the engine's hosts and time limits.
+    """Return the URL for SQLAlchemy, with a driver that waits, and the engine's hosts and time limits of PostgreSQL.
 
     Raises `InvalidOptionError` for a URL of PostgreSQL, or of SQLite with a host, that the engine refuses too.
     """
     if not is_postgres(url):
         _check_slashes(url)
-        return url
+        return f"sqlite://{url.partition('://')[2]}" if url.startswith(SQLITE_SCHEMES) else url
     from .postgres.url import parse_postgres_url  # loaded only for PostgreSQL, like the driver
 
     return parse_postgres_url(url).for_sqlalchemy()

@@ -21,6 +21,7 @@ TENANTS_BINDING, DIRECTORY_BINDING = "TENANTS", "TENANT_DIRECTORY"
 """The objects of tenants, and the object that lists them."""
 
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
+SQLITE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "sqlite+pysqlite")
 TURSO_SCHEMES = ("libsql", "https", "http")
 
 _TENANTS = re.compile(r"(?P<all>https?://[^/]+/_jobs/tenants)(?:/(?P<name>[^/?]+))?/?(?:\?.*)?")
