@@ -82,6 +82,19 @@ def test_each_link_to_a_file_leads_to_one() -> None:
     assert [(name_of(page), target) for page, target in found if not (page.parent / target).exists()] == []
 
 
+def test_each_message_on_the_page_of_problems_is_one_of_the_program() -> None:
+    page = ROOT / "docs/how-to/troubleshooting.md"
+    first_cells = re.findall(r"^\| (.+?) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    spans = [found for cell in first_cells for found in re.findall(r"``(.+?)``|`(.+?)`", cell)]
+    quoted = [(double or single).strip() for double, single in spans]
+    messages = [text for text in quoted if " " in text or text.endswith(":")]
+    program = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "runtime").rglob("*.py"))
+    program = program.replace("{self.command}", "server-jobs migrate")
+
+    assert len(messages) >= 6
+    assert [message for message in messages if message not in program] == []
+
+
 def test_the_readme_is_short() -> None:
     assert len(README.read_text(encoding="utf-8").split()) <= MOST_WORDS
     example = [
