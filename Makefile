@@ -173,6 +173,10 @@ browser:
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then echo "installing chromium (once)"; bash -c "$$install" > /dev/null; \
 	else echo "Chromium is needed; on Debian or Ubuntu, run as root: $$install"; exit 1; fi; }
 
+.PHONY: reference
+reference: setup ## Write the generated parts of the documentation again
+	@PYTHONPATH=docs/_ext $(BIN)/python -m server_jobs_docs.generated
+
 .PHONY: pictures
 pictures: setup browser ## Draw the pictures of the documentation and of the benchmark again
 	@PYTHONPATH=docs/_ext $(BIN)/python -m server_jobs_docs.pictures.write

@@ -15,6 +15,8 @@ DJANGO_TASKS = ROOT / "docs/how-to/django-tasks.md"
 """The page that needs Django 6, which a Python of these tests may be too old for. `tests/installed` follows it."""
 
 _FENCE = re.compile(r"^```(?P<language>\S*)(?: (?P<title>.+))?$")
+# `test_reference` tests the writers of these parts.
+_GENERATED = re.compile(r"^<!-- generated: .*?^<!-- end -->$", re.MULTILINE | re.DOTALL)
 _INSTALL = re.compile(r"pip install ([^`\n#]+)")
 
 
@@ -39,8 +41,12 @@ def name_of(page: Path) -> str:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return the blocks of a page in order. Fails at an indented block, which Markdown shows and nobody would try."""
-    return list(_blocks(page.read_text(encoding="utf-8").splitlines(), name_of(page)))
+    """Return the blocks of a page in order, without its generated parts.
+
+    Fails at an indented block, which Markdown shows and nobody would try.
+    """
+    written = _GENERATED.sub("", page.read_text(encoding="utf-8"))
+    return list(_blocks(written.splitlines(), name_of(page)))
 
 
 def block(page: Path, language: str, title: str = "", *, start: str = "") -> str:

@@ -256,8 +256,24 @@ def test_each_option_of_a_postgresql_url_with_a_default_of_ours_is_described() -
 
 
 def test_every_writer_is_used_on_a_page() -> None:
-    texts = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "docs").rglob("*.md"))
-    assert [word for word in generated.WRITERS if f"```{{generated}} {word}\n" not in texts] == []
+    used = [word for path in generated.pages() for word in generated.words(path.read_text(encoding="utf-8"))]
+    assert sorted(used) == sorted(generated.WRITERS)
+
+
+@pytest.mark.parametrize("path", generated.pages(), ids=lambda path: path.name)
+def test_the_generated_parts_of_a_page_are_up_to_date(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert generated.renewed(text) == text, "run `make reference`"
+
+
+def test_a_part_that_is_out_of_date_or_unknown_is_noticed() -> None:
+    text = generated.renewed("# Page\n\n<!-- generated: rules. Old. -->\n<!-- end -->\n")
+    assert "[`" in text
+    assert generated.renewed(text) == text
+    assert generated.renewed(text.replace("[`", "[", 1)) == text
+    assert generated.without(text) == "# Page\n\n\n"
+    with pytest.raises(LookupError, match="no writer 'rulez'"):
+        generated.renewed(text.replace("generated: rules", "generated: rulez"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 ==============================================  ==============
 to change                                       open
 ==============================================  ==============
-the directive for generated Markdown            `generated`
+the generated parts of pages                    `generated`
 the tables and sections of the reference        `content`
 pictures                                        `pictures`
 the Markdown of docstrings                      `docstrings`
@@ -17,12 +17,12 @@ from __future__ import annotations
 from sphinx.application import Sphinx
 from sphinx.util.typing import ExtensionMetadata
 
-from . import docstrings, generated, references, sources
+from . import docstrings, references, sources
 from .pictures import directive
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register the directives, roles and hooks with Sphinx."""
-    for part in (directive, docstrings, generated, references, sources):
+    for part in (directive, docstrings, references, sources):
         part.register(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,13 +1,13 @@
-"""The directive `generated`, which inserts Markdown that a function of this package writes."""
+"""The generated parts of pages: `python -m server_jobs_docs.generated` renews them.
+
+A part stands in the page, so that whoever reads the repository sees it. A test fails if it is out of date.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-
-from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from pathlib import Path
 
 from .content import (
     commands,
@@ -46,27 +46,52 @@ WRITERS: Mapping[str, Callable[[], str]] = {
     "settings of worker groups": settings.group_settings,
     "extras": settings.extras,
 }
-"""The writer of each word that the directive takes."""
+"""The writer of each generated part, by the word in its first line."""
+FOLDER = Path(__file__).parents[2]
 
 
-class Generated(SphinxDirective):
-    """The directive, which inserts the Markdown of a writer in `WRITERS`, headings included."""
-
-    required_arguments = 1
-    final_argument_whitespace = True
-
-    def run(self) -> list[nodes.Node]:
-        """Return the nodes of the Markdown."""
-        writer = WRITERS.get(self.arguments[0])
-        if writer is None:
-            raise self.error(f"no writer {self.arguments[0]!r}; known: {', '.join(WRITERS)}")
-        source = f"<{self.arguments[0]}>"
-        lines = StringList(writer().splitlines(), source)
-        parent = nodes.section()
-        self.state.nested_parse(lines, 0, parent, match_titles=True)
-        return list(parent.children)
+_PART = re.compile(r"^<!-- generated: (?P<word>[^.]+)\. .*?-->\n(?P<text>.*?)^<!-- end -->$", re.MULTILINE | re.DOTALL)
 
 
-def register(app: Sphinx) -> None:
-    """Register the directive."""
-    app.add_directive("generated", Generated)
+def words(text: str) -> list[str]:
+    """Return the words of the generated parts of a page."""
+    return [part["word"] for part in _PART.finditer(text)]
+
+
+def renewed(text: str) -> str:
+    """Return a page with its generated parts as their writers write them now.
+
+    Raises `LookupError` for an unknown word.
+    """
+    return _PART.sub(_written, text)
+
+
+def without(text: str) -> str:
+    """Return a page without its generated parts."""
+    return _PART.sub("", text)
+
+
+def _written(part: re.Match[str]) -> str:
+    word = part["word"]
+    if word not in WRITERS:
+        raise LookupError(f"no writer {word!r}; known: {', '.join(WRITERS)}")
+    text = WRITERS[word]().strip("\n")
+    return f"<!-- generated: {word}. `make reference` writes it. -->\n\n{text}\n\n<!-- end -->"
+
+
+def write_all() -> None:
+    """Renew all pages."""
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if (new := renewed(text)) != text:
+            page.write_text(new, encoding="utf-8")
+
+
+def pages() -> list[Path]:
+    """Return the pages with generated parts."""
+    found = (path for path in sorted(FOLDER.rglob("*.md")) if "_build" not in path.parts)
+    return [path for path in found if words(path.read_text(encoding="utf-8"))]
+
+
+if __name__ == "__main__":
+    write_all()
