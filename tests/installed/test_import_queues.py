@@ -168,7 +168,7 @@ cron.register(clean_up, "low", interval=90)
         {
             "function",
             "on_failure",
-            "at_front",
+            "at_front=True",
             "Retry(interval=[1, 5])",
             "cron.register(cron='0 3 * * *')",
             "cron.register(interval=90)",

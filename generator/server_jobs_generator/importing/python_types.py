@@ -32,6 +32,14 @@ AnyCoreSchema = (
 Mode = Literal["validation", "serialization"]
 
 _FUNCTION = "JSON Schema cannot express a function"
+_CHECK = "check it in the handler, or write the rule as keywords into the spec"
+_LIMITS = frozenset({"ge", "gt", "le", "lt", "multiple_of"})
+_CONSTRAINTS = _LIMITS | {
+    *("now_op", "tz_constraint", "version", "allowed_schemes", "host_required", "max_digits", "decimal_places"),
+    *("custom_init", "post_init"),
+}
+# Modules of Pydantic whose functions check what an annotation says, instead of a type of its own.
+_OF_ANNOTATIONS = ("_known_annotated_metadata", "._validators")
 _SET_DEFAULT = "set the value in the handler if the property is left out"
 _EMPTY: Mapping[object, object] = {list: [], dict: {}, set: [], frozenset: [], tuple: []}
 _ORDER = ("title", "description", "type", "additionalProperties", "required", "(others)", "properties", "$defs")
@@ -173,6 +181,29 @@ class _Reader(GenerateJsonSchema):
             self._leave_out("extra properties", _OPEN, advice)
         return schema
 
+    def generate_inner(self, schema: AnyCoreSchema) -> JsonSchemaValue:
+        """Return the schema of a part, and list its constraints for which JSON Schema has no keyword."""
+        if self.mode == "validation":
+            inner = schema.get("schema")
+            is_url = isinstance(inner, dict) and inner["type"] in (
+                "url",
+                "multi-host-url",
+            )  # Pydantic does not visit it
+            for one in (schema, inner) if is_url else (schema,):
+                self._check_constraints(cast("Core", one))
+        found = super().generate_inner(schema)
+        is_value = self.mode == "validation" and not schema["type"].endswith("-field")
+        if is_value and ("format", found.get("format")) in _DROPPED[1:]:
+            self._leave_out(f"format {found['format']}", "a spec looks at no files", _CHECK)
+        return found
+
+    def _check_constraints(self, schema: Core) -> None:
+        known = _LIMITS if schema["type"] in ("int", "float") else frozenset[str]()
+        for name in sorted((_CONSTRAINTS - known) & schema.keys()):
+            if schema[name]:
+                stated = getattr(schema[name], "isoformat", lambda value=schema[name]: value)()
+                self._leave_out(f"{name}={stated}", "JSON Schema has no keyword for it", _CHECK)
+
     def field_title_should_be_set(self, schema: AnyCoreSchema) -> bool:
         del schema
         return False
@@ -264,15 +295,19 @@ class _Reader(GenerateJsonSchema):
 
     def _check_function(self, function: object) -> None:
         """List a function of the application. Pydantic uses functions for its own types too."""
+        function = getattr(function, "func", function)  # of a partial
         module = str(getattr(function, "__module__", ""))
-        if self.mode == "validation" and module.partition(".")[0] not in ("pydantic", "pydantic_core"):
+        is_ours = module.partition(".")[0] in ("pydantic", "pydantic_core") and not module.endswith(_OF_ANNOTATIONS)
+        if self.mode == "validation" and not is_ours:
             name = str(getattr(function, "__name__", type(function).__name__))
-            advice = "check it in the handler, or write the rule as keywords into the spec"
-            self._leave_out(f"validator {name}", _FUNCTION, advice)
+            name = "predicate" if module.endswith("_known_annotated_metadata") else f"validator {name}"
+            self._leave_out(name, _FUNCTION, _CHECK)
 
     def _leave_out(self, what: str, why: str, advice: str) -> None:
         path = ".".join(self._fields)
-        self.left_out.append(LeftOut(f"{self._place}{path and f'({path})'}", what, why, advice))
+        lost = LeftOut(f"{self._place}{path and f'({path})'}", what, why, advice)
+        if lost not in self.left_out:
+            self.left_out.append(lost)
 
 
 def _is_empty(default: object) -> bool:

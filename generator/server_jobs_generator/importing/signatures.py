@@ -6,7 +6,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from inspect import Parameter
-from typing import Annotated, Any, get_origin, get_type_hints
+from typing import Annotated, Any, Unpack, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, Field, create_model
 from pydantic.fields import FieldInfo
@@ -77,7 +77,8 @@ class _Params:
             return
         if parameter.kind is Parameter.VAR_KEYWORD:
             self.is_open = True
-            if name in self._hints and has_secrets(self._hints[name]):
+            values = self._hints.get(name, object)
+            if has_secrets(get_args(values)[0] if get_origin(values) is Unpack else values):
                 raise ImportSourceError(f"**{name} has secrets without names; name them as parameters")
             why, advice = "it has no names", "the spec accepts further properties of any type; name those that you use"
             self._leave_out(f"**{name}", f"parameter **{name}", why, advice)

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from pydantic import Field, SecretStr, StringConstraints, create_model
+from annotated_types import Not, Predicate
+from pydantic import (
+    UUID4,
+    AwareDatetime,
+    BaseModel,
+    Field,
+    FilePath,
+    FutureDate,
+    HttpUrl,
+    SecretStr,
+    StringConstraints,
+    create_model,
+)
 from server_jobs_cli.generator import write_specs
 from server_jobs_generator.importing.comparison import compare_params
 from server_jobs_generator.importing.found_job import found_each
@@ -326,3 +339,50 @@ def test_the_number_of_differences_beyond_the_shown_ones_is_listed() -> None:
     assert found.part.type is not None
     parts = compare_params(found.part.schema, found.part.type, "Params").differences
     assert [part.what for part in parts] == [*['value ["text", "text"]'] * 5, "4 more values at other places"]
+
+
+class Later(BaseModel):
+    name: str
+
+    def model_post_init(self, context: object, /) -> None:
+        """Refuse some names."""
+
+
+@pytest.mark.parametrize(
+    ("hint", "parts"),
+    [
+        (FutureDate, ["now_op=future"]),
+        (AwareDatetime, ["tz_constraint=aware"]),
+        (Annotated[date, Field(ge=date(2020, 1, 1))], ["ge=2020-01-01"]),
+        (Annotated[timedelta, Field(gt=timedelta(days=1))], ["gt=1 day, 0:00:00"]),
+        (Annotated[Decimal, Field(le=3, max_digits=4)], ["le=3", "max_digits=4"]),
+        (HttpUrl, ["allowed_schemes=['http', 'https']"]),
+        (UUID4, ["version=4"]),
+        (FilePath, ["format file-path"]),
+        (Annotated[str, Predicate(str.islower)], ["predicate"]),
+        (Annotated[str, Not(str.islower)], ["predicate"]),
+        (Annotated[object, Field(gt=3)], ["validator greater_than_validator"]),
+        (Later, ["post_init=model_post_init"]),
+        (Annotated[int, Field(ge=1, multiple_of=2)], []),
+        (Annotated[set[str], Field(max_length=3)], []),
+        (Annotated[str, Field(pattern="^a", max_length=3)], []),
+    ],
+)
+def test_a_constraint_without_a_keyword_is_listed(hint: Any, parts: list[str]) -> None:
+    found = type_schema(create_model("Params", one=(hint, ...)), "validation", "Params")
+    assert [part.what for part in found.left_out if part.what != "extra properties"] == parts
+
+
+def test_a_function_that_makes_a_default_is_listed_unless_it_makes_an_empty_value() -> None:
+    fields: dict[str, Any] = {
+        "tags": (list[str], Field(default_factory=list)),
+        "facts": (dict[str, str], Field(default_factory=dict)),
+        "id": (UUID, Field(default_factory=uuid4)),
+    }
+    found = type_schema(create_model("Params", **fields), "validation", "Params")
+    properties = found.part.schema["properties"]
+    assert isinstance(properties, dict)
+    assert [one.get("default") for one in properties.values() if isinstance(one, dict)] == [[], {}, None]
+    assert [(part.place, part.what) for part in found.left_out if "default" in part.what] == [
+        ("Params(id)", "default_factory uuid4")
+    ]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from itertools import pairwise
 
 import pytest
 from server_jobs.domain.cron import next_slot
-from server_jobs_generator.importing.found_job import ImportSourceError
+from server_jobs_generator.importing.found_job import ImportSourceError, LeftOut
 from server_jobs_generator.importing.queues.cron_text import Slots, interval_cron
-from server_jobs_generator.importing.queues.task_reader import TaskReader, found_jobs
+from server_jobs_generator.importing.queues.task_reader import TaskReader, found_jobs, is_a, one_job
 from server_jobs_generator.importing.sources import source
 
 START = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
@@ -101,3 +102,63 @@ def test_a_task_with_unreadable_hints_does_not_stop_the_others() -> None:
     assert [job.name for job in found.jobs] == ["copies"]
     assert [part.what for part in found.failed] == ["job unreadable"]
     assert "Missing" in found.failed[0].why
+
+
+def test_an_option_that_no_reader_knows_is_listed() -> None:
+    reader = TaskReader(copies)
+    reader.rest({"unheard_of": 3, "callback": print, "serializer": "pickle"}, {"serializer": "params are JSON"})
+    (job,) = found_jobs([reader.job("copies")]).jobs
+
+    parts = [(part.what, part.why, part.advice) for part in job.left_out if "not carried over" in part.why]
+    why, usual = "not carried over: a spec has no such option", "do it in the handler or in middleware, if it matters"
+    assert parts == [
+        ("callback", why, usual),
+        ("serializer=pickle", why, "params are JSON"),
+        ("unheard_of=3", why, usual),
+    ]
+
+
+def test_a_priority_outside_of_the_range_and_an_impossible_retention_are_listed() -> None:
+    reader = TaskReader(copies)
+    reader.priority(500, "priority=500")
+    reader.retain("result_ttl=-1", completed=timedelta(seconds=-1))
+    (job,) = found_jobs([reader.job("copies")]).jobs
+
+    assert (job.options.priority, job.options.retention.completed) == (100, None)
+    assert {"priority=500", "result_ttl=-1"} <= {part.what for part in job.left_out}
+
+
+def test_a_decorator_around_a_task_is_listed() -> None:
+    @wraps(copies)
+    def locked(to: str) -> None:
+        copies(to)
+
+    (job,) = found_jobs([TaskReader(locked).job("copies")]).jobs
+
+    assert [part.what for part in job.left_out if part.what.startswith("decorator")] == [
+        "decorator test_a_decorator_around_a_task_is_listed"
+    ]
+
+
+def test_a_task_that_raises_anything_does_not_stop_the_others() -> None:
+    class Task:
+        name = "shop.send"
+
+        @property
+        def queue(self) -> str:
+            raise SystemExit(3)
+
+    @one_job
+    def read(task: Task) -> LeftOut:
+        return LeftOut(task.queue, "", "", "")
+
+    assert read(Task()) == LeftOut("shop.send", "job", "SystemExit: 3", "change it, then import it")
+
+
+def test_a_proxy_without_an_object_is_no_task() -> None:
+    class Proxy:
+        @property  # type: ignore[misc]
+        def __class__(self) -> type:
+            raise RuntimeError("working outside of application context")
+
+    assert not is_a(Proxy(), "celery.app.base.Celery")

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
 import pytest
 from pydantic import (
@@ -267,10 +267,11 @@ def test_a_result_with_a_secret_is_left_out(type_: object) -> None:
     assert "everyone who may read the job sees its result" in job.left_out[0].why
 
 
-def test_further_parameters_with_secrets_are_refused() -> None:
-    def log_in(**tokens: SecretStr) -> None: ...
+@pytest.mark.parametrize("hint", [SecretStr, Unpack[Typed]])
+def test_further_parameters_with_secrets_are_refused(hint: object) -> None:
+    def log_in(**tokens: object) -> None: ...
 
-    log_in.__annotations__["tokens"] = SecretStr
+    log_in.__annotations__["tokens"] = hint
     with pytest.raises(ImportSourceError, match=r"\*\*tokens has secrets without names; name them as parameters"):
         job_of_function(log_in, name="log_in", place="log_in")
 

@@ -7,16 +7,31 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from server_jobs.domain.options import Retention
 from server_jobs.project_registry import import_application
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
 from .cron_text import Slots
-from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, one_job, place_of, seconds, uses_name
+from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, one_job, place_of, rest, seconds, uses_name
 
 _DEFAULTS: Mapping[str, Theirs] = {"max_tries": 5, "job_timeout": 300, "queue_name": "arq:queue"}
-_HOOKS = {
+_READ = frozenset(
+    {
+        *("functions", "cron_jobs", "queue_name", "timezone", "max_tries", "job_timeout", "keep_result"),
+        *("keep_result_forever", "retry_jobs"),
+    }
+)
+_READ_OF_ENTRY = frozenset(
+    {
+        *("name", "coroutine", "timeout_s", "keep_result_s", "keep_result_forever", "max_tries"),
+        *("month", "day", "weekday", "hour", "minute", "second", "microsecond"),
+        *("run_at_startup", "unique", "next_run"),
+    }
+)
+_OF_A_WORKER = "see the options of `server-jobs worker`"
+_ADVICE = {
+    "redis_settings": "the database is set by SERVER_JOBS_DATABASE_URL",
+    **dict.fromkeys(("max_jobs", "poll_delay", "burst", "job_completion_wait", "handle_signals"), _OF_A_WORKER),
     "on_startup": "open resources in a lifespan, and take them as parameters of handlers",
     "on_shutdown": "close resources in a lifespan",
     "on_job_start": "move it into middleware",
@@ -32,17 +47,24 @@ _WEEKDAYS = ("mon", "tues", "wed", "thurs", "fri", "sat", "sun")
 class _Settings:
     """The settings of a worker: attributes of a class, or items of a dict."""
 
-    value: object
+    value: Theirs
     folders: Sequence[str]
 
     def get(self, name: str) -> Theirs:
         stated = self.value.get(name) if isinstance(self.value, dict) else getattr(self.value, name, None)
         return _DEFAULTS.get(name) if stated is None else stated
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of the settings that the application states."""
+        owners = [] if isinstance(self.value, dict) else [one for one in self.value.__mro__ if one is not object]
+        stated = self.value if isinstance(self.value, dict) else {name for owner in owners for name in vars(owner)}
+        return [name for name in stated if not name.startswith("_")]
+
     def function(self, given: object) -> Theirs:
         """Return the function of an entry, which may be the path of one."""
         if not isinstance(given, str):
-            return inspect.unwrap(given) if callable(given) else given
+            return given
         module, _, name = given.rpartition(".")
         try:
             return getattr(import_application(module, self.folders), name)
@@ -62,7 +84,7 @@ def _found(target: ModuleTarget, folders: Sequence[str]) -> Found:
         raise ImportSourceError(
             f"{target.place} has no settings of an arq worker; name them: shop.tasks:WorkerSettings"
         )
-    return joined(found_jobs(_jobs(one), _hooks(one, target.place)) for one in workers)
+    return joined(found_jobs(_jobs(one), _others(one, target.place)) for one in workers)
 
 
 def _is_settings(value: object, target: ModuleTarget) -> bool:
@@ -71,10 +93,9 @@ def _is_settings(value: object, target: ModuleTarget) -> bool:
     return inspect.isclass(value) and bool({"functions", "cron_jobs"} & set(dir(value)))
 
 
-def _hooks(settings: _Settings, place: str) -> Iterator[LeftOut]:
-    for name, advice in _HOOKS.items():
-        if settings.get(name) is not None:
-            yield LeftOut(place, name, "a spec has no code", advice)
+def _others(settings: _Settings, place: str) -> Iterator[LeftOut]:
+    stated = {name: settings.get(name) for name in settings.names if name not in _READ}
+    yield from rest(place, {name: value for name, value in stated.items() if value is not None}, _ADVICE)
 
 
 def _jobs(settings: _Settings) -> Iterator[FoundJob | LeftOut]:
@@ -108,11 +129,16 @@ def _reader(function: Function, settings: _Settings, own: Theirs) -> TaskReader:
     reader = TaskReader(function, _CONTEXT)
     reader.queue(settings.get("queue_name"), _DEFAULTS["queue_name"])
     tries = _first(getattr(own, "max_tries", None), settings.get("max_tries"))
+    tries = 1 if settings.get("retry_jobs") is False else tries
     reader.attempts(tries, f"max_tries={tries}")
     timeout = _first(getattr(own, "timeout_s", None), settings.get("job_timeout"))
     reader.carry(f"timeout={timeout}", timeout=seconds(timeout))
-    if keep := _kept(own, settings):
-        reader.carry(f"keep_result={keep}", retention=Retention(completed=keep, failed=keep))
+    if (keep := _kept(own, settings)) is not None:
+        reader.retain(f"keep_result={keep}", completed=keep, failed=keep)
+    others = {
+        name: value for name, value in getattr(own, "__dict__", {}).items() if name not in _READ_OF_ENTRY and value
+    }
+    reader.rest({} if own is function else others)
     if tries != 1:
         why = "each error of a handler is retried, in arq only Retry and a stopped worker"
         reader.leave_out(f"max_tries={tries}", why, "raise DoNotRetryError for final errors in the handler")
@@ -122,10 +148,12 @@ def _reader(function: Function, settings: _Settings, own: Theirs) -> TaskReader:
 
 
 def _kept(own: Theirs, settings: _Settings) -> timedelta | None:
-    """Return how long results are kept, if the source states it. A cron job keeps none by default."""
+    """Return how long results are kept, if the source states it. A cron job keeps none unless it states a time."""
     if getattr(own, "keep_result_forever", None):
         return None
-    return seconds(_first(getattr(own, "keep_result_s", None), settings.get("keep_result")))
+    stated = getattr(own, "keep_result_s", None)
+    is_unstated = stated == 0 and not is_a(own, _FUNCTION)
+    return None if is_unstated else seconds(_first(stated, settings.get("keep_result")))
 
 
 def _first(*values: Theirs) -> Theirs:

@@ -8,19 +8,50 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
 
-from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, RateLimit
+from server_jobs.domain.options import RateLimit
 from server_jobs.domain.retry import Backoff
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
 from .cron_text import Slots, interval_cron
-from .task_reader import TaskReader, Theirs, found_jobs, is_a, one_job, seconds, uses_name
+from .task_reader import TaskReader, Theirs, found_jobs, is_a, one_job, rest, seconds, uses_name
 
 _APP = "celery.app.base.Celery"
 _TASK = "celery.app.task.Task"
 _RATE = re.compile(r"(?P<number>[0-9.]+)(?:/(?P<period>[smh]))?")
 _PERIODS = {None: timedelta(seconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
-_HOOKS = ("before_start", "on_success", "on_failure", "on_retry", "after_return")
+_READ = frozenset(
+    {
+        *("name", "queue", "max_retries", "default_retry_delay", "autoretry_for", "dont_autoretry_for", "retry_kwargs"),
+        *(
+            "retry_backoff",
+            "retry_backoff_max",
+            "retry_jitter",
+            "rate_limit",
+            "time_limit",
+            "soft_time_limit",
+            "expires",
+        ),
+        *("priority", "ignore_result", "acks_late"),
+    }
+)
+_READ_OF_RETRIES = frozenset({"max_retries", "countdown"})
+# Celery sets them itself.
+_OWN = frozenset({"run", "app", "request_stack", "abstract"})
+_READ_SETTINGS = frozenset(
+    {
+        *("task_routes", "task_queues", "task_default_queue", "task_serializer", "task_acks_late", "task_time_limit"),
+        *("task_soft_time_limit", "task_ignore_result", "task_default_rate_limit", "task_default_priority"),
+        *("task_annotations", "task_cls"),
+    }
+)
+_MOVE_CODE = "move it into the handler or into middleware"
+_ADVICE = {
+    "serializer": "params are JSON; pass data instead of objects",
+    "throws": "catch these errors in the handler, or raise DoNotRetryError",
+    "track_started": "every running job is shown as running",
+    "typing": "the spec checks the params",
+}
 _IN_THE_HANDLER = "raise RetryAfterError with this delay in the handler"
 _ACKNOWLEDGED_LATE = (
     "Celery delivers a task again if its worker dies; here that is one of the attempts",
@@ -85,6 +116,12 @@ def _differences(app: Theirs, place: str) -> Iterator[LeftOut]:
     if app.conf.result_expires and not app.conf.task_ignore_result:
         what, why = f"result_expires={seconds(app.conf.result_expires)}", "finished jobs stay until deleted"
         yield LeftOut(place, what, why, "add retention to the specs")
+    settings = app.conf.table(with_defaults=False)
+    yield from rest(
+        place,
+        {name: value for name, value in settings.items() if name.startswith("task_") and name not in _READ_SETTINGS},
+        {},
+    )
     if app.conf.task_serializer != "json":
         why = "params are JSON"
         yield LeftOut(place, f"task_serializer={app.conf.task_serializer!r}", why, "pass data instead of objects")
@@ -122,13 +159,36 @@ def _job(task: Theirs, name: str, entries: Mapping[str, Mapping[str, Theirs]]) -
     _read_expiry(task, reader)
     _read_rate(task.rate_limit or conf.task_default_rate_limit, reader)
     _read_priority(task, reader)
-    for hook in _HOOKS:
-        if getattr(task.__class__, hook).__module__ != "celery.app.task":
-            reader.leave_out(hook, "a spec has no code", "move it into the handler or into middleware")
+    for option, value in _others(task).items():
+        if callable(value) or isinstance(value, property | classmethod | staticmethod):
+            reader.leave_out(option, "a spec has no code", _MOVE_CODE)
+        else:
+            reader.rest({option: value}, _ADVICE)
+    route = task.app.amqp.router.route({}, task.name)
+    reader.rest({f"task_routes {key}": value for key, value in route.items() if key != "queue"})
     for slot, entry in entries.items():
         if entry["task"] == task.name:
             _read_entry(slot, entry, task.app, reader)
     return reader.job(name, has_result=not task.ignore_result)
+
+
+def _others(task: Theirs) -> Mapping[str, Theirs]:
+    """Return the attributes that a task or its base classes state, beside those that are read and inherited values."""
+    owners = task.__class__.__mro__
+    base = next(index for index, owner in enumerate(owners) if owner.__module__ == "celery.app.task")
+    settings = dict(owners[base].from_config)
+    found: dict[str, Theirs] = {}
+    for owner in owners[:base]:
+        found = {**vars(owner), **found}
+    inherited = {name: [getattr(owners[base], name, None), task.app.conf.get(settings.get(name))] for name in found}
+    # Celery derives these from others.
+    inherited |= {name: [None, True] for name in ("acks_on_failure", "acks_on_timeout", "typing") if name in found}
+    return {
+        name: value
+        for name, value in found.items()
+        if name not in _READ | _OWN and not any(value is one or value == one for one in inherited[name])
+        if name == "__call__" or not name.startswith("_")
+    }
 
 
 def _queue(task: Theirs) -> str:
@@ -144,6 +204,8 @@ def _read_retries(task: Theirs, reader: TaskReader) -> None:
     arguments = getattr(task, "retry_kwargs", None) or {}
     most = arguments.get("max_retries", task.max_retries)
     reader.attempts(None if most is None else most + 1, f"max_retries={most}")
+    others = {f"retry_kwargs {key}": value for key, value in arguments.items() if key not in _READ_OF_RETRIES}
+    reader.rest(others)
     backoff = getattr(task, "retry_backoff", False) if retried else False
     if backoff:
         has_jitter = bool(getattr(task, "retry_jitter", True))
@@ -203,7 +265,7 @@ def _read_priority(task: Theirs, reader: TaskReader) -> None:
         return
     # Redis delivers 0 first, AMQP the highest number.
     priority = -stated if str(task.app.conf.broker_url).startswith(("redis", "sentinel", "valkey")) else stated
-    reader.carry(f"priority={stated}", priority=min(max(priority, LOWEST_PRIORITY), HIGHEST_PRIORITY))
+    reader.priority(priority, f"priority={stated}")
 
 
 def _read_entry(name: str, entry: Mapping[str, Theirs], app: Theirs, reader: TaskReader) -> None:

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from server_jobs.domain.options import LOWEST_PRIORITY, Retention
 from server_jobs.domain.retry import Backoff
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
-from .task_reader import TaskReader, Theirs, found_jobs, is_a, one_job
+from .task_reader import TaskReader, Theirs, found_jobs, is_a, one_job, rest
 
 _ACTOR = "dramatiq.actor.Actor"
 _BROKER = "dramatiq.broker.Broker"
-_IN_THE_HANDLER = {
+_READ = frozenset(
+    {
+        *("max_retries", "min_backoff", "max_backoff", "time_limit", "max_age", "store_results", "result_ttl"),
+    }
+)
+_READ_MIDDLEWARE = frozenset(
+    {
+        *("AgeLimit", "TimeLimit", "ShutdownNotifications", "Callbacks", "Pipelines", "Retries", "Results"),
+        *("CurrentMessage", "AsyncIO"),
+    }
+)
+_ADVICE = {
     "retry_when": "raise DoNotRetryError in the handler",
     "throws": "raise DoNotRetryError in the handler",
     "on_retry_exhausted": "enqueue the other job in the handler or in middleware",
@@ -25,7 +34,14 @@ _IN_THE_HANDLER = {
 
 def find(targets: Sequence[str], folders: Sequence[str]) -> Found:
     """Return the jobs of Dramatiq actors. See `Source`."""
-    return joined(found_jobs(map(_job, _actors(import_target(target, folders)))) for target in targets)
+    return joined(_found(import_target(target, folders)) for target in targets)
+
+
+def _found(target: ModuleTarget) -> Found:
+    actors = _actors(target)
+    middleware = {type(one).__name__: one for actor in actors for one in actor.broker.middleware}
+    others = {f"middleware {name}": one for name, one in middleware.items() if name not in _READ_MIDDLEWARE}
+    return found_jobs(map(_job, actors), rest(target.place, others, {}))
 
 
 def _actors(target: ModuleTarget) -> Sequence[Theirs]:
@@ -43,12 +59,12 @@ def _actors(target: ModuleTarget) -> Sequence[Theirs]:
 
 @one_job
 def _job(actor: Theirs) -> FoundJob | LeftOut:
-    reader = TaskReader(inspect.unwrap(actor.fn))
+    reader = TaskReader(actor.fn)
     options: Mapping[str, Theirs] = actor.options
     middleware = {type(one).__name__: one for one in actor.broker.middleware}
     reader.queue(actor.queue_name)
     # Dramatiq runs low numbers first.
-    reader.carry(f"priority={actor.priority}", priority=max(-actor.priority, LOWEST_PRIORITY))
+    reader.priority(-actor.priority, f"priority={actor.priority}")
     if "Retries" in middleware:
         _read_retries(options, middleware["Retries"], reader)
     limit = options.get("time_limit", getattr(middleware.get("TimeLimit"), "time_limit", None))
@@ -61,10 +77,8 @@ def _job(actor: Theirs) -> FoundJob | LeftOut:
     is_stored = results is not None and options.get("store_results", results.store_results) is True
     if results is not None and is_stored:
         kept = timedelta(milliseconds=options.get("result_ttl") or results.result_ttl)
-        reader.carry(f"result_ttl={kept}", retention=Retention(completed=kept))
-    for name, advice in _IN_THE_HANDLER.items():
-        if options.get(name):
-            reader.leave_out(name, "a spec has no code" if name != "periodic" else "its schedule was not read", advice)
+        reader.retain(f"result_ttl={kept}", completed=kept)
+    reader.rest({name: value for name, value in options.items() if name not in _READ and value}, _ADVICE)
     return reader.job(actor.actor_name, has_result=is_stored)
 
 

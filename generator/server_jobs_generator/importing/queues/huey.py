@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import wraps
 
-from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY
 from server_jobs.domain.retry import Backoff
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
@@ -17,6 +16,12 @@ from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, one_job
 
 _HUEY = "huey.api.Huey"
 _TASK = "huey.api.TaskWrapper"
+_READ = frozenset(
+    {
+        *("default_retries", "default_retry_delay", "default_retry_backoff", "default_priority", "default_expires"),
+        *("default_timeout", "context", "execute", "validate_datetime"),
+    }
+)
 _DOUBLE = 2
 _LONGEST_DELAY = timedelta(days=365)
 
@@ -47,8 +52,7 @@ def _job(task: Theirs, huey: Theirs) -> FoundJob | LeftOut:
     if retries:
         _read_delays(task, reader)
     if task.default_priority is not None:
-        priority = min(max(task.default_priority, LOWEST_PRIORITY), HIGHEST_PRIORITY)
-        reader.carry(f"priority={task.default_priority}", priority=priority)
+        reader.priority(task.default_priority, f"priority={task.default_priority}")
     expires = task.default_expires
     if isinstance(expires, int | float | timedelta):
         reader.carry(f"expires={expires}", expires_after=seconds(expires))
@@ -56,6 +60,8 @@ def _job(task: Theirs, huey: Theirs) -> FoundJob | LeftOut:
         reader.leave_out(f"expires={expires}", "a spec has no date", "pass expires_after in the calls")
     if timeout := getattr(task, "default_timeout", None):
         reader.carry(f"timeout={timeout}", timeout=seconds(timeout))
+    others = {name: value for name, value in vars(task).items() if name not in _READ and not name.startswith("__")}
+    reader.rest({name: value for name, value in others.items() if value is not None})
     if task.context:
         reader.leave_out("context=True", "a handler has a context instead", "read the context, the second argument")
     if hasattr(task, "validate_datetime"):

@@ -8,19 +8,22 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 
-from server_jobs.domain.options import Retention
-
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut
 from ..modules import ModuleTarget, defined_in, import_target
 from .cron_text import interval_cron
-from .task_reader import Function, TaskReader, Theirs, found_jobs, one_job, place_of
+from .task_reader import Function, TaskReader, Theirs, found_jobs, is_class, one_job, place_of
 
 _DEFAULT_TIMEOUT = 180
+_DEFAULT_RESULT_TTL = 500
 _LENGTH = re.compile(r"(\d+)([dhms]?)")
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "": 1}
-_CALLBACKS = ("on_success", "on_failure", "on_stopped", "webhooks")
-_FOR_EACH_CALL = ("depends_on", "meta", "at_front", "description")
-_ENTRY_OPTIONS = ("job_timeout", "ttl", "failure_ttl", "meta", "webhooks")
+_READ = frozenset({"queue", "queue_class", "connection", "timeout", "ttl", "result_ttl", "failure_ttl", "retry"})
+_READ_OF_RETRY = frozenset({"max", "intervals", "enqueue_at_front"})
+_READ_OF_ENTRY = frozenset({"func", "queue_name", "args", "kwargs", "interval", "cron", "name"})
+_ADVICE: Mapping[str, str] = dict.fromkeys(
+    ("depends_on", "meta", "at_front", "description"), "move it into the calls or into the handler"
+)
+_NO_LIMIT = "-1"
 
 
 def find(targets: Sequence[str], folders: Sequence[str]) -> Found:
@@ -87,19 +90,20 @@ def _job(function: Function, entries: Sequence[Mapping[str, Theirs]]) -> FoundJo
 def _read_decorator(decorator: Theirs, reader: TaskReader) -> None:
     queue = decorator.queue
     reader.queue(str(getattr(queue, "name", queue)))
-    timeout = _length(decorator.timeout) or _length(getattr(queue, "_default_timeout", _DEFAULT_TIMEOUT))
-    reader.carry(f"timeout={decorator.timeout}", timeout=timeout)
+    timeout = decorator.timeout or getattr(queue, "_default_timeout", None) or _DEFAULT_TIMEOUT
+    lengths = {"timeout": timeout, **{name: getattr(decorator, name) for name in ("ttl", "result_ttl", "failure_ttl")}}
+    for name, value in lengths.items():
+        if value is not None and str(value) != _NO_LIMIT and _length(value) is None:
+            reader.rest({name: str(value)})
+    reader.carry(f"timeout={timeout}", timeout=_length(timeout))
     reader.carry(f"ttl={decorator.ttl}", expires_after=_length(decorator.ttl))
-    retention = Retention(completed=_length(decorator.result_ttl), failed=_length(decorator.failure_ttl))
-    reader.carry("result_ttl and failure_ttl", retention=retention)
+    reader.retain(f"result_ttl={decorator.result_ttl}", completed=_length(decorator.result_ttl))
+    reader.retain(f"failure_ttl={decorator.failure_ttl}", failed=_length(decorator.failure_ttl))
     if decorator.retry is not None:
         _read_retry(decorator.retry, reader)
-    for name in _CALLBACKS:
-        if getattr(decorator, name, None):
-            reader.leave_out(name, "a spec has no code", "move it into the handler or into middleware")
-    for name in _FOR_EACH_CALL:
-        if getattr(decorator, name, None):
-            reader.leave_out(name, "a spec has no such option", "move it into the calls or into the handler")
+    if not is_class(decorator.queue_class, "rq.queue.Queue"):
+        reader.rest({"queue_class": decorator.queue_class})
+    reader.rest({name: value for name, value in vars(decorator).items() if name not in _READ and value}, _ADVICE)
 
 
 def _read_retry(retry: Theirs, reader: TaskReader) -> None:
@@ -112,6 +116,8 @@ def _read_retry(retry: Theirs, reader: TaskReader) -> None:
         reader.leave_out(f"Retry(interval={list(retry.intervals)})", why, advice)
     if getattr(retry, "enqueue_at_front", False):
         reader.leave_out("Retry(enqueue_at_front=True)", "a retry keeps the priority of its job", "raise the priority")
+    others = {name: value for name, value in vars(retry).items() if name not in _READ_OF_RETRY and value}
+    reader.rest({f"Retry({name}=...)": value for name, value in others.items()})
 
 
 def _read_entry(entry: Mapping[str, Theirs], reader: TaskReader) -> None:
@@ -127,12 +133,13 @@ def _read_entry(entry: Mapping[str, Theirs], reader: TaskReader) -> None:
     if entry["cron"]:
         why = "RQ reads it in local time, and the spec has UTC"
         reader.leave_out(f"cron.register(cron={cron!r})", why, "set timezone in the spec")
-    for option in _ENTRY_OPTIONS:
-        if entry.get(option) is not None:
+    for option, value in entry.items():
+        is_default = option == "result_ttl" and value == _DEFAULT_RESULT_TTL
+        if option not in _READ_OF_ENTRY and value is not None and not is_default:
             reader.leave_out(f"cron.register({option}=...)", "a schedule has no options", "set it for the whole job")
 
 
 def _length(value: object) -> timedelta | None:
-    """Return a length of time of RQ: seconds, or a text such as "1h". None for no limit."""
+    """Return a length of time of RQ: seconds, or a text such as "1h". None for -1, no limit, and for other values."""
     match = _LENGTH.fullmatch(str(value)) if value is not None else None
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]]) if match else None

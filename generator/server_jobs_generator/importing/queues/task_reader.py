@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from server_jobs.contract.values import at_pointer
-from server_jobs.domain.options import MOST_ATTEMPTS, JobOptions, Schedule
+from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS, JobOptions, Schedule
 from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import InvalidOptionError
 
@@ -24,15 +24,23 @@ Function = Callable[..., object]
 Theirs = Any
 """An object of another queue. Readers use a few of its attributes, as its documentation describes them."""
 
+_KNOWN_DECORATORS = {
+    "TaskLock.__call__": ("lock_task", "a locked task fails in Huey, and waits here", "state concurrency with limit 1")
+}
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_DELAY = timedelta(days=365)
 _LONGEST_NAME = 63
 
 
+def is_class(value: type, name: str) -> bool:
+    """Whether a class has this full name, such as `rq.queue.Queue`."""
+    return f"{value.__module__}.{value.__qualname__}" == name
+
+
 def is_a(value: object, name: str) -> bool:
     """Whether a value has a class with this full name, such as `celery.app.base.Celery`, also behind a proxy."""
     try:
-        return any(f"{one.__module__}.{one.__qualname__}" == name for one in value.__class__.__mro__)
+        return any(is_class(one, name) for one in value.__class__.__mro__)
     except ANY_ERROR:  # a proxy may have no object yet
         return False
 
@@ -77,6 +85,17 @@ def one_job(read: Callable[Given, FoundJob | LeftOut]) -> Callable[Given, FoundJ
     return tried
 
 
+def rest(place: str, options: Mapping[str, object], advice: Mapping[str, str]) -> Iterator[LeftOut]:
+    """Yield the options of a task, or of a worker, that no reader knows."""
+    for name, value in sorted(options.items()):
+        is_plain = isinstance(value, bool | int | float | str)
+        why, usual = (
+            "not carried over: a spec has no such option",
+            "do it in the handler or in middleware, if it matters",
+        )
+        yield LeftOut(place, f"{name}={str(value)[:60]}" if is_plain else name, why, advice.get(name, usual))
+
+
 class TaskReader:
     """The options of one task, as they are read. `skip` is the number of first parameters that the queue fills in."""
 
@@ -87,6 +106,9 @@ class TaskReader:
         self._options = JobOptions(max_attempts=1)
         self._schedules: list[Schedule] = []
         self._left_out: list[LeftOut] = []
+        for name in _decorators(function):
+            usual = f"decorator {name}", "a spec has no code", "do it in the handler or in middleware"
+            self.leave_out(*_KNOWN_DECORATORS.get(name, usual))
 
     def job(self, name: str, *, has_result: bool = True) -> FoundJob | LeftOut:
         """Return the job, or the reason why its signature cannot be read.
@@ -119,6 +141,19 @@ class TaskReader:
         """List a part of the task that the spec lacks."""
         self._left_out.append(LeftOut(self.place, what, why, advice))
 
+    def rest(self, options: Mapping[str, object], advice: Mapping[str, str] | None = None) -> None:
+        """List options that no other method has read. `advice` has better advice than the usual one, by name."""
+        self._left_out += rest(self.place, options, advice or {})
+
+    def retain(self, what: str, **periods: timedelta | None) -> None:
+        """Set how long finished jobs stay."""
+        try:
+            retention = replace(self._options.retention, **periods)
+        except (InvalidOptionError, OverflowError) as error:
+            self.leave_out(what, str(error), "state `retention` in the spec")
+        else:
+            self.carry(what, retention=retention)
+
     def carry(self, what: str, **options: Theirs) -> None:
         """Set options of the job. Values that a job cannot have are listed as `what`."""
         try:
@@ -139,6 +174,14 @@ class TaskReader:
             self.leave_out(what, f"a job has at most {MOST_ATTEMPTS} attempts", f"the spec has {MOST_ATTEMPTS}")
             number = MOST_ATTEMPTS
         self.carry(what, max_attempts=max(number, 1))
+
+    def priority(self, number: int, what: str) -> None:
+        """Set the priority, or the nearest one that a job can have."""
+        nearest = min(max(number, LOWEST_PRIORITY), HIGHEST_PRIORITY)
+        if nearest != number:
+            why = f"a priority is between {LOWEST_PRIORITY} and {HIGHEST_PRIORITY}"
+            self.leave_out(what, why, f"the spec has {nearest}")
+        self.carry(what, priority=nearest)
 
     def fixed_delay(self, delay: timedelta) -> None:
         """Retry after the same delay each time."""
@@ -198,6 +241,16 @@ class TaskReader:
             if parameter.kind is parameter.VAR_KEYWORD:
                 bound |= bound.pop(parameter.name, {})
         return json.dumps(bound, allow_nan=False)
+
+
+def _decorators(function: Function) -> Iterator[str]:
+    """Yield the names of the decorators around a function, without those of our own and of async actors of Dramatiq."""
+    while (wrapped := getattr(function, "__wrapped__", None)) is not None:
+        code = getattr(function, "__code__", None)
+        module = str(getattr(function, "__globals__", {}).get("__name__", ""))
+        if code is None or not module.startswith(("dramatiq.", f"{__name__.partition('.')[0]}.")):
+            yield type(function).__name__ if code is None else code.co_qualname.partition(".<locals>")[0]
+        function = wrapped
 
 
 def _name_of(task: object) -> str:
