@@ -61,14 +61,18 @@ class _ErrorPages:
             await error_page(Request(scope), refusal_of(error))(scope, receive, send)
 
 
-def pages_of(settings: Settings) -> ASGIApp:
-    """Return the dashboard as an application."""
-    routes: list[BaseRoute] = [
+def routes_of(settings: Settings) -> list[BaseRoute]:
+    """Return every route of the dashboard."""
+    return [
         Route("/static/{name}", _static, methods=["GET"]),
         Route("/sign-in", SignIn(settings), methods=["GET", "POST"]),
         *(Route(path, Guarded(page, settings), methods=[method]) for method, path, page in PAGES),
     ]
-    return _ErrorPages(Router(routes, redirect_slashes=False))
+
+
+def pages_of(settings: Settings) -> ASGIApp:
+    """Return the dashboard as an application."""
+    return _ErrorPages(Router(routes_of(settings), redirect_slashes=False))
 
 
 async def _static(request: Request) -> Response:
