@@ -217,3 +217,10 @@ def test_the_bars_of_an_hour_fit_their_picture() -> None:
     assert [bar.x for bar in hour.bars] == [0, 116, 236]
     assert all(0 <= bar.failed_y <= bar.y <= 32 and bar.y + bar.height == 32 for bar in hour.bars)
     assert (hour.bars[0].height, hour.bars[0].failed_height) == (1.5, 1.5)  # seen among thousands
+
+
+@pytest.mark.parametrize("text", ["9" * 5000, "-" + "9" * 5000, "1e999", "-1e999", "NaN", "1e"])
+def test_a_number_that_python_cannot_read_stays_a_text_for_the_spec_to_refuse(text: str) -> None:
+    root = fields_of({"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]})
+
+    assert document_of(root, {"p/x": [text]})[0] == {"x": text}

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from server_jobs.domain.history import WorkerReport
+from server_jobs.domain.record import KnownJob
 from server_jobs.engine.tick import tick
+from server_jobs.testing.conformance.examples import request
 
 from tests.http.caller import Caller
+from tests.http.test_scopes import caller_with
 
 WORKER = WorkerReport(
     id="w1", host="machine", pid=17, queues=("mail",), concurrency=5, version="1", known=(("Keep", 1),)
@@ -52,3 +56,19 @@ async def test_workers_are_returned() -> None:
 
     assert (worker["id"], worker["host"], worker["pid"], worker["alive"]) == ("w1", "machine", 17, True)
     assert (worker["queues"], worker["known_jobs"]) == (["mail"], [{"job_name": "Keep", "spec_version": 1}])
+
+
+async def test_only_who_reads_every_queue_learns_where_a_job_runs() -> None:
+    backend = Caller().backend
+    await backend.initialize()
+    job_id = backend.add_job(job_name="Keep", params={"text": "x"})
+    await backend.store.renew([], timedelta(minutes=1), [replace(WORKER, host="hidden-host", pid=4711, queues=None)])
+    assert await backend.store.claim_one(job_id, request(KnownJob("Keep", 1), worker_id=WORKER.id))
+
+    texts = [
+        (await caller_with([scope], backend)("GET", f"/jobs/{job_id}/why")).text for scope in ("read", "read:default")
+    ]
+
+    assert ["hidden-host" in text for text in texts] == [True, False]
+    assert ["4711" in text for text in texts] == [True, False]
+    assert "is running" in texts[1]

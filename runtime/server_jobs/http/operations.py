@@ -17,8 +17,9 @@ from ..domain.record import JobCount, JobQuery, JobStatus
 from ..domain.search import MOST_SCANNED
 from ..domain.statistics import MOST_COUNTED
 from ..engine.tick import tick
+from ..security.tokens import Scope
 from ..stores.sharded import shards_of
-from .gate import backend_of
+from .gate import backend_of, caller_of
 from .http_options import HttpOptions
 from .jobs import summary_documents, summary_for
 from .stopping import Stopping
@@ -106,7 +107,8 @@ async def explain(request: Request) -> Response:
     from ..inspection.why import why
 
     backend = backend_of(request)
-    record, reasons = await why(backend.store, backend.registry, request.path_params["id"])
+    shows_workers = caller_of(request).may(Scope.READ)  # workers belong to every queue
+    record, reasons = await why(backend.store, backend.registry, request.path_params["id"], shows_workers=shows_workers)
     return JSONResponse(why_document(record, reasons, await shards_of(backend.store, [record.id])))
 
 

@@ -55,11 +55,17 @@ class Reason:
 
 
 async def why(
-    store: Store, registry: JobRegistry, job_id: str, *, command: Command = shell_command
+    store: Store,
+    registry: JobRegistry,
+    job_id: str,
+    *,
+    command: Command = shell_command,
+    shows_workers: bool = True,
 ) -> tuple[JobRecord, Sequence[Reason]]:
     """Return a job and at least one reason why it waits, runs or has ended, the weightiest first.
 
-    `registry` knows the limits of the job. `command` writes the actions in the advice. Raises `JobNotFoundError`.
+    `registry` knows the limits of the job. `command` writes the actions in the advice. Without `shows_workers`, no text
+    names the host and the process of a worker. Raises `JobNotFoundError`.
     """
     record = await store.get(job_id)
     if record is None:
@@ -68,7 +74,7 @@ async def why(
         return record, [_batch(record.id, await store.count_batch(record.id) or BatchCounts(), command)]
     workers = await store.workers()
     if record.status is not JobStatus.PENDING:
-        return record, [_settled_or_running(record, workers, command)]
+        return record, [_settled_or_running(record, workers, command, shows_workers=shows_workers)]
     limits = next((job for job in registry.known_jobs() if job.name == record.job_name), None)
     serving = [worker for worker in workers if worker.is_alive and _serves(worker, record.queue)]
     known = {(record.job_name, record.spec_version), *(one for worker in serving for one in worker.report.known)}
@@ -79,7 +85,9 @@ async def why(
     return record, list(_waiting(record, registry, limits, blockers, workers, paused, command))
 
 
-def _settled_or_running(record: JobRecord, workers: Sequence[WorkerRecord], command: Command) -> Reason:
+def _settled_or_running(
+    record: JobRecord, workers: Sequence[WorkerRecord], command: Command, *, shows_workers: bool
+) -> Reason:
     retry = command("retry", record.id)
     if record.is_parked:
         return Reason(
@@ -95,7 +103,7 @@ def _settled_or_running(record: JobRecord, workers: Sequence[WorkerRecord], comm
             cause=Cause.FINISHED, text=f"it is {record.status}{error}", advice=advice, since=record.completed_at
         )
     worker = next((worker for worker in workers if worker.report.id == record.worker_id), None)
-    place = "" if worker is None else f" on {worker.report.host}, process {worker.report.pid}"
+    place = f" on {worker.report.host}, process {worker.report.pid}" if worker is not None and shows_workers else ""
     is_dead = worker is not None and not worker.is_alive
     return Reason(
         cause=Cause.RUNNING,

@@ -75,6 +75,8 @@ async def enqueue(visit: Visit) -> Response:
             problems = [one for one in located if one.pointer.strip("/") not in _OPTIONS]
         except InvalidParamsError as error:
             problems = error.problems
+        except RecursionError:
+            problems = [Problem("", "the params are nested too deeply")]
         except _REFUSALS as error:
             problems = [Problem("", str(error))]
         else:

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isinf
 
 from pydantic import JsonValue
 
@@ -125,8 +126,11 @@ def _value(one: Field, text: str, problems: list[Problem]) -> JsonValue:
 def _number(text: str) -> JsonValue:
     if _NUMBER.fullmatch(text) is None:
         return text
-    value: JsonValue = json.loads(text)
-    return value
+    try:
+        value: JsonValue = json.loads(text)
+    except ValueError:  # more digits than Python reads
+        return text
+    return text if isinstance(value, float) and isinf(value) else value
 
 
 def _json(one: Field, text: str, problems: list[Problem]) -> JsonValue:
