@@ -45,6 +45,7 @@ TAKEN = (
         "Problem",
         "RefusedError",
         "STATEMENTS",
+        "UnreachableError",
         "Array",
         "AsyncGenerator",
         "Date",

@@ -1,0 +1,1 @@
+"""Callers who take what others need: places, time, keys and jobs that no route offers."""
