@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psycopg
 import pytest
 from server_jobs.databases import waiting
 from server_jobs.databases.postgres import pool as postgres_pool
@@ -194,6 +195,58 @@ async def test_a_call_that_is_cancelled_while_it_waits_leaves_its_place(url: str
         await asyncio.wait([waits])
         assert waits.cancelled()
         assert (await slow, await outcome(database)) == ("ok", "ok")
+
+
+async def test_a_call_that_connects_is_limited_too(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several hosts, their roles and the resolver have time limits of their own, one after the other."""
+
+    async def endless(_: Servers) -> Session:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    database = PostgresDatabase(soon(url))
+    monkeypatch.setattr(Servers, "connect", endless)
+    async with asyncio.timeout(ANSWER):
+        errors = await asyncio.gather(*(database.open() for _ in range(9)), return_exceptions=True)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    assert {type(error) for error in errors} == {DatabaseUnreachableError}
+
+
+async def test_after_a_loss_the_next_call_is_checked_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Valve(place_of(url)) as valve:
+        async with opened(soon(url, valve.port)) as database, asyncio.timeout(SECONDS):
+            valve.is_shut = True
+            assert await outcome(database) == "DatabaseUnreachableError"
+            monkeypatch.setattr(postgres_watchdog, "LOOK_AFTER", 60)
+            valve.is_shut = False
+            slow = asyncio.create_task(outcome(database, 30))
+            await asyncio.sleep(0.3)
+            valve.is_shut = True
+            assert await slow == "DatabaseUnreachableError"
+            valve.is_shut = False
+
+
+async def test_only_a_server_that_does_not_answer_counts_as_silent(
+    url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[object] = []
+    monkeypatch.setattr(WaitingCalls, "note_silence", lambda calls: noted.append(calls))
+    with Valve(place_of(url)) as valve:
+        async with opened(soon(url, valve.port)) as database, asyncio.timeout(SECONDS):
+            slow = asyncio.create_task(outcome(database, 30))
+            await asyncio.sleep(0.3)
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%'"
+                " AND datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            assert await slow == "DatabaseUnreachableError"
+            assert noted == []
+            await outcome(database)
+            valve.is_shut = True
+            assert await outcome(database) == "DatabaseUnreachableError"
+            assert len(noted) == 1
+            valve.is_shut = False
 
 
 # --- sabotage ---------------------------------------------------------------------------------------------------------

@@ -118,3 +118,14 @@ async def test_a_report_on_its_way_does_not_bring_a_removed_worker_back() -> Non
     await removing
     await turns()
     assert list(await store.workers()) == []
+
+
+async def test_a_claim_that_a_pod_has_taken_over_is_not_released_when_the_caller_goes_away() -> None:
+    run = await Run().begin()
+    (attempt,) = run.backend.runner.attempts()
+    await attempt.hand_over(600 * SECOND)
+    run.tasks[0].cancel()
+    await asyncio.wait(run.tasks)
+    await turns()
+    assert run.store.settlements == []
+    assert await status_of(run.backend, run.job_id) is JobStatus.RUNNING
