@@ -33,7 +33,7 @@ from tests.conformance.postgres.test_postgres_silence import (
 from tests.valve import Valve
 
 PATIENCE = 1.5
-ANSWER = 3.5  # a wait, then the end of a call that the server does not answer
+ANSWER = 5.0  # a wait, then the end of a call that the server does not answer
 USUAL = (
     postgres_watchdog.LOOK_AFTER,
     postgres_watchdog.LOOK_SECONDS,
@@ -46,6 +46,18 @@ USUAL = (
 def short_waits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     request.getfixturevalue("impatient")
     monkeypatch.setattr(postgres_pool, "WAIT_SECONDS", PATIENCE)
+
+
+SLEEPS = """
+FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND wait_event = 'PgSleep' AND datname = current_database()
+ AND pid <> pg_backend_pid()
+"""
+
+
+async def the_server_sleeps(connection: psycopg.Connection) -> None:
+    """Wait until the server runs the statement of a call of 30 s."""
+    while connection.execute(f"SELECT count(*) {SLEEPS}".encode()).fetchone() == (0,):
+        await asyncio.sleep(0.02)
 
 
 def soon(url: str, port: int | None = None) -> str:
@@ -109,7 +121,8 @@ async def test_each_of_them_raises_its_own_error(url: str) -> None:
     assert len({str(error) for error in errors}) == 1
 
 
-async def test_calls_that_wait_succeed_when_the_server_comes_back(url: str) -> None:
+async def test_calls_that_wait_succeed_when_the_server_comes_back(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_pool, "WAIT_SECONDS", SECONDS)
     with Valve(place_of(url)) as valve:
         async with opened(soon(url, valve.port)) as database:
             await outcomes(database, 10)
@@ -213,7 +226,9 @@ async def test_a_call_that_connects_is_limited_too(url: str, monkeypatch: pytest
     assert {type(error) for error in errors} == {DatabaseUnreachableError}
 
 
-async def test_after_a_loss_the_next_call_is_checked_at_once(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_after_a_loss_the_next_call_is_checked_at_once(
+    url: str, connection: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Valve(place_of(url)) as valve:
         async with opened(soon(url, valve.port)) as database, asyncio.timeout(SECONDS):
             valve.is_shut = True
@@ -221,7 +236,7 @@ async def test_after_a_loss_the_next_call_is_checked_at_once(url: str, monkeypat
             monkeypatch.setattr(postgres_watchdog, "LOOK_AFTER", 60)
             valve.is_shut = False
             slow = asyncio.create_task(outcome(database, 30))
-            await asyncio.sleep(0.3)
+            await the_server_sleeps(connection)
             valve.is_shut = True
             assert await slow == "DatabaseUnreachableError"
             valve.is_shut = False
@@ -235,11 +250,8 @@ async def test_only_a_server_that_does_not_answer_counts_as_silent(
     with Valve(place_of(url)) as valve:
         async with opened(soon(url, valve.port)) as database, asyncio.timeout(SECONDS):
             slow = asyncio.create_task(outcome(database, 30))
-            await asyncio.sleep(0.3)
-            connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%'"
-                " AND datname = current_database() AND pid <> pg_backend_pid()"
-            )
+            await the_server_sleeps(connection)
+            connection.execute(f"SELECT pg_terminate_backend(pid) {SLEEPS}".encode())
             assert await slow == "DatabaseUnreachableError"
             assert noted == []
             await outcome(database)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from server_jobs import JobContext, JobStatus
 from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Heartbeat, LeaseAnswer
+from server_jobs.engine.attempts.attempt import Stop
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
@@ -129,3 +130,13 @@ async def test_a_claim_that_a_pod_has_taken_over_is_not_released_when_the_caller
     await turns()
     assert run.store.settlements == []
     assert await status_of(run.backend, run.job_id) is JobStatus.RUNNING
+
+
+async def test_the_first_reason_to_stop_an_attempt_counts() -> None:
+    run = await Run().begin()
+    (attempt,) = run.backend.runner.attempts()
+    attempt.stop(Stop.CANCELLED)
+    attempt.stop(Stop.LOST)
+    await run.result()
+    assert attempt.stopped is Stop.CANCELLED
+    assert await status_of(run.backend, run.job_id) is not JobStatus.RUNNING
