@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.generator.branches.branching import Repository, repository
 from tests.generator.projects import job_spec
 from tests.generator.spec_projects import an_object
@@ -29,6 +31,7 @@ def remind(version: int, **who: object) -> dict[str, object]:
     return {**job_spec("Remind", version=version), "properties": {"params": params, "result": an_object()}}
 
 
+@pytest.mark.slow
 def test_the_advice_keeps_the_rows_of_both_branches(tmp_path: Path) -> None:
     repo = repository(tmp_path / "project", remind=remind(1, type="string"))
     _run(repo, "migrate")

@@ -84,6 +84,24 @@ def test_a_lowered_version_is_refused(history: History) -> None:
     assert (found.rule, found.stops, found.place.pointer) == ("VERSION_LOWERED", True, "/x-job/version")
 
 
+def test_a_version_with_two_contracts_is_raised_only_after_one_that_reads_the_rows_of_both(history: History) -> None:
+    two: Schema = {"version": 2}
+    three: Schema = {"version": 3}
+    history.release(needing(x=TEXT))
+    history.release(needing(x=WHOLE), x_job=two)
+    history.release(needing(x={"type": "array", "items": TEXT}), x_job=two)
+    stops = {one.rule: one.advice for one in history.now(needing(x=TEXT), x_job=two) if one.stops}
+    assert "let params take the rows of all of them" in stops["VERSION_NOT_BUMPED"]
+    found = history.now(needing(x=TEXT), x_job=three)
+    assert stopping(found) == {"EARLIER_BROKEN"}
+    assert stopping(history.now(needing(x=TEXT), x_job={**three, "compat": {"queue": "warning"}})) == set()
+
+    both = needing(x={"anyOf": [WHOLE, {"type": "array", "items": TEXT}]})
+    assert stopping(history.now(both, x_job=two)) == set()
+    history.release(both, x_job=two)
+    assert stopping(history.now(needing(x=TEXT), x_job=three)) == set()
+
+
 def test_who_is_broken_how_gravely_is_chosen_for_each_job(history: History) -> None:
     history.release(needing(x=TEXT))
     change = needing(x={"type": ["string", "null"]})
