@@ -11,7 +11,7 @@ from server_jobs.engine.tick import tick
 from server_jobs.testing.conformance.examples import request
 
 from tests.http.caller import Caller
-from tests.http.test_scopes import caller_with
+from tests.http.test_scopes import MAIL, SLOW, backend_of_two_queues, caller_with
 
 WORKER = WorkerReport(
     id="w1", host="machine", pid=17, queues=("mail",), concurrency=5, version="1", known=(("Keep", 1),)
@@ -72,3 +72,16 @@ async def test_only_who_reads_every_queue_learns_where_a_job_runs() -> None:
     assert ["hidden-host" in text for text in texts] == [True, False]
     assert ["4711" in text for text in texts] == [True, False]
     assert "is running" in texts[1]
+
+
+async def test_a_completion_job_counts_no_jobs_of_a_queue_that_its_reader_may_not_read() -> None:
+    backend = backend_of_two_queues()
+    body = {"params": [{"text": "x"}] * 7, "then": {"job_name": SLOW, "params": {"text": "x"}}}
+    batch_id = (await caller_with(["enqueue"], backend)("POST", f"/batches/{MAIL}", body)).json()["id"]
+
+    texts = [
+        (await caller_with([scope], backend)("GET", f"/jobs/{batch_id}/why")).text for scope in ("read", "read:slow")
+    ]
+
+    assert ["of 7 jobs" in text for text in texts] == [True, False]
+    assert "it waits until its batch has ended" in texts[1]

@@ -107,8 +107,10 @@ async def explain(request: Request) -> Response:
     from ..inspection.why import why
 
     backend = backend_of(request)
-    shows_workers = caller_of(request).may(Scope.READ)  # workers belong to every queue
-    record, reasons = await why(backend.store, backend.registry, request.path_params["id"], shows_workers=shows_workers)
+    reads_everything = caller_of(request).may(Scope.READ)  # workers belong to every queue
+    record, reasons = await why(
+        backend.store, backend.registry, request.path_params["id"], reads_everything=reads_everything
+    )
     return JSONResponse(why_document(record, reasons, await shards_of(backend.store, [record.id])))
 
 

@@ -60,21 +60,25 @@ async def why(
     job_id: str,
     *,
     command: Command = shell_command,
-    shows_workers: bool = True,
+    reads_everything: bool = True,
 ) -> tuple[JobRecord, Sequence[Reason]]:
     """Return a job and at least one reason why it waits, runs or has ended, the weightiest first.
 
-    `registry` knows the limits of the job. `command` writes the actions in the advice. Without `shows_workers`, no text
-    names the host and the process of a worker. Raises `JobNotFoundError`.
+    `registry` knows the limits of the job. `command` writes the actions in the advice. Raises `JobNotFoundError`.
+
+    Without `reads_everything`, no text names the host and the process of a worker, or counts the batch before a
+    completion job, which may be of another queue.
     """
     record = await store.get(job_id)
     if record is None:
         raise JobNotFoundError(job_id)
     if record.status is JobStatus.PENDING and record.waits_for_batch:
+        if not reads_everything:
+            return record, [Reason(cause=Cause.BATCH, text="it waits until its batch has ended")]
         return record, [_batch(record.id, await store.count_batch(record.id) or BatchCounts(), command)]
     workers = await store.workers()
     if record.status is not JobStatus.PENDING:
-        return record, [_settled_or_running(record, workers, command, shows_workers=shows_workers)]
+        return record, [_settled_or_running(record, workers, command, reads_everything=reads_everything)]
     limits = next((job for job in registry.known_jobs() if job.name == record.job_name), None)
     serving = [worker for worker in workers if worker.is_alive and _serves(worker, record.queue)]
     known = {(record.job_name, record.spec_version), *(one for worker in serving for one in worker.report.known)}
@@ -86,7 +90,7 @@ async def why(
 
 
 def _settled_or_running(
-    record: JobRecord, workers: Sequence[WorkerRecord], command: Command, *, shows_workers: bool
+    record: JobRecord, workers: Sequence[WorkerRecord], command: Command, *, reads_everything: bool
 ) -> Reason:
     retry = command("retry", record.id)
     if record.is_parked:
@@ -103,7 +107,7 @@ def _settled_or_running(
             cause=Cause.FINISHED, text=f"it is {record.status}{error}", advice=advice, since=record.completed_at
         )
     worker = next((worker for worker in workers if worker.report.id == record.worker_id), None)
-    place = f" on {worker.report.host}, process {worker.report.pid}" if worker is not None and shows_workers else ""
+    place = f" on {worker.report.host}, process {worker.report.pid}" if worker is not None and reads_everything else ""
     is_dead = worker is not None and not worker.is_alive
     return Reason(
         cause=Cause.RUNNING,

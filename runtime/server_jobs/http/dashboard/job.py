@@ -10,6 +10,7 @@ from starlette.responses import Response
 from ...domain.audit import AuditQuery
 from ...domain.history import AttemptRecord
 from ...domain.record import JobRecord, JobStatus, Outcome
+from ...domain.statistics import BatchCounts
 from ...inspection.job_document import shown_params
 from ...inspection.why import Cause, Reason
 from ...stores.sharded import shards_of
@@ -35,7 +36,7 @@ async def job(visit: Visit) -> Response:
         "job.html",
         job=record,
         shard=(await shards_of(visit.store, [record.id])).get(record.id),
-        batch=None if record.batch_id is None else await visit.store.count_batch(record.batch_id),
+        batch=await _batch_counts(visit, record),
         reasons=[_with_links(reason) for reason in reasons if reason.cause not in _SETTLED],
         running=next((reason for reason in reasons if reason.cause is Cause.RUNNING), None),
         runs=_runs(record, attempts),
@@ -46,6 +47,13 @@ async def job(visit: Visit) -> Response:
         newest_version=None if registered is None else registered.options.version,
         timeout=None if registered is None else registered.options.timeout,
     )
+
+
+async def _batch_counts(visit: Visit, record: JobRecord) -> BatchCounts | None:
+    """Return the counts of its batch. The caller may not read the queue of the jobs before every completion job."""
+    if record.batch_id is None or (record.is_completion and not visit.reads_everything):
+        return None
+    return await visit.store.count_batch(record.batch_id)
 
 
 def _with_links(reason: Reason) -> Reason:

@@ -169,7 +169,7 @@ class Visit:
 
     async def why(self, job_id: str) -> tuple[JobRecord, Sequence[Reason]]:
         """Return a job and the reasons why it waits, runs or has ended."""
-        return await why(self.store, self.registry, job_id, shows_workers=self.reads_everything)
+        return await why(self.store, self.registry, job_id, reads_everything=self.reads_everything)
 
     async def check_reads_job(self, job_id: str) -> None:
         """Raise `JobNotFoundError` unless the job exists and the caller may see it."""
