@@ -24,6 +24,7 @@ from tests.conformance.dropping_host import dropping_host
 from tests.conformance.postgres.test_postgres_silence import (
     LOOK,
     SECONDS,
+    _no_sleepers,  # noqa: F401  a fixture
     impatient,  # noqa: F401  a fixture
     opened,
     place_of,
