@@ -19,7 +19,7 @@ from server_jobs.http.places import Places
 from server_jobs_cli.worker import metrics_server
 from starlette.routing import BaseRoute, Mount, Route
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/explanation/threats.md").read_text(encoding="utf-8")
 LISTENS = re.compile(r"create_server\(|start_server\(|uvicorn\.Config\(|TCPServer\(")
 
