@@ -47,7 +47,8 @@ def complete_registry() -> JobRegistry:
 
 def has_tasks() -> bool:
     """Whether this Django has `django.tasks`."""
-    return bool(django.VERSION >= (6,))
+    major: int = django.VERSION[0]
+    return major >= 6
 
 
 def add_tasks(registry: JobRegistry) -> None:

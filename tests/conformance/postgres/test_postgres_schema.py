@@ -15,7 +15,7 @@ from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
 from server_jobs.stores import postgres_statements
 from server_jobs.stores.dialect import Statements
-from server_jobs.stores.job_filters import NEWEST, scanned, scanned_rows
+from server_jobs.stores.job_filters import NEWEST, rows_between, scanned, scanned_rows
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.postgres_databases import new_database
@@ -45,10 +45,15 @@ STEP = FindStep(filter=JobFilter(where=(Condition(Part.PARAMS, ("to",), "ada"),)
 PARTS = {
     "{now}": "statement_timestamp()",
     "{scanned}": scanned(STEP),
-    "{rows}": scanned_rows(STEP),
     "{among}": postgres_statements.AMONG_IDS,
     "{source}": "jobs",
     "{counted}": NEWEST,
+    "{direction}": "DESC",
+}
+# Of the statements whose rows are not those of a step.
+ROWS = {
+    "SEARCH": rows_between("jobs"),
+    "SEARCH_RANGE": scanned_rows(STEP, "jobs", f", {postgres_statements.DOCUMENT_BYTES} AS bytes"),
 }
 
 
@@ -58,6 +63,7 @@ def statements() -> Iterator[tuple[str, str]]:
         found = getattr(postgres_statements, name)
         for number, sql in enumerate(found if isinstance(found, tuple) else (found,)):
             if isinstance(sql, str) and sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+                sql = sql.replace("{rows}", ROWS.get(name, scanned_rows(STEP)))
                 for place, part in PARTS.items():
                     sql = sql.replace(place, part)
                 yield f"{name}_{number}", sql

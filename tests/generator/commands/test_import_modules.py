@@ -259,7 +259,7 @@ class Totals:
 def imported_modules(names: list[str], reply: Path, *folders: str) -> Totals:
     """Import modules in one process, and in another one after each module that ends it."""
     pending = list(names)
-    ended: list[str] = []
+    ended, lines = list[str](), list[str]()
     while pending:
         with suppress(subprocess.TimeoutExpired):
             subprocess.run(

@@ -158,7 +158,7 @@ def test_a_task_that_raises_anything_does_not_stop_the_others() -> None:
 def test_a_proxy_without_an_object_is_no_task() -> None:
     class Proxy:
         @property  # type: ignore[misc]
-        def __class__(self) -> type:
+        def __class__(self) -> type:  # pyright: ignore[reportIncompatibleMethodOverride, reportIncompatibleVariableOverride]
             raise RuntimeError("working outside of application context")
 
     assert not is_a(Proxy(), "celery.app.base.Celery")

@@ -29,6 +29,7 @@ from pydantic import (
     create_model,
     field_serializer,
 )
+from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 from server_jobs.contract.documents import redacted
 from server_jobs_generator.importing import json_schema, secrets
@@ -94,8 +95,14 @@ class Shown(BaseModel):
         return value.get_secret_value()
 
 
+def without_token(schema: JsonDict) -> None:
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    del properties["token"]
+
+
 class Hidden(BaseModel):
-    model_config = ConfigDict(json_schema_extra=lambda schema: schema["properties"].pop("token"))
+    model_config = ConfigDict(json_schema_extra=without_token)
     token: SecretStr
     other: SecretStr | None = None
 
@@ -112,7 +119,7 @@ class Mail(BaseModel):
 
 class Many(BaseModel):
     model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, SecretStr]
+    __pydantic_extra__: dict[str, SecretStr]  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 def as_login(value: object) -> object:

@@ -108,9 +108,9 @@ async def test_a_search_finds_the_same_jobs_with_the_index_and_without(engine: E
     await store.insert([one._replace(job_name=spec.class_name) for one in jobs])
     sources: list[str] = []
 
-    def noted(step: FindStep, source: str = "jobs") -> str:
+    def noted(step: FindStep, source: str = "jobs", more: str = "") -> str:
         sources.append(source)
-        return job_filters.scanned_rows(step, source)
+        return job_filters.scanned_rows(step, source, more)
 
     for condition in CONDITIONS:
         column = TO if condition.startswith("params.to") else COUNT
