@@ -6,18 +6,27 @@ worker, command or page reads a larger value. The other databases have no such r
 
 from __future__ import annotations
 
+from ..domain.ids import BATCH_LENGTH
 from ..domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
-from ..domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_NAME
+from ..domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_NAME, LONGEST_UNIQUE_KEY
 from .values import MAX_DOCUMENT_BYTES, MAX_ERROR_CHARACTERS, MAX_MESSAGE_CHARACTERS
 
 LONGEST_ID = 100
 _LONGEST_HEADERS = 8 * 1024
 _BYTES = 4  # of the longest character
 
-# The keys and the id of the batch are parts of indexes, which limit them.
+# An index has a key only while its job is in some states. If a key is too long for the index, a statement that changes
+# the states of many jobs fails for all of them.
+_LONGEST_HASH = 500
 _MOST_BYTES = {
     "id": LONGEST_ID,
     "worker_id": LONGEST_ID,
+    "batch_id": LONGEST_ID,
+    "replaced_by": LONGEST_ID,
+    "fencing_token": BATCH_LENGTH + LONGEST_ID,
+    "unique_key": LONGEST_UNIQUE_KEY * _BYTES,
+    "concurrency_key": _LONGEST_HASH,
+    "rate_key": _LONGEST_HASH,
     "params": MAX_DOCUMENT_BYTES,
     "result": MAX_DOCUMENT_BYTES,
     "job_name": LONGEST_NAME * _BYTES,

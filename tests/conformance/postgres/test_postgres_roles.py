@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import psycopg
 import pytest
 from pydantic import BaseModel
 from server_jobs import (
@@ -25,6 +26,7 @@ from server_jobs.domain.record import PruneRule, PruneStep
 from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
 from server_jobs.stores import postgres_statements, statements
+from server_jobs.stores.columns import NEW_COLUMNS
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.examples import schedule
@@ -102,6 +104,22 @@ async def test_a_role_that_enqueues_can_do_that_and_no_more(urls: Mapping[str, s
         assert Echo.later_in(connection, {"text": "one"}) == first
         Echo.later_in(connection, {"text": "four"})
     engine.dispose()
+
+
+def test_a_role_that_enqueues_writes_the_columns_of_an_enqueue_and_starts_nothing(urls: Mapping[str, str]) -> None:
+    with psycopg.connect(urls["jobs_enqueuer"], autocommit=True) as connection:
+        granted = connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = 'jobs.jobs'::regclass AND attnum > 0"
+            " AND has_column_privilege('jobs.jobs', attname, 'INSERT')"
+        )
+        assert {name for (name,) in granted} == set(NEW_COLUMNS.split(", "))
+        # A row that seems to run would hold a limit.
+        given = "'a', 'Echo', '{}', now(), now(), 'running'"
+        with pytest.raises(psycopg.errors.CheckViolation):
+            connection.execute(
+                "INSERT INTO jobs.jobs (id, job_name, params, created_at, updated_at, status)"
+                f" VALUES ({given})".encode()
+            )
 
 
 async def test_a_role_for_workers_can_do_all_that_a_worker_does(urls: Mapping[str, str]) -> None:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import psycopg
 import pytest
 from server_jobs import JobStatus
-from server_jobs.contract.row_limits import LONGEST_ID
+from server_jobs.contract.row_limits import LONGEST_ID, ROW_LIMITS
 from server_jobs.contract.values import MAX_DOCUMENT_BYTES, MAX_ERROR_CHARACTERS, MAX_MESSAGE_CHARACTERS
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
 from server_jobs.domain.record import Ended, Heartbeat, KnownJob, Outcome
 from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_NAME, LONGEST_UNIQUE_KEY
+from server_jobs.errors import DatabaseError
 from server_jobs.middleware import LONGEST_HEADERS
+from server_jobs.schema import jobs
 from server_jobs.stores.sql import SqlStore
+from sqlalchemy import Text
 
 from tests.conformance.examples import LEASE, completed, failed, job, read, request
+from tests.conformance.postgres_databases import spoil
 
 WIDE = "\N{GRINNING FACE}"
 LONG = ["repeat('x', 2001)", "repeat('x', 2000000)"]
@@ -35,6 +40,9 @@ HOSTILE: dict[str, list[str]] = {
     "max_attempts": ["0", "-1", "10001", "1000000"],
     "priority": ["-101", "101", "2147483647"],
 }
+KEYS = ("batch_id", "replaced_by", "fencing_token", "unique_key", "concurrency_key", "rate_key")
+# No index has these keys while the job is finished.
+HOSTILE |= {key: [*LONG[1:], "(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 300) i)"] for key in KEYS}
 GIVEN = {"id": "'a'", "job_name": "'SendEmail'", "params": "'{}'", "created_at": "now()", "updated_at": "now()"}
 
 
@@ -47,6 +55,33 @@ def test_a_value_that_no_caller_may_give_is_rejected(connection: psycopg.Connect
             with pytest.raises(psycopg.errors.CheckViolation, match=r"jobs_\w+_check"):
                 connection.execute(insert.encode())
     assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+
+
+def test_each_column_of_text_has_a_limit() -> None:
+    texts = {column.name for column in jobs.columns if isinstance(column.type, Text)}
+    assert texts - {"status"} == set(re.findall(r"octet_length\((\w+)\)", ROW_LIMITS))
+
+
+async def test_a_key_that_no_index_can_have_does_not_keep_workers_from_recovering_jobs(
+    url: str, connection: psycopg.Connection
+) -> None:
+    connection.autocommit = True
+    keys = {"concurrency_key": "'k'", "rate_key": HOSTILE["rate_key"][-1]}
+    lease = {"status": "'running'", "fencing_token": "'t'", "worker_expires_at": "now() - interval '1 hour'"}
+    values = {**GIVEN, **keys, **lease}
+    insert = f"INSERT INTO jobs ({', '.join(values)}) VALUES ({', '.join(values.values())})"
+    with pytest.raises(psycopg.errors.CheckViolation, match="jobs_limits_check"):
+        connection.execute(insert.encode())
+
+    spoil(url, "ALTER TABLE jobs DROP CONSTRAINT jobs_limits_check")
+    connection.execute(insert.encode())
+    store = SqlStore(PostgresDatabase(url))
+    await store.open()
+    try:
+        with pytest.raises(DatabaseError, match="index row"):  # for the jobs of every dead worker
+            await store.expire(jitter=timedelta(0))
+    finally:
+        await store.close()
 
 
 async def test_the_largest_values_that_callers_and_handlers_may_give_are_stored(url: str) -> None:
