@@ -128,6 +128,26 @@ async def test_selected_jobs_change_together_and_each_outcome_is_shown(here: Sit
 
 
 @with_and_without_scripts
+async def test_actions_on_selected_jobs_are_on_the_screen_of_a_phone(here: Situation, visitor: Visitor) -> None:
+    for number in range(60):
+        here.add(f"more {number}")
+    newest = here.ids["more 59"]
+    await visitor.page.set_viewport_size({"width": 390, "height": 844})
+    await visitor.comes("/jobs?status=pending")
+
+    await visitor.page.locator(f'input[value="{newest}"]').check()
+    await visitor.page.mouse.wheel(0, 600)
+    for name in ("Cancel", "Delete"):
+        box = await visitor.page.get_by_role("button", name=name, exact=True).bounding_box()
+        assert box is not None
+        assert (box["y"] > 700, box["y"] + box["height"] <= 844) == (True, True)
+    await visitor.presses("Cancel")
+    await visitor.presses("Cancel 1 job")
+
+    assert (await stored(here, "more 59")).status is JobStatus.CANCELLED
+
+
+@with_and_without_scripts
 async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visitor: Visitor) -> None:
     await visitor.comes("/jobs?job=SendEmail&error=ConnectionRefusedError")
 
@@ -225,6 +245,26 @@ async def test_a_queue_is_paused_and_resumed(here: Situation, visitor: Visitor) 
     assert [queue.name for queue in await here.backend.store.paused_queues()] == ["imports"]
     entries = await here.backend.store.audit_log(AuditQuery(actor="token:JOBS_TOKEN"))
     assert [(entry.action, entry.target) for entry in entries] == [("resume", "mail"), ("pause", "imports")]
+
+
+async def test_a_paused_queue_is_resumed_with_one_click_on_the_first_page(here: Situation, visitor: Visitor) -> None:
+    finding = visitor.page.locator(".findings li", has_text="Queue mail has been paused")
+    await visitor.signs_in(READER)
+    assert await finding.get_by_role("button").count() == 0
+    await finding.get_by_role("link", name="Show queues").click()
+    assert visitor.path == "/queues"
+    await visitor.presses("Sign out")
+    await visitor.comes()
+
+    await finding.get_by_role("button", name="Resume it").click()
+
+    assert await visitor.page.get_by_role("status").inner_text() == (
+        "Queue mail is resumed. Workers claim its jobs again."
+    )
+    assert await here.backend.store.paused_queues() == []
+    assert (await visitor.page.locator("h1").inner_text(), await finding.count()) == ("Overview", 0)
+    (entry,) = await here.backend.store.audit_log(AuditQuery(actor="token:JOBS_TOKEN"))
+    assert (entry.action, entry.target) == ("resume", "mail")
 
 
 async def test_a_schedule_is_paused_resumed_and_run_now(here: Situation, visitor: Visitor) -> None:

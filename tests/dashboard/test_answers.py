@@ -31,7 +31,6 @@ async def test_the_first_page_says_what_is_wrong_and_leads_to_each_place(here: S
         ("Show workers", "/workers"),
         ("Show failures", "/failures"),
         ("Show parked jobs", "/jobs?parked=1&job=SendEmail"),
-        ("Resume it", "/queues"),
         ("Why it waits", f"/jobs/{min(here.ids[f'starved {number}'] for number in range(3))}"),
     ):
         await visitor.opens()

@@ -26,7 +26,10 @@ _MOST_DEAD = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line. `level` is "bad" or "warn", `command` a command to copy, `link` and `href` lead to the place."""
+    """One line. `level` is "bad" or "warn", and `command` a command to copy.
+
+    `link` and `href` lead to the place, unless a button resumes the queue `resumes`.
+    """
 
     level: str
     text: str
@@ -34,6 +37,7 @@ class Finding:
     command: str = ""
     link: str = ""
     href: str = ""
+    resumes: str = ""
 
 
 async def findings(
@@ -144,8 +148,9 @@ def _paused(visit: Visit, states: Sequence[QueueState], paused: Sequence[PausedQ
             detail=f"{jobs(waiting)} {'waits' if waiting == 1 else 'wait'} for it."
             if waiting
             else "Nothing waits yet.",
-            link="Resume it" if visit.operates(queue.name) else "Show queues",
+            link="Show queues",
             href=visit.url("queues"),
+            resumes=queue.name if visit.operates(queue.name) else "",
         )
 
 

@@ -30,20 +30,21 @@ async def queues(visit: Visit) -> Response:
 
 
 async def change_queue(visit: Visit) -> Response:
-    """Pause or resume a queue."""
+    """Pause or resume a queue. Return to the page with the button: the first page, or the queues."""
     name, action = visit.value("queue"), visit.value("action")
     if not 0 < len(name) <= LONGEST_NAME or not is_storable(name):
         raise RefusedError(422, f"a queue has a name of 1 to {LONGEST_NAME} characters")
     visit.check_operates(name)
+    page = "" if visit.value("from") == "overview" else "queues"
     match action:
         case "pause":
             await visit.store.pause_queue(name, by=visit.actor)
-            return visit.go("queues", note=f"paused:{name}")
+            return visit.go(page, note=f"paused:{name}")
         case "resume":
             await visit.store.resume_queue(name, by=visit.actor)
             for notify in visit.backend.inserted:
                 notify()
-            return visit.go("queues", note=f"resumed:{name}")
+            return visit.go(page, note=f"resumed:{name}")
         case _:
             raise RefusedError(422, "a queue can be paused or resumed")
 

@@ -10,7 +10,7 @@ from ...domain.statistics import MOST_OF_GROUP
 from .attention import findings
 from .charts import hour_of
 from .numbers import queue_rows, readable_pauses, readable_schedules
-from .rendering import show
+from .rendering import note_of, show
 from .visit import Visit
 
 _SUMS = ("due", "scheduled", "running", "failed", "parked")
@@ -26,6 +26,7 @@ async def overview(visit: Visit) -> Response:
     return show(
         visit,
         "overview.html",
+        note=note_of(visit, [row.name for row in rows]),
         findings=await findings(visit, states, paused, workers, schedules, counts),
         rows=rows,
         hour=hour_of(counts, visit.now),
