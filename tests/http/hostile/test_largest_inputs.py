@@ -6,12 +6,14 @@ its budget on a usual machine.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlencode
 
 import pytest
 from click.testing import CliRunner
@@ -19,16 +21,20 @@ from pydantic import BaseModel, JsonValue
 from server_jobs import Job, JobContext, JobOptions, create_job_registry, define_job
 from server_jobs.contract.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
 from server_jobs.errors import ServerJobsError
+from server_jobs.http import Tokens, create_app
 from server_jobs.http.body import LARGEST_BODY
+from server_jobs.http.dashboard.pages import PAGES
 from server_jobs.http.problem_document import RefusedError
 from server_jobs.memory import InMemoryBackend
+from server_jobs.security.tokens import ALL_RIGHTS
+from server_jobs.security.tokens import Caller as TokenCaller
 from server_jobs_cli.agents.job_tools import job_tools
 from server_jobs_cli.agents.reading_tools import reading_tools
 from server_jobs_cli.agents.writing_tools import writing_tools
 from server_jobs_cli.program import program
 
 from tests.conformance.stores import create_sqlite_file
-from tests.http.caller import Caller
+from tests.http.caller import TOKEN, Caller
 
 SECONDS = 1.0
 NESTED = "the deepest nesting allowed"
@@ -168,3 +174,39 @@ def test_the_largest_params_cost_little_on_the_command_line(kind: str, tmp_path:
     result = CliRunner().invoke(program, ["enqueue", "Echo", "--params", f"@{tmp_path}/params.json", *place])
     meter.check(kind, "in a command")
     assert result.exit_code in {0, 1, 2}, result.output[:500]
+
+
+FORMS = [
+    path.replace("{id}", "ID").replace("{action}", "retry").replace("{name}", "Echo")
+    for method, path, _ in PAGES
+    if method == "POST" and path != "/sign-out"
+]
+FIELD = re.compile('name="([^"]+)"')
+
+
+@pytest.mark.parametrize("kind", ["fields", "one field", "escapes", "empty objects", "digits"])
+async def test_the_largest_form_costs_little_on_every_page(kind: str) -> None:
+    backend = InMemoryBackend(job_registry=registry)
+    job_id = backend.add_job(job_name="Echo", params={"value": 1})
+    person = TokenCaller("ann", ALL_RIGHTS)
+    app = create_app(backend, Tokens(TOKEN), dashboard_access=lambda _: person)
+    call = Caller(backend, app=app)
+    size = LARGEST_BODY - 2_000
+    pages = {path: (await call("GET", f"/dashboard{path.replace('ID', job_id)}")).text for path in FORMS}
+    for path, page in pages.items():
+        csrf = re.findall('name="csrf" value="([0-9a-f]{64})"', page + pages["/enqueue/Echo"])[0]
+        names = dict.fromkeys(name for name in FIELD.findall(page) if name.startswith("p"))  # the params
+        forms = {
+            "fields": "&".join(f"f{number}=" for number in range(size // 8)),
+            "one field": filled("", "a=1&", "", size),
+            "escapes": filled("a=", "%25", "", size),
+        }
+        given = [forms[kind]] if kind in forms else [urlencode({name: documents(size // 3)[kind]}) for name in names]
+        for body in given:
+            meter = Meter()
+            headers = {"content-type": "application/x-www-form-urlencoded", "origin": "http://jobs.example"}
+            content = f"csrf={csrf}&{body}".encode()
+            answer = await call("POST", f"/dashboard{path.replace('ID', job_id)}", content=content, headers=headers)
+            meter.check(kind, f"at the form {path}, with {body[:20]}")
+            assert answer.status_code < 500, answer.text[-500:]
+            assert answer.status_code not in {401, 403}
