@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -97,11 +98,27 @@ def batch_document(batch_id: str, counts: BatchCounts) -> dict[str, object]:
 
 
 def parsed(text: str | None) -> object:
-    """Return the value of JSON text. Return other text unchanged, because a row may hold anything."""
+    """Return the value of JSON text. Return other text as text, because a row may hold anything.
+
+    Python reads NaN, infinity and halves of characters, which JSON and UTF-8 cannot express.
+    """
+    if text is None:
+        return None
     try:
-        return None if text is None else json.loads(text)
+        value: object = json.loads(text, parse_float=_finite, parse_constant=_finite)
+        if "\\u" in text or not text.isascii():
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        return text
+        return text.encode(errors="replace").decode()
+    return value
+
+
+def _finite(text: str) -> float:
+    """Return the number. Raises `ValueError` for NaN and infinity."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def _text(moment: datetime | None) -> str | None:
