@@ -155,7 +155,7 @@ def test_the_client_in_typescript_sends_its_token_to_no_target_of_a_redirect() -
 
 
 def test_each_row_names_tests_that_exist() -> None:
-    texts = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test*.py"))
+    texts = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py"))
     defined = set(re.findall(r"def (test_\w+)\(", texts))
     rows = [line for line in PAGE.splitlines() if line.startswith("| ") and not line.startswith("| Way ")]
 
