@@ -85,7 +85,8 @@ async def session(shop: Shop, *options: str) -> AsyncIterator[Session]:
     from mcp.client.stdio import stdio_client
 
     command = ["-m", "server_jobs_cli", *shop._complete(("mcp", *options))]
-    transport = stdio_client(StdioServerParameters(command=sys.executable, args=command, cwd=ROOT))
+    server = StdioServerParameters(command=sys.executable, args=command, cwd=ROOT)
+    transport = stdio_client(server, errlog=sys.stderr)  # its default is that of its import, which may be closed
     async with Client(transport) as client:
         yield Session(client)
 

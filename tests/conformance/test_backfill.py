@@ -108,7 +108,7 @@ async def doubled(store: Store) -> list[str]:
     return [at for at, count in Counter(await params_of(store)).items() if count > 1]
 
 
-async def test_the_slots_of_a_range_run_once_the_oldest_first(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_the_slots_of_a_range_run_once_the_oldest_first(slots: Slots, store: Store, clock: FakeClock) -> None:
     job = report(slots)
     backend = await planned(store, clock, job)
     start = START - 3 * HOUR
@@ -128,7 +128,7 @@ async def test_the_slots_of_a_range_run_once_the_oldest_first(store: Store, cloc
 
 
 async def test_workers_and_backfills_at_the_same_time_double_no_slot(
-    store: Store, clock: FakeClock, slots: Slots
+    slots: Slots, store: Store, clock: FakeClock
 ) -> None:
     job = report(slots)
     backend = await planned(store, clock, job)
@@ -148,7 +148,7 @@ async def test_workers_and_backfills_at_the_same_time_double_no_slot(
 
 
 async def test_without_the_ids_of_slots_a_second_backfill_doubles_them(
-    store: Store, clock: FakeClock, slots: Slots, monkeypatch: pytest.MonkeyPatch
+    slots: Slots, store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = report(slots)
     await planned(store, clock, job)
@@ -158,7 +158,7 @@ async def test_without_the_ids_of_slots_a_second_backfill_doubles_them(
     assert await doubled(store) == [(START - HOUR).isoformat()]
 
 
-async def test_again_runs_slots_whose_jobs_have_finished(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_again_runs_slots_whose_jobs_have_finished(slots: Slots, store: Store, clock: FakeClock) -> None:
     at_once = JobOptions(max_attempts=2, retry=RetryPolicy(initial=timedelta(0), jitter=0))
     job = report(slots, options=at_once)
     backend = await planned(store, clock, job)
@@ -179,7 +179,7 @@ async def test_again_runs_slots_whose_jobs_have_finished(store: Store, clock: Fa
     assert outcomes(await main.backfill(start=start, end=end)) == ["stored", "stored"]
 
 
-async def test_a_backfilled_job_does_not_expire(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_a_backfilled_job_does_not_expire(slots: Slots, store: Store, clock: FakeClock) -> None:
     job = report(slots, options=JobOptions(max_attempts=1, expires_after=timedelta(minutes=1)))
     backend = await planned(store, clock, job)
 
@@ -190,7 +190,7 @@ async def test_a_backfilled_job_does_not_expire(store: Store, clock: FakeClock, 
     assert (done.completed, done.late) == (2, 0)
 
 
-async def test_a_paused_schedule_and_a_dry_run(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_a_paused_schedule_and_a_dry_run(slots: Slots, store: Store, clock: FakeClock) -> None:
     job = report(slots)
     await planned(store, clock, job)
     main = job.schedule("main")
@@ -204,7 +204,7 @@ async def test_a_paused_schedule_and_a_dry_run(store: Store, clock: FakeClock, s
 
 
 async def test_a_unique_key_keeps_a_slot_out_until_its_job_has_finished(
-    store: Store, clock: FakeClock, slots: Slots
+    slots: Slots, store: Store, clock: FakeClock
 ) -> None:
     same_day = Schedule(name="main", cron="0 * * * *", params='{"at":{"$slot":"date"}}')
     options = JobOptions(max_attempts=1, unique_by=("/at",))
@@ -220,7 +220,7 @@ async def test_a_unique_key_keeps_a_slot_out_until_its_job_has_finished(
     assert Counter(outcomes(await main.backfill(start=start, end=end))) == {"stored": 2, "enqueued": 2, "duplicate": 22}
 
 
-async def test_the_slots_follow_the_clocks_of_the_zone(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_the_slots_follow_the_clocks_of_the_zone(slots: Slots, store: Store, clock: FakeClock) -> None:
     """The clocks there go forward at 01:00 UTC on 30 March 2025, and back at 01:00 UTC on 26 October 2025."""
     job = report(slots, cron="30 2 * * *", timezone="Europe/Berlin")
     await planned(store, clock, job)
@@ -238,7 +238,7 @@ async def test_the_slots_follow_the_clocks_of_the_zone(store: Store, clock: Fake
     ]
 
 
-async def test_every_hour_runs_in_each_hour_that_passes(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_every_hour_runs_in_each_hour_that_passes(slots: Slots, store: Store, clock: FakeClock) -> None:
     job = report(slots, timezone="Europe/Berlin")
     await planned(store, clock, job)
     for start in (datetime(2025, 3, 30, 0, tzinfo=UTC), datetime(2025, 10, 26, 0, tzinfo=UTC)):
@@ -249,7 +249,7 @@ async def test_every_hour_runs_in_each_hour_that_passes(store: Store, clock: Fak
     ]
 
 
-async def test_a_slot_whose_job_was_deleted_counts_as_not_run(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_a_slot_whose_job_was_deleted_counts_as_not_run(slots: Slots, store: Store, clock: FakeClock) -> None:
     job = report(slots, options=JobOptions(max_attempts=1, retention=Retention(completed=HOUR)))
     backend = await planned(store, clock, job)
     main = job.schedule("main")
@@ -287,7 +287,7 @@ async def test_a_refused_range_stores_nothing(slots: Slots, start: datetime, end
     assert await params_of(store) == []
 
 
-async def test_the_longest_range_is_stored(store: Store, clock: FakeClock, slots: Slots) -> None:
+async def test_the_longest_range_is_stored(slots: Slots, store: Store, clock: FakeClock) -> None:
     job = report(slots)
     await planned(store, clock, job)
     done = await job.schedule("main").backfill(start=START - 1000 * HOUR, end=START)

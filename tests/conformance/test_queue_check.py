@@ -150,7 +150,7 @@ async def test_the_rows_of_several_shards_are_counted_together(clock: FakeClock)
         report = await check_queue([eu, us], registry_with(), shown=2)
     rows = report.rows_of("SendEmail", 1)
     assert (rows.count, rows.refused, rows.retryable, len(rows.examples)) == (14, 6, 2, 2)
-    assert len(report.schedules) == 3
+    assert len(report.schedules) == 4
 
 
 async def test_rows_whose_upcaster_is_a_stub_wait_and_are_not_refused(sql_store: SqlStore) -> None:

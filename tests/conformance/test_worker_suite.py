@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
+# As in `tests/worker/test_suite.py`: tests whose first argument is the store.
+OF_ONE_STORE = re.compile(r"^async def test_\w+\(\s*store: Store", re.MULTILINE)
 FILES = [
     path
     for path in sorted(Path(__file__).parent.rglob("test_*.py"))
-    if "store: Store" in path.read_text(encoding="utf-8") and path.name != Path(__file__).name
+    if OF_ONE_STORE.search(path.read_text(encoding="utf-8"))
 ]
 ELSEWHERE = ("psycopg", "asyncpg", "sqlalchemy", "server_jobs.databases.", "tests.conformance.", "tests.sabotage")
 AVAILABLE = ("server_jobs.databases.d1.database", "tests.conformance.examples", "tests.conformance.stores")

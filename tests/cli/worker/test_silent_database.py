@@ -60,7 +60,8 @@ def worker(url: str, valve: Valve, processes: int) -> Iterator[Started]:
         text=True,
     )
     worker = Started(process)
-    worker.wait_for(f"{enqueued.stdout.strip()} started")
+    at_work = [rf"worker\[{number}\] at work" for number in range(1, processes + 1)] if processes > 1 else []
+    worker.wait_for_all(f"{enqueued.stdout.strip()} started", *at_work)
     yield worker
     worker.kill()
 
