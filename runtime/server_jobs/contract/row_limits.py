@@ -24,7 +24,7 @@ _MOST_BYTES = {
     "batch_id": LONGEST_ID,
     "replaced_by": LONGEST_ID,
     "fencing_token": BATCH_LENGTH + LONGEST_ID,
-    "unique_key": LONGEST_UNIQUE_KEY * _BYTES,
+    "unique_key": (LONGEST_NAME + len(":") + LONGEST_UNIQUE_KEY) * _BYTES,  # with the name of its job
     "concurrency_key": _LONGEST_HASH,
     "rate_key": _LONGEST_HASH,
     "params": MAX_DOCUMENT_BYTES,

@@ -96,7 +96,7 @@ async def test_the_largest_values_that_callers_and_handlers_may_give_are_stored(
             queue=WIDE * LONGEST_NAME,
             priority=HIGHEST_PRIORITY,
             max_attempts=MOST_ATTEMPTS,
-            unique_key=WIDE * LONGEST_UNIQUE_KEY,
+            unique_key=f"{WIDE * LONGEST_NAME}:{WIDE * LONGEST_UNIQUE_KEY}",
             correlation_id=WIDE * LONGEST_CORRELATION_ID,
             headers=WIDE * LONGEST_HEADERS,
             batch_id="b" * LONGEST_ID,

@@ -1,6 +1,6 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0005_59fe74c9
+Revision ID: server_jobs_0005_8cdb5526
 Revises: server_jobs_0004_71cc2d31
 """
 
@@ -10,11 +10,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0005_59fe74c9"
+revision = "server_jobs_0005_8cdb5526"
 down_revision = "server_jobs_0004_71cc2d31"
 branch_labels = None
 depends_on = None
-leads_to = "8474e100595726f0a462158e179fcc841ae0002634801401fb039071b8d92e32"
+leads_to = "a19d754dfc489073da7ade28aecd1ae1c404cad99c4b676a327245c7dd64dc20"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {
@@ -91,7 +91,7 @@ ALTER TABLE jobs ADD CONSTRAINT jobs_limits_check CHECK (
     AND octet_length(batch_id) <= 100
     AND octet_length(replaced_by) <= 100
     AND octet_length(fencing_token) <= 132
-    AND octet_length(unique_key) <= 2000
+    AND octet_length(unique_key) <= 2404
     AND octet_length(concurrency_key) <= 500
     AND octet_length(rate_key) <= 500
     AND octet_length(params) <= 1048576

@@ -1,6 +1,6 @@
--- server_jobs_0005_59fe74c9 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0005_59fe74c9
+-- server_jobs_0005_8cdb5526 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0005_8cdb5526
 -- Follows: server_jobs_0004_71cc2d31
--- Checksum: 7b22b29ce7068e25
+-- Checksum: 8f391d14775734dc
 
 ALTER TABLE jobs DROP CONSTRAINT IF EXISTS jobs_limits_check;
 
@@ -10,7 +10,7 @@ ALTER TABLE jobs ADD CONSTRAINT jobs_limits_check CHECK (
     AND octet_length(batch_id) <= 100
     AND octet_length(replaced_by) <= 100
     AND octet_length(fencing_token) <= 132
-    AND octet_length(unique_key) <= 2000
+    AND octet_length(unique_key) <= 2404
     AND octet_length(concurrency_key) <= 500
     AND octet_length(rate_key) <= 500
     AND octet_length(params) <= 1048576
