@@ -34,9 +34,9 @@ from server_jobs.handle import backfill
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
-from server_jobs.testing.conformance.examples import START
 
 from tests.conformance.conftest import SLOW
+from tests.conformance.examples import START
 from tests.conformance.shards import open_shards
 from tests.conformance.stores import STORES, OpenStore
 from tests.slow import slow

@@ -21,7 +21,8 @@ from server_jobs.domain.record import JobQuery
 from server_jobs.engine.backend import Backend
 from server_jobs.job import AnyJob
 from server_jobs.testing import FakeClock
-from server_jobs.testing.conformance.examples import START
+
+from tests.conformance.examples import START
 
 HOUR = timedelta(hours=1)
 

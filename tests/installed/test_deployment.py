@@ -132,7 +132,8 @@ class Host:
 
 
 def _probes() -> list[str]:
-    deployment, _ = yaml.safe_load_all((ROOT / "generated/kubernetes/workers.yaml").read_text(encoding="utf-8"))
+    objects = yaml.safe_load_all((ROOT / "generated/kubernetes/workers.yaml").read_text(encoding="utf-8"))
+    (deployment,) = [one for one in objects if one["kind"] == "Deployment"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return [container[name]["httpGet"]["path"] for name in ("readinessProbe", "livenessProbe")]
 

@@ -120,8 +120,9 @@ class DjangoDatabase:
             cursor.execute(in_style(sql, "pyformat")[0], parameters)
             if cursor.description is None:
                 return []
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, map(_aware, row), strict=True)) for row in cursor.fetchall()]
+            # The notification is the last column, and no part of a row.
+            names = [column[0] for column in cursor.description[: -1 if wakes else None]]
+            return [dict(zip(names, map(_aware, row), strict=not wakes)) for row in cursor.fetchall()]
 
 
 class DjangoStore(SqlStore):
