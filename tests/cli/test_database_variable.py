@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ ID = "0199d2a4-77a0-7cc1-a1f3-52a9b6a1c0de"
 COMMANDS = (
     *(("migrate",), ("worker", "--until-empty"), ("tick",), ("list",), ("show", ID)),
     *(("workers",), ("why", ID), ("retry", ID), ("cancel", ID), ("delete", ID), ("pause", "mail"), ("schedules",)),
-    *(("audit",), ("serve", "--port", "0"), ("mcp",), ("enqueue", "Shout", "--params", '{"text": "x"}')),
+    *(("audit",), ("serve", "--port", "0"), ("enqueue", "Shout", "--params", '{"text": "x"}')),
+    *((("mcp",),) if find_spec("mcp") else ()),  # the lowest dependencies have a pydantic that the SDK does not take
     *(("now", "Shout", "--params", '{"text": "x"}'), ("repair", "--all", "Shout")),
 )
 

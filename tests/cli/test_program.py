@@ -75,7 +75,7 @@ def test_an_option_before_the_command_belongs_after_it(option: str) -> None:
     assert result.exit_code == 2
     expected = f"{option} stands before the command list; write it after the command: server-jobs list {option} ..."
     assert expected in " ".join(result.stderr.split())
-    assert "No such option '--projct'" in run("--projct", "x").stderr
+    assert re.search("No such option:? '?--projct", run("--projct", "x").stderr)  # the quotes depend on click
 
 
 @pytest.mark.parametrize("arguments", ["--help", "enqueue --help"])

@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -263,7 +264,11 @@ def test_every_writer_is_used_on_a_page() -> None:
 @pytest.mark.parametrize("path", generated.pages(), ids=lambda path: path.name)
 def test_the_generated_parts_of_a_page_are_up_to_date(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert generated.renewed(text) == text, "run `make reference`"
+    renewed = generated.renewed(text)
+    if f"click=={version('click')} " not in (ROOT / "requirements.lock").read_text(encoding="utf-8"):
+        # The lowest version writes a choice in the usage of a command with two brackets.
+        text, renewed = (one.replace("[[", "[").replace("]]", "]") for one in (text, renewed))
+    assert renewed == text, "run `make reference`"
 
 
 def test_a_part_that_is_out_of_date_or_unknown_is_noticed() -> None:

@@ -132,6 +132,7 @@ _SPELLINGS: dict[str, tuple[Callable[[str], str], ...]] = {
         lambda text: repr('"' + text)[2:-1].replace("\\'", "'"),
         lambda text: ascii('"' + text)[2:-1],
         lambda text: repr(b'"' + text.encode())[3:-1],
+        lambda text: repr(b'"' + text.encode())[3:-1].replace("\\'", "'"),
         lambda text: encode_basestring(text)[1:-1],
         lambda text: encode_basestring_ascii(text)[1:-1],
     ),

@@ -60,6 +60,7 @@ LETTERS = st.characters(exclude_categories=["Cs"])
 @example(secrets=["aaaa", "aaaaaaa", "aaaaaaaaaaaaaaaa"], spelling="as it is", before="aaa")
 @example(secrets=["\"'\"'"], spelling="repr", before="")
 @example(secrets=["0000\ufffd\x85"], spelling="bytes", before="x")
+@example(secrets=["00'\x80"], spelling="bytes", before="")
 def test_no_secret_is_left_in_any_spelling(secrets: list[str], spelling: str, before: str) -> None:
     spell = SPELLINGS[spelling]
     shown = mask_of(secrets)(before + spell(secrets[0]) + before)
