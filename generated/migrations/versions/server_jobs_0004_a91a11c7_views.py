@@ -1,6 +1,6 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0004_71cc2d31
+Revision ID: server_jobs_0004_a91a11c7
 Revises: server_jobs_0003_6ea7d750
 """
 
@@ -10,11 +10,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0004_71cc2d31"
+revision = "server_jobs_0004_a91a11c7"
 down_revision = "server_jobs_0003_6ea7d750"
 branch_labels = None
 depends_on = None
-leads_to = "d3f27aececd35b9042d464216384d87cb419e2e88791adfb50a095f2e1828853"
+leads_to = "a19d754dfc489073da7ade28aecd1ae1c404cad99c4b676a327245c7dd64dc20"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {
@@ -88,6 +88,12 @@ UPGRADE_POSTGRESQL = [
 ALTER TABLE jobs ADD CONSTRAINT jobs_limits_check CHECK (
     octet_length(id) <= 100
     AND octet_length(worker_id) <= 100
+    AND octet_length(batch_id) <= 100
+    AND octet_length(replaced_by) <= 100
+    AND octet_length(fencing_token) <= 132
+    AND octet_length(unique_key) <= 2404
+    AND octet_length(concurrency_key) <= 500
+    AND octet_length(rate_key) <= 500
     AND octet_length(params) <= 1048576
     AND octet_length(result) <= 1048576
     AND octet_length(job_name) <= 400

@@ -1,12 +1,18 @@
--- server_jobs_0004_71cc2d31 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0004_71cc2d31
+-- server_jobs_0004_a91a11c7 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0004_a91a11c7
 -- Follows: server_jobs_0003_6ea7d750
--- Checksum: bd3b504e014de144
+-- Checksum: 8f391d14775734dc
 
 ALTER TABLE jobs DROP CONSTRAINT IF EXISTS jobs_limits_check;
 
 ALTER TABLE jobs ADD CONSTRAINT jobs_limits_check CHECK (
     octet_length(id) <= 100
     AND octet_length(worker_id) <= 100
+    AND octet_length(batch_id) <= 100
+    AND octet_length(replaced_by) <= 100
+    AND octet_length(fencing_token) <= 132
+    AND octet_length(unique_key) <= 2404
+    AND octet_length(concurrency_key) <= 500
+    AND octet_length(rate_key) <= 500
     AND octet_length(params) <= 1048576
     AND octet_length(result) <= 1048576
     AND octet_length(job_name) <= 400
