@@ -14,8 +14,9 @@ from datetime import timedelta
 
 import pytest
 from pydantic import BaseModel
-from server_jobs import Backoff, JobContext, JobOptions, JobStatus, RetryPolicy, define_job
+from server_jobs import Backoff, JobContext, JobOptions, JobStatus, RetryPolicy, create_job_registry, define_job
 from server_jobs.concurrency.handler_threads import in_thread
+from server_jobs.contract.upcasts import EarlierVersion
 from server_jobs.contract.values import MAX_ERROR_CHARACTERS
 from server_jobs.domain.record import JobRecord, NewJob
 from server_jobs.engine.attempts.error_text import describe
@@ -361,6 +362,29 @@ async def test_the_error_about_params_in_a_row_shows_no_redacted_value() -> None
     assert result.error is not None
     assert "/text: " in result.error
     assert "hunter2" not in result.error
+
+
+async def test_an_error_about_params_of_another_version_shows_none_of_them() -> None:
+    """The pointers of the spec say nothing about the places in another version."""
+
+    class Old(BaseModel):
+        password: str
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        raise ValueError(f"{params.text} is refused")
+
+    job = text_job(handler, options=JobOptions(version=2, redact=("/other",)))
+    backend = Backend(
+        database=MemoryStore(),
+        job_registry=create_job_registry().register(
+            job, earlier=[EarlierVersion(1, Old, lambda old: Text(text=old.password))]
+        ),
+    )
+    await backend.store.insert([NewJob(id="j1", job_name="Echo", params='{"password": "hunter2!"}', spec_version=1)])
+    await backend.execute((await backend.poll_and_claim()).claimed_jobs[0])
+    error = (await read(backend, "j1")).error or ""
+    assert "is refused" in error
+    assert "hunter2!" not in error
 
 
 # --- its time --------------------------------------------------------------------------------------------------------
