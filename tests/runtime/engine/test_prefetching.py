@@ -10,7 +10,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from server_jobs import ConcurrencyLimit, DatabaseError, JobContext, JobOptions, JobStatus, RateLimit, Worker
+from server_jobs import (
+    Backend,
+    ConcurrencyLimit,
+    DatabaseError,
+    JobContext,
+    JobOptions,
+    JobRecord,
+    JobStatus,
+    RateLimit,
+    Worker,
+)
 from server_jobs.domain.record import Claim, ClaimRequest, Outcome
 from server_jobs.engine.prefetch import PrefetchSize
 from server_jobs.testing import FakeClock
@@ -67,6 +77,17 @@ class Switch:
 async def queued(job: TextJob, texts: Sequence[str]) -> list[str]:
     """Enqueue a job for each text, and return their ids."""
     return [str(handle) for handle in await job.later_many([{"text": text} for text in texts])]
+
+
+async def released(backend: Backend, ids: Sequence[str], *, still_running: int) -> list[JobRecord]:
+    """The rows of the jobs, as soon as at most `still_running` of them run; fails after two seconds."""
+    records: list[JobRecord] = []
+    for _ in range(20):  # far less than the drain timeout, and several writes on a busy machine
+        await asyncio.sleep(0.1)
+        records = [await read(backend, job_id) for job_id in ids]
+        if sum(record.status is JobStatus.RUNNING for record in records) <= still_running:
+            return records
+    pytest.fail(f"still running: {Counter(record.status for record in records)}")
 
 
 async def test_short_jobs_are_claimed_by_the_hundred() -> None:
@@ -151,12 +172,7 @@ async def test_stopping_releases_waiting_jobs_at_once_without_an_attempt() -> No
     task = asyncio.create_task(worker.run())
     await until(switch.is_slow)
     worker.stop()
-    for _ in range(20):  # far less than the drain timeout, and several writes on a busy machine
-        await asyncio.sleep(0.1)
-        records = [await read(backend, job_id) for job_id in ids[501:]]
-        if (running := sum(record.status is JobStatus.RUNNING for record in records)) <= 5:
-            break
-    assert running <= 5
+    records = await released(backend, ids[501:], still_running=5)
     assert {record.attempt_count for record in records if record.status is JobStatus.PENDING} == {0}
     switch.opened.set()
     await until(task)
