@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import signal
 import subprocess
@@ -34,6 +35,7 @@ if tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 13):
 
 from jsonschema import ValidationError, validate
 from server_jobs_cli.agents.job_tools import job_tools
+from server_jobs_cli.agents.stdin_lines import MOST_MEBIBYTES, _next, _TooLong
 from server_jobs_cli.agents.tool import READS, Answer
 from server_jobs_cli.agents.tool import Tool as JobTool
 
@@ -146,6 +148,8 @@ def test_an_agent_reads_jobs_queues_and_specs_and_changes_nothing(shop: Shop) ->
             assert "/secret is redacted" in await agent.refused(
                 "list_jobs", job_name="Shout", where=[f"params.secret={SECRET}"]
             )
+            with pytest.raises(MCPError, match="a line may have at most 2 MiB; send smaller params"):
+                await agent.client.call_tool("show_spec", {"job_name": "x" * (2 << 20)})
             for writing in ("Shout", "cancel_job"):
                 with pytest.raises(MCPError, match="there is no tool"):
                     await agent.client.call_tool(writing, {"id": waiting, "text": "x"})
@@ -241,6 +245,31 @@ def test_stdout_has_only_the_protocol_and_a_signal_ends_the_command(shop: Shop) 
         assert process.wait(20) == 143
         assert process.stdout.read() == ""
         assert "noise" in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("line", "request_id"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"method":"x","params":{"a":"%s"}}', 7),
+        (b'{"id": "a-7", "method": "x", "params": {"a": "%s"}}', "a-7"),
+        (b'{"method":"x","params":{"a":"%s"},"jsonrpc":"2.0","id":7}', 7),
+        (b'{"method": "x", "params": {"a": "%s"}, "id": "a-7", "jsonrpc": "2.0"}', "a-7"),
+        (b'{"method":"x","id":7,"params":{"a":"%s","id":8}}', None),
+        (b'{"id":7.5,"params":"%s, \\"id\\":8}', None),
+        (b"%s", None),
+    ],
+)
+def test_a_line_that_is_too_long_is_refused_by_its_id_and_the_next_one_is_read(
+    line: bytes, request_id: int | str | None
+) -> None:
+    longest = b"x" * (MOST_MEBIBYTES << 20)
+    source = io.BytesIO(longest[1:] + b"\n" + line % longest + b"\nnext\n" + longest + b"x")
+
+    assert _next(source) == longest[1:] + b"\n"
+    assert _next(source) == _TooLong(request_id)
+    assert _next(source) == b"next\n"
+    assert _next(source) == _TooLong(None)
+    assert _next(source) == b""
 
 
 def test_without_the_sdk_the_command_names_the_extra(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from mcp.shared.exceptions import MCPError
+from mcp.shared.message import SessionMessage
 from server_jobs import __version__
 from server_jobs.errors import ServerJobsError
 from server_jobs.http.problem_document import refusal_of
@@ -24,7 +25,7 @@ from ..console.output import note, printable, suggestion
 from ..console.workspace import Workspace
 from .job_tools import job_tools
 from .reading_tools import reading_tools
-from .stdin_lines import stdin_lines
+from .stdin_lines import MOST_MEBIBYTES, RequestId, stdin_lines
 from .tool import Arguments, Tool
 from .writing_tools import tool_command, writing_tools
 
@@ -39,7 +40,13 @@ _INSTRUCTIONS = (
 
 async def serve(workspace: Workspace, registry: JobRegistry, wait: timedelta | None) -> None:
     """Serve until the client closes stdin or stdout. Tools that write are offered if `wait` is given."""
-    stdin = cast("AsyncFile[str]", stdin_lines())  # the SDK only iterates over it
+
+    async def refuse(request: RequestId) -> None:
+        message = f"a line may have at most {MOST_MEBIBYTES} MiB; send smaller params"
+        error = types.ErrorData(code=types.INVALID_REQUEST, message=message)
+        await sent.send(SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request, error=error)))
+
+    stdin = cast("AsyncFile[str]", stdin_lines(refuse))  # the SDK only iterates over it
     async with _opened(workspace, registry, wait) as tools:
         server = _server({tool.name: tool for tool in tools})
         try:

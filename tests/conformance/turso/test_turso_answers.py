@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_jobs import DatabaseError, InvalidOptionError, SchemaMissingError
 from server_jobs.databases.turso import database as turso
+from server_jobs.databases.turso import httpx_transport
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.turso.hrana import RefusedError, answered_rows, refusal_in
 from server_jobs.databases.turso.hrana_values import MalformedAnswerError, read, written
@@ -180,6 +181,19 @@ async def test_a_failed_request_is_an_error_with_the_servers_message(
 
     assert server.posts == 1
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize(("size", "problem"), [(1 << 20, "xxx"), ((1 << 20) + 1, "sent more than 1 MiB as one answer")])
+async def test_an_answer_of_a_server_has_a_limit(
+    server: HranaServer, monkeypatch: pytest.MonkeyPatch, status: int, size: int, problem: str
+) -> None:
+    monkeypatch.setattr(httpx_transport, "_MOST_MEBIBYTES", 1)
+    async with opened(server) as database:
+        server.troubles.append(says(status, "x" * size))
+        with pytest.raises(DatabaseError, match=problem):
+            await database.run(LOOK)
+        await database.run(LOOK)
 
 
 async def test_a_database_without_tables_says_how_to_make_them(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from .url import Endpoint
 
 _CONNECT_SECONDS = 10.0
 _MOST_CONNECTIONS = 20
+_MOST_MEBIBYTES = 64  # twice the default of sqld
 
 
 class _Client:
@@ -28,14 +29,23 @@ class _Client:
         self.slots = asyncio.Semaphore(_MOST_CONNECTIONS)
         self.waiting = waiting
 
-    async def post(self, url: str, content: bytes) -> httpx.Response:
+    async def post(self, endpoint: Endpoint, content: bytes) -> Reply:
         async with AsyncExitStack() as slot:
             if self.slots.locked():
                 async with self.waiting.limited(asyncio.get_running_loop().time()):
                     await slot.enter_async_context(self.slots)
             else:
                 await slot.enter_async_context(self.slots)
-            return await self.http.post(url, content=content)
+            async with self.http.stream("POST", endpoint.url, content=content) as response:
+                answer = bytearray()
+                async for part in response.aiter_bytes():
+                    answer += part
+                    if len(answer) > _MOST_MEBIBYTES << 20:
+                        raise DatabaseError(
+                            f"{endpoint.place} sent more than {_MOST_MEBIBYTES} MiB as one answer; whether the request "
+                            "was executed is unknown. Check the database URL, or read fewer jobs at a time"
+                        )
+                return Reply(response.status_code, answer.decode(errors="replace"))
 
 
 class HttpxTransport:
@@ -52,7 +62,7 @@ class HttpxTransport:
         endpoint, client = self._endpoint, await self._here()
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                response = await client.post(endpoint.url, body.encode())
+                return await client.post(endpoint, body.encode())
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
             unreachable = UnreachableError(f"no server answers at {endpoint.place}: {_text(error, endpoint)}")
             if isinstance(error, httpx.ConnectTimeout):  # requests that wait would only try the same
@@ -70,7 +80,6 @@ class HttpxTransport:
             raise DatabaseError(
                 f"{endpoint.place} redirects to no valid URL ({said}); check the database URL"
             ) from error
-        return Reply(response.status_code, response.content.decode(errors="replace"))
 
     async def close(self) -> None:
         """Like `Transport.close`. Connections of other event loops are closed at the end of their loop."""
