@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import resource
 import signal
 import socket
 import sys
@@ -25,6 +26,7 @@ from server_jobs_cli.worker.metrics_server import listen, serving
 
 from tests.cli.shop import Shop
 from tests.cli.started import Started
+from tests.cli.worker.flooded_jobs import SABOTAGE
 
 Start = Callable[..., Started]
 Answer = tuple[int, str]
@@ -285,3 +287,39 @@ def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatc
     address = listening.getsockname()[:2]
     with serving(listening, _Fixed()), socket.create_connection(address, timeout=5) as connection:
         assert connection.recv(10) == b""
+
+
+def flood(shop: Shop, start: Start) -> None:
+    """Send half a request on 1,050 connections to a worker that may open 512 files and runs jobs in processes."""
+    worker = start("--registry", "tests.cli.worker.flooded_jobs:registry", "--concurrency", "4")
+    port, pid = port_of(worker), worker.process.pid
+    become(port, "/ready", (200, "ready"))
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (512, 512))
+    with ExitStack() as stack:
+        for _ in range(1_050):
+            connection = stack.enter_context(socket.socket())
+            connection.setblocking(False)
+            with suppress(BlockingIOError):
+                connection.connect(("127.0.0.1", port))
+            with suppress(OSError):
+                connection.send(b"GET /metrics HTTP/1.1\r\n")
+        shop.enqueue_many("Spell", 40)
+        assert ask(port, "/live") == (200, "alive")
+        while (found := {record.status for record in shop.records()}) != {JobStatus.COMPLETED}:
+            assert JobStatus.FAILED not in found
+            assert "server_jobs_worker_ready 1.0" in ask(port, "/metrics")[1]
+        threads = int(Path(f"/proc/{pid}/status").read_text().partition("Threads:")[2].split()[0])
+        assert threads < 30
+    worker.signal()
+    assert worker.wait() == 0, worker.text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="prlimit")
+def test_a_thousand_half_requests_do_not_disturb_jobs_in_processes(
+    shop: Shop, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flood(shop, start)
+    monkeypatch.setenv(SABOTAGE, "1")
+    with pytest.raises(OSError, match="timed out"):
+        flood(shop, start)
