@@ -475,6 +475,28 @@ async def test_an_error_raised_because_of_the_release_does_not_count_either() ->
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
 
 
+async def test_an_error_raised_because_of_the_release_after_a_failed_task_group_does_not_cancel_the_caller() -> None:
+    """Before Python 3.13, a failed group leaves its task as one that is being cancelled."""
+
+    async def handler(params: Text, context: JobContext) -> Text:
+        with suppress(ExceptionGroup):
+            async with asyncio.TaskGroup() as group:
+                group.create_task(failing_child())
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the connection was closed under us")
+
+    job = text_job(handler)
+    backend = backend_on(MemoryStore(), job)
+    job_id, task = await start(backend, job)
+    await turns()
+    await backend.release_lock(job_id)
+    assert not (await task).success
+    record = await read(backend, job_id)
+    assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
+
+
 async def test_a_handler_that_finishes_in_spite_of_being_stopped_has_finished() -> None:
     async def handler(params: Text, context: JobContext) -> Text:
         try:

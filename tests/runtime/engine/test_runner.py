@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from server_jobs import JobContext, JobStatus, Worker
@@ -57,3 +58,24 @@ async def test_finished_work_is_not_released_but_stored_when_the_store_is_back(s
     record = await read(finished.backend, finished.job_id)
     assert (record.status, record.result, record.attempt_count) == (JobStatus.COMPLETED, '{"text":"hello"}', 1)
     assert finished.runs == 1
+
+
+async def test_the_end_of_a_batch_is_looked_for_after_finished_jobs_only() -> None:
+    fails = [OSError("try again"), None]
+
+    async def handle(params: Text, context: JobContext) -> Text:
+        if (error := fails.pop(0)) is not None:
+            raise error
+        return params
+
+    clock = FakeClock()
+    job = text_job(handle)
+    backend = backend_on(FaultyStore(clock), job, clock=clock)
+    batch = await job.later_many([PARAMS])
+    seen: list[set[str]] = []
+    while fails:
+        (claim,) = (await backend.poll_and_claim()).claimed_jobs
+        await backend.execute(claim)
+        seen.append(set(backend.runner.batches))
+        clock.advance(timedelta(hours=1))
+    assert seen == [set(), {batch.id}]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from traceback import format_exception
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 import pytest
@@ -213,11 +213,12 @@ def test_a_job_takes_the_place_of_a_pending_one_and_follows_a_running_one(seat: 
     assert [(row["id"], row["replaced_by"]) for row in place.rows()] == [(first, second), (second, None)]
 
 
-def test_a_late_job_gives_up_its_unique_key(seat: Seat, place: Place) -> None:
+@pytest.mark.parametrize("on_conflict", ["keep", "replace"])
+def test_a_late_job_gives_up_its_unique_key(seat: Seat, place: Place, on_conflict: Literal["keep", "replace"]) -> None:
     late = datetime(2020, 5, 1, 12, tzinfo=UTC)
     first = seat.later(OnceOnly, "ä", scheduled_for=late, expires_after=timedelta(minutes=1))
     seat.commit()
-    second = seat.later(OnceOnly, "ä")
+    second = seat.later(OnceOnly, "ä", on_conflict=on_conflict)
     seat.commit()
 
     assert second.created
