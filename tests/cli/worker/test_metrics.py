@@ -297,10 +297,7 @@ def flood(shop: Shop, start: Start) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (512, 512))
     with ExitStack() as stack:
         for _ in range(1_050):
-            connection = stack.enter_context(socket.socket())
-            connection.setblocking(False)
-            with suppress(BlockingIOError):
-                connection.connect(("127.0.0.1", port))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
             with suppress(OSError):
                 connection.send(b"GET /metrics HTTP/1.1\r\n")
         shop.enqueue_many("Spell", 40)
