@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 import psycopg
 import pytest
 from server_jobs.databases import waiting
+from server_jobs.databases.postgres import errors as postgres_errors
 from server_jobs.databases.postgres import pool as postgres_pool
 from server_jobs.databases.postgres import watchdog as postgres_watchdog
 from server_jobs.databases.postgres.database import PostgresDatabase
@@ -18,6 +20,7 @@ from server_jobs.databases.postgres.errors import UnsuitableServerError
 from server_jobs.databases.postgres.servers import Servers
 from server_jobs.databases.postgres.watchdog import Watchdog
 from server_jobs.databases.waiting import WaitingCalls
+from server_jobs.domain.interfaces import Statement
 from server_jobs.errors import DatabaseError, DatabaseUnreachableError
 
 from tests.conformance.dropping_host import dropping_host
@@ -31,6 +34,7 @@ from tests.conformance.postgres.test_postgres_silence import (
     sleep_for,
     through,
 )
+from tests.conformance.postgres_databases import postgres_connection
 from tests.valve import Valve
 
 PATIENCE = 1.5
@@ -49,6 +53,7 @@ def short_waits(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     monkeypatch.setattr(postgres_pool, "WAIT_SECONDS", PATIENCE)
 
 
+SESSION = Statement("SELECT pg_backend_pid() AS pid", writes=False)
 SLEEPS = """
 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND wait_event = 'PgSleep' AND datname = current_database()
  AND pid <> pg_backend_pid()
@@ -172,6 +177,31 @@ async def test_a_server_without_another_connection_fails_only_calls_that_need_on
     assert (found["ok"] > 9) is is_noticed
 
 
+@contextmanager
+def role_with_connections(url: str, most: int) -> Iterator[str]:
+    """Yield the URL of a role that may have this number of connections."""
+    role = f"few_{uuid.uuid4().hex[:8]}"
+    with postgres_connection(url) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT {most}".encode())
+        try:
+            yield through(url, f"127.0.0.1:{place_of(url)[1]}").replace("//postgres@", f"//{role}@")
+        finally:
+            connection.execute(f"DROP ROLE {role}".encode())
+
+
+async def test_calls_share_the_connections_that_a_full_server_has_left_them(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with role_with_connections(url, 2) as limited, postgres_connection(limited):
+        async with opened(limited) as database, asyncio.timeout(SECONDS):
+            before = await database.run((SESSION, {}))
+            assert await outcomes(database, 60) == {"ok": 60}
+            assert await database.run((SESSION, {})) == before
+            assert caplog.messages == []
+            with pytest.raises(DatabaseUnreachableError, match="takes no more connections: too many connections"):
+                await PostgresDatabase(limited).open()
+
+
 async def test_opening_at_once_opens_no_more_connections_than_allowed(url: str) -> None:
     with Valve(place_of(url)) as valve:
         database = PostgresDatabase(soon(url, valve.port), max_connections=3)
@@ -289,3 +319,11 @@ async def test_without_the_signs_of_life_a_slow_server_is_taken_for_a_dead_one(
         await test_calls_wait_as_long_as_the_server_works_on_others(url)
     with pytest.raises(AssertionError):
         await test_calls_wait_as_long_as_others_are_answered(url, monkeypatch)
+
+
+async def test_without_the_word_of_a_full_server_calls_fail_and_connections_are_dropped(
+    url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(postgres_errors, "FullServerError", UnsuitableServerError)
+    with pytest.raises(AssertionError):
+        await test_calls_share_the_connections_that_a_full_server_has_left_them(url, caplog)

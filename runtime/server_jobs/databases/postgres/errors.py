@@ -42,6 +42,10 @@ class UnsuitableServerError(DatabaseUnreachableError):
     """The server answered, but cannot be used now: it is a standby, starts or stops, or has no connection left."""
 
 
+class FullServerError(UnsuitableServerError):
+    """The server has no connection left for another client. Connections that are open keep working."""
+
+
 def call_error(error: Exception, place: str) -> DatabaseError:
     """Return the error for an exception of a call."""
     match error:
@@ -99,6 +103,8 @@ def connect_error(error: Exception, place: str, seconds: float) -> DatabaseError
             return DatabaseError(f"cannot open {place}: {text_of(error)}; check the options of the database URL")
         case TimeoutError() if error.errno is None:
             return SilentServerError(f"no PostgreSQL server answers at {place}: no answer within {seconds:g} s")
+        case asyncpg.TooManyConnectionsError():
+            return FullServerError(f"{place} takes no more connections: {text_of(error)}")
         case _ if _is_silence(error):
             return SilentServerError(f"no PostgreSQL server answers at {place}: {text_of(error)}")
         case _ if _is_refusal_to_connect(error):

@@ -14,13 +14,16 @@ from ...errors import DatabaseError, DatabaseUnreachableError, ServerJobsError
 from ..waiting import WAIT_SECONDS, WaitingCalls
 from .connection import Call, PostgresConnection
 from .driver import Session
-from .errors import LostStatementError
+from .errors import FullServerError, LostStatementError
 from .servers import Servers
 from .watchdog import Watchdog
 
 _logger = logging.getLogger("server_jobs")
 
 _CLOSE_SECONDS = 2
+
+_FULL_SECONDS = 1.0
+"""Seconds for which the pool makes do with its open connections after the server refused another one."""
 
 
 class Pool:
@@ -29,7 +32,7 @@ class Pool:
     Calls that may wait for locks cannot use the last connection, so that leases are always renewed.
 
     A call has one deadline for its wait and its connect: while the server gives no sign of life, every call fails
-    within 10 s, whatever their number.
+    within 10 s, whatever their number. If the server is full, calls share the connections that are open.
     """
 
     def __init__(self, servers: Servers, max_connections: int, lost: Callable[[], None]) -> None:
@@ -46,6 +49,9 @@ class Pool:
         self._finishing: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._is_away = False
+        self._full_until = 0.0
+        self._ended = asyncio.Event()
+        """Set for a moment when a call ends."""
 
     @property
     def is_of_this_loop(self) -> bool:
@@ -83,6 +89,8 @@ class Pool:
                 raise
             finally:
                 self._watchdog.end(connection)
+                self._ended.set()
+                self._ended.clear()
             self._put_back(connection)
             self._note_success()
             return rows
@@ -117,7 +125,27 @@ class Pool:
                 await self._enter(slot, may_wait)
         else:
             await self._enter(slot, may_wait)
-        return self._idle_connection(calls) or await self._connect_in(slot, began or self._loop.time())
+        return self._idle_connection(calls) or await self._new_connection_in(slot, calls, began or self._loop.time())
+
+    async def _new_connection_in(self, slot: AsyncExitStack, calls: Sequence[Call], began: float) -> PostgresConnection:
+        """Connect. If the server is full, wait for a connection that another call uses."""
+        while True:
+            if not self._watchdog.is_busy or self._full_until <= self._loop.time() < began + self._patience:
+                try:
+                    return await self._connect_in(slot, began)
+                except FullServerError:
+                    if not self._has_connections:
+                        raise
+                    self._full_until = self._loop.time() + _FULL_SECONDS
+            else:
+                async with self._waiting.limited(began):
+                    await self._ended.wait()
+            if (connection := self._idle_connection(calls)) is not None:
+                return connection
+
+    @property
+    def _has_connections(self) -> bool:
+        return bool(self._idle) or self._watchdog.is_busy
 
     async def _enter(self, slot: AsyncExitStack, may_wait: bool) -> None:
         if may_wait:
@@ -149,6 +177,8 @@ class Pool:
             self._note_loss(error := self._waiting.overdue())
             raise error from None
         except DatabaseUnreachableError as error:
+            if isinstance(error, FullServerError) and self._has_connections:
+                raise
             self._note_loss(error)
             if not self._watchdog.is_busy:  # nobody gets an answer
                 self._waiting.give_up(error)
