@@ -271,6 +271,19 @@ async def test_a_rate_is_counted_for_each_key(store: Store, clock: FakeClock) ->
     assert await take(store, rated(2)) == []
 
 
+async def test_a_row_without_a_rate_key_counts_like_those_of_no_values_and_stops_no_claim(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.insert(
+        [job("a", concurrency_key="ada"), of("bob", "b"), of("bob", "c", host="x"), job("d", "ImportCsv")]
+    )
+
+    assert sorted(await take(store, rated(1), IMPORT)) == ["a", "c", "d"]
+    assert await take(store, rated(1), IMPORT) == []
+    clock.advance(MINUTE + MILLISECOND)
+    assert await take(store, rated(1), IMPORT) == ["b"]
+
+
 async def test_jobs_that_ended_and_attempts_that_are_retried_count_as_starts(store: Store, clock: FakeClock) -> None:
     await store.insert([of("", name) for name in "abc"])
     first, second = await store.claim(request(rated(2)))

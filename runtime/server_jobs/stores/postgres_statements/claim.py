@@ -217,7 +217,8 @@ open_name AS MATERIALIZED (
      AND (has_one_rate_key AND rate <= {_starts("limits", "''")}) IS NOT TRUE),
 walk AS MATERIALIZED ({first_due(LIMITED, ":window", names="AND value->>0 IN (SELECT job_name FROM open_name)")}),
 {lanes}candidates AS MATERIALIZED (
-  SELECT jobs.id, priority, scheduled_for, job_name, concurrency_key, rate_key, concurrency, rate, period
+  SELECT jobs.id, priority, scheduled_for, job_name, concurrency_key, COALESCE(rate_key, '') AS rate_key,
+         concurrency, rate, period
     FROM jobs JOIN limits USING (job_name) WHERE jobs.id = ANY(ARRAY({ids}))),
 started AS MATERIALIZED (
   SELECT job_name, rate_key, {_starts("candidates", "candidates.rate_key")} AS starts
@@ -244,7 +245,7 @@ claimed AS (
   {_CLAIM % _CHOSEN_IDS}, priority, scheduled_for, concurrency_key, rate_key, fencing_token, worker_started_at),
 recorded AS (
   INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
-  SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
+  SELECT fencing_token, job_name, COALESCE(rate_key, ''), worker_started_at, worker_started_at + period
     FROM claimed JOIN limits USING (job_name) WHERE {LIMITED} AND rate IS NOT NULL)
 {_IN_ORDER}"""
 

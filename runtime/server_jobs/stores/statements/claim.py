@@ -175,7 +175,7 @@ open_name AS MATERIALIZED (
      AND (has_one_rate_key AND rate <= {starts_of_one_key}) IS NOT TRUE),
 walk AS MATERIALIZED ({first_due(LIMITED, ":window", names="AND value->>0 IN (SELECT job_name FROM open_name)")}),
 {lanes}candidates AS MATERIALIZED (
-  SELECT {_DUE_COLUMNS}, job_name, concurrency_key, rate_key, concurrency, rate, period
+  SELECT {_DUE_COLUMNS}, job_name, concurrency_key, COALESCE(rate_key, '') AS rate_key, concurrency, rate, period
     FROM jobs JOIN limits USING (job_name) WHERE id IN ({ids})),
 started AS MATERIALIZED (
   SELECT job_name, rate_key, {starts} AS starts
@@ -207,7 +207,7 @@ CLAIM_LANES = _claim_limited(_LANES, "SELECT id FROM walk UNION SELECT id FROM h
 
 RECORD_STARTS: str | None = f"""
 INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
-SELECT fencing_token, job_name, rate_key, worker_started_at, worker_started_at + period
+SELECT fencing_token, job_name, COALESCE(rate_key, ''), worker_started_at, worker_started_at + period
   FROM jobs JOIN ({_LIMITS}) USING (job_name)
  WHERE status = 'running' AND concurrency_key IS NOT NULL AND rate IS NOT NULL AND {_CLAIMED}
 """
