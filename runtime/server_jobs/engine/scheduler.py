@@ -14,7 +14,7 @@ from ..contract.job_keys import shard_key
 from ..definition import AnyDefinition
 from ..domain.ids import labelled_schedule_id, schedule_id, slot_job_id
 from ..domain.interfaces import Store
-from ..domain.options import Misfire, OnConflict
+from ..domain.options import Misfire, OnConflict, ScheduleSource
 from ..domain.record import Declaration, Firing, NewJob, ScheduleRecord
 from ..domain.text_limits import LONGEST_CORRELATION_ID
 from ..errors import DatabaseError, ServerJobsError
@@ -83,6 +83,7 @@ class Scheduler:
     async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
         """Enqueue the jobs of due slots until `allowance` is zero. Return the ids of the new jobs.
 
+        With an allowance, `declare` may not have disabled a schedule that the code no longer has. It does not fire.
         If the database rejects one schedule, the others still fire; the first such `DatabaseError` is raised at the
         end. If the database stops answering, the error is raised at once.
         """
@@ -91,7 +92,12 @@ class Scheduler:
         due = await self._store.due_schedules(list(names))
         fired: list[str] = []
         refused: DatabaseError | None = None
+        dropped = [] if allowance() is None else [one for one in due.schedules if self._is_dropped(one)]
+        if dropped:
+            await self.declare(only_code=True)
         for schedule in due.schedules:
+            if schedule in dropped:
+                continue
             if allowance() == 0:
                 break
             try:
@@ -105,6 +111,12 @@ class Scheduler:
         if refused is not None:
             raise refused
         return fired
+
+    def _is_dropped(self, schedule: ScheduleRecord) -> bool:
+        """Whether the schedule was declared by a job of `define_job`, which no longer declares it."""
+        job = self._registry.find(schedule.job_name).job
+        is_declared = any(one.name == schedule.name for one in job.schedules)
+        return job.is_in_code and schedule.source == ScheduleSource.DECLARED and not is_declared
 
     async def _fire(self, schedule: ScheduleRecord, now: datetime) -> list[str]:
         firing = self._firing(schedule, now)

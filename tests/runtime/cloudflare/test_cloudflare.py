@@ -231,24 +231,27 @@ async def test_a_slot_fires_once_when_a_trigger_is_delivered_twice(binding: Fake
     assert (record.job_name, record.status, record.result) == ("Shout", JobStatus.COMPLETED, '{"text":"TICK"}')
 
 
-async def test_a_schedule_in_code_fires_on_d1(binding: FakeD1) -> None:
-    job = define_job(
-        name="Minutely",
-        params=Note,
-        result=Note,
-        handler=_shout,
-        schedules=[Schedule(name="minutely", cron="* * * * *", params='{"text":"tick"}')],
-    )
-    registry = create_job_registry().register(job)
-    handler = create_cron_handler(database=database_of, job_registry=registry)
+async def test_a_schedule_in_code_fires_on_d1_until_the_code_drops_it(
+    binding: FakeD1, caplog: pytest.LogCaptureFixture
+) -> None:
     env = SimpleNamespace(DB=binding)
+    handler = _minutely(Schedule(name="minutely", cron="* * * * *", params='{"text":"tick"}'))
     for _ in range(2):  # one stores the schedule, the other plans it
         await handler.scheduled(None, env, None)
     binding.execute("UPDATE cron_jobs SET next_run_at = next_run_at - 120000")
 
     done = await handler.scheduled(None, env, None)
-
     assert (done.scheduled, done.completed) == (1, 1)
+
+    binding.execute("UPDATE cron_jobs SET next_run_at = next_run_at - 120000")
+    done = await _minutely().scheduled(None, env, None)
+    assert (done.scheduled, done.completed) == (0, 0)
+    assert "schedule minutely of Minutely is disabled" in caplog.text
+
+
+def _minutely(*schedules: Schedule) -> CronHandler:
+    job = define_job(name="Minutely", params=Note, result=Note, handler=_shout, schedules=schedules)
+    return create_cron_handler(database=database_of, job_registry=create_job_registry().register(job))
 
 
 async def test_the_routes_need_the_token_of_the_environment(binding: FakeD1, handler: CronHandler) -> None:
