@@ -23,6 +23,7 @@ OF_COLOURS = ["color-contrast"]
 OF_SCREENS = ["scrollable-region-focusable", "target-size"]
 OF_BOTH = ["link-in-text-block"]
 WIDE, NARROW = ViewportSize(width=1280, height=800), ViewportSize(width=380, height=780)
+TABLET, SMALL = ViewportSize(width=768, height=1024), ViewportSize(width=900, height=700)
 LINES = """cell => {
   const range = document.createRange();
   range.selectNodeContents(cell);
@@ -124,18 +125,23 @@ async def test_the_name_of_a_queue_stays_on_one_line(here: Situation, visitor: V
         assert await visitor.page.locator(".card.table").evaluate("one => one.scrollWidth - one.clientWidth") == 0, path
 
 
-async def test_a_long_name_does_not_widen_a_page(here: Situation, visitor: Visitor) -> None:
+async def test_a_long_name_does_not_widen_a_page_or_hide_an_action(here: Situation, visitor: Visitor) -> None:
     queue = "q" * 100
     job = NewJob("0195c2a4-77a0-7cc1-a1f3-52a9b6a1c0df", "{}", job_name="Digest", queue=queue)
     await here.backend.store.insert([job])
     await visitor.comes()
 
-    for path in ("/", "/queues", "/jobs"):
-        for size in (WIDE, NARROW):
+    for path in ("/", "/queues", "/jobs", "/schedules"):
+        await visitor.opens(path)
+        for size in (WIDE, SMALL, TABLET, NARROW):
             await visitor.page.set_viewport_size(size)
-            await visitor.opens(path)
-            await visitor.page.locator("tbody").get_by_text(queue, exact=True).first.wait_for()
             assert not await visitor.page.evaluate("document.documentElement.scrollWidth > innerWidth"), (path, size)
+            for button in await visitor.page.locator("td.act button:last-child").all():
+                box = await button.bounding_box()
+                assert box is not None
+                assert box["x"] + box["width"] < size["width"], (path, size)
+        if path != "/schedules":
+            assert await visitor.page.locator("tbody").get_by_text(queue, exact=True).count() > 0
 
 
 async def test_fifty_jobs_are_short_on_a_phone(here: Situation, visitor: Visitor) -> None:
