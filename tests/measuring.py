@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -28,3 +29,28 @@ def least_costs(part: Callable[[], float], whole: Callable[[], float], *, enough
             break
         least = Costs(min(least.part, part()), min(least.whole, whole()))
     return least
+
+
+_USUAL = 0.007
+"""CPU seconds of `_known_work` on the machine for which limits of CPU time are written, while it is quiet."""
+
+
+def assert_cpu_seconds(used: float, most: float, about: str = "") -> None:
+    """Fail if CPU seconds exceed a limit that is written for a quiet machine.
+
+    The same work takes several times as much CPU time beside other processes, which use the same caches, and on slower
+    processors. So a cost above the limit is compared with known work, measured now.
+    """
+    if used >= most:
+        slowness = max(1.0, max(_known_work() for _ in range(5)) / _USUAL)
+        assert used < most * slowness, (
+            f"{used:.3g} s of CPU{about} on a machine {slowness:.1f} times as slow as usual, which allows {most} s"
+        )
+
+
+def _known_work() -> float:
+    began = time.process_time()
+    texts = [str(number) for number in range(60_000)]
+    texts.sort()
+    ",".join(texts).split(",")
+    return time.process_time() - began

@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.routing import Mount
 from starlette.types import ASGIApp
 
+from tests.measuring import assert_cpu_seconds
+
 from .example import Situation, broken, empty
 from .site import MAILER, PLACE, READER, TOKEN, TOKENS, Client
 
@@ -153,7 +155,7 @@ async def test_a_large_cookie_of_a_stranger_costs_little(piece: str) -> None:
     began = time.process_time()
     answer = await client("GET", f"{PLACE}/jobs", headers={"cookie": cookie})
 
-    assert time.process_time() - began < 0.3
+    assert_cpu_seconds(time.process_time() - began, 0.3)
     assert answer.status_code == 303
 
 

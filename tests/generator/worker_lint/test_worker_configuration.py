@@ -29,6 +29,7 @@ from server_jobs_generator.worker_lint.configuration import (
 from server_jobs_generator.worker_lint.project_lint import check_worker
 
 from tests.generator.projects import TemporaryProject, generated_project
+from tests.measuring import assert_cpu_seconds
 
 WRANGLER = "generated/worker/wrangler.jsonc"
 PYPROJECT = "generated/worker/pyproject.toml"
@@ -189,7 +190,7 @@ def test_a_pattern_with_many_folders_is_matched_quickly() -> None:
     patterns = ["**/" * 200 + "none.py", "**/" * 200 + "x.py"]
     started = time.process_time()
     assert patterns_taking(["a/b/c/d/e/f/g/h/x.py"], patterns) == patterns[1:]
-    assert time.process_time() - started < 1
+    assert_cpu_seconds(time.process_time() - started, 1)
 
 
 @pytest.mark.parametrize("pattern", ["", '"dateutil/parser/*.txt",', '"parser/**",', '"dateutil/p?rser/**",'])

@@ -35,6 +35,7 @@ from server_jobs_cli.program import program
 
 from tests.conformance.stores import create_sqlite_file
 from tests.http.caller import TOKEN, Caller
+from tests.measuring import assert_cpu_seconds
 
 SECONDS = 1.0
 NESTED = "the deepest nesting allowed"
@@ -121,8 +122,8 @@ class Meter:
         self._began = time.process_time()
 
     def check(self, kind: str, about: str) -> None:
-        used = time.process_time() - self._began
-        assert used < (NESTED_SECONDS if kind == NESTED else SECONDS), f"{kind} took {used:.2f} s of CPU {about}"
+        most = NESTED_SECONDS if kind == NESTED else SECONDS
+        assert_cpu_seconds(time.process_time() - self._began, most, f" for {kind} {about}")
 
 
 @pytest.mark.parametrize("kind", documents(100))
