@@ -32,6 +32,7 @@ _RESERVED_FILES = 64  # for the database, and for files that handlers open
 _LARGEST_HEAD = 32 * 1024
 _MOST_UNKNOWN_REQUESTS = 10  # a browser needs four for the page to sign in
 _KERNEL_BUFFER = 64 * 1024
+_READ_AT_ONCE = 32 * 1024  # asyncio reads 256 KiB, which wait in memory while an earlier request is answered
 _MOST_UNKNOWN_BYTES = 2 * LARGEST_BODY  # a refused caller gets its answer after the whole body was sent
 _logger = logging.getLogger("server_jobs")
 _AT_ONCE = 32
@@ -321,6 +322,7 @@ class LimitedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        cast("Any", transport).max_size = _READ_AT_ONCE
         self._wait_for_request()
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -112,4 +112,4 @@ def test_a_thousand_strangers_take_neither_places_nor_memory(kind: str, tmp_path
                 assert server.get("/health").startswith("HTTP/1.1 200")
                 seconds.append(time.monotonic() - began)
             assert sorted(seconds)[2] < 2
-            assert megabytes_of(server) - before < 250
+            assert megabytes_of(server) - before < 180
