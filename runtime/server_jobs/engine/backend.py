@@ -137,6 +137,8 @@ class Backend:
         """Attempts of `claim` that `execute` did not start yet, by token."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened_by: int | None = None
+        self._opening = 0
+        """The number of calls that are opening the store."""
 
     @contextmanager
     def working_on(self, store: Store) -> Iterator[None]:
@@ -186,12 +188,16 @@ class Backend:
         if self._opened_by not in (None, os.getpid()):
             self._start_over()
         if self.loop is None:
+            self._opening += 1
             try:
                 await self.store.open()
+                self._loop, self._opened_by = asyncio.get_running_loop(), os.getpid()
             except BaseException:
-                await self.store.close()
+                if self._opening == 1 and self.loop is None:
+                    await self.store.close()
                 raise
-            self._loop, self._opened_by = asyncio.get_running_loop(), os.getpid()
+            finally:
+                self._opening -= 1
 
     def _start_over(self) -> None:
         """Start over in a forked child, which must neither use nor close the connections of its parent."""

@@ -350,6 +350,40 @@ async def test_a_claim_that_fails_after_its_caller_was_cancelled_makes_no_noise(
     assert noise == []
 
 
+async def test_a_first_call_that_is_cancelled_does_not_close_the_store_of_the_others(tmp_path: Path) -> None:
+    create_sqlite_file(tmp_path / "jobs.sqlite3")
+    job = text_job(echo)
+    backend = Backend(database=f"sqlite:///{tmp_path}/jobs.sqlite3", job_registry=create_job_registry().register(job))
+    job.bind(backend)
+    calls = [asyncio.create_task(job.later(PARAMS)) for _ in range(4)]
+    await asyncio.sleep(0)
+    calls[0].cancel()
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(one).__name__ for one in found] == ["CancelledError", "JobHandle", "JobHandle", "JobHandle"]
+    await backend.shutdown()
+
+
+async def test_the_last_first_call_that_is_cancelled_closes_the_store() -> None:
+    notes: list[str] = []
+
+    class SlowStore(FaultyStore):
+        async def open(self) -> None:
+            notes.append("open")
+            await asyncio.Event().wait()
+
+        async def close(self) -> None:
+            notes.append("close")
+
+    backend = backend_on(SlowStore(), text_job(echo))
+    calls = [asyncio.create_task(backend.initialize()) for _ in range(2)]
+    for call in calls:
+        await turns()
+        call.cancel()
+        await asyncio.wait([call])
+        notes.append("cancelled")
+    assert notes == ["open", "open", "cancelled", "close", "cancelled"]
+
+
 async def test_polls_together_claim_no_more_than_may_run_at_once() -> None:
     gate = Gate()
     job = text_job(gate)

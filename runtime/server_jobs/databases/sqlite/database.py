@@ -64,13 +64,13 @@ class SqliteDatabase:
             self.check_file()
             self._thread = thread = SqliteThread(self.path, patience=self._busy_timeout, only_reads=self._only_reads)
             self._process = os.getpid()
-            try:
-                await thread.start()
-            except BaseException:
-                self._thread = None
-                raise
             self._stop_when_forgotten = weakref.finalize(self, thread.stop)
             self._stop_when_forgotten.atexit = False  # not needed at the end of the program
+            try:
+                await thread.start()
+            except Exception:  # a caller that is cancelled leaves it to the others
+                self._thread = None
+                raise
 
     def check_file(self, variable: str = DATABASE_URL) -> None:
         """Raise `SchemaMissingError` if there is no file. `server-jobs migrate` creates it.

@@ -98,11 +98,11 @@ class SqliteThread:
         self._thread = Thread(target=self._live, name="server-jobs-sqlite", daemon=True)
 
     async def start(self) -> None:
-        """Connect. Raises `DatabaseError`. The thread ends after an error or a cancellation."""
+        """Connect. Raises `DatabaseError`, after which the thread ends."""
         self._thread.start()
         try:
             await self.run(())
-        except BaseException:
+        except Exception:
             self.stop()
             raise
 
