@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 from server_jobs import Backend, Job, JobContext, JobStatus, Worker, connect, create_job_registry, define_job
 from server_jobs.memory import InMemoryBackend
-from server_jobs_cli.worker.starting import set_up_for_jobs
+from server_jobs_cli.interpreter import set_up_interpreter
 
 from bench.project import BY_CONCURRENCY, BY_RATE, PLAIN, Project
 from bench.subject import Description, MemorySubject, Ran, Remainder, StoreKind, Subject
@@ -112,7 +112,7 @@ class StoredJobs(Subject):
 
     async def work(self, ran: Ran) -> None:
         del ran  # the handlers use the ledger in `project_handler`
-        set_up_for_jobs()  # as `server-jobs worker` does
+        set_up_interpreter()  # as `server-jobs worker` does
         await Worker(self._backend).run()
 
     async def add_finished(self, count: int) -> None:

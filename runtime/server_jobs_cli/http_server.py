@@ -31,6 +31,7 @@ _GRACE = 8
 _RESERVED_FILES = 64  # for the database, and for files that handlers open
 _LARGEST_HEAD = 32 * 1024
 _MOST_UNKNOWN_REQUESTS = 10  # a browser needs four for the page to sign in
+_LENGTHS = {b"content-length", b"transfer-encoding"}
 _KERNEL_BUFFER = 64 * 1024
 _READ_AT_ONCE = 32 * 1024  # asyncio reads 256 KiB, which wait in memory while an earlier request is answered
 _MOST_UNKNOWN_BYTES = 2 * LARGEST_BODY  # a refused caller gets its answer after the whole body was sent
@@ -315,6 +316,7 @@ class LimitedProtocol(H11Protocol):
         self._connections = connections
         self._requests = 0
         self._is_known = False
+        self._has_two_lengths = False
         self._unknown_bytes = 0
         self._unknown_requests = 0
         self._deadline: asyncio.TimerHandle | None = None
@@ -348,6 +350,7 @@ class LimitedProtocol(H11Protocol):
         async def timed(scope: Scope, receive: Receive, send: Send) -> None:
             self._requests += 1
             self._is_known = False
+            self._has_two_lengths = {name for name, _ in scope["headers"]} >= _LENGTHS
             self._unknown_bytes = 0
             self._unread = self.transport.get_write_buffer_size()
             self._set_deadline(self._limits.request, self._close_if_still_waiting)
@@ -380,11 +383,14 @@ class LimitedProtocol(H11Protocol):
         return limited
 
     def _with_close(self, message: Message) -> Message:
-        """Close a connection after some answers to unknown callers, so that it cannot ask without end."""
-        if self._is_known or message["type"] != "http.response.start":
+        """Close a connection after some answers to unknown callers, so that it cannot ask without end.
+
+        Close it after a request with two lengths, because a proxy may see the next request at another place.
+        """
+        if message["type"] != "http.response.start":
             return message
-        self._unknown_requests += 1
-        if self._unknown_requests < _MOST_UNKNOWN_REQUESTS:
+        self._unknown_requests += 0 if self._is_known else 1
+        if self._unknown_requests < _MOST_UNKNOWN_REQUESTS and not self._has_two_lengths:
             return message
         return {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
 

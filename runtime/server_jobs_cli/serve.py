@@ -106,10 +106,12 @@ async def _serve(
     from server_jobs.http.stopping import Stopping
 
     from .http_server import ConnectionLimits, HttpServer
+    from .interpreter import set_up_interpreter
 
     async with workspace.open_backend() as backend:
         stopping = Stopping()
         app = under_prefix(create_app(backend, tokens, options=options, stopping=stopping))
+        set_up_interpreter()
         server = HttpServer(app, host, port, stopping, ConnectionLimits(connections=connections))
         return await server.run(
             lambda url: note(f"serving {url}{PREFIX}, with the dashboard at {url}{PREFIX}/dashboard/; stop with Ctrl-C")

@@ -20,10 +20,11 @@ from ..console.failures import exit_status
 from ..console.log import logging_through
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
+from ..interpreter import set_up_interpreter
 from .metrics_server import listen_for_users, serving
 from .pods import pods_of
 from .shutdown import MARGIN, Lifeline, Shutdown, Word
-from .starting import WorkerOptions, announce, open_backend, set_up_for_jobs
+from .starting import WorkerOptions, announce, open_backend
 from .worker_log import EVENTS, WorkerLog, log_handler
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ async def _ready(
     """Yield a worker on an open database. At its end, log its totals."""
     with _metrics(options) as endpoint:
         async with open_backend(workspace, options, shutdown) as backend, pods_of(backend, options):
-            set_up_for_jobs()
+            set_up_interpreter()
             worker = Worker(
                 backend,
                 queues=options.queues,

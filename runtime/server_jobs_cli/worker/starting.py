@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import random
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,11 +27,6 @@ from .worker_log import EVENTS
 _logger = logging.getLogger(EVENTS)
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 2.0
-# A job makes dozens of objects and keeps none. With the default, the collector would scan them every few jobs.
-_OBJECTS_BETWEEN_COLLECTIONS = 20_000
-# SQLite's thread needs the interpreter a few times for each batch. The event loop releases it after this interval. With
-# the default interval, the two take turns instead of working at the same time.
-_SECONDS_BETWEEN_SWITCHES = 0.0001
 
 drain_timeout_option = click.option(
     "--drain-timeout",
@@ -186,14 +179,3 @@ def _warn_of_gaps(registry: JobRegistry, queues: tuple[str, ...] | None) -> None
     for queue in queues or ():
         if queue not in used:
             _logger.warning("no job here uses the queue %r; %s", queue, suggestion(queue, used))
-
-
-def set_up_for_jobs() -> None:
-    """Tune the interpreter of a process that only runs many short jobs. A library must not do this.
-
-    Call it once, after all imports.
-    """
-    gc.collect()
-    gc.freeze()  # modules, models and handlers stay in memory
-    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    sys.setswitchinterval(_SECONDS_BETWEEN_SWITCHES)

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
@@ -33,6 +34,13 @@ limits = http_server.ConnectionLimits
 http_server.ConnectionLimits = lambda **given: limits(request=0.5, reading=0.5, **given)
 HttpOptions.__init__.__kwdefaults__["body_timeout"] = timedelta(seconds=0.5)
 """
+# Print the number of garbage collections on SIGUSR1.
+COUNTING = """
+import gc, signal, sys
+def count(*_):
+    print("collections:", sum(one["collections"] for one in gc.get_stats()), file=sys.stderr, flush=True)
+signal.signal(signal.SIGUSR1, count)
+"""
 MAIN = "from server_jobs_cli import main; main()"
 
 
@@ -57,13 +65,16 @@ class Server:
         """Return the answer to a GET."""
         return self.call(f"GET /_jobs{path} HTTP/1.1\r\n{AUTH}Connection: close\r\n\r\n")
 
-    def enqueue(self, text: str = "b") -> str:
-        """Return the id of a new job with that text."""
-        body = json.dumps({"params": {**PARAMS, "body": text}})
-        answer = self.call(
-            f"POST /_jobs/jobs/SendEmail HTTP/1.1\r\n{AUTH}Connection: close\r\n"
+    def post(self, path: str, body: str) -> str:
+        """Return the answer to a POST of JSON."""
+        return self.call(
+            f"POST /_jobs{path} HTTP/1.1\r\n{AUTH}Connection: close\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
         )
+
+    def enqueue(self, text: str = "b") -> str:
+        """Return the id of a new job with that text."""
+        answer = self.post("/jobs/SendEmail", json.dumps({"params": {**PARAMS, "body": text}}))
         return str(json.loads(answer.partition("\r\n\r\n")[2])["id"])
 
 
@@ -185,13 +196,26 @@ def test_an_unread_body_does_not_keep_a_connection_open(server: Server) -> None:
         assert seconds_until_refused(connection, b"x") < 5
 
 
-def test_a_request_with_two_lengths_is_refused_and_its_connection_closed(server: Server) -> None:
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        ("POST /_jobs/trigger", 400),
+        ("GET /_jobs/health", 400),
+        ("POST /_jobs/dashboard/sign-in", 400),
+        ("GET /_jobs/dashboard/static/icon.svg", 200),
+        ("GET /_jobs/dashboard/", 303),
+        ("GET /elsewhere", 404),
+    ],
+)
+def test_after_a_request_with_two_lengths_its_connection_is_closed(
+    server: Server, request_line: str, status: int
+) -> None:
     answer = server.call(
-        f"POST /_jobs/trigger HTTP/1.1\r\n{AUTH}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        f"{request_line} HTTP/1.1\r\n{AUTH}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         f"GET /_jobs/health HTTP/1.1\r\n{AUTH}\r\n"
     )
 
-    assert answer.startswith("HTTP/1.1 400")
+    assert answer.startswith(f"HTTP/1.1 {status}")
     assert answer.count("HTTP/1.1") == 1
 
 
@@ -321,3 +345,19 @@ def test_sabotage_without_limits_of_time_a_connection_stays(tmp_path: Path) -> N
         connection.sendall(b"GET / HTTP/1.1\r\n")
         with pytest.raises(TimeoutError):
             connection.recv(1)
+
+
+def collections_in(server: Server) -> int:
+    """Return the number of garbage collections in the server."""
+    server.process.process.send_signal(signal.SIGUSR1)
+    return int(server.process.wait_for(r"collections: (\d+)")[1])
+
+
+def test_a_third_of_a_million_lists_start_few_garbage_collections(tmp_path: Path) -> None:
+    with serving(tmp_path, program=COUNTING) as server:
+        before = collections_in(server)
+        answer = server.post("/jobs/SendEmail", '{"params":{"to":[' + "[]," * 340_000 + "[]]}}")
+        used = collections_in(server) - before
+
+    assert answer.startswith("HTTP/1.1 422")
+    assert used < 300  # with the settings of Python, more than 2,000 scan the lists

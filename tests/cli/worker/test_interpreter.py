@@ -8,13 +8,13 @@ import sys
 
 PROGRAM = """
 import gc, json, sys
-from server_jobs_cli.worker.starting import set_up_for_jobs
+from server_jobs_cli.interpreter import set_up_interpreter
 
 class Ring:
     def __init__(self):
         self.ring = self
 
-set_up_for_jobs()
+set_up_interpreter()
 frozen, before = gc.get_freeze_count(), gc.get_stats()[0]["collections"]
 for _ in range(50_000):
     Ring()
