@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ...domain.record import Cancellation, Deletion, JobSummary, Retrial
 from ...domain.search import FindStep
+from ...domain.text_limits import is_storable
 from ...engine.bulk import BulkAction, BulkResult, change_page
 from ...errors import JobNotFoundError
 from ...security.tokens import Scope
@@ -97,6 +98,8 @@ async def _change_all(visit: Visit) -> Response:
     change = BulkAction(action.name)
     among = change.among(filters.wanted(visit, Scope.ADMIN))
     is_confirmed = bool(visit.value("confirmed"))
+    if not is_storable(visit.value("after")):
+        raise RefusedError(422, "the change continues after no job")
     result = BulkResult(after=visit.value("after"))
     ends = time.monotonic() + (_CHANGE_SECONDS if is_confirmed else _COUNT_SECONDS)
     async with steps_of(visit.request, among, most=_MOST_STEPS) as steps:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..problem_document import refusal_of
+from ..problem_document import RefusedError, refusal_of
 from .contracts import contracts
 from .editing import choose, enqueue, new, repair, repair_form
 from .guard import Guarded, Settings
@@ -78,7 +78,7 @@ def pages_of(settings: Settings) -> ASGIApp:
 async def _static(request: Request) -> Response:
     name: str = request.path_params["name"]
     if name not in _TYPES:
-        raise HTTPException(404, "not found")
+        return error_page(request, RefusedError(404, "not found"))
     # A day: the address has the version, so a new release is read anew.
     headers = {**HEADERS, "cache-control": "public, max-age=86400"}
     return Response(_content(name), 200, headers, _TYPES[name])
