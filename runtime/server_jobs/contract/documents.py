@@ -202,13 +202,13 @@ class _Refusal:
         if is_hidden:
             return Problem(pointer, detail["msg"])
         unquoted = detail["msg"] if detail["type"] in _QUOTING_NO_VALUE else "does not fit its spec"
-        return Problem(pointer, mask(f"{detail['msg']}{self._shown(detail)}"), mask(unquoted))
+        return Problem(pointer, f"{mask(detail['msg'])}{self._shown(detail, mask)}", mask(unquoted))
 
-    def _shown(self, detail: ErrorDetails) -> str:
+    def _shown(self, detail: ErrorDetails, mask: Mask) -> str:
         value = detail["input"]
         if detail["type"] == "missing" or isinstance(value, Mapping | list | BaseModel):
             return ""
-        text = json.dumps(value, ensure_ascii=False, default=repr)
+        text = mask(json.dumps(value, ensure_ascii=False, default=repr))  # before it is truncated
         return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
 
 

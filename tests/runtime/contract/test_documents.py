@@ -49,6 +49,9 @@ class Loose(BaseModel):
 GOOD = {"address": {"to": "a@b.example"}}
 
 
+REDACT = ("/address/to",)
+
+
 def problems_of(params: object, redact: tuple[str, ...] = ()) -> list[str]:
     """Return the problems of a mail's params."""
     with pytest.raises(InvalidParamsError) as caught:
@@ -203,6 +206,15 @@ def test_values_at_above_and_below_redacted_pointers_are_not_shown(params: objec
     (problem,) = problems_of(params, redact=("/address/to", "/address/replyTo"))
     assert problem.startswith(f"{pointer}: ")
     assert "hunter2" not in problem
+
+
+@pytest.mark.parametrize("place", range(40, 62))
+def test_a_quoted_value_is_masked_before_it_is_truncated(place: int) -> None:
+    (problem,) = problems_of(
+        {"address": {"to": "hunter2-is-secret"}, "copies": "x" * place + "hunter2-is-secret"}, REDACT
+    )
+    assert problem.startswith("/copies: ")
+    assert "hu" not in problem
 
 
 class Quoting(BaseModel):
