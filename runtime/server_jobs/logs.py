@@ -12,6 +12,8 @@ from .contract.masking import masked_value
 from .domain.tracebacks import Mask, short_traceback, unmasked
 
 _FIELDS = ("job_id", "job_name", "attempt", "correlation_id")
+_NAMES = ("name", "funcName", "threadName", "taskName", "stack_info")
+"""Texts of a record that a handler may choose."""
 _PACKAGE = "server_jobs"
 
 
@@ -59,7 +61,9 @@ def _mask(record: logging.LogRecord, mask: Mask) -> None:
         record.exc_text = mask(record.exc_text)
     record.exc_info = None
     fields = vars(record)
-    fields |= {name: masked_value(value, mask) for name, value in fields.items() if name not in _standard()}
+    fields |= {name: mask(str(fields[name])) for name in _NAMES if fields.get(name)}
+    extras = {name: fields.pop(name) for name in fields.keys() - _standard()}
+    fields |= {mask(name): masked_value(value, mask) for name, value in extras.items()}
 
 
 @cache

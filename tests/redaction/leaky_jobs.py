@@ -95,11 +95,21 @@ def _raise_of_pydantic(params: Leak) -> None:
     TypeAdapter(dict[str, int]).validate_python({"secret": params.secret})
 
 
+def _raise_class(params: Leak) -> None:
+    raise type(params.secret, (DoNotRetryError,), {})("its class")
+
+
+def _raise_elsewhere(params: Leak) -> None:
+    file = f"{params.lines.splitlines()[0]}.py"
+    exec(compile("raise ValueError('its place')", file, "exec"), {})
+
+
 def _log(params: Leak, context: JobContext) -> None:
     for write in (context.log.info, context.log.warning, context.log.error):
         write(params.secret, {params.secret: [params.secret], "object": params.model_copy()})
     logger = logging.getLogger("shop")
-    logger.warning("reading %s", params.secret, extra={"order": {"secret": params.secret}})
+    logger.warning("reading %s", params.secret, extra={"order": {"secret": params.secret}, params.secret: 1})
+    logging.getLogger(f"shop.{params.secret}").warning("its name", extra={"taskName": params.secret})
     try:
         int(params.lines)
     except ValueError:
@@ -112,6 +122,8 @@ async def leak(params: Leak, context: JobContext) -> Kept | Cancel | Snooze:
         "error": _raise_chained,
         "group": _raise_group,
         "pydantic": _raise_of_pydantic,
+        "class": _raise_class,
+        "place": _raise_elsewhere,
     }
     await context.update_progress(50, f"at {params.secret}")
     if params.way in raises:
@@ -138,7 +150,10 @@ async def leak(params: Leak, context: JobContext) -> Kept | Cancel | Snooze:
     return Kept(number=1)
 
 
-WAYS = ("error", "group", "pydantic", "final", "later", "cancel", "snooze", "result", "large result", "exit", "log", "")
+WAYS = (
+    *("error", "group", "pydantic", "class", "place", "final", "later", "cancel", "snooze", "result", "large result"),
+    *("exit", "log", ""),
+)
 REDACT = ("/secret", "/lines")
 
 

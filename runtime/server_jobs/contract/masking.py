@@ -48,10 +48,11 @@ def masked_value(value: object, mask: Mask, depth: int = 0) -> object:
         return value
     try:
         text = str(value)
+        written = text if isinstance(value, str | int | float) else repr(value)  # as a list shows it
     except Exception:  # noqa: BLE001  a class of the user
         return HIDDEN
     shown = mask(text)
-    return value if shown == text else shown
+    return value if shown == text and (written == text or mask(written) == written) else shown
 
 
 class Masking:

@@ -33,6 +33,11 @@ def unmasked(text: str) -> str:
     return text
 
 
+def mask_of_names(mask: Mask) -> Mask:
+    """Return the mask for names of classes, functions and files. A mask that hides every text leaves names."""
+    return unmasked if mask("") else mask
+
+
 def short_traceback(error: BaseException, mask: Mask = unmasked) -> str:
     """Return the masked traceback from the handler on. Truncate long parts."""
     trace = error.__traceback__

@@ -12,6 +12,7 @@ BATCH_COUNT = "messaging.batch.message_count"
 ERROR_TYPE = "error.type"
 EXCEPTION_MESSAGE = "exception.message"
 EXCEPTION_STACKTRACE = "exception.stacktrace"
+EXCEPTION_TYPE = "exception.type"
 
 SEND = "send"
 PROCESS = "process"

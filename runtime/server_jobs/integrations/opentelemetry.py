@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
 
+from ..domain.tracebacks import mask_of_names
 from ..middleware import Enqueue, Middleware, RunningAttempt
 from .messaging_conventions import (
     ATTEMPT,
@@ -16,6 +17,7 @@ from .messaging_conventions import (
     ERROR_TYPE,
     EXCEPTION_MESSAGE,
     EXCEPTION_STACKTRACE,
+    EXCEPTION_TYPE,
     MAX_ATTEMPTS,
     MESSAGE_ID,
     OUTCOME,
@@ -81,7 +83,6 @@ class OpenTelemetryMiddleware(Middleware):
             try:
                 yield
             except Exception as error:
-                span.set_attribute(ERROR_TYPE, type(error).__qualname__)
                 _record(error, span, attempt.mask)
                 raise
             finally:
@@ -90,7 +91,9 @@ class OpenTelemetryMiddleware(Middleware):
 
 def _record(error: Exception, span: Span, mask: Callable[[str], str]) -> None:
     """Record an exception as OpenTelemetry does, with masked texts."""
-    stacktrace = "".join(traceback.format_exception(error))
-    texts = {EXCEPTION_MESSAGE: mask(str(error)), EXCEPTION_STACKTRACE: mask(stacktrace)}
+    name = mask_of_names(mask)(type(error).__qualname__)
+    stacktrace = "".join(map(mask, traceback.format_exception(error)))  # each part of it may be long
+    texts = {EXCEPTION_TYPE: name, EXCEPTION_MESSAGE: mask(str(error)), EXCEPTION_STACKTRACE: stacktrace}
+    span.set_attribute(ERROR_TYPE, name)
     span.record_exception(error, attributes=texts)
     span.set_status(Status(StatusCode.ERROR, mask(f"{type(error).__name__}: {error}")))

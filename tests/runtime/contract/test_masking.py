@@ -149,11 +149,18 @@ def test_values_of_other_types_are_masked() -> None:
         def __str__(self) -> str:
             return "Shown(my-secret)"
 
-    data = {"my-secret": ["my-secret", {"pin": 1234}], "other": (1, None, True), "object": Shown()}
+    class ShownInLists:
+        def __str__(self) -> str:
+            return "Shown"
+
+        def __repr__(self) -> str:
+            return "Shown(my-secret)"
+
+    data = {"my-secret": ["my-secret", {"pin": 1234}], "other": (1, None, True), "objects": [Shown(), ShownInLists()]}
     assert masked_value(data, mask_of(["my-secret", 1234])) == {
         HIDDEN: [HIDDEN, {"pin": HIDDEN}],
         "other": [1, None, True],
-        "object": f"Shown({HIDDEN})",
+        "objects": [f"Shown({HIDDEN})", "Shown"],
     }
 
 

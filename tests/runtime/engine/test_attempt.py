@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import logging
 import re
 import sys
@@ -353,6 +354,19 @@ async def test_params_in_a_row_that_do_not_fit_park_it_at_once(params: str) -> N
     assert (record.status, record.attempt_count, record.is_parked) == (JobStatus.FAILED, 1, True)
     assert record.error is not None
     assert record.error.startswith("UNREADABLE: InvalidParamsError: params of Echo do not fit its spec: ")
+
+
+async def test_an_error_keeps_its_type_and_its_place_if_its_message_is_hidden() -> None:
+    async def handler(params: Text, context: JobContext) -> Text:
+        raise LookupError("any text")
+
+    job = text_job(handler, options=JobOptions(max_attempts=1, redact=("/text",)))
+    backend = backend_on(MemoryStore(), job)
+    await backend.store.insert([NewJob(id="j1", job_name="Echo", params=json.dumps({"text": "line\n" * 3_000}))])
+    result = await backend.execute((await backend.poll_and_claim()).claimed_jobs[0])
+    assert result.error is not None
+    assert result.error.startswith("LookupError: ••• (at engine/test_attempt.py:")
+    assert (await read(backend, "j1")).error_class == "LookupError"
 
 
 async def test_the_error_about_params_in_a_row_shows_no_redacted_value() -> None:

@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv.attributes import error_attributes
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
-from server_jobs import Backend, JobContext, JobOptions, Worker, connect, create_job_registry
+from server_jobs import Backend, DoNotRetryError, JobContext, JobOptions, Worker, connect, create_job_registry
 from server_jobs.integrations import messaging_conventions
 from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs.job import AnyJob
@@ -260,6 +260,19 @@ async def test_redacted_params_are_masked_in_the_error(is_stored: bool) -> None:
     assert facts["exception.message"] == "no good: •••"
     assert "Traceback" in str(facts["exception.stacktrace"])
     assert "my-secret" not in process.to_json()
+
+
+async def test_a_redacted_value_is_masked_in_the_class_of_the_error() -> None:
+    async def handler(params: Text, context: JobContext) -> Text:
+        raise type(params.text, (DoNotRetryError,), {})("no good")
+
+    tracing, job = Tracing(), text_job(handler, options=JobOptions(max_attempts=1, redact=("/text",)))
+    memory(tracing, job)
+    assert not (await job.now({"text": "MySecret"})).ok
+    (process,) = tracing.named("process default")
+    assert process.status.description == "•••: no good"
+    assert attributes(process)["error.type"] == "•••"
+    assert "MySecret" not in process.to_json()
 
 
 async def test_a_released_attempt_is_no_error() -> None:

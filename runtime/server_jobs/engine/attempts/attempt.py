@@ -275,8 +275,9 @@ class Attempt:
     def _parked(self, cause: Exception) -> Settlement:
         """Return the failure of a parked job. It is never pruned, because the job has not run."""
         self.cause = cause
-        claim, error = self.claim, clean_text(f"{UNREADABLE}{describe(cause, self.context.mask)}", MAX_ERROR_CHARACTERS)
-        ended = Ended(Outcome.UNREADABLE, type(cause).__name__)
+        claim, text = self.claim, describe(cause, self.context.mask)
+        error = clean_text(f"{UNREADABLE}{text}", MAX_ERROR_CHARACTERS)
+        ended = Ended(Outcome.UNREADABLE, error_class_of(text))
         return Failed(id=claim.id, token=claim.token, error=error, retry_after=None, ended=ended)
 
     def _failed(self, cause: BaseException) -> Settlement | PodEnd | None:

@@ -6,7 +6,7 @@ import re
 
 from ...contract.values import MAX_ERROR_CHARACTERS
 from ...domain.text_limits import clean_text
-from ...domain.tracebacks import Mask, error_place, short_traceback, unmasked
+from ...domain.tracebacks import Mask, error_place, mask_of_names, short_traceback, unmasked
 from ...errors import InvalidDocumentError, UpcastError
 from ...isolation.raised import HandlerProcessError, TracebackThere
 
@@ -14,13 +14,14 @@ _ERROR_CLASS = re.compile(r"[^\W\d]\w*(?=:|$| \(at )")
 
 
 def describe(error: BaseException, mask: Mask = unmasked) -> str:
-    """Return the text to store for an error: type, masked message and place. A handler process has masked its own."""
+    """Return the text to store for an error: type, message and place, masked. A handler process has masked its own."""
     if isinstance(error, HandlerProcessError):
         return error.description
     message = mask(_message_of(error))[: MAX_ERROR_CHARACTERS + 1]  # cleaning the rest would be wasted
-    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    name = mask_of_names(mask)
+    text = f"{name(type(error).__name__)}: {message}" if message else name(type(error).__name__)
     if not isinstance(error, InvalidDocumentError | UpcastError):
-        text += error_place(error)
+        text += name(error_place(error))
     return clean_text(text, MAX_ERROR_CHARACTERS)
 
 
