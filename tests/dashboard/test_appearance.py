@@ -144,6 +144,17 @@ async def test_a_long_name_does_not_widen_a_page_or_hide_an_action(here: Situati
             assert await visitor.page.locator("tbody").get_by_text(queue, exact=True).count() > 0
 
 
+async def test_a_long_error_can_be_scrolled_with_the_keyboard(here: Situation, visitor: Visitor) -> None:
+    await here.backend.store.resume_queue("mail")
+    here.add("long")
+    token = (await here.claim("0195-alive"))[here.ids["long"]]
+    await here.fail(here.ids["long"], token, "x" * 2_000, "LongError")
+    await visitor.comes("/failures")
+
+    assert await visitor.page.locator(".reason").get_by_text("LongError").count() > 0
+    assert await violations(visitor, OF_SCREENS) == []
+
+
 async def test_fifty_jobs_are_short_on_a_phone(here: Situation, visitor: Visitor) -> None:
     ids = [f"0195c2a4-77a0-7cc1-a1f3-52a9b6a1c0{number:02}" for number in range(60)]
     params = json.dumps({"file": "x" * 60})

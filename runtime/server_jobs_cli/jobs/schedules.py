@@ -291,7 +291,8 @@ def _print_table(records: Sequence[ScheduleRecord], now: datetime, count: int) -
     for record in records:
         slots, problem = _next_slots(record, now, count)
         upcoming = ", ".join(f"{slot:%a %Y-%m-%d %H:%M}" for slot in slots)
-        cells = (record.label, record.cron_expression, record.timezone, _misfire(record))
+        cells = (record.cron_expression, record.timezone, _misfire(record))
         state = last_cell(problem or upcoming) if record.enabled else last_cell("paused", style="yellow")
-        table.add_row(*(Text(one_line(cell, 60)) for cell in cells), state)
+        # Other commands take the label, so it is not cut.
+        table.add_row(Text(one_line(record.label)), *(Text(one_line(cell, 60)) for cell in cells), state)
     print_table(table)

@@ -64,6 +64,9 @@ def test_a_declared_schedule_is_paused_and_resumed(scheduled: Shop) -> None:
 def test_a_schedule_is_added_changed_run_and_removed(shop: Shop) -> None:
     add = ("add", "Shout", "noon", "--cron", "0 12 * * *", "--params", '{"text":"lunch"}')
     assert shop.run("schedules", *add).stdout == "Shout/noon is added\n"
+    shop.run("schedules", "add", "Shout", long := "n" * 63, "--cron", "0 1 * * *", "--params", '{"text":"x"}')
+    assert f"Shout/{long} " in shop.run("schedules").stdout
+    shop.run("schedules", "remove", "Shout", long)
     shop.run("schedules", "change", "Shout", "noon", "--timezone", "Europe/Berlin")
     row = listed(shop)
     assert (row["cron"], row["timezone"], row["source"]) == ("0 12 * * *", "Europe/Berlin", "added")
@@ -79,6 +82,8 @@ def test_a_schedule_is_added_changed_run_and_removed(shop: Shop) -> None:
     assert [(entry["action"], entry["target"]) for entry in entries] == [
         ("remove", "Shout/noon"),
         ("change", "Shout/noon"),
+        ("remove", f"Shout/{long}"),
+        ("add", f"Shout/{long}"),
         ("add", "Shout/noon"),
     ]
 
