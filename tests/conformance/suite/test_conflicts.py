@@ -15,12 +15,14 @@ from server_jobs.domain.record import (
     Claim,
     ClaimRequest,
     Ended,
+    Failed,
     Inserted,
     JobStatus,
     KnownJob,
     NewJob,
     Outcome,
     Released,
+    Report,
     Retrial,
 )
 from server_jobs.errors import DuplicateJobError
@@ -146,14 +148,18 @@ async def test_keys_of_limits_change_with_the_params(store: Store, clock: FakeCl
 
 
 async def test_a_job_between_two_attempts_starts_anew(store: Store, clock: FakeClock) -> None:
-    claim = await insert_and_claim(store, other("a")._replace(max_attempts=2))
-    await store.settle([failed(claim, "boom", retry_after=MINUTE)])
+    await store.insert([other("a")._replace(max_attempts=2, batch_id="first")])
+    before = await read(store, "a")
+    (claim,) = await store.claim(request(worker_id="w1"))
+    ended = Ended(Outcome.FAILED, "ValueError")
+    await store.settle([Failed("a", claim.token, "boom", MINUTE, report=Report(50, "half"), ended=ended)])
 
-    await store.insert([other("b")])
+    await store.insert([other("b")._replace(rate_key="r", batch_id="second")])
 
-    record = await read(store, "a")
-    assert (record.status, record.attempt_count, record.error) == (JobStatus.PENDING, 0, None)
-    assert record.scheduled_for == clock.now() + MINUTE
+    due = clock.now() + MINUTE
+    assert await read(store, "a") == replace(
+        before, max_attempts=3, rate_key="r", batch_id="second", scheduled_for=due, updated_at=clock.now()
+    )
     assert [attempt.error for attempt in await store.attempts("a")] == ["boom"]
 
 
@@ -363,3 +369,40 @@ async def test_the_jobs_of_a_schedule_keep_the_job_with_their_key(store: Store, 
     assert list(await store.fire(slots)) == [False]
 
     assert (await read(store, "a")).params == '{"n":1}'
+
+
+async def test_finished_and_replaced_jobs_stay_as_they_are_when_their_key_is_taken(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.settle([completed(await insert_and_claim(store, other("a")))])
+    running = await insert_and_claim(store, other("b"))
+    await store.insert([other("c")])
+    before = [await read(store, job_id) for job_id in "ab"]
+    clock.advance(SECOND)
+
+    await store.insert([other("d")])
+    assert [await read(store, job_id) for job_id in "ab"] == before
+
+    await store.settle([completed(running)])
+    before = [await read(store, job_id) for job_id in "ab"]
+    assert ids(await store.claim(request())) == ["c"]
+    clock.advance(SECOND)
+
+    await store.insert([other("e")])
+    assert [await read(store, job_id) for job_id in "ab"] == before
+    assert ((await read(store, "c")).replaced_by, (await read(store, "c")).updated_at) == ("e", clock.now())
+
+
+async def test_only_a_running_job_that_was_replaced_delays_the_start_of_another_one(
+    store: Store, clock: FakeClock
+) -> None:
+    replaced = await insert_and_claim(store, other("a"))
+    await store.insert([other("b")])
+    await store.cancel("b")
+    with pytest.raises(DuplicateJobError, match="a"):
+        await store.start(other("c", OnConflict.KEEP), LEASE)
+    await store.start(job("d", unique_key="SendEmail:d"), LEASE)
+
+    await store.settle([completed(replaced)])
+
+    assert (await store.start(other("c", OnConflict.KEEP), LEASE)).id == "c"

@@ -173,6 +173,18 @@ async def test_only_the_last_attempts_of_a_job_are_kept(store: Store, clock: Fak
     assert kept == [f"{number}" for number in range(3, ATTEMPTS_KEPT + 3)]
 
 
+async def test_each_job_numbers_its_own_attempts(store: Store, clock: FakeClock) -> None:
+    """Numbers choose the rows that later attempts replace."""
+    await store.insert([job(name, max_attempts=4 * ATTEMPTS_KEPT) for name in "ab"])
+    for _ in range(ATTEMPTS_KEPT):
+        await reclaim(store, "a")
+        clock.advance(LEASE + SECOND)
+        await store.expire(jitter=NOTHING)
+        await failed_attempt(store, await reclaim(store, "b"))
+
+    assert [len(await store.attempts(name)) for name in "ab"] == [ATTEMPTS_KEPT] * 2
+
+
 async def test_attempts_replace_those_that_are_not_kept_as_a_whole(store: Store, clock: FakeClock) -> None:
     await store.insert([job("a", max_attempts=2 * ATTEMPTS_KEPT)])
     for number in range(ATTEMPTS_KEPT):
@@ -466,6 +478,14 @@ async def test_only_the_first_holders_of_a_large_limit_are_named(store: Store, c
 async def test_a_rate_is_free_when_its_oldest_start_leaves_the_period(store: Store, clock: FakeClock) -> None:
     minute = timedelta(minutes=1)
     limits = KnownJob("SendEmail", 1, rate=RateLimit(limit=2, per=minute))
+    others = KnownJob("ImportCsv", 1, rate=RateLimit(limit=9, per=minute))
+    await store.insert(
+        [
+            job("other name", "ImportCsv", concurrency_key="", rate_key="", scheduled_for=START, priority=1),
+            job("other key", concurrency_key="", rate_key="other", scheduled_for=START, priority=1),
+        ]
+    )
+    assert len(await store.claim(request(limits, others))) == 2
     await store.insert([job(name, concurrency_key="", rate_key="", scheduled_for=START) for name in "abcz"])
     await store.claim(request(limits, limit=1))
     assert (await blockers_of(store, "z", limits)).rate_free_at is None
@@ -483,6 +503,8 @@ async def test_a_rate_is_free_when_its_oldest_start_leaves_the_period(store: Sto
 async def test_the_jobs_of_a_dead_worker_are_those_that_run_or_whose_lease_expired(
     store: Store, clock: FakeClock
 ) -> None:
+    await store.insert([job("failed", max_attempts=1)])
+    await failed_attempt(store, (await store.claim(request(worker_id="w1")))[0])
     await store.insert([job("expired"), job("done"), job("other")])
     (expired, done) = await store.claim(request(limit=2, worker_id="w1"))
     await store.claim(request(worker_id="w2"))

@@ -123,3 +123,12 @@ async def test_jobs_of_a_paused_queue_are_not_due(store: Store, clock: FakeClock
     await store.resume_queue("mail")
     assert await store.count_due(request()) == 1
     assert (await store.upcoming_work(request())).until_due == timedelta(0)
+
+
+async def test_a_queue_that_is_resumed_leaves_the_others_paused(store: Store, clock: FakeClock) -> None:
+    await store.pause_queue("mail")
+    await store.pause_queue("slow")
+
+    assert await store.resume_queue("mail")
+
+    assert [one.name for one in await store.paused_queues()] == ["slow"]

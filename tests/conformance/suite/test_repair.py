@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.options import ConcurrencyLimit, RateLimit
+from server_jobs.domain.options import ConcurrencyLimit, OnConflict, RateLimit
 from server_jobs.domain.record import (
     UNREADABLE,
     Cancellation,
@@ -258,3 +258,12 @@ async def test_several_versions_of_one_job_are_claimed_once_each_in_their_order(
     claims = await store.claim(request(*known, limit=12))
     assert ids(claims) == [f"j{number}" for number in range(12) if number % 4 < 3]
     assert [claim.spec_version for claim in claims] == [1, 2, 3] * 3
+
+
+async def test_a_job_that_follows_a_running_one_of_its_unique_key_is_repaired(store: Store, clock: FakeClock) -> None:
+    await insert_and_claim(store, job("a", unique_key="k"))
+    await store.insert([job("b", unique_key="k", on_conflict=OnConflict.REPLACE)])
+
+    await store.repair(repair_of(await read(store, "b")))
+
+    assert (await read(store, "b")).params == '{"new":2}'

@@ -524,3 +524,21 @@ async def test_changes_of_schedules_are_in_the_audit_log(store: Store, clock: Fa
         ("remove", "user:ann"),
     ]
     assert {(one.target, one.job_name) for one in entries} == {("SendEmail/customer-42", "SendEmail")}
+
+
+async def test_a_change_of_a_schedule_leaves_the_others_as_they_are(store: Store, clock: FakeClock) -> None:
+    other = added("s2", "customer-43")
+    await store.add_schedule(other)
+    await store.add_schedule(added())
+
+    assert await store.change_schedule("s1", ScheduleChange(cron_expression="30 * * * *", params='{"n":1}'))
+    assert await store.enable_schedule("s1", enabled=False)
+    assert list(await store.fire(firing(START + HOUR, next_run_at=START + 2 * HOUR))) == [False]
+    assert not await store.add_schedule(added())
+    assert await store.remove_schedule("s1")
+
+    assert await only_schedule(store) == other
+    entries = await store.audit_log(AuditQuery())
+    actions = ["add", "add", "change", "pause", "remove"]
+    assert [one.action for one in reversed(entries)] == actions
+    assert [one.target for one in entries] == ["SendEmail/customer-42"] * 4 + ["SendEmail/customer-43"]

@@ -7,7 +7,17 @@ from datetime import timedelta
 
 import pytest
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import Cancellation, Cancelled, Heartbeat, JobStatus, Released, Report
+from server_jobs.domain.record import (
+    Cancellation,
+    Cancelled,
+    Ended,
+    Failed,
+    Heartbeat,
+    JobStatus,
+    Outcome,
+    Released,
+    Report,
+)
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,
@@ -46,12 +56,13 @@ async def test_a_completed_job_has_its_result(store: Store, clock: FakeClock) ->
 
 async def test_a_completed_job_forgets_the_errors_of_its_earlier_attempts(store: Store, clock: FakeClock) -> None:
     claim = await insert_and_claim(store, job("a"))
-    await store.settle([failed(claim, "first try", retry_after=timedelta(0))])
+    ended = Ended(Outcome.FAILED, "ValueError")
+    await store.settle([Failed("a", claim.token, "first try", timedelta(0), ended=ended)])
 
     await store.settle([completed(await reclaim(store, "a"))])
 
     record = await read(store, "a")
-    assert (record.error, record.attempt_count) == (None, 2)
+    assert (record.error, record.error_class, record.attempt_count) == (None, None, 2)
 
 
 async def test_a_job_that_was_asked_to_cancel_may_still_complete(store: Store, clock: FakeClock) -> None:
