@@ -23,7 +23,7 @@ from server_jobs.domain.options import RateLimit
 from server_jobs.domain.record import EVERY_JOB, Heartbeat, JobQuery, JobStatus, KnownJob, LeaseAnswer
 from server_jobs.domain.search import FindStep
 from server_jobs.stores import postgres_statements as statements
-from server_jobs.stores.job_filters import NEWEST, NO_FILTER, scanned, scanned_rows
+from server_jobs.stores.job_filters import NEWEST, NO_FILTER, rows_between, scanned, scanned_rows
 from server_jobs.stores.rows import json_of, request_parameters
 from server_jobs.stores.sql import SqlStore
 
@@ -105,6 +105,7 @@ FIND: dict[str, Value] = {
     "needles": "[]",
     "is_number": 0,
 }
+SEARCH = FIND | {"part": "params", "needles": json_of(["{"]), "longest": 1000, "first": "f20000", "last": "f20009"}
 PARAMETERS: dict[str, Mapping[str, Value]] = {
     "CLAIM": CLAIM,
     "DUE": CLAIM,
@@ -118,6 +119,8 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "SUMMARY": {"id": "w77"},
     "FIND": FIND,
     "FIND_RANGE": FIND,
+    "SEARCH": SEARCH,
+    "SEARCH_RANGE": FIND | {"most_bytes": 1_000_000},
     "CANCEL": MOVE,
     "RETRY": MOVE,
     "DELETE": MOVE,
@@ -141,6 +144,12 @@ REPLACED = {
     "{rows}": scanned_rows(STEP),
     "{scanned}": scanned(STEP),
     "{among}": statements.AMONG_IDS,
+    "{direction}": "ASC",
+}
+# The rows of the statements of a search.
+ROWS = {
+    "SEARCH": rows_between(),
+    "SEARCH_RANGE": scanned_rows(STEP, more=f", {statements.DOCUMENT_BYTES} AS bytes"),
 }
 HOT = [name for name in PARAMETERS if getattr(statements, name) is not None]
 # The most rows that each may touch: the changed rows twice, because it locks them first, or the rows it reads.
@@ -149,6 +158,8 @@ TOUCHED = dict.fromkeys(("CLAIM", "RENEW", "SETTLE", "COMPLETE", "CANCEL", "RETR
     "COUNT": BATCH,
     "FIND": BATCH,
     "FIND_RANGE": BATCH,
+    "SEARCH": BATCH,
+    "SEARCH_RANGE": BATCH,
     "STATUSES": BATCH,
     "PRUNE": 2 * BATCH,
     "PRUNE_RANGE": BATCH,
@@ -163,7 +174,7 @@ TOUCHED = dict.fromkeys(("CLAIM", "RENEW", "SETTLE", "COMPLETE", "CANCEL", "RETR
 def test_a_statement_touches_no_more_rows_than_it_is_about(
     connection: psycopg.Connection, name: str, mode: str
 ) -> None:
-    plan = explain(connection, getattr(statements, name), PARAMETERS[name], mode)
+    plan = explain(connection, text_of(name), PARAMETERS[name], mode)
 
     touched = {
         str(node.get("Index Name", node["Node Type"])): rows_of(node) for node in nodes_of(plan) if is_of_jobs(node)
@@ -181,7 +192,7 @@ def test_a_statement_touches_no_more_rows_than_it_is_about(
 @pytest.mark.parametrize("name", [name for name in HOT if name not in ("QUEUE_STATES", "FAILURE_GROUPS")])
 def test_no_statement_is_compiled(connection: psycopg.Connection, name: str) -> None:
     """The planner's estimate stays below the cost at which it compiles a statement for longer than it runs."""
-    plan = explain(connection, getattr(statements, name), PARAMETERS[name], "force_generic_plan")
+    plan = explain(connection, text_of(name), PARAMETERS[name], "force_generic_plan")
 
     assert cast("float", plan["Total Cost"]) < 75_000  # it compiles above 100,000
 
@@ -274,6 +285,11 @@ async def live(store: SqlStore, prefix: str, count: int) -> None:
 
 def _keys(number: int) -> Keys:
     return {"concurrency_key": "", "rate_key": f"{number:04x}"}
+
+
+def text_of(name: str) -> str:
+    text: str = getattr(statements, name)
+    return text.replace("{rows}", ROWS[name]) if name in ROWS else text
 
 
 def explain(connection: psycopg.Connection, statement: str, parameters: Mapping[str, Value], mode: str) -> Node:
