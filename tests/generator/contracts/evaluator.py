@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 from server_jobs.contract.formats import FORMATS
+from server_jobs.contract.schemas.content import is_base64
 from server_jobs.contract.values import canonical
 
 Json = Any
@@ -139,6 +141,8 @@ def _text_holds(keyword: str, given: Json, value: str) -> bool:
             return re.search(given, value) is not None
         case "format":
             return FORMATS[given](value)
+        case "contentEncoding":
+            return is_base64(value)
         case _:
             return True
 
@@ -154,7 +158,7 @@ def _number_holds(keyword: str, given: Json, value: float) -> bool:
         case "exclusiveMaximum":
             return bool(value < given)
         case "multipleOf":
-            return not isinstance(value, int) or value % given == 0
+            return Fraction(value) % Fraction(given) == 0
         case _:
             return True
 

@@ -6,16 +6,17 @@ One seed from Hypothesis decides everything, which makes thousands of pairs a se
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 Json = Any
 
 NAMES = ("a", "b", "kind")
-TEXTS = ("", "a", "b", "ab", "aaaa", "1", "2026-03-29", "a@b.c", "::1")
+TEXTS = ("", "a", "b", "ab", "aaaa", "1", "2026-03-29", "2026-03-29T10:00:00Z", "a@b.c", "::1", "PT1S", "MQ==")
 NUMBERS = (0, 1, 2, 3, 6, -1, 2**53 + 1, 1.5, 0.5, 1.0)
-FORMATS = ("date", "email", "ipv6")
-PATTERNS = ("^a", "b$", "a|1")
+FORMATS = ("date", "date-time", "duration", "email", "ipv6")
+PATTERNS = ("^a", "b$", "a|1", "^k")
 OTHERS = "additionalProperties"
 OF_OBJECTS = (
     *("if", "then", "else", "dependentRequired", "dependentSchemas", "propertyNames", "patternProperties", "allOf"),
@@ -38,6 +39,10 @@ SCALARS: tuple[Json, ...] = (
     *({"minLength": 1}, {"type": ["object", "null"]}, {"type": "array", "uniqueItems": True}),
     *({"const": 1.0}, {"const": [1]}, {"const": [1.0]}, {"enum": [{"a": 1}, {"a": 1.0}, {}]}),
     *({"$ref": "#/$defs/Node", "minProperties": 1}, {"$ref": "#/$defs/Other", "required": ["a"]}),
+    *({"anyOf": [{"$ref": "#/$defs/Node"}, NULL]}, {"type": "array", "items": {"$ref": "#/$defs/Other"}}),
+    *({"type": "string", "format": "date-time"}, {"type": "string", "contentEncoding": "base64"}),
+    *({"type": "array", "contains": {"type": "integer"}, "minContains": 2}, {"type": "number", "multipleOf": 0.5}),
+    *({"type": "object", "additionalProperties": {"type": ["string", "null"]}}, {"type": "array", "items": False}),
 )
 
 
@@ -48,7 +53,7 @@ def schema_pair(rng: Random) -> tuple[Json, Json]:
     new = copy.deepcopy(old)
     for _ in range(rng.choice((1, 1, 2, 3))):
         _edit(new, rng)
-    if any(_leads_back(root, root["$defs"][name], ()) for root in (old, new) for name in DEFINITIONS):
+    if any(_leads_back(root, node, ()) for root in (old, new) for node in root["$defs"].values()):
         return schema_pair(rng)
     return (old, new) if rng.random() < 0.5 else (new, old)
 
@@ -79,8 +84,9 @@ def _schema(rng: Random, depth: int) -> Json:
         case "array":
             return {"type": "array", "items": _schema(rng, depth - 1)}
         case "tuple":
+            word = rng.choice(("items", "items", "unevaluatedItems"))
             rest = rng.choice((False, _schema(rng, depth - 1)))
-            return {"type": "array", "prefixItems": [_schema(rng, depth - 1)], "items": rest}
+            return {"type": "array", "prefixItems": [_schema(rng, depth - 1)], word: rest}
         case "null":
             return {"anyOf": [_schema(rng, depth - 1), {"type": "null"}]}
         case "objects":
@@ -113,10 +119,11 @@ def _edit(root: Json, rng: Random) -> None:
     """Change one place in a way that fits its schema."""
     node = rng.choice([root, *(node for node in _places(root) if node)])
     edits = [*_EDITS]
+    edits += [_move(root)] * 2
     if "properties" in node:
         edits += [_toggle_property, _toggle_required, _toggle_closed] * 3
-    if node is root or any(node is definition for definition in root["$defs"].values()):
-        edits = [_toggle_property, _toggle_required, _toggle_closed]
+    if node is root:
+        edits = [_toggle_property, _toggle_required, _toggle_closed, _of_objects]
     rng.choice(edits)(node, rng)
 
 
@@ -190,6 +197,31 @@ def _wrap(node: Json, rng: Random) -> None:
             node[word] = [inner, other] if rng.random() < 0.5 else [inner]
 
 
+def _move(root: Json) -> Callable[[Json, Random], None]:
+    """Return an edit that moves a schema into a definition, or the target of a reference to the reference."""
+
+    def edit(node: Json, rng: Random) -> None:
+        if "$ref" in node:
+            node |= copy.deepcopy(root["$defs"][node.pop("$ref").removeprefix("#/$defs/")])
+        elif rng.random() < 0.5:
+            root["$defs"]["Moved"] = copy.deepcopy(node)
+            node.clear()
+            node["$ref"] = "#/$defs/Moved"
+        elif len(node) > 1:
+            word = rng.choice([*node])
+            node["allOf"] = [*node.get("allOf", []), {word: node.pop(word)}] if word != "allOf" else node["allOf"]
+
+    return edit
+
+
+def _listed(node: Json, rng: Random) -> None:
+    """Change the listed values, or list more or fewer."""
+    values = node.pop("enum", [node.pop("const", rng.choice(("a", 1)))])
+    other = rng.choice(("a", "b", 1, 2, 1.0, None, True, [1], {"a": 1}))
+    values = [value for value in values if value != other] if rng.random() < 0.5 else [*values, other]
+    node |= {"enum": values} if len(values) > 1 else {"const": [*values, "a"][0]}
+
+
 def _branch(node: Json, rng: Random) -> None:
     for word in ("anyOf", "oneOf", "allOf", "prefixItems"):
         if word in node:
@@ -211,20 +243,21 @@ def _part(rng: Random) -> Json:
 def _reword(node: Json, rng: Random, among: tuple[str, ...] = ()) -> None:
     words: dict[str, Json] = {
         **{word: rng.randrange(4) for word in ("minLength", "maxLength", "minItems", "maxItems")},
-        **{word: rng.randrange(3) for word in ("minProperties", "maxProperties", "minContains")},
+        **{word: rng.randrange(3) for word in ("minProperties", "maxProperties", "minContains", "maxContains")},
         **{word: rng.choice((0, 1, 1.5, 2)) for word in ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")},
-        "multipleOf": rng.choice((1, 2, 3, 4)),
+        "multipleOf": rng.choice((1, 2, 3, 4, 0.5, 1.5)),
+        "contentEncoding": "base64",
         "pattern": rng.choice(PATTERNS),
         "format": rng.choice(FORMATS),
         "enum": rng.sample(["a", "b", 1, 2, None, True], 3),
         "const": rng.choice(("a", "b", 1, True)),
         "uniqueItems": rng.random() < 0.7,
-        "default": rng.choice(("a", 1)),
+        "default": rng.choice(("a", 1, None, {}, [])),
         "description": "Words.",
         **{word: copy.deepcopy(rng.choice(SCALARS)) for word in ("not", "if", "then", "else", "contains", "items")},
         "dependentRequired": {rng.choice(NAMES): [rng.choice(NAMES)]},
         "dependentSchemas": {rng.choice(NAMES): rng.choice(({"required": [rng.choice(NAMES)]}, _part(rng)))},
-        "propertyNames": {"maxLength": rng.choice((1, 3))},
+        "propertyNames": rng.choice(({"maxLength": 1}, {"maxLength": 4}, {"pattern": "^k"}, {"enum": ["a", "b"]})),
         "patternProperties": {rng.choice(PATTERNS): copy.deepcopy(rng.choice(SCALARS))},
         "allOf": [copy.deepcopy(rng.choice((*SCALARS, _part(rng))))],
         **{
@@ -240,11 +273,17 @@ def _reword(node: Json, rng: Random, among: tuple[str, ...] = ()) -> None:
     word = rng.choice(present) if present and rng.random() < 0.6 else rng.choice([*words])
     if word in node and rng.random() < 0.4:
         del node[word]
+    elif word in ("if", "then", "else"):
+        node |= {each: words[each] for each in ("if", "then", "else") if each == word or each not in node}
     else:
         node[word] = words[word]
 
 
-_EDITS = (_replace, _retype, _wrap, _branch, _reword, _reword, _reword)
+def _of_objects(node: Json, rng: Random) -> None:
+    _reword(node, rng, OF_OBJECTS)
+
+
+_EDITS = (_replace, _retype, _wrap, _branch, _listed, _reword, _reword, _reword)
 
 
 COMPOSED = ("$ref", "allOf", "anyOf", "oneOf", "dependentSchemas", "if", "then", "else")
@@ -276,10 +315,13 @@ def value_near(root: Json, schema: Json, rng: Random, depth: int = 4) -> Json:
             prefix = schema.get("prefixItems", [])
             items = [value_near(root, item, rng, depth - 1) for item in prefix]
             rest = schema.get("items", True)
-            return items + [
+            items += [
                 value_near(root, rest, rng, depth - 1)
                 for _ in range(rng.choice((0, 0, 1, 2)) if rest is not False else 0)
             ]
+            if "contains" in schema and rng.random() < 0.7:
+                items += [value_near(root, schema["contains"], rng, depth - 1) for _ in range(rng.randrange(3))]
+            return items + items[-1:] if rng.random() < 0.2 else items
         case _:
             return _object_near(root, schema, rng, depth)
 
