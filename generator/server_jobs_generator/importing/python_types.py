@@ -125,13 +125,16 @@ def has_secrets(type_: object) -> bool:
 
 def _adapter(type_: object, place: str) -> TypeAdapter[object]:
     try:
-        return TypeAdapter(cast("type[object]", type_))
+        adapter = TypeAdapter(cast("type[object]", type_))
+        adapter.rebuild()  # raises an error that names a type that does not exist
     except PydanticUserError as error:
         if error.code != "schema-for-unknown-type":
             raise ImportSourceError(f"{place} cannot be read by Pydantic: {error.message}") from error
     # A class without a schema is read as `isinstance`, which the reader lists.
     except ANY_ERROR as error:
         raise ImportSourceError(f"{place} cannot be read by Pydantic: {reason(error)}") from error
+    else:
+        return adapter
     try:
         return TypeAdapter(cast("type[object]", type_), config=ConfigDict(arbitrary_types_allowed=True))
     except ANY_ERROR as error:
@@ -236,6 +239,13 @@ class _Reader(GenerateJsonSchema):
         except ANY_ERROR as error:
             raise PydanticSerializationError(f"{type(error).__name__} instead of JSON") from error
         return encoded
+
+    def union_schema(self, schema: core_schema.UnionSchema) -> JsonSchemaValue:
+        """Return the schema of a union. Pydantic returns one without branches if no type of it has a schema."""
+        found = super().union_schema(schema)
+        if found.get("anyOf") == []:
+            raise PydanticOmit
+        return found
 
     def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
         del detail

@@ -6,11 +6,12 @@ A pointer leads to one value. So a secret in a list, a dict, a tuple or a recurs
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from enum import Enum
 from itertools import islice
 from typing import TypeVar, cast
 
-from pydantic import JsonValue, Secret, SecretBytes, SecretStr, TypeAdapter
+from pydantic import BaseModel, JsonValue, Secret, SecretBytes, SecretStr, TypeAdapter
 from server_jobs.contract.values import at_pointer, pointer_to
 
 from ..lint.params_pointers import schemas_below
@@ -111,7 +112,8 @@ class _JsonSchema:
 class Secrets:
     """The values of a type that are, or contain, a `Secret`, `SecretStr` or `SecretBytes`, by its core schema.
 
-    The type may change its JSON Schema and its serializers as it likes.
+    A value whose default has a secret is one too, whatever its type. The type may change its JSON Schema and
+    its serializers as it likes.
     """
 
     def __init__(self, root: Core) -> None:
@@ -131,7 +133,7 @@ class Secrets:
             if one.get("type") == "definition-ref":
                 yield self._by_name[str(one["schema_ref"])]
 
-        return any(map(_makes_secret, _reached([core], inner)))
+        return any(_makes_secret(one) or _holds_secret(one.get("default")) for one in _reached([core], inner))
 
     def pointers(self, schema: Schema) -> tuple[str, ...]:
         """Return the pointers of all secrets that the type reads. `schema` is its JSON Schema.
@@ -269,6 +271,23 @@ def _makes_secret(core: Core) -> bool:
     cells = getattr(function, "__closure__", None) or ()
     made = (core.get("cls"), function, getattr(function, "__self__", None), *(_content(cell) for cell in cells))
     return any(map(_is_secret_class, made)) or any(function is writer for writer in _WRITERS)
+
+
+def _holds_secret(value: object) -> bool:
+    """Return whether a default is, or contains, a secret."""
+
+    def inner(one: object) -> Iterable[object]:
+        if isinstance(one, Mapping):
+            return cast("Mapping[object, object]", one).values()
+        if isinstance(one, list | tuple | set | frozenset):
+            return cast("Iterable[object]", one)
+        if isinstance(one, Enum):
+            return [cast("object", one.value)]
+        if is_dataclass(one):
+            return [getattr(one, field.name, None) for field in fields(one)]
+        return vars(one).values() if isinstance(one, BaseModel) else []
+
+    return any(isinstance(one, _CLASSES) for one in _reached([value], inner))
 
 
 def _content(cell: object) -> object:

@@ -26,7 +26,7 @@ from pydantic import (
 )
 from server_jobs_cli.generator import write_specs
 from server_jobs_generator.importing.comparison import compare_params
-from server_jobs_generator.importing.found_job import found_each
+from server_jobs_generator.importing.found_job import Found, found_each
 from server_jobs_generator.importing.imported import imported
 from server_jobs_generator.importing.python_types import type_schema
 from server_jobs_generator.importing.signatures import job_of_function
@@ -302,6 +302,36 @@ def test_a_module_with_a_function_that_cannot_be_read_imports_the_others() -> No
         "token": {"type": "string", "format": "password", "writeOnly": True},
         "copy": {"type": "string", "default": "a", "maxLength": 2},
     }
+
+
+class Connection: ...
+
+
+class Lock: ...
+
+
+class Unfinished(BaseModel):
+    inner: list[Nothing]  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_a_type_that_does_not_exist_is_named() -> None:
+    def send(it: Unfinished) -> None: ...
+
+    found = found_each([("send", send)], lambda place, one: job_of_function(one, name=place, place=place))
+    why = "send cannot be read by Pydantic: PydanticUndefinedAnnotation: name 'Nothing' is not defined "
+    assert [part.why.partition("For")[0] for part in found.failed] == [why]
+
+
+def test_a_union_of_types_without_a_schema_is_listed_as_one_of_them() -> None:
+    def send(it: list[Path | Callable[[], int] | object] | None = None, by: Connection | Lock | None = None) -> int:
+        return 1
+
+    send.__annotations__["return"] = Connection | Lock
+    job = job_of_function(send, name="send", place="send")
+    (spec,) = imported(Found((job,)), "spec.schema.json").specs
+    assert [*json.loads(spec.text)["params"]["properties"]] == ["it"]
+    whats = [(part.place, part.what) for part in job.left_out]
+    assert {("send(by)", "type Connection"), ("send(by)", "type Lock"), ("send(return)", "result")} <= {*whats}
 
 
 @pytest.mark.parametrize(

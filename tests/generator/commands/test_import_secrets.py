@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, Unpack
 
@@ -260,6 +261,40 @@ def test_a_default_with_a_secret_is_listed_and_never_written() -> None:
     assert json.loads(spec.text)["params"]["properties"]["none"]["default"] == []
 
 
+@dataclass(slots=True)
+class Key:
+    content: object
+
+
+class AnyDefault(Enum):
+    TOKEN = SecretStr(VALUE)
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        SecretStr(VALUE),
+        {"login": [SecretBytes(VALUE.encode())]},
+        (1, frozenset({SecretStr(VALUE)})),
+        Key({"a": SecretStr(VALUE)}),
+        AnyDefault.TOKEN,
+        Box[object](content=Shown(token=SecretStr(VALUE))),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+@pytest.mark.parametrize("has_hint", [True, False])
+def test_a_default_with_a_secret_redacts_a_value_of_any_type(default: object, has_hint: bool) -> None:
+    def log_in(user: str = "ada", token=default) -> None: ...  # type: ignore[no-untyped-def]
+
+    if has_hint:
+        log_in.__annotations__["token"] = object
+    (spec,) = imported(Found((job_of_function(log_in, name="log_in", place="log_in"),)), "spec.schema.json").specs
+    document = json.loads(spec.text)
+    assert (VALUE in spec.text, "***" in spec.text) == (False, False)
+    assert (document["x-job"]["redact"], document["params"]["properties"]["user"]["default"]) == (["/token"], "ada")
+    assert [part.place for part in spec.left_out if part.what == "default"] == ["log_in(token)"]
+
+
 def returns(type_: object) -> Callable[..., object]:
     def log_in(*, user: str) -> object: ...
 
@@ -294,14 +329,17 @@ def test_a_schedule_whose_arguments_have_a_secret_is_left_out() -> None:
     assert [str(part) for part in job.left_out if "schedule" in part.what and VALUE not in str(part)] != []
 
 
-@pytest.mark.parametrize("removed", ["_makes_secret", "_is_password"])
+@pytest.mark.parametrize("removed", ["_makes_secret", "_holds_secret", "_is_password"])
 def test_without_a_protection_a_secret_stays_in_clear(removed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(secrets, removed, lambda _: False)
     hints: dict[str, Any] = {
         "_makes_secret": Secret[int],
+        "_holds_secret": Annotated[object, Field(default=SecretStr(VALUE))],
         "_is_password": Annotated[str, Field(json_schema_extra={"format": "password"})],
     }
-    assert "redact" not in spec_of(create_model("Job", one=(hints[removed], ...)))[1]
+    model = create_model("Job", one=hints[removed])
+    assert spec_of(model)[1]["redact"] == ["/one"]
+    monkeypatch.setattr(secrets, removed, lambda _: False)
+    assert "redact" not in spec_of(model)[1]
 
 
 MODELS = """\
