@@ -28,6 +28,11 @@ class ModuleTarget:
         """Return the target as it was given."""
         return self.module.__name__ if self.attribute is None else f"{self.module.__name__}:{self.attribute}"
 
+    @property
+    def objects(self) -> list[object]:
+        """Return the object of the target, or all objects of the module."""
+        return [self.value] if self.attribute is not None else [value for _, value in _members(self.module)]
+
 
 def import_target(target: str, folders: Sequence[str]) -> ModuleTarget:
     """Import `MODULE` or `MODULE:NAME`, with these folders first on the path.
@@ -59,9 +64,14 @@ def defined_in(module: ModuleType, is_wanted: Callable[[object], bool]) -> dict[
     """Return the public objects that a module defines itself, by name, in the order of their definition."""
     return {
         name: value
-        for name, value in vars(module).items()
+        for name, value in _members(module)
         if not name.startswith("_") and _is_defined_in(module, value) and is_wanted(value)
     }
+
+
+def _members(module: ModuleType) -> list[tuple[str, object]]:
+    """Return what a module has now. A proxy in it may import more as soon as somebody looks at it."""
+    return list(vars(module).items())
 
 
 def _is_defined_in(module: ModuleType, value: object) -> bool:

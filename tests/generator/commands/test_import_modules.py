@@ -10,9 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import distributions
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import cast
 
 import pytest
 from server_jobs_generator.importing import found_job
+from server_jobs_generator.importing.sources import source
 
 from tests.generator.projects import TemporaryProject, make_project
 
@@ -205,6 +208,37 @@ def test_a_module_cannot_break_the_command(project: TemporaryProject, text: str,
         assert [spec["job"] for spec in json.loads(result.stdout)["specs"]] == ["Send"]
     else:
         assert (result.exit_code, message in result.output) == (3, True), result.output
+
+
+LAZY = """\
+class Lazy:
+    @property
+    def __class__(self):
+        globals()["loaded"] = 1
+        return object
+
+    def __eq__(self, other):
+        raise ValueError("the truth value of an array is ambiguous")
+
+
+lazy = Lazy()
+
+
+def send(to: str) -> None: ...
+"""
+
+
+@pytest.mark.parametrize("kind", ["pydantic", "functions", "rq", "celery", "arq", "dramatiq", "huey"])
+def test_a_module_may_change_while_it_is_read(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / f"lazy_{kind}.py").write_text(LAZY, encoding="utf-8")
+    cron = SimpleNamespace(_job_data_registry=[{"func": print}])
+    monkeypatch.setitem(sys.modules, "rq.cron", cast("ModuleType", cron))
+    names: list[str] = []
+    with suppress(found_job.ImportSourceError):
+        names = [job.name for job in source(kind)([f"lazy_{kind}"], [str(tmp_path)]).jobs]
+    assert names == (["send"] if kind in ("functions", "rq") else [])
+    module = sys.modules.pop(f"lazy_{kind}")
+    assert vars(module)["loaded"] == 1
 
 
 def test_one_job_that_raises_anything_does_not_stop_the_others() -> None:

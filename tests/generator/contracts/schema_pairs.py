@@ -118,7 +118,7 @@ def _tagged(rng: Random, kind: Json) -> Json:
 def _edit(root: Json, rng: Random) -> None:
     """Change one place in a way that fits its schema."""
     node = rng.choice([root, *(node for node in _places(root) if node)])
-    edits = [*_EDITS]
+    edits: list[Callable[[Json, Random], None]] = [*_EDITS]
     edits += [_move(root)] * 2
     if "properties" in node:
         edits += [_toggle_property, _toggle_required, _toggle_closed] * 3

@@ -78,8 +78,7 @@ def find(targets: Sequence[str], folders: Sequence[str]) -> Found:
 
 
 def _found(target: ModuleTarget, folders: Sequence[str]) -> Found:
-    candidates = vars(target.module).values() if target.attribute is None else [target.value]
-    workers = [_Settings(value, folders) for value in candidates if _is_settings(value, target)]
+    workers = [_Settings(value, folders) for value in target.objects if _is_settings(value, target)]
     if not workers:
         raise ImportSourceError(
             f"{target.place} has no settings of an arq worker; name them: shop.tasks:WorkerSettings"

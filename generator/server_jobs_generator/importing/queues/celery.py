@@ -69,8 +69,7 @@ def _found(target: ModuleTarget, folders: Sequence[str]) -> Found:
     if is_a(target.value, _TASK):
         task: Theirs = target.value
         return found_jobs([_job(task, _short(task.name), _entries(task.app))], _differences(task.app, target.place))
-    candidates = vars(target.module).values() if target.attribute is None else [target.value]
-    apps = {id(app): app for app in candidates if is_a(app, _APP)}
+    apps = {id(app): app for app in target.objects if is_a(app, _APP)}
     if not apps:
         inner = f"{target.place}.celery"  # the next choice of `celery -A shop`
         if target.attribute is None and hasattr(target.module, "__path__") and find_spec(inner) is not None:

@@ -48,7 +48,7 @@ def _actors(target: ModuleTarget) -> Sequence[Theirs]:
     value: Theirs = target.value
     if is_a(value, _BROKER):
         return list(value.actors.values())
-    candidates = vars(target.module).values() if target.attribute is None else [value]
+    candidates: list[Theirs] = target.objects
     actors = {id(one): one for one in candidates if is_a(one, _ACTOR)}
     if not actors:
         raise ImportSourceError(

@@ -36,7 +36,7 @@ def _tasks(target: ModuleTarget) -> Sequence[tuple[Theirs, Theirs]]:
     value: Theirs = target.value
     if is_a(value, _HUEY):
         return [(task, value) for task in value._registry._registry.values()]
-    candidates: list[Theirs] = list(vars(target.module).values()) if target.attribute is None else [value]
+    candidates: list[Theirs] = target.objects
     tasks = {one.task_class: one.huey for one in candidates if is_a(one, _TASK)}
     if not tasks:
         raise ImportSourceError(f"{target.place} has no Huey task; name a module, a task or a Huey with tasks")

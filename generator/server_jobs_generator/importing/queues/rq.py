@@ -54,7 +54,7 @@ def _functions(target: ModuleTarget, entries: Sequence[Mapping[str, Theirs]]) ->
         return
     functions = _defined(target)
     decorated = [function for function in functions if _decorator(function) is not None]
-    scheduled = [entry["func"] for entry in entries if entry["func"] in vars(target.module).values()]
+    scheduled = [entry["func"] for entry in entries if any(entry["func"] is one for one in target.objects)]
     if not functions and not scheduled:
         raise ImportSourceError(f"{target.place} defines no public function; name one, such as shop.tasks:send_email")
     # Callbacks and helpers stand beside decorated functions. Without any, each function may be a job.
