@@ -38,6 +38,7 @@ from .project import find_project
 
 __all__ = [
     "JOB_STATUS",
+    "ROW_LIMITS",
     "JobStatus",
     "attach",
     "cron_jobs",

@@ -97,14 +97,16 @@ _POSTGRESQL_DATE = "'^[0-9]{4}-[0-9]{2}-[0-9]{2}$'"
 def wanted_objects(jobs: Iterable[JobSpec]) -> Objects:
     """Return the views of all jobs that have one, sorted by name, with their indexes and functions.
 
-    On PostgreSQL, the constraint with the limits of rows comes first.
+    On PostgreSQL, the constraint with the limits of rows comes first, also for jobs without a view.
     """
-    ordered = sorted((job for job in jobs if job.has_view), key=lambda job: job.spec_name)
+    every = list(jobs)
+    ordered = sorted((job for job in every if job.has_view), key=lambda job: job.spec_name)
     of_jobs = [_objects_of(_Job(job)) for job in ordered]
-    functions = (SqlObject(ROW_LIMITS), *postgresql_functions()) if ordered else ()
+    limits = (SqlObject(ROW_LIMITS),) if every else ()
+    functions = postgresql_functions() if ordered else ()
     return {
         "sqlite": tuple(one for objects, _ in of_jobs for one in objects),
-        "postgresql": (*functions, *(one for _, objects in of_jobs for one in objects)),
+        "postgresql": (*limits, *functions, *(one for _, objects in of_jobs for one in objects)),
     }
 
 

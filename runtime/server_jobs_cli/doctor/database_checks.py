@@ -28,6 +28,7 @@ from ..console.workspace import Workspace
 from ..plain_sql import is_turso, newest_revisions, plain_revisions, recorded
 from .durability_checks import check_durability
 from .findings import Finding, fail, ok, warn
+from .limits_check import check_limits
 from .sqlite_checks import check_sqlite
 from .vacuum_checks import check_vacuum
 
@@ -80,6 +81,8 @@ async def _check_database(workspace: Workspace) -> AsyncIterator[Finding]:
                 async for finding in check_durability(store.database):
                     yield finding
                 async for finding in check_vacuum(store):
+                    yield finding
+                async for finding in check_limits(store):
                     yield finding
             async for finding in check_revision(workspace, store):
                 yield finding

@@ -21,7 +21,7 @@ from server_jobs_generator.migrations import declared_state, revisions
 from server_jobs_generator.migrations.declared_state import Objects, wanted_objects
 from server_jobs_generator.migrations.revisions import views_revision
 from server_jobs_generator.python.names import property_name
-from sqlalchemy import BigInteger, Column, Engine, MetaData, Text, text
+from sqlalchemy import BigInteger, Column, Engine, MetaData, Text, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from tests.generator.migrations.test_migrations import VERSIONS, alembic, engine, run_script, url
@@ -188,12 +188,15 @@ def test_the_view_of_a_deleted_job_is_dropped(project: TemporaryProject, engine:
     assert "refund_jobs" not in {row[1] for row in described(engine)}
 
 
-def test_a_job_can_do_without_a_view(project: TemporaryProject, engine: Engine) -> None:
+def test_a_job_can_do_without_a_view_and_its_rows_have_limits(project: TemporaryProject, engine: Engine) -> None:
     for name in ("order", "refund"):
         project.write_spec(name, order() | {"x-job": {"view": False}})
     project.generate()
     command.upgrade(alembic(project), "head")
     assert described(engine) == []
+    limits = inspect(engine).get_check_constraints("jobs")
+    is_limited = "jobs_limits_check" in {one["name"] for one in limits}
+    assert is_limited == (engine.dialect.name == "postgresql")
 
 
 @pytest.mark.parametrize(("kind", "rest"), [("TABLE", "(id text, job_name text)"), ("VIEW", "AS SELECT 1 AS id")])
