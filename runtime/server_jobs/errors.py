@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 MOST_PROBLEMS = 100
 """Most problems that an error or a response lists; a document of 1 MB may have 100,000."""
 
+_LONGEST_ID = 100  # in a message, for ids of callers
+
 
 class ServerJobsError(Exception):
     """The base of all errors of this package. All of them can be pickled, for pools of processes and other queues."""
@@ -156,7 +158,8 @@ class JobNotFoundError(ServerJobsError):
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        super().__init__(f"there is no job with the id {job_id!r}")
+        shown = job_id if len(job_id) <= _LONGEST_ID else f"{job_id[:_LONGEST_ID]}…"
+        super().__init__(f"there is no job with the id {shown!r}")
 
 
 class JobUnavailableError(ServerJobsError):

@@ -137,6 +137,8 @@ def test_an_agent_reads_jobs_queues_and_specs_and_changes_nothing(shop: Shop) ->
             assert "secret" in (await agent.ask("show_spec", job_name="Shout"))["params"]["properties"]
 
             assert "there is no job with the id 'x'" in await agent.refused("show_job", id="x")
+            assert len(await agent.refused("show_job", id="x" * 100_000)) < 200
+            assert "/job_id: there is only id" in await agent.refused("show_job", job_id=failed)
             assert "/job_nam: did you mean 'job_name'?" in await agent.refused("show_spec", job_nam="Shout")
             assert "/statu: did you mean 'status'?" in await agent.refused("list_jobs", statu="failed")
             misspelled = await agent.client.call_tool("list_jobs", {"job_name": "Shuot"})
@@ -151,7 +153,9 @@ def test_an_agent_reads_jobs_queues_and_specs_and_changes_nothing(shop: Shop) ->
             with pytest.raises(MCPError, match="a line may have at most 2 MiB; send smaller params"):
                 await agent.client.call_tool("show_spec", {"job_name": "x" * (2 << 20)})
             for writing in ("Shout", "cancel_job"):
-                with pytest.raises(MCPError, match="there is no tool"):
+                with pytest.raises(
+                    MCPError, match=f"there is no tool '{writing}'; the user has to start .*--allow-writes"
+                ):
                     await agent.client.call_tool(writing, {"id": waiting, "text": "x"})
 
     asyncio.run(read())
@@ -194,6 +198,8 @@ def test_an_agent_runs_jobs_and_acts_on_them(shop: Shop) -> None:
             assert await agent.ask("retry_job", id=failed["id"]) == {"id": failed["id"], "outcome": "pending"}
             assert "only a failed or cancelled job" in await agent.refused("retry_job", id=done["id"])
             assert "choose" in await agent.refused("cancel_jobs", dry_run=False)
+            misspelled = await agent.client.call_tool("retry_jobs", {"job_name": "Shuot"})
+            assert texts(misspelled)[1] == "there is no job 'Shuot' here; did you mean 'Shout'?"
             assert (await agent.ask("cancel_jobs", queue="mail"))["results"] == {"cancelled": 1}
             assert "nothing to cancel" in await agent.refused("cancel_job", id=failed["id"])
 

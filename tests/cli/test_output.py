@@ -110,6 +110,7 @@ def test_a_suggestion_sees_through_case_and_separators(name: str) -> None:
 
 def test_without_a_similar_name_the_suggestion_lists_all() -> None:
     assert suggestion("xyz", ["ImportCsv", "SendEmail"]) == "there are ImportCsv, SendEmail"
+    assert suggestion("xyz", ["ImportCsv"]) == "there is only ImportCsv"
     assert suggestion("xyz", []) == "none exist"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Container, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
@@ -47,8 +47,8 @@ async def serve(workspace: Workspace, registry: JobRegistry, wait: timedelta | N
         await sent.send(SessionMessage(types.JSONRPCError(jsonrpc="2.0", id=request, error=error)))
 
     stdin = cast("AsyncFile[str]", stdin_lines(refuse))  # the SDK only iterates over it
-    async with _opened(workspace, registry, wait) as tools:
-        server = _server({tool.name: tool for tool in tools})
+    async with _opened(workspace, registry, wait) as (tools, left_out):
+        server = _server({tool.name: tool for tool in tools}, left_out)
         try:
             async with stdio_server(stdin) as (received, sent):
                 await server.run(received, sent, server.create_initialization_options())
@@ -57,15 +57,19 @@ async def serve(workspace: Workspace, registry: JobRegistry, wait: timedelta | N
 
 
 @asynccontextmanager
-async def _opened(workspace: Workspace, registry: JobRegistry, wait: timedelta | None) -> AsyncIterator[Sequence[Tool]]:
+async def _opened(
+    workspace: Workspace, registry: JobRegistry, wait: timedelta | None
+) -> AsyncIterator[tuple[Sequence[Tool], set[str]]]:
+    """Yield the tools, and the names of those that need `--allow-writes`."""
     if wait is None:
         async with workspace.open_store(only_reads=True) as store:
             with application_logging():
-                yield reading_tools(store, registry)
+                jobs = {job.job_name for job in registry.offered()}
+                yield reading_tools(store, registry), jobs | {tool.name for tool in writing_tools(store, registry)}
     else:
         async with workspace.open_backend() as backend:
             own = [*reading_tools(backend.store, registry, tool_command), *writing_tools(backend.store, registry)]
-            yield [*own, *_usable(job_tools(backend, wait), {tool.name for tool in own})]
+            yield [*own, *_usable(job_tools(backend, wait), {tool.name for tool in own})], set()
 
 
 def _usable(tools: Iterable[Tool], taken: set[str]) -> Sequence[Tool]:
@@ -84,7 +88,7 @@ def _usable(tools: Iterable[Tool], taken: set[str]) -> Sequence[Tool]:
     return found
 
 
-def _server(tools: Mapping[str, Tool]) -> Server:
+def _server(tools: Mapping[str, Tool], left_out: Container[str] = ()) -> Server:
     async def list_tools(
         _context: ServerRequestContext, _params: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
@@ -93,7 +97,12 @@ def _server(tools: Mapping[str, Tool]) -> Server:
     async def call_tool(_context: ServerRequestContext, params: types.CallToolRequestParams) -> types.CallToolResult:
         tool = tools.get(params.name)
         if tool is None:
-            message = f"there is no tool {params.name!r}; {suggestion(params.name, tools)}"
+            advice = (
+                "the user has to start `server-jobs mcp` with --allow-writes for it"
+                if params.name in left_out
+                else suggestion(params.name, tools)
+            )
+            message = f"there is no tool {params.name!r}; {advice}"
             raise MCPError(types.INVALID_PARAMS, message)
         return await _called(tool, params.arguments or {})
 

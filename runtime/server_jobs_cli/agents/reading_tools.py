@@ -19,9 +19,7 @@ from server_jobs.inspection.why import why
 from server_jobs.registry import JobRegistry, Registration
 from server_jobs.stores.sharded import shards_of
 
-from ..console.output import suggestion
-from ..jobs.queues import unknown_queue
-from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool, checked
+from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool, checked, misspelled
 
 
 def reading_tools(store: Store, registry: JobRegistry, command: Command | None = None) -> list[Tool]:
@@ -31,7 +29,7 @@ def reading_tools(store: Store, registry: JobRegistry, command: Command | None =
         Tool(
             name="list_jobs",
             description="List stored jobs that match every given field, newest first, without their data. "
-            "Pass `next` of the answer as `before` to get the next page.",
+            "Pass `next` of the answer as `before` to get the next page, also if a page is empty, until it is null.",
             input_schema=ListParameters.model_json_schema(),
             call=reads.list_jobs,
             effects=READS,
@@ -103,14 +101,7 @@ class _Reads:
         wanted = checked(ListParameters, arguments)
         queues = None if wanted.queue is None else (wanted.queue,)
         page = await page_of(self._store, wanted, wanted.among(self._registry, queues), Steps())
-        return Answer(page, None if page["jobs"] else self._misspelled(wanted))
-
-    def _misspelled(self, wanted: ListParameters) -> str | None:
-        """Return a remark on a job or a queue that is unknown here; None if both are known or not given."""
-        names = self._registry.get_names()
-        if wanted.job_name is not None and wanted.job_name not in names:
-            return f"there is no job {wanted.job_name!r} here; {suggestion(wanted.job_name, names)}"
-        return None if wanted.queue is None else unknown_queue(self._registry, wanted.queue)
+        return Answer(page, None if page["jobs"] else misspelled(self._registry, wanted))
 
     async def show_job(self, arguments: Arguments) -> Answer:
         job_id = checked(JobId, arguments).id

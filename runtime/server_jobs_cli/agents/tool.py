@@ -9,11 +9,13 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from server_jobs.contract.json_schema import Schema
 from server_jobs.errors import Problem
-from server_jobs.http.jobs import Text
+from server_jobs.http.jobs import FilterFields, Text
 from server_jobs.http.jobs import checked as checked_request
 from server_jobs.http.problem_document import RefusedError
+from server_jobs.registry import JobRegistry
 
 from ..console.output import suggestion
+from ..jobs.queues import unknown_queue
 
 Arguments = Mapping[str, JsonValue]
 M = TypeVar("M", bound=BaseModel)
@@ -66,6 +68,14 @@ def checked(model: type[M], arguments: Arguments) -> M:
             [Problem(f"/{name}", suggestion(name, model.model_fields)) for name in unknown],
         )
     return checked_request(model, arguments)
+
+
+def misspelled(registry: JobRegistry, chosen: FilterFields) -> str | None:
+    """Return a remark on a job or a queue that is unknown here; None if both are known or not given."""
+    names = registry.get_names()
+    if chosen.job_name is not None and chosen.job_name not in names:
+        return f"there is no job {chosen.job_name!r} here; {suggestion(chosen.job_name, names)}"
+    return None if chosen.queue is None else unknown_queue(registry, chosen.queue)
 
 
 class Nothing(BaseModel):

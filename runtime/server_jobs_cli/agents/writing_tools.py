@@ -16,7 +16,7 @@ from ..jobs.queues import unknown_queue
 from ..jobs.retry_cancel_repair import Answer as Changed
 from ..jobs.retry_cancel_repair import cancel_all, retry_all
 from .reading_tools import reading_command
-from .tool import Answer, Arguments, Effects, JobId, QueueName, Tool, checked
+from .tool import Answer, Arguments, Effects, JobId, QueueName, Tool, checked, misspelled
 
 _RETRIES = Effects(is_destructive=True, is_open=True)
 """A job that runs again may do anything, as in its first attempt."""
@@ -126,7 +126,8 @@ class _Writes:
         body = checked(BulkBody, arguments)
         among = body.among(self._registry, None if body.queue is None else (body.queue,))
         result = await change_part(self._store, action, body, among, Steps(), by=AGENT)
-        return Answer(bulk_document(result, dry_run=body.dry_run))
+        remark = None if result.found else misspelled(self._registry, body)
+        return Answer(bulk_document(result, dry_run=body.dry_run), remark)
 
     async def _switch(self, switch: Callable[..., Awaitable[bool]], arguments: Arguments, *, paused: bool) -> Answer:
         queue = checked(QueueName, arguments).queue

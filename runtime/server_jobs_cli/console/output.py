@@ -152,7 +152,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     close = closest(_plain(name), plain)
     if close:
         return f"did you mean {plain[close[0]]!r}?"
-    return f"there are {', '.join(names)}" if names else "none exist"
+    match names:
+        case []:
+            return "none exist"
+        case [one]:
+            return f"there is only {one}"
+        case _:
+            return f"there are {', '.join(names)}"
 
 
 def _plain(name: str) -> str:
