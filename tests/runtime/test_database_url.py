@@ -81,6 +81,20 @@ def test_an_option_is_hidden_unless_it_is_known_to_be_harmless() -> None:
         ("postgresql:/ann:SECRET@h/d", "postgresql:***@h/d"),
         ("host=h password='SECRET x' user=ann", "host=h password=*** user=ann"),
         ("postgresql://h/d?password==SECRET", "postgresql://h/d?password=***"),
+        ("jdbc:postgresql://ann:SECRET@h/d", "jdbc:postgresql://ann:***@h/d"),
+        ("postgresql//ann:SECRET@h/d", "postgresql//ann:***@h/d"),
+        ("//ann:SECRET@h/d", "//ann:***@h/d"),
+        ("ann:x://SECRET@h/d", "ann:***@h/d"),
+        ("postgresql://ann:SECRET", "postgresql://ann:***"),  # the host is missing
+        ("postgresql://ann:a@h:1,g:SECRET/d", "postgresql://ann:***@h:1,g:***/d"),
+        ("postgresql://h/d?sslmode=require?sslpassword=SECRET", "postgresql://h/d?sslmode=require?sslpassword=***"),
+        ("postgresql://h/d?sslmode=require#sslpassword=SECRET", "postgresql://h/d?sslmode=require#sslpassword=***"),
+        ("libsql://h?tls=0#authToken=a#SECRET", "libsql://h?tls=0#authToken=***"),
+        ("host=h,password=SECRET", "host=***"),
+        ("DSN: host=h password=SECRET", "DSN: host=h password=***"),
+        ("host=h password=''SECRET user=ann", "host=h password=*** user=ann"),
+        ("host=h password=a\\ SECRET user=ann", "host=h password=*** user=ann"),
+        ("postgresql:// host=h password=SECRET", "postgresql:// host=h password=***"),
         ("sqlite:///C:/files/a@b#1.sqlite3", "sqlite:///C:/files/a@b#1.sqlite3"),
         ("shards:eu=EU_DATABASE_URL,us=US_DATABASE_URL", "shards:eu=EU_DATABASE_URL,us=US_DATABASE_URL"),
     ],
@@ -96,6 +110,12 @@ def test_the_rest_of_a_url_is_shown(url: str, shown: str) -> None:
         f"postgresql://ann:x?{SECRET}@h/d",  # and like an option
         f"postgresql://ann:x?{SECRET}=1@h/d",
         f"postgresql://ann:5?{SECRET}=1@h/d",
+        f"postgresql://ann:x@y/{SECRET}@h/d",  # like the name of a database
+        f"postgresql://ann:x@y?{SECRET}@h/d?sslmode=require",
+        f"postgresql://h/d?sslmode=require?sslpassword={SECRET}",
+        f"postgresql://h/d?connect_timeout=3#sslpassword={SECRET}",
+        f"postgresql://h/d?ssl=true?password={SECRET}",
+        f"libsql://h?tls=0?authToken={SECRET}",
         f"libsql://ann:{SECRET}/x@h",
         f"libsql://ann:x?{SECRET}@h",
         f"http://ann:{SECRET}\N{DOUBLE EXCLAMATION MARK}\N{CARE OF}@h/d",  # urllib shows what its letters stand for

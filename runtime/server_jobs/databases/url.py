@@ -25,10 +25,15 @@ SQLITE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "sqlite+pysqlite")
 TURSO_SCHEMES = ("libsql", "https", "http")
 
 _TENANTS = re.compile(r"(?P<all>https?://[^/]+/_jobs/tenants)(?:/(?P<name>[^/?]+))?/?(?:\?.*)?")
-_LOGIN = re.compile(r"(?P<begin>^[^:@]*://|^(?!.*://))(?P<user>[^:/?#@]*)(?:(?P<password>:).*)?@", re.DOTALL)
-_OPTION = re.compile(r"(?P<mark>[?&;]|#(?=[^=]*=))(?P<name>[^=?&;]*)(?P<value>=?[^?&;]*)")
-_PAIRS = re.compile(r"\s*\w+\s*=")
-_PAIR = re.compile(r"(?P<name>\w+)\s*=\s*(?:'(?:[^'\\]|\\.)*'?|\S+)")  # as in `host=localhost password=secret`
+_LOGIN = re.compile(
+    r"(?P<begin>^(?:jdbc:)?[^:/@]*:?//|^(?![^:/@]*://))(?P<user>[^:/?#@]*)(?:(?P<password>:).*)?@", re.DOTALL
+)
+_PORT = re.compile(r"(?P<hosts>^[^/?#]*//(?:[^/?#]*@)?[^/?#@\[]*?:)(?!\d*(?:[,/?#]|$))[^/?#@]*")
+_OPTION = re.compile(r"(?P<mark>[?&;]|#(?=[^=]*=))(?P<name>[^=?&;]*)(?P<value>=?(?:[^?&;#]|#(?![^=?&;]*=))*)")
+_PAIR = re.compile(  # as in `host=localhost password=secret`
+    r"(?<![:,\w])(?P<name>\w+)\s*=\s*(?P<value>(?:'(?:[^'\\]|\\.)*(?:'|$)|\\.|[^\s'\\])+)", re.DOTALL
+)
+_ONE_VALUE = re.compile(r"=?[^=?&;#@]*")
 SHOWN_OPTIONS = frozenset(
     {
         *("host", "port", "user", "dbname", "database", "service", "application_name", "search_path", "timezone"),
@@ -100,8 +105,14 @@ def without_password(url: str) -> str:
 
     Accepts any text, such as a URL with a typing mistake.
     """
-    shown = _OPTION.sub(_option, _LOGIN.sub(_login, url))
-    return _PAIR.sub(_pair, shown) if _PAIRS.match(url) else shown
+    shown = _OPTION.sub(_option, _PORT.sub(r"\g<hosts>***", _LOGIN.sub(_login, url)))
+    has_pairs = "//" not in url or any(map(str.isspace, url))
+    return _PAIR.sub(_pair, shown) if has_pairs else shown
+
+
+def shown_value(value: str) -> str:
+    """Return the value of an option for a message. With a wrong mark between two options, it contains the second."""
+    return value if _ONE_VALUE.fullmatch(value) else "***"
 
 
 def _login(login: re.Match[str]) -> str:
@@ -112,11 +123,12 @@ def _login(login: re.Match[str]) -> str:
 
 
 def _option(option: re.Match[str]) -> str:
-    is_shown = unquote(option["name"]).lower() in SHOWN_OPTIONS or not (option["name"] or option["value"])
-    if is_shown:
+    is_known = unquote(option["name"]).lower() in SHOWN_OPTIONS or not (option["name"] or option["value"])
+    if is_known and _ONE_VALUE.fullmatch(option["value"]):
         return option[0]
     return f"{option['mark']}{option['name']}=***" if option["value"] else f"{option['mark']}***"
 
 
 def _pair(pair: re.Match[str]) -> str:
-    return pair[0] if pair["name"].lower() in SHOWN_OPTIONS else f"{pair['name']}=***"
+    is_known = pair["name"].lower() in SHOWN_OPTIONS
+    return pair[0] if is_known and _ONE_VALUE.fullmatch(pair["value"]) else f"{pair['name']}=***"

@@ -145,7 +145,7 @@ REFUSED = [
     ("postgresql://u:secret@h1,/d", "a host has no name; write it, or leave out the comma"),
     ("postgresql://u:secret@[::1/d", "is no host; write an IPv6 address as [::1]:5432"),
     ("postgresql://u:secret@h:port/d", "a port is no number from 1 to 65535; write %40"),
-    ("postgresql://u:1secret/x@h/d", "a port is no number from 1 to 65535; write %40"),
+    ("postgresql://u:1secret/x@h/d", "a port is no number; write %40"),
     ("postgresql://u:secret@h/d?sslmode", "cannot be read"),
     ("postgresql://u:secret@h/d?dbname=a&database=b", "has the option 'database' twice; write it once"),
     ("postgresql://u:secret@h/d?sslmod=require", "unknown option 'sslmod'; did you mean 'sslmode'?"),

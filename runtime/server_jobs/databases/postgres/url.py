@@ -121,8 +121,8 @@ class _Reader:
             pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
         except ValueError as error:
             raise self._unreadable(reason_of(error)) from None
-        if "@" in query and not self.login and not KNOWN.issuperset(name for name, _ in pairs):
-            raise self._unreadable(UNESCAPED)  # the options are a part of a password
+        if "@" in self.path or ("@" in query and not KNOWN.issuperset(name for name, _ in pairs)):
+            raise self._unreadable(UNESCAPED)  # the path or the options are a part of a password
         self.options = self._merged(pairs)
 
     def refused(self, problem: str) -> InvalidOptionError:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
+from ..url import shown_value
 
 PLACES = frozenset({"host", "port", "user", "password", "dbname"})
 SERVER_SETTINGS = frozenset({"search_path", "timezone"})
@@ -102,7 +103,7 @@ def checked_options(given: Mapping[str, str], refused: Refused) -> PostgresOptio
     _translate_ssl(options, refused)
     for name, choices in _CHOICES.items():
         if name in options and options[name] not in choices:
-            raise refused(f"has {name}={options[name]}; write one of {', '.join(choices)}")
+            raise refused(f"has {name}={shown_value(options[name])}; write one of {', '.join(choices)}")
     _refuse_what_the_driver_cannot_do(options, refused)
     numbers = {name: _number(options, name, refused) for name in _NUMBERS}
     tcp = {name: number for name, number in numbers.items() if number is not None and name != "connect_timeout"}
@@ -125,7 +126,7 @@ def _translate_ssl(options: dict[str, str], refused: Refused) -> None:
         raise refused("has ssl= and sslmode=; write sslmode= alone")
     mode = "require" if mode == "true" else mode
     if mode not in _CHOICES["sslmode"]:
-        raise refused(f"has ssl={mode}; write sslmode= with one of {', '.join(_CHOICES['sslmode'])}")
+        raise refused(f"has ssl={shown_value(mode)}; write sslmode= with one of {', '.join(_CHOICES['sslmode'])}")
     options["sslmode"] = mode
 
 
@@ -146,7 +147,7 @@ def _number(options: Mapping[str, str], name: str, refused: Refused) -> int | No
         return None
     text, (least, most) = options[name], _NUMBERS[name]
     if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-        raise refused(f"has {name}={text}; write a whole number from {least} to {most}")
+        raise refused(f"has {name}={shown_value(text)}; write a whole number from {least} to {most}")
     return int(text)
 
 

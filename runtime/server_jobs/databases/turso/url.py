@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from ...domain.suggestions import closest
 from ...errors import InvalidOptionError
 from ...security.variables import TOKEN_VARIABLE
-from ..url import TURSO_SCHEMES, TURSO_TOKEN, reason_of, tenant_address, without_password
+from ..url import TURSO_SCHEMES, TURSO_TOKEN, reason_of, shown_value, tenant_address, without_password
 
 _OPTIONS = {"libsql": ("authToken", "tls"), "https": ("authToken",), "http": ("authToken",)}
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -72,7 +72,7 @@ def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
     for name in options:
         _check_option(url, parts.scheme, name)
     if options.get("tls", "1") not in ("0", "1"):
-        raise _refusal(url, f"has the option tls={options['tls']}; it is 0 or 1")
+        raise _refusal(url, f"has the option tls={shown_value(options['tls'])}; it is 0 or 1")
     if options.get("tls") == "0" and port is None:
         raise _refusal(url, "has tls=0 and no port; name that as well, such as libsql://127.0.0.1:8080?tls=0")
     return parts, options
