@@ -32,7 +32,7 @@ def least_costs(part: Callable[[], float], whole: Callable[[], float], *, enough
 
 
 _USUAL = 0.007
-"""CPU seconds of `_known_work` on the machine for which limits of CPU time are written, while it is quiet."""
+"""Seconds of `_known_work` on the machine for which limits are written, while it is quiet."""
 
 
 def assert_cpu_seconds(used: float, most: float, about: str = "") -> None:
@@ -41,16 +41,25 @@ def assert_cpu_seconds(used: float, most: float, about: str = "") -> None:
     The same work takes several times as much CPU time beside other processes, which use the same caches, and on slower
     processors. So a cost above the limit is compared with known work, measured now.
     """
+    _compare(used, most, f"s of CPU{about}", time.process_time)
+
+
+def assert_seconds(used: float, most: float, about: str = "") -> None:
+    """Fail if seconds of waiting exceed a limit that is written for a quiet machine."""
+    _compare(used, most, f"s{about}", time.perf_counter)
+
+
+def _compare(used: float, most: float, unit: str, clock: Callable[[], float]) -> None:
     if used >= most:
-        slowness = max(1.0, max(_known_work() for _ in range(5)) / _USUAL)
+        slowness = max(1.0, max(_known_work(clock) for _ in range(5)) / _USUAL)
         assert used < most * slowness, (
-            f"{used:.3g} s of CPU{about} on a machine {slowness:.1f} times as slow as usual, which allows {most} s"
+            f"{used:.3g} {unit} on a machine {slowness:.1f} times as slow as usual, which allows {most} s"
         )
 
 
-def _known_work() -> float:
-    began = time.process_time()
+def _known_work(clock: Callable[[], float]) -> float:
+    began = clock()
     texts = [str(number) for number in range(60_000)]
     texts.sort()
     ",".join(texts).split(",")
-    return time.process_time() - began
+    return clock() - began

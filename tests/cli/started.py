@@ -10,8 +10,8 @@ import threading
 import time
 from contextlib import suppress
 
-SLACK = 2.0
-"""Extra seconds for a machine under load."""
+SLACK = 4.0
+"""Extra seconds for a machine under load. Processes that ignore a signal end after eight seconds or later."""
 
 _PATIENCE = 30.0
 

@@ -21,6 +21,7 @@ from server_jobs.testing import create_job_context
 from generated.handlers import import_csv
 from generated.models.import_csv import ImportCsvParams, ImportCsvResult
 from tests.examples import airports
+from tests.measuring import assert_cpu_seconds
 
 Rows = list[tuple[object, ...]]
 Import = Callable[..., ImportCsvResult]
@@ -105,10 +106,10 @@ def test_a_second_import_changes_nothing(folder: Path, all_airports: ImportCsvPa
 
 
 def test_28_thousand_rows_take_seconds_not_minutes(all_airports: ImportCsvParams) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     asyncio.run(import_csv.handle(all_airports, create_job_context()))
 
-    assert time.monotonic() - started < 5
+    assert_cpu_seconds(time.process_time() - started, 5)
 
 
 async def test_progress_follows_the_bytes_and_other_tasks_get_their_turn(all_airports: ImportCsvParams) -> None:

@@ -129,7 +129,7 @@ def test_closing_waits_for_a_stalled_reader_only_for_a_moment(pipe: Pipe) -> Non
     began = time.monotonic()
     writer.end()
     writer.flush()
-    assert time.monotonic() - began < 4 * LONGEST_STALL
+    assert time.monotonic() - began < 20 * LONGEST_STALL
     pipe.read()
     writer.thread.join()
 
@@ -140,7 +140,7 @@ def test_waiting_for_a_line_waits_once_for_a_stalled_reader(pipe: Pipe) -> None:
     began = time.monotonic()
     for _ in range(1_000):
         writer.catch_up()
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 20 * LONGEST_STALL
     pipe.read()
     writer.end()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs import JobStatus
+from server_jobs_cli.worker import supervisor as supervising
 from server_jobs_cli.worker.supervisor import Supervisor
 
 from tests.cli.shop import ROOT, Shop, run
@@ -331,14 +332,15 @@ async def test_a_process_that_was_stopped_by_hand_is_replaced_unless_the_queue_w
 
 
 async def test_a_process_that_cannot_be_started_is_tried_again_and_can_be_stopped(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(supervising, "_FIRST_PAUSE", timedelta(seconds=30))
     supervisor = Supervisor([str(tmp_path / "nothing")], 1, drain_timeout=timedelta(seconds=5), until_empty=False)
     running = asyncio.create_task(supervisor.run())
-    await _until(lambda: "another one is started in 1.0s" in caplog.text)
+    await _until(lambda: "another one is started in 30.0s" in caplog.text)
     assert "worker[1] could not be started: [Errno 2]" in caplog.text
     supervisor.stop()
-    assert await asyncio.wait_for(running, 0.5) == 0
+    assert await asyncio.wait_for(running, 10) == 0
 
 
 async def test_a_process_that_does_not_listen_yet_is_ended_by_its_signal(script: Script) -> None:
