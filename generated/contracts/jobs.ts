@@ -319,12 +319,12 @@ export class UnreachableError extends Error {
   /** The URL without its query, which may be a signature. */
   readonly url: string;
 
-  constructor(url: string, cause: unknown) {
+  constructor(url: string, cause: unknown, problem = "cannot be reached") {
     const shown = url.replace(/[?#].*$/s, "").replace(/\/\/[^/@]*@/, "//");
     const reasons = [cause, cause instanceof Error ? cause.cause : undefined];
     const said = reasons.flatMap((one) => (one instanceof Error && one.message !== "" ? [one.message] : []));
     const reason = said.join(": ").replaceAll(url, shown);
-    super(`${shown} cannot be reached (${reason}); start its server, or correct the URL`, { cause });
+    super(`${shown} ${problem} (${reason}); start its server, or correct the URL`, { cause });
     this.name = "UnreachableError";
     this.url = shown;
   }
@@ -360,8 +360,7 @@ export class JobsClient {
     params: JobParams[N],
     options: EnqueueOptions = {},
   ): Promise<Enqueued<N>> {
-    const answer = await this.#ask("POST", `/jobs/${name}`, textOf({ params, ...bodyOf(options) }));
-    return (await answer.json()) as Enqueued<N>;
+    return this.#read("POST", `/jobs/${name}`, textOf({ params, ...bodyOf(options) }));
   }
 
   /**
@@ -375,18 +374,17 @@ export class JobsClient {
   ): Promise<EnqueuedBatch<N>> {
     const last = options.then as { name: string; params: unknown; options?: EnqueueOptions } | undefined;
     const then = last && { job_name: last.name, params: last.params, ...bodyOf(last.options ?? {}) };
-    const answer = await this.#ask("POST", `/batches/${name}`, textOf({ params, ...bodyOf(options), then }));
-    return (await answer.json()) as EnqueuedBatch<N>;
+    return this.#read("POST", `/batches/${name}`, textOf({ params, ...bodyOf(options), then }));
   }
 
   /** All stored values of a job; `job_name` determines the type of its result. Throws `RefusedError`. */
   async job<N extends JobName = JobName>(id: string): Promise<Job<N>> {
-    return (await (await this.#ask("GET", `/jobs/${encodeURIComponent(id)}`)).json()) as Job<N>;
+    return this.#read("GET", `/jobs/${encodeURIComponent(id)}`);
   }
 
   /** The number of jobs of a batch in each status, with one query. Throws `RefusedError`. */
   async batch(id: string): Promise<BatchCounts> {
-    return (await (await this.#ask("GET", `/batches/${encodeURIComponent(id)}`)).json()) as BatchCounts;
+    return this.#read("GET", `/batches/${encodeURIComponent(id)}`);
   }
 
   /** Cancel a pending job, or ask a running one to stop. Throws `RefusedError`, with 409 for a finished one. */
@@ -397,7 +395,7 @@ export class JobsClient {
 
   /** Put a failed or cancelled job back in its queue. Throws `RefusedError`. */
   async retry(id: string): Promise<JobSummary> {
-    return (await (await this.#ask("POST", `/jobs/${encodeURIComponent(id)}/retry`)).json()) as JobSummary;
+    return this.#read("POST", `/jobs/${encodeURIComponent(id)}/retry`);
   }
 
   /**
@@ -433,6 +431,15 @@ export class JobsClient {
       finished.push(...(await Promise.all(read)));
     }
     return finished;
+  }
+
+  async #read<T>(method: string, path: string, body?: string): Promise<T> {
+    const answer = await this.#ask(method, path, body);
+    try {
+      return (await answer.json()) as T;
+    } catch (error) {
+      throw new UnreachableError(this.#url + path, error, "sends no JSON");
+    }
   }
 
   async #ask(method: string, path: string, body?: string, signal?: AbortSignal): Promise<Response> {

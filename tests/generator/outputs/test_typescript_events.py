@@ -42,7 +42,9 @@ async function unreachable() {
   const follow = async () => { for await (const _ of eventsOf("http://u:p@[::1]:59999/e?signature=s#f")); };
   const found = [];
   const note = (error) => found.push([error instanceof UnreachableError, error.url, error.message]);
-  for (const call of [() => client.job("1"), follow]) await call().catch(note);
+  const page = async () => new Response("<html>Welcome</html>");
+  const elsewhere = new JobsClient({ url: "http://elsewhere", token: "secret", fetch: page });
+  for (const call of [() => client.job("1"), follow, () => elsewhere.job("1")]) await call().catch(note);
   return found;
 }
 
@@ -80,6 +82,7 @@ def test_events_go_on_after_a_restart_of_the_server_until_the_job_is_finished(tm
     assert _without_messages(found.pop("unreachable")) == [
         [True, "http://127.0.0.1:59999/_jobs/jobs/1"],
         [True, "http://[::1]:59999/e"],
+        [True, "http://elsewhere/jobs/1"],
     ]
     assert found == {
         "restarted": [10, 20, 100],
@@ -94,7 +97,8 @@ def _without_messages(found: object) -> list[list[object]]:
     """Return each error without its message, which must name the URL, the reason and no secret."""
     assert isinstance(found, list)
     for _, url, message in found:
-        assert message.startswith(f"{url} cannot be reached (")
+        problem = "sends no JSON" if "elsewhere" in url else "cannot be reached"
+        assert message.startswith(f"{url} {problem} (")
         assert "()" not in message
         assert "signature" not in message
     return [[is_known, url] for is_known, url, _ in found]
