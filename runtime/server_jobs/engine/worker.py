@@ -135,6 +135,7 @@ class Worker:
         capacity = Capacity(self.concurrency) if parts else self._capacity
         self._slots = Slots(backend, self._prefetcher, capacity, listener, self._wake_up)
         self._limits = backend.attempt_factory.limits = limits
+        self._unready = backend.attempt_factory.unready
         self.reached_limit: str | None = None
         """Which of the `limits` this process has reached, as a sentence."""
         self._maintenance = Maintenance(backend, self._look_again)
@@ -226,8 +227,7 @@ class Worker:
         if self._shards is not None:
             await self._run_shards(self._shards)
             return
-        runner = self.backend.runner
-        runner.add_worker(self._report(), self.backend.config.lock_timeout)
+        self._start_reports()
         self._wake, self._is_over = asyncio.Event(), asyncio.Event()
         if not self._stops:
             self._drains_until = None
@@ -277,7 +277,8 @@ class Worker:
             self.reached_limit = shards.reached_limit()
 
     def _report(self) -> WorkerReport:
-        known = self.backend.registry.known_jobs()
+        self._unready = self.backend.attempt_factory.unready
+        known = (job for job in self.backend.registry.known_jobs() if job.name not in self._unready)
         return WorkerReport(
             id=self.id,
             host=gethostname(),
@@ -287,6 +288,9 @@ class Worker:
             version=__version__,
             known=tuple((job.name, job.version) for job in known),
         )
+
+    def _start_reports(self) -> None:
+        self.backend.runner.add_worker(self._report(), self.backend.config.lock_timeout)
 
     def _wake_up(self) -> None:
         self._wake.set()
@@ -302,6 +306,8 @@ class Worker:
             if self._pause:
                 await self.backend.store.ping()
             self._slots.report_stuck()
+            if self._unready != self.backend.attempt_factory.unready:
+                self._start_reports()  # jobs have a place to run now
             self._check_limits()
             self._prefetcher.release_late()
             await self._claim()

@@ -223,8 +223,8 @@ def _missing_workers(record: JobRecord, workers: Sequence[WorkerRecord]) -> Iter
     elif not versions:
         yield Reason(
             cause=Cause.NO_WORKER,
-            text=f"no living worker of its queue has a handler for {record.job_name}",
-            advice=f"{start} of a release that has it",
+            text=f"no living worker of its queue can run {record.job_name} now",
+            advice=f"{start} of a release that has it, or see the log of one that has it and waits",
         )
     elif record.spec_version not in versions:
         yield Reason(

@@ -8,10 +8,11 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import JobContext, Worker
+from server_jobs.inspection.why import why
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
-from tests.runtime.example_jobs import SECOND, Gate, Text, backend_on, text_job, turns, until
+from tests.runtime.example_jobs import SECOND, Gate, Text, backend_on, echo, text_job, turns, until
 
 PARAMS = {"text": "hello"}
 
@@ -41,6 +42,26 @@ async def test_a_worker_is_ready_while_it_claims_jobs() -> None:
     assert worker.unready() == "the worker is stopping; jobs that still run: 1"
     assert worker.stuck() is None
     gate.opened.set()
+    await until(run)
+
+
+async def test_a_job_without_a_place_to_run_is_not_said_to_be_the_next_one() -> None:
+    backend = backend_on(FaultyStore(), job := text_job(echo))
+    backend.attempt_factory.unready = frozenset({job.job_name})
+    waiting = await job.later(PARAMS)
+    worker = Worker(backend)
+    run = asyncio.create_task(worker.run())
+    await become(worker.unready, None)
+
+    _, reasons = await why(backend.store, backend.registry, waiting)
+    assert [reason.text for reason in reasons] == [f"no living worker of its queue can run {job.job_name} now"]
+
+    backend.attempt_factory.unready = frozenset()
+    await job.later(PARAMS)  # wakes the worker
+    async with asyncio.timeout(5):
+        while not (await backend.store.workers())[0].report.known:
+            await asyncio.sleep(0.005)
+    worker.stop()
     await until(run)
 
 

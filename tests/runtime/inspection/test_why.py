@@ -158,7 +158,7 @@ async def test_without_a_living_worker_the_last_one_is_remembered() -> None:
     ("worker", "text"),
     [
         (replace(WORKER, queues=("mail",)), "no living worker claims from its queue default"),
-        (replace(WORKER, known=(("Other", 1),)), "no living worker of its queue has a handler for Echo"),
+        (replace(WORKER, known=(("Other", 1),)), "no living worker of its queue can run Echo now"),
         (replace(WORKER, known=(("Echo", 2), ("Echo", 3))), "it has version 1 of Echo, and living workers know 2, 3"),
     ],
 )
