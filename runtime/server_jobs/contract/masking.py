@@ -136,8 +136,14 @@ _SPELLINGS: dict[str, tuple[Callable[[str], str], ...]] = {
         lambda text: repr(b'"' + text.encode())[3:-1].replace("\\'", "'"),
         lambda text: encode_basestring(text)[1:-1],
         lambda text: encode_basestring_ascii(text)[1:-1],
+        # JSON in `repr`, as of the body of a request, and in JSON
+        lambda text: repr(encode_basestring(text))[2:-2],
+        lambda text: repr(encode_basestring(text).encode())[3:-2],
+        lambda text: repr(encode_basestring_ascii(text))[2:-2],
+        lambda text: encode_basestring(encode_basestring(text)[1:-1])[1:-1],
+        lambda text: encode_basestring_ascii(encode_basestring_ascii(text)[1:-1])[1:-1],
     ),
-    "%": (lambda text: quote(text, safe=""), quote),
+    "%": (lambda text: quote(text, safe=""), quote, lambda text: quote(quote(text, safe=""), safe="")),
     "+": (quote_plus,),
     "&": (
         lambda text: _in_html(text, '"', "'"),

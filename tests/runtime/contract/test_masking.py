@@ -33,6 +33,15 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "a form": quote_plus,
     "HTML": html.escape,
     "a list": lambda text: repr([text, text]),
+    "a URL in a URL": lambda text: quote(quote(text, safe=""), safe=""),
+    "JSON in repr": lambda text: repr(json.dumps({"a": text})),
+    "JSON with other letters in repr": lambda text: repr(json.dumps({"a": text}, ensure_ascii=False)),
+    "a body": lambda text: repr(json.dumps({"a": text}).encode()),
+    "a body with other letters": lambda text: repr(json.dumps({"a": text}, ensure_ascii=False).encode()),
+    "JSON in JSON": lambda text: json.dumps(json.dumps([text])),
+    "JSON with other letters in JSON": lambda text: json.dumps(
+        json.dumps([text], ensure_ascii=False), ensure_ascii=False
+    ),
 }
 
 
