@@ -17,6 +17,7 @@ from server_jobs.domain.record import (
     Ended,
     Failed,
     Inserted,
+    JobQuery,
     JobStatus,
     KnownJob,
     NewJob,
@@ -361,6 +362,14 @@ async def test_an_insert_that_is_repeated_after_a_lost_answer_changes_nothing(
     assert (await read(store, "a"), await store.get("b")) == before
 
 
+async def test_a_finished_job_that_is_inserted_again_stays_finished(store: Store, clock: FakeClock) -> None:
+    await store.settle([completed(await insert_and_claim(store, other("a")))])
+
+    assert list(await store.insert([other("a")])) == [Inserted("a", created=False)]
+
+    assert [one.status for one in await store.list_jobs(JobQuery())] == [JobStatus.COMPLETED]
+
+
 async def test_the_jobs_of_a_schedule_keep_the_job_with_their_key(store: Store, clock: FakeClock) -> None:
     await store.save_schedules([schedule()])
     await store.insert([other("a")._replace(params='{"n":1}')])
@@ -375,9 +384,10 @@ async def test_finished_and_replaced_jobs_stay_as_they_are_when_their_key_is_tak
     store: Store, clock: FakeClock
 ) -> None:
     await store.settle([completed(await insert_and_claim(store, other("a")))])
+    finished = await read(store, "a")
     running = await insert_and_claim(store, other("b"))
     await store.insert([other("c")])
-    before = [await read(store, job_id) for job_id in "ab"]
+    before = [finished, await read(store, "b")]
     clock.advance(SECOND)
 
     await store.insert([other("d")])
@@ -396,13 +406,19 @@ async def test_finished_and_replaced_jobs_stay_as_they_are_when_their_key_is_tak
 async def test_only_a_running_job_that_was_replaced_delays_the_start_of_another_one(
     store: Store, clock: FakeClock
 ) -> None:
-    replaced = await insert_and_claim(store, other("a"))
-    await store.insert([other("b")])
-    await store.cancel("b")
-    with pytest.raises(DuplicateJobError, match="a"):
-        await store.start(other("c", OnConflict.KEEP), LEASE)
-    await store.start(job("d", unique_key="SendEmail:d"), LEASE)
+    others = [job(f"{key}1", unique_key=f"SendEmail:{key}", on_conflict=OnConflict.REPLACE) for key in "az"]
+    running = [await insert_and_claim(store, new) for new in (other("before"), *others)]
+    await store.insert([other("b"), *(new._replace(id=f"{new.id}, next") for new in others)])
+    await store.settle([completed(running[0])])
+    replaced = await store.claim_one("b", request())
+    assert replaced is not None
+    await store.insert([other("c")])
+    await store.cancel("c")
+    with pytest.raises(DuplicateJobError) as refused:
+        await store.start(other("d", OnConflict.KEEP), LEASE)
+    assert refused.value.job_id == "b"
+    await store.start(job("e", unique_key="SendEmail:e"), LEASE)
 
     await store.settle([completed(replaced)])
 
-    assert (await store.start(other("c", OnConflict.KEEP), LEASE)).id == "c"
+    assert (await store.start(other("d", OnConflict.KEEP), LEASE)).id == "d"

@@ -174,15 +174,27 @@ async def test_only_the_last_attempts_of_a_job_are_kept(store: Store, clock: Fak
 
 
 async def test_each_job_numbers_its_own_attempts(store: Store, clock: FakeClock) -> None:
-    """Numbers choose the rows that later attempts replace."""
-    await store.insert([job(name, max_attempts=4 * ATTEMPTS_KEPT) for name in "ab"])
-    for _ in range(ATTEMPTS_KEPT):
-        await reclaim(store, "a")
+    """A number chooses the row that an attempt replaces. Numbers of all jobs together would replace the first ones."""
+    await store.insert([job(name) for name in ("fails", "expires", "often")])
+
+    async def fail_often(times: int) -> None:
+        for _ in range(times):
+            claim = await reclaim(store, "often")
+            await store.settle([Released("often", claim.token, SECOND, ended=Ended(Outcome.SNOOZED))])
+
+    async def expire() -> None:
+        await reclaim(store, "expires")
         clock.advance(LEASE + SECOND)
         await store.expire(jitter=NOTHING)
-        await failed_attempt(store, await reclaim(store, "b"))
 
-    assert [len(await store.attempts(name)) for name in "ab"] == [ATTEMPTS_KEPT] * 2
+    await failed_attempt(store, await reclaim(store, "fails"))
+    await expire()
+    await fail_often(ATTEMPTS_KEPT - 1)
+    await failed_attempt(store, await reclaim(store, "fails"))
+    await fail_often(2)
+    await expire()
+
+    assert [len(await store.attempts(name)) for name in ("fails", "expires", "often")] == [2, 2, ATTEMPTS_KEPT]
 
 
 async def test_attempts_replace_those_that_are_not_kept_as_a_whole(store: Store, clock: FakeClock) -> None:

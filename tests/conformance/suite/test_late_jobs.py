@@ -107,6 +107,22 @@ async def test_a_job_is_not_late_at_the_last_instant(store: Store, clock: FakeCl
     assert ids(await store.claim(request())) == ["a"]
 
 
+async def test_a_running_job_keeps_its_unique_key_after_the_last_instant_to_start(
+    store: Store, clock: FakeClock
+) -> None:
+    await insert_and_claim(store, job("a", expires_after=MINUTE, unique_key="k"))
+    clock.advance(MINUTE + SECOND)
+
+    assert list(await store.insert([job("b", unique_key="k")])) == [Inserted("a", created=False)]
+    with pytest.raises(DuplicateJobError):
+        await store.start(job("c", unique_key="k"), LEASE)
+    await store.save_schedules([schedule()])
+    assert list(await store.fire(firing(clock.now(), next_run_at=clock.now() + MINUTE, unique_key="k"))) == [False]
+    assert list(await store.cancel_late()) == []
+
+    assert (await read(store, "a")).status is JobStatus.RUNNING
+
+
 async def test_late_jobs_do_not_block_the_jobs_behind_them(store: Store, clock: FakeClock) -> None:
     await store.insert([job(f"late {n:03}", priority=n % 3, expires_after=MINUTE) for n in range(300)])
     clock.advance(MINUTE + SECOND)
