@@ -31,12 +31,14 @@ CELERY = Import(
 from datetime import timedelta
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import task_failure
 
 app = Celery("shop", broker="redis://localhost")
 app.conf.update(
     task_routes={"tasks.send_*": {"queue": "mail"}},
     timezone="Europe/Berlin",
     task_acks_late=True,
+    worker_max_tasks_per_child=5,
     task_default_queue="shop",
     result_expires=None,
     beat_schedule={
@@ -60,6 +62,9 @@ def charge(self, cents: int) -> dict[str, int]:
 @app.task(ignore_result=True)
 def count() -> int:
     return 1
+
+@task_failure.connect
+def report(**named): ...
 """,
     {
         "send_mail": {
@@ -109,6 +114,8 @@ def count() -> int:
             "beat_schedule 'odd'",
             "beat_schedule 'odd': options ['queue']",
             "task_acks_late=True",
+            "worker_max_tasks_per_child=5",
+            "signal task_failure report",
             "beat_schedule 'both'",
             "beat_schedule 'gone'",
         }
@@ -260,6 +267,14 @@ async def count(numbers: list[int]) -> int:
 
 @dramatiq.actor(max_retries=0, time_limit=float("inf"))
 def forget() -> None: ...
+
+class Archive(dramatiq.GenericActor):
+    class Meta:
+        actor_name = "archive"
+        queue_name = "disk"
+        max_retries = 0
+
+    def perform(self, path: str) -> None: ...
 """,
     {
         "send_mail": {
@@ -276,6 +291,7 @@ def forget() -> None: ...
             "retry": {"backoff": "exponential", "initial": "PT15S", "max": "P7D", "jitter": 1},
         },
         "forget": {"maxAttempts": 1},
+        "archive": {"queue": "disk", "maxAttempts": 1, "timeout": "PT10M"},
     },
     frozenset({"throws"}),
 )
@@ -296,6 +312,15 @@ def tidy() -> None: ...
 
 @huey.periodic_task(lambda moment: True)
 def always() -> None: ...
+
+@huey.pre_execute()
+def check(task): ...
+
+@huey.on_startup(name="open")
+def opened(): ...
+
+@huey.signal()
+def noted(signal, task, error=None): ...
 """,
     {
         "send_mail": {
@@ -311,7 +336,7 @@ def always() -> None: ...
         },
         "always": {"maxAttempts": 1},
     },
-    frozenset({"context=True", "periodic_task"}),
+    frozenset({"context=True", "periodic_task", "pre_execute check", "startup open", "signal noted"}),
 )
 
 IMPORTS = (CELERY, RQ, ARQ, DRAMATIQ, HUEY)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import unquote
 
 from pydantic import JsonValue
 
@@ -11,7 +14,7 @@ from ..read.document import Pointer
 from .documents import DocumentJob, Target, document_at, found_in, part_at, target
 from .found_job import Found, ImportSourceError, LeftOut, joined
 
-_JSON_FORMATS = ("application/vnd.aai.asyncapi", "application/schema+json", "application/vnd.oai.openapi")
+_JSON_FORMATS = ("application/vnd.aai.asyncapi", "application/schema", "application/vnd.oai.openapi")
 _NOT_IN_PARAMS = ("headers", "correlationId", "bindings", "traits")
 _OPERATIONS = ("publish", "subscribe")
 
@@ -78,16 +81,36 @@ def _followed(document: JsonValue, place: Pointer) -> Pointer:
     return place
 
 
+def _message(where: Target, document: JsonValue) -> tuple[Target, JsonValue]:
+    """Return a message and its place, after references within the document and to other files."""
+    seen: set[Target] = set()
+    while where not in seen:
+        seen.add(where)
+        where = Target(where.path, _followed(document, where.pointer))
+        part = part_at(document, where.pointer)
+        reference = part.get("$ref") if isinstance(part, dict) else None
+        if not isinstance(reference, str):
+            return where, part
+        path = os.path.normpath(Path(where.path).parent / unquote(reference.partition("#")[0]))
+        where, document = Target(path, target(reference).pointer), document_at(path)
+    raise ImportSourceError(f"{where.place} refers to itself")
+
+
 def _job(where: Target, document: JsonValue) -> DocumentJob | LeftOut:
     """Return the job of a message, or the reason why it has none. Raises `ImportSourceError` for a missing place."""
     try:
-        message = part_at(document, _followed(document, where.pointer))
+        part_at(document, where.pointer)
     except KeyError as error:
         raise ImportSourceError(f"{where.place} does not exist: there is no {error.args[0]!r}") from None
+    try:
+        stated_at, message = _message(where, document)
+    except (ImportSourceError, KeyError) as error:
+        why = f"its $ref leads to nothing: {error}"
+        return LeftOut(where.place, "message", why, "correct the reference, or write the spec by hand")
     if not isinstance(message, dict) or "payload" not in message:
         return LeftOut(where.place, "message", "it has no payload", "write a spec without params")
     name = str(message.get("name") or where.pointer[-1])
-    place: Pointer = (*_followed(document, where.pointer), "payload")
+    place: Pointer = (*stated_at.pointer, "payload")
     payload, schema_format = message["payload"], message.get("schemaFormat")
     if isinstance(payload, dict) and "schemaFormat" in payload:
         place, schema_format = (*place, "schema"), payload["schemaFormat"]
@@ -97,4 +120,4 @@ def _job(where: Target, document: JsonValue) -> DocumentJob | LeftOut:
     stated = message.get("description") or message.get("summary")
     why, advice = "a job has params only", "add it to the params, or leave it out"
     lost = tuple(LeftOut(where.place, key, why, advice) for key in _NOT_IN_PARAMS if key in message)
-    return DocumentJob(name, Target(where.path, place), stated if isinstance(stated, str) else None, lost)
+    return DocumentJob(name, Target(stated_at.path, place), stated if isinstance(stated, str) else None, lost)

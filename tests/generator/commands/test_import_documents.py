@@ -183,6 +183,33 @@ def test_messages_become_jobs_and_others_are_listed() -> None:
     assert [part.what for part in result.failed] == ['message of the format "application/vnd.apache.avro"']
 
 
+def test_a_message_of_another_file_becomes_a_job_and_one_that_is_nowhere_is_listed(folder: Path) -> None:
+    (folder / "shared" / "messages.yaml").write_text(
+        """
+paid: {$ref: "messages.yaml#/known"}
+known:
+  payload:
+    schemaFormat: application/schema+yaml;version=draft-07
+    schema: {$ref: "../events.yaml#/components/schemas/Order"}
+""",
+        encoding="utf-8",
+    )
+    (folder / "shared" / "again.yaml").write_text('again: {$ref: "again.yaml#/again"}', encoding="utf-8")
+    places = {"paid": "shared/messages.yaml#/paid", "gone": "shared/messages.yaml#/gone", "far": "https://a.example/b"}
+    places |= {"again": "shared/again.yaml#/again", "no_file": "shared/none.yaml#/a"}
+    messages = {name: {"$ref": place} for name, place in places.items()}
+    document = {"asyncapi": "3.0.0", "channels": {"orders": {"messages": messages}}}
+    (folder / "apart.yaml").write_text(json.dumps(document), encoding="utf-8")
+
+    result = written(asyncapi.find(["apart.yaml"], []))
+
+    assert [*params_of(result)] == ["Paid"]
+    assert '"required": ["id"]' in result.specs[0].text
+    failed = {part.place.rpartition("/")[2]: part.why for part in result.failed}
+    assert failed.keys() == places.keys() - {"paid"}
+    assert all(why.startswith("its $ref leads to nothing: ") for why in failed.values())
+
+
 def test_a_schema_that_is_no_object_becomes_a_property() -> None:
     Path("name.json").write_text('{"type": "string", "minLength": 1}', encoding="utf-8")
     result = written(json_schema.find(["name.json"], []))

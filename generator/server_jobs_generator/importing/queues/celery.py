@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from importlib.util import find_spec
+from weakref import ReferenceType
 
 from server_jobs.domain.options import RateLimit
 from server_jobs.domain.retry import Backoff
@@ -45,6 +47,8 @@ _READ_SETTINGS = frozenset(
         *("task_annotations", "task_cls"),
     }
 )
+_OF_TASKS = ("task_", "worker_")
+_OF_A_WORKER = "see the options of `server-jobs worker`"
 _MOVE_CODE = "move it into the handler or into middleware"
 _ADVICE = {
     "serializer": "params are JSON; pass data instead of objects",
@@ -116,14 +120,23 @@ def _differences(app: Theirs, place: str) -> Iterator[LeftOut]:
         what, why = f"result_expires={seconds(app.conf.result_expires)}", "finished jobs stay until deleted"
         yield LeftOut(place, what, why, "add retention to the specs")
     settings = app.conf.table(with_defaults=False)
-    yield from rest(
-        place,
-        {name: value for name, value in settings.items() if name.startswith("task_") and name not in _READ_SETTINGS},
-        {},
-    )
+    others = {name: value for name, value in settings.items() if name.startswith(_OF_TASKS)}
+    advice = dict.fromkeys((name for name in others if name.startswith("worker_")), _OF_A_WORKER)
+    yield from rest(place, {name: value for name, value in others.items() if name not in _READ_SETTINGS}, advice)
+    yield from rest(place, dict(_receivers()), {})
     if app.conf.task_serializer != "json":
         why = "params are JSON"
         yield LeftOut(place, f"task_serializer={app.conf.task_serializer!r}", why, "pass data instead of objects")
+
+
+def _receivers() -> Iterator[tuple[str, Theirs]]:
+    """Yield the functions that the application connected to signals, without those of Celery."""
+    for name, signal in vars(sys.modules["celery.signals"]).items():
+        for _, receiver in getattr(signal, "receivers", None) or ():
+            function = receiver() if isinstance(receiver, ReferenceType) else receiver
+            module = str(getattr(function, "__module__", ""))
+            if function is not None and module.partition(".")[0] not in ("celery", "kombu", "vine"):
+                yield f"signal {name} {getattr(function, '__name__', type(function).__name__)}", function
 
 
 def _entries(app: Theirs) -> Mapping[str, Mapping[str, Theirs]]:

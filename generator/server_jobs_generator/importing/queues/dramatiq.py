@@ -12,6 +12,7 @@ from ..modules import ModuleTarget, import_target
 from .task_reader import TaskReader, Theirs, found_jobs, is_a, one_job, rest
 
 _ACTOR = "dramatiq.actor.Actor"
+_GENERIC = "dramatiq.generic.GenericActor"
 _BROKER = "dramatiq.broker.Broker"
 _READ = frozenset(
     {
@@ -48,7 +49,8 @@ def _actors(target: ModuleTarget) -> Sequence[Theirs]:
     value: Theirs = target.value
     if is_a(value, _BROKER):
         return list(value.actors.values())
-    candidates: list[Theirs] = target.objects
+    # A class-based actor stands in its module as an instance of its class.
+    candidates: list[Theirs] = [vars(one)["__actor__"] if is_a(one, _GENERIC) else one for one in target.objects]
     actors = {id(one): one for one in candidates if is_a(one, _ACTOR)}
     if not actors:
         raise ImportSourceError(
@@ -59,7 +61,7 @@ def _actors(target: ModuleTarget) -> Sequence[Theirs]:
 
 @one_job
 def _job(actor: Theirs) -> FoundJob | LeftOut:
-    reader = TaskReader(actor.fn)
+    reader = TaskReader(actor.fn.perform if is_a(actor.fn, _GENERIC) else actor.fn)
     options: Mapping[str, Theirs] = actor.options
     middleware = {type(one).__name__: one for one in actor.broker.middleware}
     reader.queue(actor.queue_name)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import wraps
+from itertools import chain
 
 from server_jobs.domain.retry import Backoff
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target
 from .cron_text import Slots
-from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, one_job, seconds
+from .task_reader import Function, TaskReader, Theirs, found_jobs, is_a, one_job, rest, seconds
 
 _HUEY = "huey.api.Huey"
 _TASK = "huey.api.TaskWrapper"
@@ -22,13 +23,28 @@ _READ = frozenset(
         *("default_timeout", "context", "execute", "validate_datetime"),
     }
 )
+_HOOKS = ("pre_execute", "post_execute", "startup", "shutdown")
 _DOUBLE = 2
 _LONGEST_DELAY = timedelta(days=365)
 
 
 def find(targets: Sequence[str], folders: Sequence[str]) -> Found:
     """Return the jobs of Huey tasks. See `Source`."""
-    return joined(found_jobs(_job(*one) for one in _tasks(import_target(target, folders))) for target in targets)
+    return joined(_found(import_target(target, folders)) for target in targets)
+
+
+def _found(target: ModuleTarget) -> Found:
+    tasks = _tasks(target)
+    hueys = {id(huey): huey for _, huey in tasks}
+    hooks = (rest(target.place, _hooks(huey), {}) for huey in hueys.values())
+    return found_jobs((_job(*one) for one in tasks), chain.from_iterable(hooks))
+
+
+def _hooks(huey: Theirs) -> Mapping[str, Theirs]:
+    """Return the functions that run beside tasks, by the decorators that registered them."""
+    found = {f"{name} {hook}": function for name in _HOOKS for hook, function in getattr(huey, f"_{name}", {}).items()}
+    receivers = getattr(getattr(huey, "_signal", None), "receivers", {})
+    return found | {f"signal {one.__name__}": one for each in receivers.values() for one in each}
 
 
 def _tasks(target: ModuleTarget) -> Sequence[tuple[Theirs, Theirs]]:
