@@ -38,7 +38,7 @@ from tests.conformance.postgres_databases import postgres_connection
 from tests.valve import Valve
 
 PATIENCE = 1.5
-ANSWER = 5.0  # a wait, then the end of a call that the server does not answer
+ANSWER = 8.0  # a wait, then the end of a call that the server does not answer
 USUAL = (
     postgres_watchdog.LOOK_AFTER,
     postgres_watchdog.LOOK_SECONDS,
