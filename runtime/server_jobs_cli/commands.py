@@ -49,7 +49,7 @@ COMMANDS = {
     "audit": CommandEntry("Jobs", ".jobs.audit_log:audit", "List who changed jobs, queues and schedules."),
     "prune": CommandEntry("Jobs", ".jobs.delete_and_prune:prune", "Delete finished jobs past their retention."),
     "schedules": CommandEntry(
-        "Jobs", ".jobs.schedules:schedules", "List schedules, or add, change, pause, run or remove one."
+        "Jobs", ".jobs.schedules:schedules", "List schedules, or change, run, backfill or remove one."
     ),
 }
 """In the order of `--help`."""

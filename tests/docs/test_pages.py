@@ -70,6 +70,19 @@ def test_every_extra_is_installed_on_some_page() -> None:
     assert named == EXTRAS
 
 
+def test_a_page_installs_the_part_of_sqlalchemy_for_asyncio_before_it_shows_code_for_it() -> None:
+    """Without this extra, SQLAlchemy has no greenlet and refuses the import. The environment of the tests has it."""
+    async_pages = [page for page in pages() if "sqlalchemy.ext.asyncio" in page.read_text(encoding="utf-8")]
+    before = [page.read_text(encoding="utf-8").partition("sqlalchemy.ext.asyncio")[0] for page in async_pages]
+
+    assert len(before) >= 1
+    assert [
+        name_of(page)
+        for page, text in zip(async_pages, before, strict=True)
+        if not any("sqlalchemy[asyncio]" in one for one in installs(text))
+    ] == []
+
+
 def test_each_link_to_a_file_leads_to_one() -> None:
     """`test_site` also tests the anchors, and the pages that Sphinx makes."""
     found = [

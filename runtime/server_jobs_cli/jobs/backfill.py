@@ -60,7 +60,8 @@ def _summary(slots: Sequence[BackfilledSlot], *, dry_run: bool) -> str:
 
 def _counts(slots: Sequence[BackfilledSlot], *, dry_run: bool) -> Iterator[str]:
     enqueued = sum(one.outcome is SlotOutcome.ENQUEUED for one in slots)
-    yield f"{enqueued:,} slots would be enqueued" if dry_run else f"{enqueued:,} slots enqueued"
+    slots_text = "1 slot" if enqueued == 1 else f"{enqueued:,} slots"
+    yield f"{slots_text} would be enqueued" if dry_run else f"{slots_text} enqueued"
     for outcome, why in _LEFT_OUT.items():
         if count := sum(one.outcome is outcome for one in slots):
             yield f"{count:,} {why}"

@@ -108,6 +108,8 @@ def test_the_slots_of_a_range_are_enqueued_once(scheduled: Shop) -> None:
     assert "2 slots enqueued, 1 left out: they have a job" in later.stderr
     assert "5 left out" in scheduled.run("schedules", *days[:3], "2026-03-27", "--to", "2026-04-01", "--again").stderr
     assert len(scheduled.records()) == 5
+    one = scheduled.run("schedules", "backfill", "Shout/morning", "--from", "2026-03-26", "--to", "2026-03-27")
+    assert one.stderr == "1 slot enqueued\n"
 
 
 def test_a_schedule_is_named_by_its_label_or_by_its_name(scheduled: Shop) -> None:
