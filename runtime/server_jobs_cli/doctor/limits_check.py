@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from server_jobs.domain.interfaces import Statement
-from server_jobs.errors import DatabaseError
+from server_jobs.errors import DatabaseError, SchemaMissingError
 from server_jobs.stores.sql import SqlStore
 
 from .findings import Finding, ok, warn
@@ -28,6 +28,6 @@ async def check_limits(store: SqlStore) -> AsyncIterator[Finding]:
     else:
         yield warn(
             "the table jobs lacks the constraint jobs_limits_check: a role that may insert stores rows of any size",
-            "run the statement server_jobs.schema.ROW_LIMITS, for example with `op.execute` in a revision of the "
-            "application; only a database without such roles can do without it",
+            f"run `{SchemaMissingError.command}`; where the Alembic of an application makes the tables, run "
+            "`op.execute(server_jobs.schema.ROW_LIMITS)` in a revision of it",
         )
