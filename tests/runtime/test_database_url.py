@@ -128,6 +128,14 @@ def test_an_error_about_a_url_shows_no_part_of_its_password(url: str) -> None:
     assert SECRET not in "".join(found)
 
 
+@pytest.mark.parametrize("rest", [f"x@y/{SECRET}@h/d", f"x@y?{SECRET}@h/d?sslmode=require", f"x@y?{SECRET}=1@h/d"])
+def test_a_password_does_not_become_a_database_or_an_option(rest: str) -> None:
+    """Messages name the database."""
+    with pytest.raises(InvalidOptionError, match="write %40"):
+        parse_postgres_url(f"postgresql://ann:{rest}")
+    assert parse_postgres_url("postgresql://ann:x@y/a%40b").database == "a@b"
+
+
 def test_the_parts_of_a_url_are_shown_without_secrets() -> None:
     parts = parse_postgres_url(f"postgresql://ann:{SECRET}@h/d?sslpassword={quote(SECRET)}&sslkey=/key")
     assert parts.password == SECRET
