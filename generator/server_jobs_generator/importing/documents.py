@@ -46,6 +46,8 @@ def target(text: str) -> Target:
 
 def document_at(path: str) -> JsonValue:
     """Return the value of a JSON or YAML file. Raises `ImportSourceError` if it cannot be read."""
+    if "://" in path:
+        raise ImportSourceError(f"{path!r} is a URL, and nothing is fetched; save the document, and name the file")
     if not path.endswith(ENDINGS):
         raise ImportSourceError(f"{path!r} must be a file {', '.join(ENDINGS)}")
     try:

@@ -45,8 +45,11 @@ def import_target(target: str, folders: Sequence[str]) -> ModuleTarget:
         raise ImportSourceError(f"{target!r} is no module; write MODULE or MODULE:NAME, such as shop.tasks:send_email")
     try:
         module = import_application(module_name, folders)
-    except ServerJobsError:
-        raise
+    except ServerJobsError as error:
+        parent, _, name = module_name.rpartition(".")
+        if colon or not parent or not str(error).startswith(f"there is no module {module_name} "):
+            raise
+        raise ProjectError(f"{error}; a name in a module stands after a colon: {parent}:{name}") from error
     except BaseException as error:  # a module may raise anything, such as KeyboardInterrupt
         raise ProjectError(f"{module_name} cannot be imported: {reason(error)}") from error
     if not colon:

@@ -192,7 +192,7 @@ def test_the_stub_of_a_plain_function_is_plain_too(project: TemporaryProject) ->
     ("arguments", "message"),
     [
         (("functions", "shop.broken"), "shop.broken cannot be imported: ModuleNotFoundError"),
-        (("functions", "shop.missing"), "there is no module shop.missing in"),
+        (("functions", "shop.missing"), "; a name in a module stands after a colon: shop:missing"),
         (("functions", "shop.tasks:resize_imag"), "shop.tasks has no 'resize_imag' (did you mean \"resize_image\"?)"),
         (("functions", "shop/tasks.py"), "'shop/tasks.py' is the path of a file; write the module instead: shop.tasks"),
         (("functions", "./src/shop/tasks.py:send"), "is the path of a file; write the module instead: shop.tasks:send"),

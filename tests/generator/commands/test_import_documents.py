@@ -368,6 +368,7 @@ def test_the_command_writes_the_others_and_says_that_a_job_failed(tmp_path: Path
         (json_schema, "shop.yaml#Money", "must end with a JSON pointer, such as #/components/schemas/Order"),
         (json_schema, "shop.yaml#/components/x", "shop.yaml#/components/x does not exist: there is no 'x'"),
         (openapi, "events.yaml", "events.yaml is no OpenAPI 3 document"),
+        (openapi, "https://a.example/b.yaml", "is a URL, and nothing is fetched; save the document, and name the file"),
         (asyncapi, "shop.yaml", "shop.yaml is no AsyncAPI document of version 2 or 3"),
         (asyncapi, "events.yaml#/components/messages/Lost", "does not exist: there is no 'Lost'"),
     ],
