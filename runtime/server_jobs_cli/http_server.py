@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import re
 import resource
 import signal
 import socket
@@ -35,6 +36,8 @@ _LENGTHS = {b"content-length", b"transfer-encoding"}
 _KERNEL_BUFFER = 64 * 1024
 _READ_AT_ONCE = 32 * 1024  # asyncio reads 256 KiB, which wait in memory while an earlier request is answered
 _MOST_UNKNOWN_BYTES = 2 * LARGEST_BODY  # a refused caller gets its answer after the whole body was sent
+_CHUNK = re.compile(rb"\r\n[0-9A-Fa-f]{1,20}(?=[;\r \t])")
+_MOST_CHUNKS = 20_000  # of one request; parsing them takes some 70 ms
 _logger = logging.getLogger("server_jobs")
 _AT_ONCE = 32
 _PAUSE = 0.5
@@ -319,6 +322,7 @@ class LimitedProtocol(H11Protocol):
         self._has_two_lengths = False
         self._unknown_bytes = 0
         self._unknown_requests = 0
+        self._chunks = 0
         self._deadline: asyncio.TimerHandle | None = None
         self._unread = 0
 
@@ -333,9 +337,14 @@ class LimitedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read, and close the connection if an unknown caller goes on sending after the answer."""
+        """Read, and close the connection if an unknown caller goes on sending after the answer.
+
+        Close it also for a body in too many chunks: the parser takes as long for a byte in a chunk of its own as for
+        a large chunk.
+        """
         self._unknown_bytes += 0 if self._is_known else len(data)
-        if self._unknown_bytes > _MOST_UNKNOWN_BYTES:
+        self._chunks += sum(1 for _ in _CHUNK.finditer(data))
+        if self._unknown_bytes > _MOST_UNKNOWN_BYTES or self._chunks > _MOST_CHUNKS:
             self.abort()
         else:
             super().data_received(data)
@@ -358,6 +367,7 @@ class LimitedProtocol(H11Protocol):
                 await app({**scope, CALLER_IS_KNOWN: self._know_caller}, receive, self._limited(send))
             finally:
                 self._requests -= 1
+                self._chunks = 0
                 if not self._requests:
                     self._wait_for_request()
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.measuring import assert_seconds
 
-from .test_serve_limits import Server, serving
+from .test_serve_limits import AUTH, Server, serving
 
 FORM = "Content-Type: application/x-www-form-urlencoded\r\nHost: localhost\r\n"
 SIGN_IN = f"POST /_jobs/dashboard/sign-in HTTP/1.1\r\n{FORM}"
@@ -97,6 +97,25 @@ def test_a_connection_is_closed_after_ten_requests_of_an_unknown_caller(small: S
     request = "GET /_jobs/dashboard/static/icon.svg HTTP/1.1\r\nHost: a\r\n\r\n"
 
     assert small.call(request * 30).count("HTTP/1.1 200") == 10
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        f"POST /_jobs/jobs/SendEmail HTTP/1.1\r\n{AUTH}Content-Type: application/json\r\n",
+        "POST /_jobs/trigger HTTP/1.1\r\nHost: a\r\n",
+        "GET /elsewhere HTTP/1.1\r\nHost: a\r\n",
+    ],
+)
+@pytest.mark.parametrize(("chunk", "count"), [("1\r\n1\r\n", 9_000), ("1\r\n1\r\n", 120_000), ("1\r\n \r\n", 120_000)])
+def test_a_body_in_too_many_chunks_ends_its_connection(small: Server, head: str, chunk: str, count: int) -> None:
+    end = "GET /_jobs/health HTTP/1.1\r\nConnection: close\r\n" + AUTH
+    sent = f"{head}Transfer-Encoding: chunked\r\n\r\n{chunk * count}0\r\n\r\n{end}\r\n"
+    answers = ""
+    with suppress(OSError):
+        answers = small.call(sent)
+
+    assert ('{"ok":true}' in answers) == (count == 9_000)
 
 
 @pytest.fixture
