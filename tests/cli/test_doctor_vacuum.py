@@ -1,4 +1,4 @@
-"""`server-jobs doctor` on PostgreSQL: dead rows, grown files, and transactions that hold vacuum back."""
+"""`server-jobs doctor` on PostgreSQL: dead rows, grown files, transactions that hold vacuum back, limits of rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from server_jobs.schema import ROW_LIMITS
 from server_jobs_cli.doctor import vacuum_checks
+from sqlalchemy import text
 
 from tests.conformance.postgres_databases import new_database
 
@@ -115,3 +117,15 @@ def test_a_role_that_sees_only_its_own_sessions_is_told_so(url: str, connection:
         assert f"GRANT pg_read_all_stats TO {role}" in finding["advice"]
     finally:
         connection.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
+
+
+def test_a_table_without_the_limits_of_rows_is_a_warning_until_they_are_added(
+    url: str, connection: psycopg.Connection
+) -> None:
+    assert found(examine(url), "jobs_limits_check")["verdict"] == "ok"
+    connection.execute("ALTER TABLE jobs DROP CONSTRAINT jobs_limits_check")
+    missing = found(examine(url), "jobs_limits_check")
+    assert missing["verdict"] == "warn"
+    assert "op.execute(server_jobs.schema.ROW_LIMITS)" in missing["advice"]
+    connection.execute(str(text(ROW_LIMITS)).encode())  # as `op.execute` does in a revision
+    assert found(examine(url), "jobs_limits_check")["verdict"] == "ok"
