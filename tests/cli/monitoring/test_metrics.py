@@ -24,9 +24,9 @@ from server_jobs_cli.worker import metrics_endpoint, metrics_server
 from server_jobs_cli.worker.metrics_endpoint import SupervisorEndpoint
 from server_jobs_cli.worker.metrics_server import listen, serving
 
+from tests.cli.monitoring.flooded_jobs import SABOTAGE
 from tests.cli.shop import Shop
 from tests.cli.started import Started
-from tests.cli.worker.flooded_jobs import SABOTAGE
 
 Start = Callable[..., Started]
 Answer = tuple[int, str]
@@ -293,7 +293,7 @@ def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatc
 
 def flood(shop: Shop, start: Start) -> None:
     """Send half a request on 1,050 connections to a worker that may open 512 files and runs jobs in processes."""
-    worker = start("--registry", "tests.cli.worker.flooded_jobs:registry", "--concurrency", "4")
+    worker = start("--registry", "tests.cli.monitoring.flooded_jobs:registry", "--concurrency", "4")
     port, pid = port_of(worker), worker.process.pid
     become(port, "/ready", (200, "ready"))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (512, 512))
