@@ -116,6 +116,19 @@ def test_unfinished_unknown_jobs_are_warnings(well: Shop) -> None:
     assert found(findings, "1 unfinished jobs Nap are of version 7, and here is version 1")["verdict"] == "warn"
 
 
+def test_however_many_names_of_jobs_are_unknown_the_report_stays_short(well: Shop) -> None:
+    well.enqueue_many("Nap", 30)
+    well.execute("UPDATE jobs SET job_name = 'A' || rowid")
+    well.enqueue("Nap")
+    well.execute("UPDATE jobs SET spec_version = 7")
+
+    findings = examine(well, status=0)
+
+    assert sum("unfinished jobs are called" in str(finding["message"]) for finding in findings) == 9
+    assert found(findings, "1 unfinished jobs Nap are of version 7")["verdict"] == "warn"
+    assert found(findings, "21 more names and versions of unfinished jobs")["verdict"] == "warn"
+
+
 def test_jobs_that_no_worker_begins_are_a_warning(well: Shop) -> None:
     for _ in range(2):
         well.enqueue("Nap")

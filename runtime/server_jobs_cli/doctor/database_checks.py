@@ -179,9 +179,20 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
     for finding in _check_due(registry, due):
         yield finding
     (rows,) = await store.database.run((Statement(_UNFINISHED, writes=False), {}))
-    for row in rows:
-        for finding in _check_unfinished(registry, str(row["job_name"]), integer_of(row["spec_version"]), row["jobs"]):
-            yield finding
+    # Whoever may insert rows may give each a name of its own: the names that are known come first, and the list ends.
+    rows = sorted(rows, key=lambda row: registry.get(str(row["job_name"])) is None)
+    waiting = [
+        finding
+        for row in rows
+        for finding in _check_unfinished(registry, str(row["job_name"]), integer_of(row["spec_version"]), row["jobs"])
+    ]
+    for finding in waiting[:_MOST_SHOWN]:
+        yield finding
+    if left := len(waiting[_MOST_SHOWN:]):
+        yield warn(
+            f"{left} more names and versions of unfinished jobs are known to no worker of this release",
+            "`server-jobs list --status pending` shows the jobs",
+        )
 
 
 async def _check_workers(store: SqlStore) -> AsyncIterator[Finding]:
