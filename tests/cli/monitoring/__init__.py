@@ -1,0 +1,1 @@
+"""Metrics, the port that serves them, and the files for Prometheus."""
