@@ -74,6 +74,16 @@ test-slow: setup browser cluster-programs ## Run the tests that `make test` leav
 test-long: setup browser ## Run the state machine, the fuzz tests and others in their long form
 	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator tests/http tests/bench tests/docs tests/dashboard
 
+# Only files of tests that draw: with Hypothesis, or with a seed. A round that has begun goes on to its end, so that a
+# failure becomes as small as it can and is printed.
+EXPLORE_MINUTES ?= 10
+.PHONY: explore
+explore: setup ## Run the tests that draw with new seeds for EXPLORE_MINUTES (10), and print each seed
+	@tests=$$(grep -rlE "^from hypothesis|chosen_seed\(" tests --include='test_*.py' --exclude-dir=faults); end=$$(( $$(date +%s) + 60 * $(EXPLORE_MINUTES) )); \
+	while [ "$$(date +%s)" -lt "$$end" ]; do \
+	seed=$$(( RANDOM * 32768 + RANDOM )); echo "seed $$seed"; \
+	SERVER_JOBS_EXPLORE=1 $(BIN)/pytest -q -n $(WORKERS) -m "not slow" --hypothesis-seed="$$seed" $$tests; done
+
 .PHONY: test-faults
 test-faults: setup cluster-programs ## Kill, stop and starve workers and servers for about 45 minutes, and print the figures
 	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/faults tests/simulation
@@ -116,7 +126,7 @@ $(LOWEST)/.ready: requirements-lowest.lock pyproject.toml
 	@touch $@
 
 .PHONY: release-check
-release-check: setup $(RELEASE)/.ready ## Build the archives and check all that a release needs, on every Python found
+release-check: setup explore $(RELEASE)/.ready ## Explore, build the archives and check all that a release needs, on every Python found
 	@PATH="$(abspath $(RELEASE)/bin):$$PATH" $(BIN)/python -m tests.release
 
 .PHONY: dev-worker

@@ -34,9 +34,16 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY
 # Single tests of these take ten seconds and more.
 _LONGEST = ("tests/docs/", "tests/bench/")
 
-# The duration of an example depends on the machine. With CI set, Hypothesis takes the same examples each time.
-settings.register_profile("usual", max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The duration of an example depends on the machine. The examples are the same in each run: a change is judged by what
+# it does, and not by an example that Hypothesis happens to meet today. `make explore` takes others.
+USUAL = settings(
+    max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("usual", USUAL)
 settings.load_profile("usual")
+settings.register_profile("explore", USUAL, max_examples=60, derandomize=False, print_blob=True)
+if os.environ.get("SERVER_JOBS_EXPLORE"):
+    settings.load_profile("explore")
 # Minutes instead of seconds, for `make test-long`.
 settings.register_profile("long", max_examples=2000, stateful_step_count=100, deadline=None)
 if os.environ.get("SERVER_JOBS_LONG_TESTS"):

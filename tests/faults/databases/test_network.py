@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import secrets
 import signal
 import socket
 import time
@@ -19,6 +18,7 @@ from tests.faults.oracle import judge
 from tests.faults.plans import ProxyPlan
 from tests.faults.processes import Nursery, Process
 from tests.faults.site import Site, open_site
+from tests.seeds import chosen_seed
 
 JOBS = 4
 LEASE = 1.0
@@ -86,7 +86,7 @@ def test_a_worker_that_is_cut_off_stops_its_jobs_when_their_leases_are_over(
 
 
 def test_connections_that_break_under_load_lose_nothing(postgres_site: Site, figure: Figure) -> None:
-    site, seed = postgres_site, secrets.randbelow(1_000_000)
+    site, seed = postgres_site, chosen_seed()
     chance = random.Random(seed)
     job_ids = site.enqueue([Nap(seconds=0.01)] * BROKEN_JOBS)
     plan, url = through_proxy(site)

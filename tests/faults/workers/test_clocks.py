@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import secrets
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -22,6 +21,7 @@ from tests.faults.conftest import IS_LONG, Figure
 from tests.faults.jobs import RELAY_DELAY, Nap, Relay, TakeNap, storm_registry
 from tests.faults.oracle import illegal, is_stale
 from tests.faults.site import Site
+from tests.seeds import chosen_seed
 
 HOUR = 3600.0
 JOBS = 600 if IS_LONG else 60
@@ -103,7 +103,7 @@ def store_with_clock(site: Site) -> tuple[SqlStore, SteppingClock]:
 async def test_no_slot_fires_twice_under_schedulers_whose_clocks_step_and_disagree(
     sqlite_site: Site, figure: Figure
 ) -> None:
-    seed = secrets.randbelow(1_000_000)
+    seed = chosen_seed()
     chance = random.Random(seed)
     stores = [store_with_clock(sqlite_site) for _ in range(3)]
     for store, _ in stores:
@@ -142,7 +142,7 @@ async def test_no_slot_fires_twice_under_schedulers_whose_clocks_step_and_disagr
 async def test_only_the_newest_claim_writes_under_workers_whose_clocks_step_and_disagree(
     sqlite_site: Site, figure: Figure
 ) -> None:
-    seed = secrets.randbelow(1_000_000)
+    seed = chosen_seed()
     chance = random.Random(seed)
     stores = [store_with_clock(sqlite_site) for _ in range(3)]
     for store, _ in stores:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-import secrets
 import time
 
 from tests.faults.conftest import IS_LONG, Figure
 from tests.faults.plans import EnqueuerPlan
 from tests.faults.site import Site
+from tests.seeds import chosen_seed
 
 KILLS = 500 if IS_LONG else 40
 AT_ONCE = 4
@@ -23,7 +23,7 @@ SELECT (SELECT count(*) FROM orders WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE p
 
 
 def test_a_job_exists_exactly_if_its_order_does_wherever_the_application_is_killed(site: Site, figure: Figure) -> None:
-    seed = secrets.randbelow(1_000_000)
+    seed = chosen_seed()
     chance = random.Random(seed)
     site.query("CREATE TABLE orders (id TEXT PRIMARY KEY)")
     running = [site.start(EnqueuerPlan(url=site.url)) for _ in range(AT_ONCE)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import signal
 from collections.abc import Sequence
 
@@ -13,11 +12,12 @@ from tests.faults.oracle import Verdict, judge, most_at_once
 from tests.faults.sabotage import FENCE
 from tests.faults.site import Site
 from tests.faults.storm import Weather, storm
+from tests.seeds import chosen_seed
 
 WEATHER = (
     Weather(jobs=10_000, workers=4, kills=155, stops=30) if IS_LONG else Weather(jobs=300, workers=3, kills=8, stops=3)
 )
-SEED = int(os.environ.get("SERVER_JOBS_STORM_SEED", secrets.randbelow(1_000_000)))
+SEED = int(os.environ.get("SERVER_JOBS_STORM_SEED", chosen_seed()))
 
 
 def test_no_job_is_lost_and_no_stale_result_written_in_a_storm_of_kills_and_stops(site: Site, figure: Figure) -> None:

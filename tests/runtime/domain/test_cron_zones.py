@@ -1,13 +1,12 @@
 """Cron expressions around the clock changes from 2015 to 2040 in zones of every kind, compared with a walk.
 
-Each run draws some changes of each zone; `make test-long` takes all of them.
+A run takes some changes of each zone; `make test-long` takes all of them.
 """
 
 from __future__ import annotations
 
 import os
 import random
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -15,6 +14,7 @@ import pytest
 from server_jobs.domain.cron import next_slot
 
 from tests.runtime.domain.cron_walk import EXPRESSIONS, Walk, changes
+from tests.seeds import chosen_seed
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 DRAWN = 2
@@ -79,7 +79,7 @@ def changes_in(timezone: str, first: int, last: int) -> tuple[datetime, ...]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_around_changes_of_the_clocks_slots_are_those_of_a_walk(kind: str, figure: Figure) -> None:
-    seed = secrets.randbelow(1_000_000)
+    seed = chosen_seed()
     chance = random.Random(seed)
     known = compared = slots = 0
     for timezone in KINDS[kind]:
