@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 
@@ -33,10 +34,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_suite(folder: Path, *files: str, store: str = "my_store") -> subprocess.CompletedProcess[str]:
+def run_suite(folder: Path, *files: str, store: str = "my_store", option: str = "-q") -> CompletedProcess[str]:
     """Run the command of the page, for some files of the suite."""
     modules = [f"{SUITE}{name}" for name in files]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--pyargs", *modules, "-p", store]
+    command = [sys.executable, "-m", "pytest", option, "-p", "no:cacheprovider", "--pyargs", *modules, "-p", store]
     environment = os.environ | {"PYTHONPATH": str(folder / "site")}
     if Path("/dev/shm").is_dir():
         environment |= {"TMPDIR": "/dev/shm"}  # files that are never flushed
@@ -51,6 +52,12 @@ def test_it_is_short_and_passes(folder: Path) -> None:
     assert done.returncode == 0, done.stdout
     assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= (290 if IS_LONG else 5)
     assert "skipped" not in done.stdout
+
+
+def test_every_file_of_it_is_found_where_the_other_tests_are_not(folder: Path) -> None:
+    found = run_suite(folder, "", option="--collect-only")
+
+    assert found.returncode == 0, found.stdout
 
 
 def test_the_suite_has_every_file_that_is_about_all_stores(folder: Path) -> None:
