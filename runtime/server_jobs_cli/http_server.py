@@ -272,6 +272,9 @@ class OpenConnections:
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, connection: LimitedProtocol) -> bool:
+        return connection in self._open
+
     def add(self, connection: LimitedProtocol) -> None:
         """Count a connection."""
         self._open.add(connection)
@@ -335,6 +338,7 @@ class LimitedProtocol(H11Protocol):
         self._cancel_deadline()
         self._connections.remove(self)
         super().connection_lost(exc)
+        del self.app, self.cycle  # both refer back: without them, the memory is free now, and not after a collection
 
     def data_received(self, data: bytes) -> None:
         """Read, and close the connection if an unknown caller goes on sending after the answer.
@@ -418,6 +422,8 @@ class LimitedProtocol(H11Protocol):
                 raise
 
     def _wait_for_request(self) -> None:
+        if self not in self._connections:  # the client is gone
+            return
         self._is_known = False
         if not self.transport.is_closing():
             self._connections.set_waiting(self, is_waiting=True)

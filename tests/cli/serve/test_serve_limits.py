@@ -41,6 +41,20 @@ def count(*_):
     print("collections:", sum(one["collections"] for one in gc.get_stats()), file=sys.stderr, flush=True)
 signal.signal(signal.SIGUSR1, count)
 """
+# Print the number of connections in memory on SIGUSR1, and never collect garbage.
+KEEPING = """
+import gc, signal, sys, weakref
+from server_jobs_cli.http_server import LimitedProtocol
+gc.set_threshold = lambda *_: gc.disable()
+alive, made = weakref.WeakSet(), LimitedProtocol.connection_made
+def note(self, transport):
+    alive.add(self)
+    made(self, transport)
+LimitedProtocol.connection_made = note
+def count(*_):
+    print("connections in memory:", len(alive), file=sys.stderr, flush=True)
+signal.signal(signal.SIGUSR1, count)
+"""
 MAIN = "from server_jobs_cli import main; main()"
 
 
@@ -361,3 +375,29 @@ def test_a_third_of_a_million_lists_start_few_garbage_collections(tmp_path: Path
 
     assert answer.startswith("HTTP/1.1 422")
     assert used < 300  # with the settings of Python, more than 2,000 scan the lists
+
+
+def connections_in_memory(server: Server) -> int:
+    """Return the number of connections, open or not, in the memory of the server."""
+    server.process.process.send_signal(signal.SIGUSR1)
+    return int(server.process.wait_for(r"connections in memory: (\d+)")[1])
+
+
+def test_a_connection_leaves_no_work_for_the_garbage_collection(tmp_path: Path) -> None:
+    form = "POST /_jobs/dashboard/sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1100000\r\n\r\n" + "x" * 50_000
+    with serving(tmp_path, program=KEEPING) as server:
+        events, jobs = (
+            f"GET /_jobs{path} HTTP/1.1\r\n{AUTH}\r\n" for path in (f"/jobs/{server.enqueue()}/events", "/jobs")
+        )
+        for _ in range(10):
+            with server.connect():
+                pass
+            for request in (form, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 12, events, jobs):
+                with server.connect() as connection:
+                    connection.sendall(request.encode())
+                    connection.recv(1)
+        deadline = time.monotonic() + 5
+        while (kept := connections_in_memory(server)) > 5 and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    assert kept <= 5  # of 51
