@@ -200,7 +200,8 @@ async def test_the_colours_follow_the_system(browser: Browser, server: Server, h
 async def test_everything_is_reached_with_the_keyboard_alone(here: Situation, visitor: Visitor) -> None:
     page = visitor.page
     await visitor.opens(f"/jobs/{here.ids['failed 0']}")
-    await page.keyboard.type(TOKEN)  # the field has the focus
+    await page.locator("input:focus").wait_for()
+    await page.keyboard.type(TOKEN)
     await page.keyboard.press("Enter")
     await page.locator("h1", has_text="SendEmail").wait_for()
     await page.wait_for_load_state()
