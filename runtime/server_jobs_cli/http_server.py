@@ -343,8 +343,7 @@ class LimitedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Read, and close the connection if an unknown caller goes on sending after the answer.
 
-        Close it also for a body in too many chunks: the parser takes as long for a byte in a chunk of its own as for
-        a large chunk.
+        Close it for a body in too many chunks too: the parser takes as long for a chunk of one byte as for a large one.
         """
         self._unknown_bytes += 0 if self._is_known else len(data)
         self._chunks += sum(1 for _ in _CHUNK.finditer(data))

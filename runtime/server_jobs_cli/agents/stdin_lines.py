@@ -15,7 +15,7 @@ RequestId = int | str | None
 """The id of a request, or None if it is unknown."""
 
 MOST_MEBIBYTES = 2
-"""The limit of a line: twice that of params, for clients that escape letters."""
+"""The limit of a line: twice the limit of params, for clients that escape letters."""
 
 _MOST_BYTES = MOST_MEBIBYTES << 20
 _PART = 1000
@@ -31,7 +31,7 @@ class _TooLong:
 
 
 async def stdin_lines(refuse: Callable[[RequestId], Awaitable[None]]) -> AsyncIterator[str]:
-    """Yield the lines until the other side closes stdin. Call `refuse` for those of more than `MOST_MEBIBYTES`.
+    """Yield the lines until the other side closes stdin. Call `refuse` for a line of over `MOST_MEBIBYTES`.
 
     A daemon thread reads, because no signal ends a wait for stdin in another thread: it must not keep the process
     alive. It has its own buffer, because the interpreter would wait for the lock of `sys.stdin` at exit.

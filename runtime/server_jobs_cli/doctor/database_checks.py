@@ -179,7 +179,7 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
     for finding in _check_due(registry, due):
         yield finding
     (rows,) = await store.database.run((Statement(_UNFINISHED, writes=False), {}))
-    # Whoever may insert rows may give each a name of its own: the names that are known come first, and the list ends.
+    # A role that inserts rows can invent any number of names: registered names come first, and the list is short.
     rows = sorted(rows, key=lambda row: registry.get(str(row["job_name"])) is None)
     waiting = [
         finding
