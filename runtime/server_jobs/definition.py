@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
@@ -21,15 +22,16 @@ from .binding import (
     handler_backend,
     hooks_without_backend,
     stand_in_for,
+    stand_ins,
 )
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params, write_params_of_many
-from .contract.job_keys import job_keys, shard_key
+from .contract.job_keys import job_keys
 from .contract.json_schema import JobSchemas, schemas_of_models
 from .contract.slot_params import fill_slot
 from .contract.upcasts import AnyEarlierVersion, Versions
 from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
-from .domain.ids import new_job_id
+from .domain.ids import new_job_id, new_job_ids
 from .domain.options import JobOptions, OnConflict, Schedule
 from .domain.outcomes import Cancel, Snooze
 from .domain.record import Claim, JobRecord, NewJob, ScheduleRecord
@@ -49,6 +51,8 @@ Handler = (
 """A function of params and context, async or plain. Resources fill its other parameters, by type."""
 AnyDefinition = type["JobDefinition[Any, Any, Any]"]
 AnyHandler = Callable[Concatenate[Any, JobContext, ...], object]
+
+_NO_DELAY = timedelta(0)
 
 
 class JobDefinition(Generic[P, R, D]):
@@ -136,7 +140,10 @@ class JobDefinition(Generic[P, R, D]):
     @classmethod
     def new_job(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> NewJob:
         """Validate params and return the record that `later` would store: for `then` of `later_many`, and for tools."""
-        return next(cls.new_jobs((params,), **options))
+        chosen = cls._chosen(options)
+        _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
+        keys = job_keys(cls.job_name, chosen, text, options.get("unique_key"))
+        return cls._making(chosen, options)(new_job_id(), text, *keys)
 
     @classmethod
     def scheduled_job(
@@ -159,41 +166,39 @@ class JobDefinition(Generic[P, R, D]):
         return cls.new_job(json.loads(params), **options)
 
     @classmethod
-    def new_jobs(
-        cls, params_list: Iterable[object], batch_id: str | None = None, **options: Unpack[EnqueueOptions]
-    ) -> Iterator[NewJob]:
-        """Like `new_job`, for many params. Validates each one when the iterator reaches it.
+    def new_jobs(cls, params_list: Iterable[object], batch_id: str, **options: Unpack[EnqueueOptions]) -> list[NewJob]:
+        """Like `new_job`, for the jobs of a batch.
 
-        With `batch_id`, one `InvalidParamsError` at the end names all params that do not fit: its pointers begin with
-        their index, such as `/17/to`.
+        One `InvalidParamsError` names all params that do not fit: its pointers begin with their index, such as
+        `/17/to`.
         """
-        cls._check_active()
-        chosen = cls._chosen(options) if options else cls.options
+        chosen, unique_key = cls._chosen(options), options.get("unique_key")
+        written = write_params_of_many(cls.job_name, cls.params_model, params_list, chosen.redact)
+        texts = [text for _, text in written]
+        make = cls._making(chosen, options, batch_id)
+        return [
+            make(job_id, text, *job_keys(cls.job_name, chosen, text, unique_key))
+            for job_id, text in zip(new_job_ids(len(texts)), texts, strict=True)
+        ]
+
+    @classmethod
+    def _making(cls, chosen: JobOptions, options: EnqueueOptions, batch_id: str | None = None) -> Callable[..., NewJob]:
+        """Return a function that makes a job of one call from its other fields: the id, the params and the keys."""
         scheduled_for = options.get("scheduled_for")
-        shared = (
-            cls.job_name,
-            chosen.queue,
-            chosen.priority,
-            chosen.version,
-            chosen.max_attempts,
-            None if scheduled_for is None else in_utc(scheduled_for),
-            options.get("delay") or timedelta(0),
-            chosen.expires_after,
-            inherited_correlation_id(options.get("correlation_id")),
-            None,
-            batch_id,
-            OnConflict(chosen.on_conflict),
+        return partial(
+            NewJob,
+            job_name=cls.job_name,
+            queue=chosen.queue,
+            priority=chosen.priority,
+            spec_version=chosen.version,
+            max_attempts=chosen.max_attempts,
+            scheduled_for=None if scheduled_for is None else in_utc(scheduled_for),
+            delay=options.get("delay") or _NO_DELAY,
+            expires_after=chosen.expires_after,
+            correlation_id=inherited_correlation_id(options.get("correlation_id")),
+            batch_id=batch_id,
+            on_conflict=chosen.on_conflict,
         )
-        given_key = options.get("unique_key")
-        kind = (cls.job_name, cls.params_model)
-        if batch_id is None:
-            written: Iterator[tuple[BaseModel, str]] = (write_params(*kind, one, chosen.redact) for one in params_list)
-        else:
-            written = write_params_of_many(*kind, params_list, chosen.redact)
-        for _, text in written:
-            keys = job_keys(cls.job_name, chosen, text, given_key)
-            shard = shard_key(cls.job_name, chosen, text)
-            yield NewJob(new_job_id(), text, keys.unique, keys.concurrency, keys.rate, shard, *shared)
 
     @classmethod
     def _check_active(cls) -> None:
@@ -204,7 +209,10 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def _chosen(cls, options: EnqueueOptions) -> JobOptions:
-        """Check the options of a call, and return the options of this job with them."""
+        """Check that the job may be enqueued with these options. Return the options of the job with them."""
+        cls._check_active()
+        if not options:
+            return cls.options
         check_options(options)
         priority, max_attempts = options.get("priority"), options.get("max_attempts")
         expires_after, on_conflict = options.get("expires_after"), options.get("on_conflict")
@@ -235,7 +243,7 @@ class JobDefinition(Generic[P, R, D]):
     @classmethod
     def _bound_backend(cls) -> JobBackend | None:
         """Return the backend of a test, of `using` or `set_database`, of the current handler, or of `bind`."""
-        if stand_in := stand_in_for(cls.job_name):
+        if stand_ins and (stand_in := stand_in_for(cls.job_name)):
             return stand_in.backend
         run = None if cls._pinned else current_run.get()
         return (run and (handler_backend.get() or run.backend)) or cls.backend or bound_before_import(cls)

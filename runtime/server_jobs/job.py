@@ -129,7 +129,7 @@ class Job(JobDefinition[P, R, D]):
         """Return the id of a new batch, its jobs, and its completion job, if any."""
         batch_id = new_job_id()
         completion = [] if then is None else [completion_job(then, batch_id)]
-        return batch_id, list(cls.new_jobs(params_list, batch_id, **options)), completion
+        return batch_id, cls.new_jobs(params_list, batch_id, **options), completion
 
     @classmethod
     async def _stored(
@@ -191,7 +191,7 @@ class Job(JobDefinition[P, R, D]):
                 session.add(order)
                 SendEmail.later_in(session, {"to": order.email, "subject": "Thank you"})
         """
-        inserted = cls._insert_in(transaction, list(cls.new_jobs((params,), **options)))
+        inserted = cls._insert_in(transaction, [cls.new_job(params, **options)])
         return _answered(inserted, lambda answers: JobHandle.of(cls, None, answers[0]), f"{cls.__name__}.later_in")
 
     @overload
@@ -257,7 +257,7 @@ class Job(JobDefinition[P, R, D]):
         """
         from .transactions.insertion import insertion_of  # imported when used, as below
 
-        return insertion_of(cls, list(cls.new_jobs((params,), **options)), dialect, paramstyle)
+        return insertion_of(cls, [cls.new_job(params, **options)], dialect, paramstyle)
 
     @classmethod
     def insert_jobs(
@@ -274,7 +274,7 @@ class Job(JobDefinition[P, R, D]):
         """
         from .transactions.insertion import insertion_of
 
-        return insertion_of(cls, list(cls.new_jobs(params_list, new_job_id(), **options)), dialect, paramstyle)
+        return insertion_of(cls, cls.new_jobs(params_list, new_job_id(), **options), dialect, paramstyle)
 
     @classmethod
     def _insert_in(cls, transaction: AnySyncTransaction | AnyAsyncTransaction, jobs: list[NewJob]) -> Answers:

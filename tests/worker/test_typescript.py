@@ -271,9 +271,9 @@ def test_a_project_without_jobs_has_a_module_that_compiles(tmp_path: Path) -> No
     assert compiled(tmp_path) == ""
 
 
-def _expected(job: JobSpec, model: type[BaseModel], params: JsonValue) -> tuple[str | None, str | None, str | None]:
+def _expected(job: JobSpec, model: type[BaseModel], params: JsonValue) -> tuple[str | None, ...]:
     _, text = write_params("Case", model, params)
-    return job_keys("Case", job.options, text)
+    return job_keys("Case", job.options, text)[:3]  # a statement has no key of a shard
 
 
 def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> list[Any]:

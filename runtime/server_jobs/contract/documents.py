@@ -17,7 +17,7 @@ from ..errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, In
 from .job_keys import is_redacted
 from .masking import masking
 from .model import Check
-from .values import at_pointer, check, encode, non_finite, pointer_to
+from .values import Kinds, at_pointer, check, encode, non_finite, pointer_to, with_kinds
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -61,9 +61,10 @@ def write_params_of_many(
     """
     problems: list[Problem] = []
     left_out = 0
-    for index, params in enumerate(params_list):
+    refuse = _Refusal(InvalidParamsError, job_name, redact)
+    for index, (params, kinds) in enumerate(with_kinds(params_list)):
         try:
-            written = write_params(job_name, model, params, redact)
+            written = _write(model, params, refuse, kinds)
         except InvalidParamsError as error:
             located = [Problem(f"/{index}{one.pointer}", one.message, one.unquoted) for one in error.problems]
             shown = located[: MOST_PROBLEMS - len(problems)]
@@ -212,10 +213,10 @@ class _Refusal:
         return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
 
 
-def _write(model: type[M], value: object, refuse: _Refusal) -> tuple[M, str]:
+def _write(model: type[M], value: object, refuse: _Refusal, kinds: Kinds | None = None) -> tuple[M, str]:
     """Make the JSON text, then validate the text, so that the stored text is the validated one."""
     if isinstance(value, dict) or (not isinstance(value, BaseModel) and isinstance(value, Mapping)):
-        written, problems = encode(value)
+        written, problems = encode(value, kinds)
         if problems:
             raise refuse(problems)
         validated = _validate(model, written, refuse)

@@ -25,12 +25,13 @@ _DIGITS = 32
 class JobKeys(NamedTuple):
     """The keys of a job; None for a key that it does not have."""
 
-    unique: str | None
-    concurrency: str | None
-    rate: str | None
+    unique: str | None = None
+    concurrency: str | None = None
+    rate: str | None = None
+    shard: str | None = None
 
 
-NO_KEYS = JobKeys(None, None, None)
+NO_KEYS = JobKeys()
 
 
 def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | None = None) -> JobKeys:
@@ -38,11 +39,11 @@ def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | 
 
     A job without limits has no limit keys. With one limit, the key of the other limit is empty. A limit without `by`
     has an empty key too: all jobs of the name count together. Raises `KeySecretError` if the key of a redacted value
-    needs a secret, and none is set.
+    needs a secret, and none is set, and `InvalidOptionError` as `shard_key` does.
     """
     concurrency, rate = options.concurrency, options.rate
     is_limited = concurrency is not None or rate is not None
-    if not is_limited and options.unique_by is None and unique_key is None:
+    if not (is_limited or options.unique_by is not None or unique_key is not None or options.shard_by is not None):
         return NO_KEYS
     hashes = _Hashes(job_name, options.redact, params)
     if unique_key is None and options.unique_by is not None:
@@ -51,6 +52,7 @@ def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | 
         None if unique_key is None else f"{job_name}:{unique_key}",
         hashes.of_limit(() if concurrency is None else concurrency.by) if is_limited else None,
         hashes.of_limit(() if rate is None else rate.by) if is_limited else None,
+        shard_key(job_name, options, params),
     )
 
 

@@ -33,18 +33,27 @@ _last = 0
 
 
 def new_job_id() -> str:
-    """Return a new UUIDv7 as text, greater than every earlier one of this process.
+    """Return a new id, as `new_job_ids` does."""
+    return new_job_ids(1)[0]
+
+
+def new_job_ids(count: int) -> list[str]:
+    """Return new UUIDv7s as text, each greater than every earlier one of this process.
 
     Jobs that are due at the same time are therefore claimed in the order of their creation. Twelve bits count the ids
     within one millisecond (RFC 9562, section 6.2, method 1). A clock that is set back does not set the ids back.
     """
     global _last  # noqa: PLW0603  the last id of this process
     with _lock:
-        made = _last = max(time.time_ns() // 1_000_000 << _COUNTER_BITS, _last + 1)
-    milliseconds = f"{made >> _COUNTER_BITS & _MILLISECONDS:012x}"
-    random = os.urandom(8).hex()
-    count = f"7{made & _COUNT:03x}"  # behind the version
-    return f"{milliseconds[:8]}-{milliseconds[8:]}-{count}-{_VARIANTS[random[0]]}{random[1:4]}-{random[4:]}"
+        first = max(time.time_ns() // 1_000_000 << _COUNTER_BITS, _last + 1)
+        _last = first + count - 1
+    random = os.urandom(8 * count).hex()
+    made: list[str] = []
+    for number in range(count):
+        ticks, digits = first + number, random[16 * number : 16 * number + 16]
+        time_and_count = f"{ticks >> _COUNTER_BITS & _MILLISECONDS:012x}-7{ticks & _COUNT:03x}"  # 7 is the version
+        made.append(f"{time_and_count[:8]}-{time_and_count[8:]}-{_VARIANTS[digits[0]]}{digits[1:4]}-{digits[4:]}")
+    return made
 
 
 def slot_job_id(schedule_id: str, slot: datetime, run: int = 0) -> str:

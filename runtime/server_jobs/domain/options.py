@@ -195,6 +195,7 @@ class JobOptions:
         if self.on_conflict not in list(OnConflict):
             values = ", ".join(f"OnConflict.{one.name}" for one in OnConflict)
             raise InvalidOptionError(f"on_conflict must be one of {values}, not {self.on_conflict!r}")
+        object.__setattr__(self, "on_conflict", OnConflict(self.on_conflict))  # a caller may give its text
         if self.run_in not in list(RunIn):
             values = ", ".join(f"RunIn.{one.name}" for one in RunIn)
             raise InvalidOptionError(f"run_in must be one of {values}, not {self.run_in!r}")

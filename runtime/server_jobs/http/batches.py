@@ -62,7 +62,7 @@ async def enqueue_batch(request: Request) -> Response:
     options: HttpOptions = request.app.state.options
     body = read_body(BatchBody, await json_body(request, within=options.body_timeout))
     batch_id = new_job_id()
-    jobs = list(job.new_jobs(body.params, batch_id, **body.options()))
+    jobs = job.new_jobs(body.params, batch_id, **body.options())
     completion = [] if body.then is None else [_completion_job(request, body.then, batch_id)]
     with enqueuing_as(actor_of(request)):
         inserted = (await backend.insert([*jobs, *completion], request_trace(request)))[: len(jobs)]

@@ -16,8 +16,8 @@ MINUTE = timedelta(minutes=1)
 
 def limit_keys(options: JobOptions, params: str) -> tuple[str | None, str | None]:
     """Return the keys of both limits."""
-    _, concurrency, rate = job_keys("Job", options, params)
-    return concurrency, rate
+    keys = job_keys("Job", options, params)
+    return keys.concurrency, keys.rate
 
 
 def test_a_job_without_limits_has_no_keys() -> None:

@@ -52,7 +52,7 @@ def test_the_jobs_of_this_repository_have_params_and_results(job: type[SendEmail
     @QUICKLY
     @given(params_strategy(job), result_strategy(job))
     def look(params: BaseModel, result: BaseModel) -> None:
-        assert all(new.params for new in job.new_jobs([params]))
+        assert job.new_jobs([params], "batch")
         assert isinstance(result, job.result_model)
 
     look()
