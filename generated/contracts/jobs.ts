@@ -200,8 +200,6 @@ export type JobSummary = {
   updated_at: string;
   scheduled_for: string | null;
   completed_at: string | null;
-  /** The shard of the job, if there are several databases. */
-  shard?: string;
 };
 
 /** All stored values of a job of one name. */

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 MOST_PROBLEMS = 100
 """Most problems that an error or a response lists; a document of 1 MB may have 100,000."""
@@ -273,18 +273,6 @@ class DatabaseUnreachableError(DatabaseError):
 
     The call may or may not have taken effect.
     """
-
-
-class ShardUnreachableError(DatabaseUnreachableError):
-    """One of several databases did not answer, so the answer would be incomplete. `shards` has the error of each.
-
-    A change may have taken effect in the other shards.
-    """
-
-    def __init__(self, shards: Mapping[str, DatabaseUnreachableError]) -> None:
-        self.shards = dict(shards)
-        reasons = "; ".join(f"{name}: {error}" for name, error in self.shards.items())
-        super().__init__(f"{'a shard does' if len(self.shards) == 1 else 'shards do'} not answer: {reasons}")
 
 
 class DatabaseBusyError(DatabaseError):

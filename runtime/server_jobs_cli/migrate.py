@@ -44,7 +44,7 @@ _INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
 def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: bool, as_json: bool) -> None:
     """Bring the tables of the database to the newest revision, and print which revisions ran.
 
-    Prints the database first; several shards are migrated one after another. The table server_jobs_version records the
+    Prints the database first. The table server_jobs_version records the
     revisions. The configuration and the revisions of an application's own Alembic are never used. A Turso database gets
     the same revisions as plain SQL, and cannot be downgraded.
 
@@ -59,21 +59,16 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
     Exit status: 0 done, 2 wrong usage, 3 the project or the database cannot be used.
     """
     if sql:
-        _migrated(workspace.databases()[0], revision, downgrade, sql=True)
+        _migrated(workspace, revision, downgrade, sql=True)
         return
-    documents: list[dict[str, object]] = []
-    for one in workspace.databases():
-        (note if as_json else say)(f"migrating {one.shown_place}")
-        ran, heads = _migrated(one, revision, downgrade, sql=False)
-        shard = {} if one.shard is None else {"shard": one.shard}
-        documents.append({**shard, "database": one.shown_url, "ran": [asdict(step) for step in ran], "heads": heads})
-        if as_json:
-            continue
-        for step in ran:
-            say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
-        say(f"{one.shown_place} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
+    (note if as_json else say)(f"migrating {workspace.shown_place}")
+    ran, heads = _migrated(workspace, revision, downgrade, sql=False)
     if as_json:
-        print_json({"shards": documents} if workspace.is_sharded else documents[0])
+        print_json({"database": workspace.shown_url, "ran": [asdict(step) for step in ran], "heads": heads})
+        return
+    for step in ran:
+        say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
+    say(f"{workspace.shown_place} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
 
 
 def _migrated(workspace: Workspace, revision: str, downgrade: str | None, *, sql: bool) -> tuple[list[Step], list[str]]:

@@ -13,24 +13,18 @@ from server_jobs.testing.conformance.conftest import store as store
 
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import empty_database, postgres_connection
-from tests.conformance.shards import DIFFERENCES, open_shards
 from tests.conformance.stores import STORES, TURSO_TOKEN, OpenStore, create_sqlite_file
 from tests.slow import slow
 
 # D1 and Turso get the statements of SQLite. The state machine takes random ones to Turso, and `turso` tests the way
 # there. `make test-worker` takes the whole suite to D1 in workerd.
 SLOW = ("d1", "turso")
-SHARDS = "shards"
 
 
-@pytest.fixture(params=[*(slow(name) if name in SLOW else name for name in STORES), SHARDS])
+@pytest.fixture(params=[slow(name) if name in SLOW else name for name in STORES])
 def open_store(request: pytest.FixtureRequest) -> OpenStore:
     """Return a function that opens a new, empty store; the test runs once for each kind of store."""
-    if request.param != SHARDS:
-        return STORES[request.param]
-    if reason := DIFFERENCES.get(request.node.originalname) or DIFFERENCES.get(request.node.name):
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
-    return open_shards
+    return STORES[request.param]
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 from server_jobs.domain.ids import schedule_id
@@ -137,20 +136,6 @@ async def test_schedules_of_others_are_left_alone(store: Store) -> None:
     await Release(store, "daily").declare()
     await Release(store, "weekly").declare()
     assert await switches(store) == {"by hand": True, "daily": False, "of others": True, "weekly": True}
-
-
-async def test_schedules_of_another_shard_are_removed_whenever_a_migration_has_stored_them(store: Store) -> None:
-    here, there = (schedule(schedule_id("Report", name), job_name="Report", name=name) for name in "ab")
-    await store.save_schedules([here, there])
-    assert not await store.declare_schedules([Declaration("Report", (here,), (there,))], grace=GRACE)
-    assert await switches(store) == {"a": True}
-    await store.save_schedules([replace(there, cron_expression="5 * * * *")])
-    await store.declare_schedules([Declaration("Report", (here,), (there,))], grace=GRACE)
-    assert await switches(store) == {"a": True}
-    await store.declare_schedules([Declaration("Report", (there,), (here,))], grace=GRACE)
-    assert await switches(store) == {"b": True}
-    await store.declare_schedules([Declaration("Report", (), (here, there))], grace=GRACE)
-    assert await switches(store) == {}
 
 
 async def test_a_job_without_schedules_leaves_no_trace(store: Store) -> None:

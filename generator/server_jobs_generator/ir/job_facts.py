@@ -90,8 +90,6 @@ def _schedule(schedule: Schedule) -> JsonValue:
         "misfire": str(schedule.misfire),
         "params": json.loads(schedule.params),
     }
-    if schedule.shard is not None:
-        facts["shard"] = schedule.shard
     if schedule.misfire == Misfire.FIRE_ALL and schedule.misfire_limit is not None:
         facts["misfireLimit"] = schedule.misfire_limit
     return facts

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import JsonValue
 from server_jobs.domain.cron import check_cron
-from server_jobs.domain.options import LONGEST_PERIOD, SHARD_NAME, SHORTEST_PERIOD
+from server_jobs.domain.options import LONGEST_PERIOD, SHORTEST_PERIOD
 from server_jobs.errors import ScheduleError
 
 from ..problems.problem import did_you_mean, listed, nearest, shown
@@ -102,13 +102,6 @@ def read_name(value: JsonValue) -> str:
         )
         meant = did_you_mean(usable if _NAME.fullmatch(usable) else None)
         raise OptionError(f"must be a name ({rule}), not {shown(value)}{meant}")
-    return value
-
-
-def read_shard(value: JsonValue) -> str:
-    """Read the name of a shard, or `each`."""
-    if not isinstance(value, str) or not SHARD_NAME.fullmatch(value):
-        raise OptionError(f'must be the name of a shard (a-z, 0-9, "_" and "-"), or "each", not {shown(value)}')
     return value
 
 

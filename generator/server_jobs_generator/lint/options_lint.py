@@ -64,7 +64,6 @@ from .option_values import (
     read_name,
     read_period,
     read_quantities,
-    read_shard,
     read_share,
     read_status,
     read_timeout,
@@ -145,8 +144,6 @@ class OptionsLint:
         rest = {name: member for name, member in members.items() if name not in ours}
         rest |= rest.pop("unique", {})
         shard_by = rest.pop("shard_by", None)
-        if shard_by is not None:
-            self._check_schedules(ours.get("schedules", ()))
         options = replace(JobOptions(), **rest)
         if shard_by is not None and self._may_shard(options, shard_by):
             options = replace(options, shard_by=shard_by)
@@ -212,13 +209,6 @@ class OptionsLint:
             rule, message = mistake
             raise OptionError(message, rule)
         return str(value)
-
-    def _check_schedules(self, schedules: Sequence[Schedule]) -> None:
-        """Report schedules that name a shard, although their params choose it."""
-        for schedule in schedules:
-            if schedule.shard is not None:
-                message = f"the schedule {shown(schedule.name)} has its shard by shardBy, from its params; remove shard"
-                self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, message)
 
     def _may_shard(self, options: JobOptions, shard_by: str) -> bool:
         """Report the options that do not go with `shardBy`. Return whether there are none."""
@@ -400,7 +390,6 @@ SCHEDULE: Mapping[str, _Reader] = {
     "misfire": _plain("misfire", read_choice(Misfire)),
     "misfireLimit": _plain("misfire_limit", read_integer(1, HIGHEST_MISFIRE_LIMIT)),
     "params": ("params", OptionsLint.schedule_params),
-    "shard": _plain("shard", read_shard),
 }
 
 

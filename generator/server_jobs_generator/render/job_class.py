@@ -236,6 +236,5 @@ _schedule = _call_of(
         "misfire": _member,
         "misfire_limit": Code,
         "params": Text,
-        "shard": literal,
     },
 )

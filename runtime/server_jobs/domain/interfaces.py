@@ -225,7 +225,7 @@ class JobReader(Protocol):
     async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
         """Count jobs per name and status: all jobs, or jobs created at or after `since`.
 
-        With `newest`, look only at this many jobs, the newest by id. Several shards look at this many jobs each.
+        With `newest`, look only at this many jobs, the newest by id.
         Otherwise the cost depends on the number of stored jobs.
         """
         ...
@@ -257,7 +257,7 @@ class ScheduleStore(Protocol):
         A new set becomes current at once. An earlier set becomes current again when nobody has declared the current one
         for `grace`. A set that becomes current is stored as by `save_schedules`. Schedules that only an earlier set
         declared are disabled. A later set that declares them enables them again, unless somebody used
-        `enable_schedule` on them. Schedules that are `elsewhere` are removed.
+        `enable_schedule` on them.
         """
         ...
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -20,10 +19,6 @@ MOST_JOBS_PER_REQUEST = 1_000
 """The most jobs that one HTTP request enqueues, so that its transaction is short."""
 HIGHEST_LIMIT = 100_000
 HIGHEST_MISFIRE_LIMIT = 1_000
-SHARD_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
-"""The names that a shard can have."""
-EACH_SHARD = "each"
-"""The shard of a schedule that every shard fires."""
 SHORTEST_PERIOD = timedelta(milliseconds=1)
 LONGEST_PERIOD = timedelta(days=31)
 
@@ -72,8 +67,8 @@ class Schedule:
 
     `cron` has five fields, in `timezone` (an IANA name). `params` is the JSON text of the params of each run. `name` is
     unique within the job, and has at most 99 characters. With `misfire` FIRE_ALL, at most the newest `misfire_limit`
-    late slots fire; it is None or 1 to 1,000, and None for other policies. `shard` names the shard that fires it, of
-    several databases, or is `EACH_SHARD`; None: the shard of its params. Raises `InvalidOptionError`.
+    late slots fire; it is None or 1 to 1,000, and None for other policies. Raises
+    `InvalidOptionError`.
     """
 
     name: str
@@ -82,7 +77,6 @@ class Schedule:
     misfire: Misfire = Misfire.FIRE_ONCE
     misfire_limit: int | None = None
     params: str = "{}"
-    shard: str | None = None
 
     def __post_init__(self) -> None:
         check_text("the name of a schedule", self.name, LONGEST_SCHEDULE_NAME)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from ..binding import JobBackend, handler_without_backend, hooks_without_backend, stand_ins
+from ..binding import handler_without_backend, hooks_without_backend, stand_ins
 from ..concurrency.blocking import run_in_loop_of
 from ..context import JobContext
 from ..definition import AnyDefinition
@@ -41,7 +41,6 @@ from ..middleware import NO_HEADERS, enqueuing
 from ..registry import JobRegistry, known_jobs
 from ..resources import NO_RESOURCES, OpenLifespans
 from ..result import JobMetadata
-from ..stores.sharded import ShardedStore
 from .attempts.attempt import Attempt, Stop
 from .attempts.direct_run import run_unstored, unavailable_reason
 from .attempts.factory import AttemptFactory
@@ -154,17 +153,6 @@ class Backend:
     def registry(self) -> JobRegistry:
         """The jobs of this backend."""
         return self.config.job_registry
-
-    @property
-    def shards(self) -> Mapping[str, bool]:
-        """Whether each shard of the store answered its last call, by its name; empty for one database."""
-        store = self.store
-        return {name: name not in store.silent for name in store.stores} if isinstance(store, ShardedStore) else {}
-
-    @property
-    def for_handlers(self) -> JobBackend:
-        """The backend of job classes inside the handlers that this one runs."""
-        return self
 
     @property
     def hooks(self) -> Hooks:
@@ -302,7 +290,7 @@ class Backend:
     async def _run(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         """Run an attempt of `claim`, and return its outcome and its error."""
         self._unstarted.pop(attempt.claim.token, None)
-        return await self.runner.run(attempt, self.for_handlers)
+        return await self.runner.run(attempt, self)
 
     async def release_lock(self, job_id: str) -> bool:
         for attempt in self.runner.leased():
@@ -432,7 +420,7 @@ class Backend:
 
     async def _run_here(self, job: AnyDefinition, claim: Claim, claimed: float, lease: timedelta) -> JobRecord:
         attempt = self.attempt_factory.attempt_of(job, claim, self.store, claimed, lease)
-        outcome, _ = await self.runner.run(attempt, self.for_handlers)
+        outcome, _ = await self.runner.run(attempt, self)
         record = await self.store.get(claim.id)
         if outcome is Outcome.LOST or record is None:
             raise StaleClaimError(claim.id)

@@ -91,11 +91,6 @@ class Prefetcher:
         """Whether the next claim should come before the waiting jobs run out."""
         return len(self._waiting) <= self.size.any // 2
 
-    @property
-    def is_hungry(self) -> bool:
-        """Whether more jobs probably wait: the last claim brought as many as wanted, or claims wait for a slot."""
-        return self._was_full or bool(self._waiting)
-
     def next(self) -> Attempt:
         """Remove and return the attempt that has waited longest."""
         self.size.note_started()

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from pydantic_core import to_json
 
@@ -29,27 +28,12 @@ _MOST_BYTES = 1_000_000  # of params in one statement parameter; D1 accepts 2,00
 _logger = logging.getLogger("server_jobs")
 
 
-class ShardOfSchedules(Protocol):
-    """One of several databases, with its own schedules."""
-
-    @property
-    def name(self) -> str: ...
-
-    def declared(self, declarations: Sequence[Declaration]) -> Sequence[Declaration]:
-        """Return the declarations with the schedules of this shard only."""
-        ...
-
-
 class Scheduler:
-    """Fire due schedules. The next slot follows from the stored slot instead of the clock of this machine.
+    """Fire due schedules. The next slot follows from the stored slot instead of the clock of this machine."""
 
-    `shard` is the shard of the store; None: the store has all schedules.
-    """
-
-    def __init__(self, store: Store, registry: JobRegistry, shard: ShardOfSchedules | None = None) -> None:
+    def __init__(self, store: Store, registry: JobRegistry) -> None:
         self._store = store
         self._registry = registry
-        self._shard = shard
         self._reported: dict[str, str] = {}
         self.unfired: set[str] = set()
         """Ids of the schedules that the last `tick` could not fire."""
@@ -65,20 +49,12 @@ class Scheduler:
         Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use. With
         `only_code`, store the schedules of `define_job` only.
         """
-        declarations = self._declarations(only_code=only_code)
+        jobs = [one.job for one in self._registry.registrations()]
+        declarations = [declaration_of(job) for job in jobs if job.is_in_code or not only_code]
         for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
             _logger.warning(
                 "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
             )
-
-    def check(self) -> None:
-        """Raise `InvalidOptionError` if a schedule names a shard that there is not."""
-        self._declarations()
-
-    def _declarations(self, *, only_code: bool = False) -> Sequence[Declaration]:
-        jobs = [one.job for one in self._registry.registrations()]
-        declarations = [declaration_of(job) for job in jobs if job.is_in_code or not only_code]
-        return declarations if self._shard is None else self._shard.declared(declarations)
 
     async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
         """Enqueue the jobs of due slots until `allowance` is zero. Return the ids of the new jobs.
@@ -168,16 +144,14 @@ class Scheduler:
 
     def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
         job = self._registry.find(schedule.job_name).job
-        label = schedule.label if self._shard is None else f"{schedule.label}@{self._shard.name}"
         new = job.scheduled_job(
             schedule,
             self._registry.versions_of(job),
             slot=slot,
             scheduled_for=slot,
-            correlation_id=label[:LONGEST_CORRELATION_ID],  # a row may have a longer name
+            correlation_id=schedule.label[:LONGEST_CORRELATION_ID],  # a row may have a longer name
         )
-        # Each shard has its own job.
-        return new._replace(id=slot_job_id(labelled_schedule_id(label), slot), on_conflict=OnConflict.KEEP)
+        return new._replace(id=slot_job_id(labelled_schedule_id(schedule.label), slot), on_conflict=OnConflict.KEEP)
 
 
 def declaration_of(job: AnyDefinition) -> Declaration:
@@ -192,7 +166,6 @@ def declaration_of(job: AnyDefinition) -> Declaration:
             misfire=schedule.misfire,
             misfire_limit=schedule.misfire_limit,
             params=schedule.params,
-            shard=schedule.shard,
             shard_key=shard_key(job.job_name, job.options, schedule.params),
         )
         for schedule in job.schedules

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from contextvars import Context, copy_context
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from ..concurrency.tasks import start_task
 from ..domain.record import Claim, Outcome
 from .attempts.attempt import Attempt
 from .backend import Backend
 from .prefetch import Prefetcher
-from .sharded.capacity import Capacity
 
 _logger = logging.getLogger("server_jobs")
 
@@ -33,30 +32,27 @@ class Listener(Protocol):
         ...
 
 
-@runtime_checkable
-class ShardListener(Listener, Protocol):
-    """A listener that tells the shards of a worker apart."""
-
-    def of_shard(self, backend: Backend) -> Listener:
-        """Return the listener for the attempts of one shard. `backend.name` is its name."""
-        ...
-
-
 class Slots:
-    """Runs attempts of `prefetcher` in the slots of `capacity`, and starts the next one when a slot is free.
+    """Runs up to `size` attempts of `prefetcher` at the same time, and starts the next one when a slot is free.
 
-    Calls `wake` when the worker has something to do: claim more jobs, or look whether its work is done.
+    Calls `wake` when the worker has something to do: claim more jobs, or look whether its work is done. `most_here` is
+    the number of jobs after which it starts no more jobs whose handlers run in this process; None: no limit.
     """
 
     def __init__(
         self,
         backend: Backend,
         prefetcher: Prefetcher,
-        capacity: Capacity,
+        size: int,
         listener: Listener | None,
         wake: Callable[[], None],
+        *,
+        most_here: int | None = None,
     ) -> None:
-        self._capacity = capacity
+        self._size = size
+        self._most_here = most_here
+        self.ran_here = 0
+        """How many jobs were started whose handlers run in this process."""
         self._backend = backend
         self._prefetcher = prefetcher
         self._listener = listener
@@ -68,7 +64,6 @@ class Slots:
         self.is_stuck = False
         """Whether stuck threads occupied every slot at the last `report_stuck`."""
         self._is_closed = False
-        capacity.join(self)
 
     def open(self) -> None:
         """Prepare for jobs in this event loop. Handlers get copies of the current context variables."""
@@ -82,17 +77,11 @@ class Slots:
     @property
     def free(self) -> int:
         """The number of jobs that may start now."""
-        return self._capacity.room_of(self)
+        return self._size - len(self._running)
 
     @property
-    def running(self) -> Collection[Attempt]:
-        """The attempts that occupy a slot."""
-        return self._running
-
-    @property
-    def is_hungry(self) -> bool:
-        """As in `Prefetcher`."""
-        return not self._is_closed and self._prefetcher.is_hungry
+    def _is_used_up(self) -> bool:
+        return self._most_here is not None and self.ran_here >= self._most_here
 
     @property
     def is_busy(self) -> bool:
@@ -140,15 +129,15 @@ class Slots:
         self.fill()
 
     def _has_next(self) -> bool:
-        is_open = not self._is_closed and not self._capacity.is_used_up
-        return is_open and len(self._prefetcher) > 0 and self._capacity.room_of(self) > 0
+        is_open = not self._is_closed and not self._is_used_up
+        return is_open and len(self._prefetcher) > 0 and self.free > 0
 
     def _start(self, attempt: Attempt) -> None:
         if not self._running:
             self._prefetcher.size.note_busy(self._backend.clock.monotonic())
         if attempt.runs_here:
-            self._capacity.ran_here += 1
-            if self._capacity.is_used_up:
+            self.ran_here += 1
+            if self._is_used_up:
                 self._wake()
         self._unsettled.add(attempt)
         self._running[attempt] = None
@@ -163,7 +152,7 @@ class Slots:
         if self._listener is not None and not attempt.is_stopped:
             self._tell_start(attempt)
         try:
-            await self._backend.runner.perform(attempt, self._backend.for_handlers, self._settled)
+            await self._backend.runner.perform(attempt, self._backend, self._settled)
             if attempt.call.lingering is not None:
                 await _until_returned(attempt, attempt.call.lingering)
         except Exception:
@@ -184,7 +173,6 @@ class Slots:
             self._wake()
         else:
             self.fill()
-        self._capacity.freed(self)
 
     def _settled(self, attempt: Attempt, outcome: Outcome, error: str | None) -> None:
         if self._listener is not None:
@@ -198,11 +186,11 @@ class Slots:
 
     def report_stuck(self) -> None:
         """Log once when stuck threads occupy every slot. Python cannot stop a thread, so the operator must restart."""
-        is_stuck = self._capacity.is_stuck
+        is_stuck = not self.free and all(attempt.is_over for attempt in self._running)
         if is_stuck and not self.is_stuck:
             _logger.error(
                 "all %d slots are occupied by handlers that did not return in time; restart this worker",
-                self._capacity.size,
+                self._size,
             )
         self.is_stuck = is_stuck
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib import import_module
 from itertools import groupby
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from ..binding import stand_in_for
 from ..databases.opening import open_database
-from ..databases.shard_url import is_sharded, parse_shard_url
 from ..databases.url import tenant_address
 from ..domain.interfaces import Database, Store
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
-from ..stores.sharded import ShardedStore
-from ..stores.sharded.fan_out import ShardOf
 from ..stores.sql import SqlStore
 from ..stores.tenant import TenantStore
 
@@ -38,7 +34,7 @@ def store_of(database: Store | Database | str, schema: str | None) -> Store:
     if _of_tests and not (isinstance(database, Store) and database.name == MEMORY):
         return _of_tests[-1]
     if isinstance(database, str):
-        return _sharded_store(database, schema) if is_sharded(database) else _store_at(database, schema)
+        return _store_at(database, schema)
     if isinstance(database, Store):
         return database
     if isinstance(database, Database):
@@ -52,23 +48,6 @@ def store_of(database: Store | Database | str, schema: str | None) -> Store:
 def _store_at(url: str, schema: str | None) -> SqlStore:
     database, tenant = open_database(url, schema=schema), tenant_address(url)
     return SqlStore(database) if tenant is None or tenant.name is None else TenantStore(database, tenant.name)
-
-
-def _sharded_store(url: str, schema: str | None) -> ShardedStore:
-    shards = parse_shard_url(url)
-    stores = {name: SqlStore(open_database(shards.url_of(name), schema=schema)) for name in shards.variables}
-    return ShardedStore(stores, None if shards.chosen_by is None else _imported(shards.chosen_by))
-
-
-def _imported(place: str) -> ShardOf:
-    module, _, name = place.partition(":")
-    try:
-        found: object = getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise InvalidOptionError(f"?by={place} of the database URL cannot be imported: {error}") from error
-    if not callable(found) and not isinstance(found, Mapping):
-        raise InvalidOptionError(f"?by={place} must be a function or a mapping, not {type(found).__name__}")
-    return cast("ShardOf", found)
 
 
 @contextmanager

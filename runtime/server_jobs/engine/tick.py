@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from socket import gethostname
 from typing import TypeVar
@@ -16,7 +16,6 @@ from ..domain.ids import tick_id
 from ..domain.record import Expired, PendingWork
 from .attempts.failure_log import log_expired
 from .backend import Backend, WorkerExecutionResult, check_limit
-from .sharded.shard_backend import shard_backends
 
 _logger = logging.getLogger("server_jobs")
 
@@ -57,8 +56,6 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
             done = await tick(backend, limit=100, budget=timedelta(seconds=30))
         print(f"{done.completed} completed, {done.failed} failed")
     """
-    if shards := shard_backends(backend):
-        return await _tick_shards(backend, shards, limit, budget)
     check_limit(limit or 0)
     until = None if budget is None else backend.clock.monotonic() + budget.total_seconds()
     await backend.initialize()
@@ -99,20 +96,6 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     failed = sum(result.outcome.is_failure for result in results)
     unfired = len(backend.scheduler.unfired) if found.has_due_schedule else 0
     return Tick(len(expired), len(scheduled), completed, failed, unfired, late)
-
-
-async def _tick_shards(whole: Backend, shards: Sequence[Backend], limit: int | None, budget: timedelta | None) -> Tick:
-    """Tick all shards at the same time, each with an equal part of the limit. Raise the first error at the end."""
-    await whole.initialize()
-    parts = [None if limit is None else limit // len(shards) + (n < limit % len(shards)) for n in range(len(shards))]
-    ticks = (tick(shard, limit=part, budget=budget) for shard, part in zip(shards, parts, strict=True))
-    answers = await asyncio.gather(*ticks, return_exceptions=True)
-    done: list[Tick] = []
-    for one in answers:
-        if isinstance(one, BaseException):
-            raise one
-        done.append(one)
-    return Tick(*(sum(values) for values in zip(*map(astuple, done), strict=True)))
 
 
 class _Chores:

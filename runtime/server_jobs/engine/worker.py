@@ -26,10 +26,7 @@ from .attempts.attempt import Attempt
 from .backend import Backend
 from .maintenance import MAINTENANCE_INTERVAL, Maintenance
 from .prefetch import Prefetcher
-from .sharded.capacity import Capacity
-from .sharded.shard_backend import shard_backends
-from .sharded.shard_workers import ShardWorkers
-from .slots import Listener, ShardListener, Slots
+from .slots import Listener, Slots
 
 if TYPE_CHECKING:
     from ..isolation.limits import ProcessLimits
@@ -57,10 +54,6 @@ class Worker:
     the worker claims no more jobs, and `run` ends when the running ones have ended, however long they take. Start a new
     process then.
 
-    With a backend of several shards, each shard has its own loop, so that one that is down or slow delays only its own
-    jobs. The loops divide the `concurrency`, which must be at least the number of shards. With `shard`, only jobs of
-    this shard run.
-
     While jobs are short, the worker prefetches: it claims more jobs than it can run at once. It renews the leases of
     waiting claims, and releases a claim that waited longer than a second.
 
@@ -84,8 +77,6 @@ class Worker:
         until_empty: bool = False,
         listener: Listener | None = None,
         limits: ProcessLimits | None = None,
-        shard: str | None = None,
-        part_of: Worker | None = None,
     ) -> None:
         if concurrency is not None:
             check_range("concurrency", concurrency, 1, 10_000)
@@ -96,7 +87,7 @@ class Worker:
         backend.request(limit=1, queues=queues)  # raises for a bad name here instead of at the first claim
         self.backend = backend
         self.queues = queues
-        self.id: str = new_job_id() if part_of is None else part_of.id
+        self.id: str = new_job_id()
         """The id of this worker in the database, also in the rows of the jobs that it claims."""
         self.concurrency = concurrency or backend.config.max_concurrency
         self._drain_timeout = drain_timeout
@@ -107,33 +98,7 @@ class Worker:
         self._drains_until: float | None = None
         self._prefetcher = Prefetcher(backend, queues, self.id)
         most_here = None if limits is None else limits.max_jobs
-        self._capacity: Capacity = Capacity(self.concurrency, most_here) if part_of is None else part_of._capacity
-        self._is_part = part_of is not None
-        self._place = f"shard {backend.name}" if self._is_part else "the database"
-        parts = {
-            each.name: Worker(
-                each,
-                concurrency=self.concurrency,
-                queues=queues,
-                drain_timeout=drain_timeout,
-                release_timeout=release_timeout,
-                until_empty=until_empty,
-                listener=listener.of_shard(each) if isinstance(listener, ShardListener) else listener,
-                limits=limits,
-                part_of=self,
-            )
-            for each in shard_backends(backend)
-            if shard in (None, each.name)
-        }
-        if len(parts) > self.concurrency:
-            raise InvalidOptionError(
-                f"concurrency must be at least {len(parts)}, one slot for each shard, not {self.concurrency}"
-            )
-        for each in parts.values():
-            each.backend.scheduler.check()
-        self._shards = ShardWorkers(parts) if parts else None
-        capacity = Capacity(self.concurrency) if parts else self._capacity
-        self._slots = Slots(backend, self._prefetcher, capacity, listener, self._wake_up)
+        self._slots = Slots(backend, self._prefetcher, self.concurrency, listener, self._wake_up, most_here=most_here)
         self._limits = backend.attempt_factory.limits = limits
         self._unready = backend.attempt_factory.unready
         self.reached_limit: str | None = None
@@ -151,8 +116,6 @@ class Worker:
         """
         self._stops += 1
         self._begin_drain()
-        if self._shards is not None:
-            self._shards.stop()
         self._slots.close()
         self._wake.set()
         self._is_over.set()
@@ -163,14 +126,12 @@ class Worker:
 
     def attempts(self) -> list[Attempt]:
         """The running attempts of this worker, with their progress."""
-        return self._slots.attempts() if self._shards is None else self._shards.attempts()
+        return self._slots.attempts()
 
     def unready(self) -> str | None:
         """Return why this worker claims no jobs, as a sentence; None while it claims them. Any thread may ask."""
         if self._stops:
             return f"the worker is stopping; jobs that still run: {len(self.attempts())}"
-        if self._shards is not None:
-            return self._shards.unready()
         if self.reached_limit is not None:
             return f"the worker claims no more jobs, because {self.reached_limit}"
         if self._looked is None or not (self._may_claim or self._pause):
@@ -189,8 +150,6 @@ class Worker:
         A worker is stuck if it has not looked for jobs for a whole lease: a handler blocks its event loop, or the
         database never answers. It is also stuck if handlers in threads that do not return occupy all slots.
         """
-        if self._shards is not None and not self._stops:
-            return self._shards.stuck()
         if self._stops or self._looked is None:
             return None
         if self._slots.is_stuck:
@@ -222,11 +181,7 @@ class Worker:
         error of the store, logs it, drains, and raises it: a new process may work.
         """
         await self.prepare()
-        if not self._is_part:
-            _report_stubs(self.backend.registry)
-        if self._shards is not None:
-            await self._run_shards(self._shards)
-            return
+        _report_stubs(self.backend.registry)
         self._start_reports()
         self._wake, self._is_over = asyncio.Event(), asyncio.Event()
         if not self._stops:
@@ -266,15 +221,6 @@ class Worker:
     def _note_over(self) -> None:
         self._is_over.set()
         self._wake.set()
-
-    async def _run_shards(self, shards: ShardWorkers) -> None:
-        wake = _from_any_thread(shards.look_again)
-        self.backend.inserted.append(wake)
-        try:
-            await shards.run()
-        finally:
-            self.backend.inserted.remove(wake)
-            self.reached_limit = shards.reached_limit()
 
     def _report(self) -> WorkerReport:
         self._unready = self.backend.attempt_factory.unready
@@ -322,7 +268,7 @@ class Worker:
         finally:
             self._looked = self.backend.clock.monotonic()
         if self._pause and not self.backend.runner.is_failing:
-            _logger.warning("%s is back", self._place)
+            _logger.warning("the database is back")
             self._pause = 0.0
         return is_finished
 
@@ -331,7 +277,7 @@ class Worker:
             return
         from ..isolation.limits import resident_memory  # needed only with limits
 
-        self.reached_limit = self._limits.reached(self._capacity.ran_here, resident_memory)
+        self.reached_limit = self._limits.reached(self._slots.ran_here, resident_memory)
         if self.reached_limit is not None:
             _logger.info("this worker ends when its running jobs have ended: %s", self.reached_limit)
             self._prefetcher.release()
@@ -379,7 +325,7 @@ class Worker:
 
     def _note_failure(self, error: DatabaseError) -> None:
         if not self._pause:
-            _logger.error("%s cannot be used, trying again: %s", self._place, error)
+            _logger.error("the database cannot be used, trying again: %s", error)
         self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1)
 
     async def _drain(self, working: asyncio.Task[None]) -> None:
@@ -413,8 +359,7 @@ class Worker:
                 await self.backend.runner.remove_worker(self.id)
         except TimeoutError:
             _logger.error(  # noqa: TRY400  one line, no trace
-                "%s did not answer within %g s: the worker ends, and its claims expire with their leases",
-                self._place,
+                "the database did not answer within %g s: the worker ends, and its claims expire with their leases",
                 self._release_timeout.total_seconds(),
             )
         except Exception:

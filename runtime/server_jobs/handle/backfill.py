@@ -19,7 +19,7 @@ from ..domain.enqueue_options import in_utc
 from ..domain.ids import EPOCH, MOST_RUNS, labelled_schedule_id, slot_job_id
 from ..domain.options import OnConflict
 from ..domain.record import LONGEST_PAGE, Inserted, JobQuery, NewJob, ScheduleRecord
-from ..errors import InvalidOptionError, ScheduleError
+from ..errors import ScheduleError
 
 if TYPE_CHECKING:
     from ..definition import JobDefinition
@@ -77,8 +77,6 @@ class Backfill:
 
         Raises `InvalidOptionError` for a range with a slot in the future, or with more than `MOST_SLOTS` slots.
         """
-        if self.backend.store.name == "shards":
-            raise InvalidOptionError("a backfill works on one database, not on several shards")
         slots = await self._slots(in_utc(start, "start"), in_utc(end, "end"))
         size = max(1, min(_CHUNK, _MOST_BYTES // (len(self.schedule.params) or 1)))
         done: list[BackfilledSlot] = []

@@ -75,8 +75,7 @@ class Gate:
             nonlocal has_started
             if message["type"] == "http.response.start":
                 has_started = True
-                headers = [*message.get("headers", ()), *_HEADERS, *_missing_shards(scope.get(_BACKEND))]
-                message = {**message, "headers": headers}
+                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
             await send(message)
 
         try:
@@ -120,12 +119,6 @@ def caller_in(scope: Scope, tokens: Tokens) -> Caller | None:
     if given:
         return tokens.admit(given[0]) if len(given) == 1 else None
     return caller_of_link(scope, tokens)
-
-
-def _missing_shards(backend: Backend | None) -> list[tuple[bytes, bytes]]:
-    """Return a header with the shards that did not answer, so that a caller knows that lists and counts lack them."""
-    missing = [] if backend is None else [name for name, answers in backend.shards.items() if not answers]
-    return [(b"server-jobs-missing-shards", ", ".join(missing).encode())] if missing else []
 
 
 def check_place(headers: Headers, options: HttpOptions) -> None:

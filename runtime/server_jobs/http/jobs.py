@@ -41,10 +41,9 @@ from ..domain.search import FindStep
 from ..domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from ..engine.bulk import BulkAction, BulkResult, change_page, with_conditions
 from ..errors import InvalidOptionError, JobNotFoundError, Problem
-from ..inspection.job_document import job_summary, shard_document, shown_job
+from ..inspection.job_document import job_summary, shown_job
 from ..registry import JobRegistry
 from ..security.tokens import Scope
-from ..stores.sharded import shards_of
 from .access import check_enqueues, check_queue, check_scope
 from .body import json_body
 from .gate import backend_of, caller_of
@@ -287,13 +286,7 @@ async def page_of(store: Store, wanted: ListParameters, among: JobFilter, steps:
     else:
         found = await store.find_page(JobQuery.of(among, before=wanted.before, limit=limit))
         page, following = found.jobs, found.next
-    return {"jobs": await summary_documents(store, page), "next": following}
-
-
-async def summary_documents(store: Store, page: Sequence[JobSummary]) -> list[dict[str, object]]:
-    """Return the summaries of a page, each with the shard of its job."""
-    shards = await shards_of(store, [one.id for one in page])
-    return [{**job_summary(one), **shard_document(shards, one.id)} for one in page]
+    return {"jobs": [job_summary(one) for one in page], "next": following}
 
 
 async def search_page(
@@ -356,8 +349,7 @@ async def show(request: Request) -> Response:
     record = await backend.store.get(job_id)
     if record is None:
         raise JobNotFoundError(job_id)
-    shards = await shards_of(backend.store, [job_id])
-    return JSONResponse({**shown_job(record, backend.registry), **shard_document(shards, job_id)})
+    return JSONResponse(shown_job(record, backend.registry))
 
 
 async def cancel(request: Request) -> Response:
@@ -373,8 +365,7 @@ async def retry(request: Request) -> Response:
     store = backend_of(request).store
     await store.retry(request.path_params["id"], by=actor_of(request))
     _wake(request)
-    (document,) = await summary_documents(store, [await summary_for(request)])
-    return JSONResponse(document)
+    return JSONResponse(job_summary(await summary_for(request)))
 
 
 async def delete(request: Request) -> Response:

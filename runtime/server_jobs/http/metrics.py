@@ -16,7 +16,6 @@ from ..domain.history import WorkerRecord
 from ..domain.interfaces import Store
 from ..domain.record import PausedQueue
 from ..domain.statistics import MOST_COUNTED, Counts, EnqueuedCount, MinuteCounts, QueueState
-from ..stores.sharded import ShardedStore
 from .gate import backend_of
 
 _UP_TO = f"{{}}, counted up to {MOST_COUNTED:,}."
@@ -47,31 +46,20 @@ class _Numbers:
         return sorted({**dict.fromkeys(places, zero), **counted}.items(), key=itemgetter(0))
 
 
-Labelled = tuple[Mapping[str, str], _Numbers]
-"""The numbers of a shard with its label, or of one database without labels."""
-
-
 async def metrics(request: Request) -> Response:
-    """Return gauges and counters by queue and job name, the workers, and the paused queues; each also by shard."""
+    """Return gauges and counters by queue and job name, the workers, and the paused queues."""
     backend = backend_of(request)
-    store = backend.store
-    numbers: list[Labelled]
-    if isinstance(store, ShardedStore):
-        numbers = [({"shard": shard}, found) for shard, found in (await store.each(_read)).items()]
-    else:
-        numbers = [({}, await _read(store))]
-    shards = backend.shards
+    numbers = await _read(backend.store)
     lines = [
         *_of_queues(numbers, backend.clock),
         *_of_enqueued(numbers),
         *_of_outcomes(numbers),
-        *(_of_shards(shards) if shards else ()),
         *_of_workers(numbers),
         *_metric(
             "server_jobs_paused_queue",
             "gauge",
             "Queues that are paused.",
-            [({"queue": one.name, **labels}, 1) for labels, found in numbers for one in found.paused],
+            [({"queue": one.name}, 1) for one in numbers.paused],
         ),
         *_metric("server_jobs_info", "gauge", "The version of this package.", [({"version": __version__}, 1)]),
     ]
@@ -88,19 +76,15 @@ async def _read(store: Store) -> _Numbers:
     )
 
 
-def _of_workers(numbers: Iterable[Labelled]) -> Iterator[str]:
-    samples: list[Sample] = []
-    for labels, found in numbers:
-        alive = sum(worker.is_alive for worker in found.workers)
-        dead = sum(not worker.is_alive and not worker.report.is_tick for worker in found.workers)
-        samples += [({"state": "alive", **labels}, alive), ({"state": "dead", **labels}, dead)]
+def _of_workers(numbers: _Numbers) -> Iterator[str]:
+    alive = sum(worker.is_alive for worker in numbers.workers)
+    dead = sum(not worker.is_alive and not worker.report.is_tick for worker in numbers.workers)
+    samples = [({"state": "alive"}, alive), ({"state": "dead"}, dead)]
     yield from _metric("server_jobs_workers", "gauge", "Living workers and ticks, and workers that died.", samples)
 
 
-def _of_queues(numbers: Iterable[Labelled], clock: Clock) -> Iterator[str]:
-    labelled = [
-        (_labels((state.queue, state.job_name), labels), state) for labels, found in numbers for state in found.states
-    ]
+def _of_queues(numbers: _Numbers, clock: Clock) -> Iterator[str]:
+    labelled = [(_labels((state.queue, state.job_name)), state) for state in numbers.states]
     now = clock.now()
     ages = [
         (labels, max(0.0, round((now - state.oldest_due_at).total_seconds(), 3)) if state.oldest_due_at else 0.0)
@@ -129,31 +113,22 @@ def _of_queues(numbers: Iterable[Labelled], clock: Clock) -> Iterator[str]:
         yield from _metric(name, "gauge", about, samples)
 
 
-def _of_enqueued(numbers: Iterable[Labelled]) -> Iterator[str]:
-    samples: list[Sample] = []
-    for labels, found in numbers:
-        counted = {(one.queue, one.job_name): one.count for one in found.enqueued}
-        samples += [(_labels(place, labels), count) for place, count in found.by_place(counted, 0)]
+def _of_enqueued(numbers: _Numbers) -> Iterator[str]:
+    counted = {(one.queue, one.job_name): one.count for one in numbers.enqueued}
+    samples = [(_labels(place), count) for place, count in numbers.by_place(counted, 0)]
     yield from _metric(
         "server_jobs_enqueued_last_minute", "gauge", "Jobs that were enqueued in the last 60 seconds.", samples
     )
 
 
-def _of_shards(shards: Mapping[str, bool]) -> Iterator[str]:
-    samples = [({"shard": name}, int(answers)) for name, answers in shards.items()]
-    yield from _metric("server_jobs_shard_up", "gauge", "1 for a shard that answers, else 0.", samples)
-
-
-def _labels(place: Place, labels: Mapping[str, str]) -> Mapping[str, str]:
+def _labels(place: Place) -> Mapping[str, str]:
     queue, job_name = place
-    return {"queue": queue, "job_name": job_name, **labels}
+    return {"queue": queue, "job_name": job_name}
 
 
-def _of_outcomes(numbers: Iterable[Labelled]) -> Iterator[str]:
-    labelled: list[tuple[Mapping[str, str], Counts]] = []
-    for labels, found in numbers:
-        counted = {(one.queue, one.job_name): one.counts for one in found.totals}
-        labelled += [(_labels(place, labels), counts) for place, counts in found.by_place(counted, Counts())]
+def _of_outcomes(numbers: _Numbers) -> Iterator[str]:
+    counted = {(one.queue, one.job_name): one.counts for one in numbers.totals}
+    labelled = [(_labels(place), counts) for place, counts in numbers.by_place(counted, Counts())]
     for name, about, samples in (
         (
             "server_jobs_completed_total",

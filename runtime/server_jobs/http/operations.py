@@ -17,11 +17,11 @@ from ..domain.record import JobCount, JobQuery, JobStatus
 from ..domain.search import MOST_SCANNED
 from ..domain.statistics import MOST_COUNTED
 from ..engine.tick import tick
+from ..inspection.job_document import job_summary
 from ..security.tokens import Scope
-from ..stores.sharded import shards_of
 from .gate import backend_of, caller_of
 from .http_options import HttpOptions
-from .jobs import summary_documents, summary_for
+from .jobs import summary_for
 from .stopping import Stopping
 
 _logger = logging.getLogger("server_jobs")
@@ -61,7 +61,7 @@ async def status(request: Request) -> Response:
         {
             "exact": is_exact,
             "counts": [{"job_name": one.job_name, "status": one.status, "count": one.count} for one in counts],
-            "jobs": await summary_documents(store, recent),
+            "jobs": [job_summary(one) for one in recent],
             "paused_queues": [queue.name for queue in paused],
         }
     )
@@ -111,7 +111,7 @@ async def explain(request: Request) -> Response:
     record, reasons = await why(
         backend.store, backend.registry, request.path_params["id"], reads_everything=reads_everything
     )
-    return JSONResponse(why_document(record, reasons, await shards_of(backend.store, [record.id])))
+    return JSONResponse(why_document(record, reasons))
 
 
 async def workers(request: Request) -> Response:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from ..domain.history import AttemptRecord, WorkerRecord
 from ..domain.record import JobRecord
-from .job_document import shard_document
 from .why import Reason
 
 
@@ -55,10 +54,9 @@ def reason_document(reason: Reason) -> dict[str, object]:
     }
 
 
-def why_document(record: JobRecord, reasons: Sequence[Reason], shards: Mapping[str, str]) -> dict[str, object]:
-    """Return why a job waits, runs or has ended. `shards` has the shard of the job by its id, if there are any."""
-    shard = shard_document(shards, record.id)
-    known = {"id": record.id, **shard, "job_name": record.job_name, "status": record.status}
+def why_document(record: JobRecord, reasons: Sequence[Reason]) -> dict[str, object]:
+    """Return why a job waits, runs or has ended."""
+    known = {"id": record.id, "job_name": record.job_name, "status": record.status}
     return {**known, "reasons": [reason_document(reason) for reason in reasons]}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -66,11 +65,6 @@ def job_document(record: JobRecord) -> dict[str, object]:
         "cancel_requested": record.cancel_requested,
         "replaced_by": record.replaced_by,
     }
-
-
-def shard_document(shards: Mapping[str, str], job_id: str) -> dict[str, str]:
-    """Return the shard of a job as a part of its document. Empty for one database."""
-    return {"shard": shards[job_id]} if job_id in shards else {}
 
 
 def job_summary(summary: JobSummary) -> dict[str, object]:

@@ -32,8 +32,7 @@ _BOUNDS = [*map(str, BUCKETS), "+Inf"]
 class WorkerMetrics(Collector):
     """The metrics of one worker: a listener that counts, and a collector that any thread may read.
 
-    Pass it to the worker, and register it where your application exports its metrics. With several databases, the
-    metrics have the label `shard`.
+    Pass it to the worker, and register it where your application exports its metrics.
 
         metrics = WorkerMetrics(backend)
         prometheus_client.REGISTRY.register(metrics)
@@ -45,12 +44,6 @@ class WorkerMetrics(Collector):
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._jobs: dict[tuple[str, str], _JobMetrics] = {}
-        self._shards: dict[str, WorkerMetrics] = {}
-
-    def of_shard(self, backend: Backend) -> WorkerMetrics:
-        """Return the listener for one shard of the worker. This collector has its metrics."""
-        self._shards[backend.name] = metrics = WorkerMetrics(backend)
-        return metrics
 
     def started(self, claim: Claim) -> None:
         """Count a running job, and observe how long it waited."""
@@ -69,15 +62,8 @@ class WorkerMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics with their current values."""
-        families = _Families((*_LABELS, "shard") if self._shards else _LABELS)
-        for shard, metrics in {"": self, **self._shards}.items():
-            metrics._add_to(families, (shard,) if self._shards else ())
-        return families.all()
-
-    def _add_to(self, families: _Families, place: tuple[str, ...]) -> None:
-        """Add the current values, with `place` as the last labels."""
-        for queue_and_name, job in list(self._jobs.items()):
-            labels = (*queue_and_name, *place)
+        families = _Families()
+        for labels, job in list(self._jobs.items()):
             families.running.add_metric(labels, len(job.running))
             families.wait.add_metric(labels, job.wait.buckets(), job.wait.sum)
             families.run.add_metric(labels, job.run.buckets(), job.run.sum)
@@ -86,7 +72,8 @@ class WorkerMetrics(Collector):
         totals = self._backend.runner.counts.totals()
         for queue, job_name in sorted({key[:2] for key in totals}):
             for kind, family in families.outcomes.items():
-                family.add_metric((queue, job_name, *place), totals.get((queue, job_name, kind), 0))
+                family.add_metric((queue, job_name), totals.get((queue, job_name, kind), 0))
+        return families.all()
 
     def _job(self, claim: Claim) -> _JobMetrics:
         job = self._jobs.get((claim.queue, claim.job_name))
@@ -98,24 +85,24 @@ class WorkerMetrics(Collector):
 class _Families:
     """The metrics of a worker, without values."""
 
-    def __init__(self, labels: tuple[str, ...]) -> None:
+    def __init__(self) -> None:
         self.running = GaugeMetricFamily(
-            "server_jobs_worker_running_jobs", "Jobs that this worker runs.", labels=labels
+            "server_jobs_worker_running_jobs", "Jobs that this worker runs.", labels=_LABELS
         )
         self.wait = HistogramMetricFamily(
-            "server_jobs_worker_wait_seconds", "Time from the due time of a job to its start.", labels=labels
+            "server_jobs_worker_wait_seconds", "Time from the due time of a job to its start.", labels=_LABELS
         )
         self.run = HistogramMetricFamily(
-            "server_jobs_worker_run_seconds", "Time of an attempt, until its outcome was stored.", labels=labels
+            "server_jobs_worker_run_seconds", "Time of an attempt, until its outcome was stored.", labels=_LABELS
         )
         self.attempts = CounterMetricFamily(
-            "server_jobs_worker_attempts", "Attempts that ended, by outcome.", labels=(*labels, "outcome")
+            "server_jobs_worker_attempts", "Attempts that ended, by outcome.", labels=(*_LABELS, "outcome")
         )
         self.outcomes: dict[Kind, CounterMetricFamily] = {
-            "completed": CounterMetricFamily("server_jobs_worker_completed", "Jobs that completed.", labels=labels),
-            "failed": CounterMetricFamily("server_jobs_worker_failed", "Jobs that failed for good.", labels=labels),
+            "completed": CounterMetricFamily("server_jobs_worker_completed", "Jobs that completed.", labels=_LABELS),
+            "failed": CounterMetricFamily("server_jobs_worker_failed", "Jobs that failed for good.", labels=_LABELS),
             "retried": CounterMetricFamily(
-                "server_jobs_worker_retried", "Failed attempts that are retried.", labels=labels
+                "server_jobs_worker_retried", "Failed attempts that are retried.", labels=_LABELS
             ),
         }
         """The outcomes that change the counters of the database."""

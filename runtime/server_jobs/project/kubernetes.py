@@ -71,8 +71,6 @@ class KubernetesSettings:
     """The start of the names of all objects, and the name of the Secret. Without it, the name of the project."""
     image: str = ""
     """The image of workers, and of jobs in pods whose spec states none. It has no tag. Without it, `name`."""
-    shard_url_envs: tuple[str, ...] = ()
-    """Variables with the URLs of all shards, which KEDA finds in the Secret. Without it, there is one database."""
     groups: tuple[WorkerGroup, ...] = field(default_factory=lambda: (WorkerGroup(name="worker"),))
     """Groups of workers. Without it, one group with the name `worker` for all queues."""
 
@@ -84,20 +82,11 @@ class KubernetesSettings:
                 f"[{_TABLE}] image must be the name of an image without its tag, such as "
                 f"'registry.example.com/mailer', not {self.image!r}; `images` in kustomization.yaml sets the tag"
             )
-        for variable in self.shard_url_envs:
-            if not variable.isidentifier():
-                raise ProjectError(f"[{_TABLE}] shard-url-envs must name environment variables, not {variable!r}")
-        for group in self.groups:
-            if group.concurrency < len(self.shard_url_envs):
-                raise ProjectError(
-                    f"[{_TABLE}.groups.{group.name}] concurrency must be at least the number of shards, which is "
-                    f"{len(self.shard_url_envs)}, not {group.concurrency}"
-                )
 
 
 def kubernetes_settings(value: object) -> KubernetesSettings:
     """Return the settings of a parsed table. Raises `ProjectError` for a wrong key or value."""
-    known = {"name": _text, "image": _text, "shard_url_envs": _variables, "groups": _groups}
+    known = {"name": _text, "image": _text, "groups": _groups}
     return KubernetesSettings(**_values(_TABLE, value, known))
 
 
@@ -142,16 +131,8 @@ def _number(place: str, value: object) -> int:
 
 
 def _queues(place: str, value: object) -> tuple[str, ...]:
-    return _texts(place, value, "queues such as ['mail']")
-
-
-def _variables(place: str, value: object) -> tuple[str, ...]:
-    return _texts(place, value, "variables such as ['EU_DATABASE_URL']")
-
-
-def _texts(place: str, value: object, example: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(text, str) for text in value):
-        raise ProjectError(f"{place} must be a list of {example}, not {value!r}")
+        raise ProjectError(f"{place} must be a list of queues such as ['mail'], not {value!r}")
     return tuple(cast("list[str]", value))
 
 

@@ -112,7 +112,6 @@ class Statements(Protocol):
     SAVE_SCHEDULES: str
     TAKE_OVER_SCHEDULES: str
     UNAPPLIED_SCHEDULES: str
-    REMOVE_ELSEWHERE: str
     APPLY_SCHEDULES: tuple[str, ...]
     FORGET_WITHDRAWAL: str
     FIND_SCHEDULE: str

@@ -70,10 +70,6 @@ SELECT '(schedule) ' || id, '(schedule)', 'declared', {{now}}, {{far}} FROM {{sc
  ORDER BY id
     ON CONFLICT (id) DO UPDATE SET rate_key = 'declared'
 """
-REMOVE_ELSEWHERE = f"""
-DELETE FROM cron_jobs
- WHERE source = 'declared' AND job_name IN {_OURS} AND id IN (SELECT id FROM {{schedules}})
-"""
 SUPERSEDE = f"""
 UPDATE job_starts SET rate_key = ''
  WHERE rate_key = 'applied' AND job_name IN (SELECT current.id FROM {_CURRENT})

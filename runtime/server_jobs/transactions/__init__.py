@@ -6,7 +6,6 @@ to change                              open
 the statements, in the driver's style  `insertion`
 what happens around them               `storing`
 which transactions are accepted        `joining`
-which database is the wrong shard      `shard_check`
 how a library executes a statement     the module with its name
 =====================================  ==================================================
 """

@@ -21,7 +21,6 @@ from ..stores import postgres_statements, statements
 from ..stores.conflicts import ids_by_key, is_kept
 from ..stores.dialect import Statements
 from ..stores.rows import json_of, new_job_row, own_values, shared_parameters
-from .shard_check import shard_check
 from .wake_ups import NOTIFICATION
 
 DialectName = Literal["sqlite", "postgresql"]
@@ -112,11 +111,7 @@ def _statement(target: Target, name: StatementName, column: str | None) -> tuple
 
 
 def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, paramstyle: str) -> Insertion:
-    """Return the statement for new jobs of this class. Raises `InvalidOptionError`.
-
-    It is raised for an unknown dialect or style, for jobs of several shards, and if their shard is another kind of
-    database.
-    """
+    """Return the statement for new jobs of this class. Raises `InvalidOptionError`."""
     _check("dialect", dialect, DIALECTS)
     _check("paramstyle", paramstyle, PARAMETER_MARKS)
     if not jobs:
@@ -124,8 +119,6 @@ def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, param
     if not all(map(is_kept, jobs)):
         message = "one statement replaces no job; use later_in, or pass on_conflict='keep'"
         raise InvalidOptionError(f"{job.job_name} has on_conflict {jobs[0].on_conflict.value!r}, and {message}")
-    if (check := shard_check(job, jobs)) is not None:
-        check.check_kind(dialect)
     with enqueuing(job.current_hooks().middleware, jobs) as new:
         column = NOTIFICATION if dialect == "postgresql" else None
         sql, parameters = Target(dialect, paramstyle, job.database_schema).inserts(in_key_order(new), column=column)

@@ -13,7 +13,6 @@ from ..definition import AnyDefinition
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
 from ..stores.real_database import check_transaction_allowed
-from .shard_check import shard_check
 from .storing import Storing
 
 Answers = Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]
@@ -72,15 +71,13 @@ def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -
     """Store new jobs of this class in a transaction of the application. Does not commit.
 
     Every `later_in` and `later_many_in` calls this. Return the answers, or a coroutine of them if the transaction is
-    async; see `is_async`. Raises `InvalidOptionError` for an object of any other type, for jobs of several shards of
-    the backend, and for a transaction in the database of another shard.
+    async; see `is_async`. Raises `InvalidOptionError` for an object of any other type.
     """
     library = _library_of(transaction)
-    check = shard_check(job, jobs)
     if stand_in := stand_in_for(job.job_name):
         return stand_in.backend.insert_within(transaction, jobs, is_async=is_async(transaction))
     check_transaction_allowed(library)
-    storing = Storing(jobs, job.database_schema, job.current_hooks().middleware, check)
+    storing = Storing(jobs, job.database_schema, job.current_hooks().middleware)
     module = import_module(f".{library}", __package__)
     return cast("Answers", module.insert(transaction, storing))
 

@@ -16,7 +16,6 @@ from ..stores.conflicts import is_kept, merged
 from ..stores.rows import text_of
 from .address import Address, address_of
 from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
-from .shard_check import ShardCheck, database_steps
 from .wake_ups import NOTIFICATION, PRIVILEGES, column_of, forget, note_answer
 
 Rows = Sequence[Sequence[Any]]
@@ -39,7 +38,6 @@ class Storing:
     jobs: Sequence[NewJob]
     schema: str | None
     middleware: Sequence[Middleware]
-    shard_check: ShardCheck | None = None
 
     def run(
         self,
@@ -109,7 +107,7 @@ class Storing:
         except Exception as error:
             if not _reports_missing_tables(error):
                 raise
-            database = yield from database_steps(target.dialect, connection)
+            database = yield from _database_steps(target.dialect, connection)
             reported = _reported_by_driver(error)
             detail = next(iter(str(reported).splitlines()), "")  # psycopg shows the statement below
             message = f"the tables of the jobs are missing or outdated in {database}: {detail}"
@@ -119,8 +117,6 @@ class Storing:
         self, jobs: Sequence[NewJob], target: Target, connection: object
     ) -> Generator[Call, Rows, Sequence[Inserted]]:
         """Like `_steps`, with the errors of the library. A completion job has its own statement."""
-        if self.shard_check is not None:
-            yield from self.shard_check.steps(target.dialect, connection, target.schema)
         address = address_of(connection) if target.dialect == "postgresql" else None
         answers: list[Inserted] = []
         for _, group in groupby(jobs, key=attrgetter("shared")):
@@ -174,6 +170,15 @@ def _replacing_steps(
 
 def _unsettled(job: NewJob) -> DatabaseError:
     return DatabaseError(f"jobs with the unique key {job.unique_key!r} come and go too fast to enqueue one; try again")
+
+
+def _database_steps(dialect: str, connection: object) -> Generator[Call, Rows, str]:
+    """Yield statements, receive their rows, and return the database of a transaction for an error message."""
+    if dialect == "sqlite":
+        files = [text_of(file) for _, _, file in (yield "PRAGMA database_list", ()) if file]
+        return files[0] if files else "a database in memory"
+    address = address_of(connection)
+    return "this database" if address is None else "{}:{}/{}".format(*address)
 
 
 def _waking(

@@ -13,11 +13,10 @@ from server_jobs.errors import JobNotFoundError
 from server_jobs.http.jobs import ListParameters, page_of
 from server_jobs.http.searching import Steps
 from server_jobs.inspection.history_document import attempt_document, why_document, worker_document
-from server_jobs.inspection.job_document import shard_document, shown_job
+from server_jobs.inspection.job_document import shown_job
 from server_jobs.inspection.shell_command import Command, shell_command
 from server_jobs.inspection.why import why
 from server_jobs.registry import JobRegistry, Registration
-from server_jobs.stores.sharded import shards_of
 
 from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool, checked, misspelled
 
@@ -109,13 +108,12 @@ class _Reads:
         if record is None:
             raise JobNotFoundError(job_id)
         documents = [attempt_document(attempt) for attempt in await self._store.attempts(job_id)]
-        shard = shard_document(await shards_of(self._store, [job_id]), job_id)
-        return Answer({**shown_job(record, self._registry), **shard, "attempts": documents})
+        return Answer({**shown_job(record, self._registry), "attempts": documents})
 
     async def explain_job(self, arguments: Arguments) -> Answer:
         job_id = checked(JobId, arguments).id
         record, reasons = await why(self._store, self._registry, job_id, command=self._command)
-        return Answer(why_document(record, reasons, await shards_of(self._store, [record.id])))
+        return Answer(why_document(record, reasons))
 
     async def list_queues(self, arguments: Arguments) -> Answer:
         checked(Nothing, arguments)

@@ -33,7 +33,7 @@ _KINDS = {list: "an array", str: "a string", bool: "a boolean", int: "a number",
 
 
 def with_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[P, R]:
-    """Give a command the options `--project`, `--database`, `--registry` and `--shard`.
+    """Give a command the options `--project`, `--database` and `--registry`.
 
     Their `Workspace` is its first argument.
     """
@@ -48,13 +48,12 @@ def with_workspace(command: Callable[Concatenate[Workspace, P], R]) -> Callable[
             folder=meta[f"{_META}folder"],
             database=meta[f"{_META}database"],
             registry_place=meta[f"{_META}registry"],
-            shard=meta[f"{_META}shard"],
             program=context.obj,
         )
         _ = workspace.uses_django  # now, because it configures logging
         return command(workspace, *args, **kwargs)
 
-    for option in (_shard, _registry, _database, _folder):
+    for option in (_registry, _database, _folder):
         run = option(run)
     return run
 
@@ -88,15 +87,6 @@ _registry = click.option(
     callback=_remember,
     expose_value=False,
     help="The registry of your jobs; by default the generated one of the project.",
-)
-
-
-_shard = click.option(
-    "--shard",
-    metavar="NAME",
-    callback=_remember,
-    expose_value=False,
-    help="One of several databases of a URL such as shards:eu=EU_URL,us=US_URL; by default all of them.",
 )
 
 

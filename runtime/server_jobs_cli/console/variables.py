@@ -18,7 +18,7 @@ PREFIX = "SERVER_JOBS_"
 _CHANGING = frozenset({"import", "new", "retry", "repair", "cancel", "delete", "prune", "schedules", "tenants"})
 """Commands whose options choose what they write or change. A forgotten variable must not choose it."""
 
-_HARMLESS = frozenset({"--project", "--registry", "--shard", "--json", "--dry-run", "--next"})
+_HARMLESS = frozenset({"--project", "--registry", "--json", "--dry-run", "--next"})
 """Options that these commands read from variables all the same."""
 
 _DELIBERATE = frozenset({"--force", "--relock", "--forget", "--downgrade", "--reveal", "--allow-writes", "--claim"})

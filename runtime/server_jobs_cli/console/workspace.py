@@ -6,9 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,6 @@ from typing import TypeVar
 
 from server_jobs.connection import connect
 from server_jobs.databases.opening import open_database
-from server_jobs.databases.shard_url import EXAMPLE as SHARD_EXAMPLE
-from server_jobs.databases.shard_url import is_sharded, parse_shard_url
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.url import (
     DATABASE_URL,
@@ -28,9 +26,7 @@ from server_jobs.databases.url import (
     without_password,
 )
 from server_jobs.domain.interfaces import Database, Store
-from server_jobs.domain.record import Declaration
 from server_jobs.engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
-from server_jobs.engine.stand_ins import store_of
 from server_jobs.errors import (
     DatabaseError,
     InvalidOptionError,
@@ -41,7 +37,6 @@ from server_jobs.errors import (
 from server_jobs.project import Project, find_project
 from server_jobs.project_registry import import_folders, import_registry, registry_of
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.sharded import ShardedStore
 from server_jobs.stores.sql import SqlStore
 
 from . import django_settings
@@ -59,7 +54,6 @@ class Workspace:
     folder: Path
     database: str | None = field(default=None, repr=False)
     registry_place: str | None = None
-    shard: str | None = None
     program: tuple[str, ...] | None = None
     """The command that starts this program again, if another command runs it."""
 
@@ -91,42 +85,12 @@ class Workspace:
         """
         if self.database is None and self.uses_django:
             return django_settings.url()
-        url = self._stated_url
-        if self.shard is not None:
-            return parse_shard_url(url).url_of(self.shard)
+        url = database_url(self.database, variable=self.project.database_url_env if self.project else None)
         if url == DEFAULT_URL and self.database is None and not os.environ.get(self._url_variable):
             django_settings.check_settings_are_named(self.project.root if self.project else self.folder)
         if url == DEFAULT_URL and self.project is not None and self.project.root != Path.cwd():
             return f"sqlite:///{self.project.root / DEFAULT_FILE}"
         return url
-
-    @cached_property
-    def _stated_url(self) -> str:
-        url = database_url(self.database, variable=self.project.database_url_env if self.project else None)
-        if self.shard is not None and not is_sharded(url):
-            raise InvalidOptionError(f"--shard needs a database URL with shards, such as {SHARD_EXAMPLE!r}")
-        return url
-
-    @cached_property
-    def is_sharded(self) -> bool:
-        """Whether the jobs are in several databases, and no option chooses one of them."""
-        return is_sharded(self.url)
-
-    def databases(self) -> list[Workspace]:
-        """Return a workspace for each database: for each shard, or this one."""
-        if not self.is_sharded:
-            return [self]
-        return [replace(self, shard=name) for name in parse_shard_url(self.url).variables]
-
-    def declared_here(self, declarations: Sequence[Declaration]) -> Sequence[Declaration]:
-        """Return the declarations of this shard; without shards, the same ones.
-
-        Raises `InvalidOptionError` if the project has no shard for a schedule.
-        """
-        if self.shard is None:
-            return declarations
-        whole = store_of(self._stated_url, self.schema)
-        return whole.of_shard(self.shard, declarations) if isinstance(whole, ShardedStore) else declarations
 
     @property
     def _url_variable(self) -> str:
@@ -146,10 +110,9 @@ class Workspace:
 
     @property
     def shown_place(self) -> str:
-        """Return the URL without its password, the schema, and the shard."""
+        """Return the URL without its password, and the schema."""
         is_used = self.schema is not None and is_postgres(self.url)
-        place = f"{self.shown_url} (schema {self.schema})" if is_used else self.shown_url
-        return place if self.shard is None else f"shard {self.shard}, {place}"
+        return f"{self.shown_url} (schema {self.schema})" if is_used else self.shown_url
 
     @cached_property
     def registry(self) -> JobRegistry:
@@ -166,8 +129,6 @@ class Workspace:
 
         With `only_reads`, a SQLite file is not changed.
         """
-        if self.is_sharded:
-            raise DatabaseError(f"this needs one database, and {self.url} has several: give the URL of one shard")
         try:
             database = open_database(self.url, schema=self.schema)
         except InvalidOptionError as error:
@@ -187,35 +148,13 @@ class Workspace:
             except ProjectNotFoundError as error:
                 raise ProjectError(f"{error}; or name a database with --database or {self._url_variable}") from None
 
-    def check_databases(self) -> None:
-        """Raise `DatabaseError` if one of the databases certainly cannot be used."""
-        for one in self.databases():
-            one.open_database()
-
     @asynccontextmanager
-    async def open_one_store(self, *, only_reads: bool = False) -> AsyncIterator[SqlStore]:
-        """Open the jobs of one database without a registry; with `only_reads`, without changing them."""
+    async def open_store(self, *, only_reads: bool = False) -> AsyncIterator[SqlStore]:
+        """Open the stored jobs without a registry; with `only_reads`, without changing them."""
         store = SqlStore(self.open_database(only_reads=only_reads))
         try:
             await store.open()
             yield store
-        finally:
-            await store.close()
-
-    @asynccontextmanager
-    async def open_store(self, *, only_reads: bool = False) -> AsyncIterator[Store]:
-        """Open the stored jobs of all databases. At the end, name the shards that did not answer."""
-        if not self.is_sharded:
-            async with self.open_one_store(only_reads=only_reads) as one:
-                yield one
-            return
-        shards = {str(one.shard): SqlStore(one.open_database(only_reads=only_reads)) for one in self.databases()}
-        store = ShardedStore(shards)
-        try:
-            await store.open()
-            yield store
-            for name, error in store.silent.items():
-                note(f"the jobs of the shard {name} are missing: {error}")
         finally:
             await store.close()
 
@@ -235,22 +174,13 @@ class Workspace:
         concurrency: int = DEFAULT_CONCURRENCY,
         lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
-        is_worker: bool = False,
     ) -> AsyncIterator[Backend]:
-        """Open a backend on the database, with every job bound to it. The log gets the records of handlers too.
-
-        The worker of one shard has a backend of all shards, because its handlers enqueue into all.
-        """
-        if self.shard is not None and not is_worker:
-            raise InvalidOptionError(
-                "--shard is for `worker`, `migrate`, `doctor` and commands about stored jobs; "
-                "here the params of a job choose its shard"
-            )
+        """Open a backend on the database, with every job bound to it. The log gets the records of handlers too."""
         registry = self.registry
-        self.check_databases()
+        self.open_database()  # raises its errors before anything connects
         connection = connect(
             registry,
-            self.url if self.shard is None else self._stated_url,
+            self.url,
             max_concurrency=concurrency,
             lock_timeout=lock_timeout,
             poll_interval=poll_interval,

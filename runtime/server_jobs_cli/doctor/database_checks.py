@@ -50,29 +50,23 @@ SELECT job_name, spec_version, count(*) AS jobs, min(COALESCE(scheduled_for, cre
    AND queue NOT IN (SELECT name FROM paused_queues) AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running')
  GROUP BY job_name, spec_version
 """
+_UNUSABLE = "jobs cannot be enqueued or run until then"
 _LONG_DUE = timedelta(minutes=1)
 _MOST_SHOWN = 10
 _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worker_expires_at < {now}"
 
 
 async def check_databases(workspace: Workspace) -> AsyncIterator[Finding]:
-    """Examine each database: the file, the tables, the schedules and the unfinished jobs."""
+    """Examine the database: the file, the tables, the schedules and the unfinished jobs."""
     try:
-        databases = workspace.databases()
+        shown_place = workspace.shown_place
     except ProjectError:
         return  # `check_project` reports it.
     except ServerJobsError as error:
-        yield fail(str(error), "jobs cannot be enqueued or run until then")
+        yield fail(str(error), _UNUSABLE)
         return
-    for one in databases:
-        async for finding in _check_database(one):
-            yield finding
-
-
-async def _check_database(workspace: Workspace) -> AsyncIterator[Finding]:
     try:
-        shown_place = workspace.shown_place
-        async with workspace.open_one_store(only_reads=True) as store:
+        async with workspace.open_store(only_reads=True) as store:
             yield ok(f"the database {shown_place} answers, and the tables are there")
             if isinstance(store.database, SqliteDatabase):
                 async for finding in check_sqlite(store.database):
@@ -89,8 +83,7 @@ async def _check_database(workspace: Workspace) -> AsyncIterator[Finding]:
             async for finding in _check_rows(workspace, store):
                 yield finding
     except ServerJobsError as error:
-        place, jobs = ("", "jobs") if workspace.shard is None else (f"shard {workspace.shard}: ", "its jobs")
-        yield fail(f"{place}{error}", f"{jobs} cannot be enqueued or run until then")
+        yield fail(str(error), _UNUSABLE)
 
 
 async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
@@ -173,7 +166,7 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
         registry = workspace.registry
     except ServerJobsError:
         return  # `check_project` reports it.
-    for finding in _check_schedules(workspace, registry, await store.list_schedules()):
+    for finding in _check_schedules(registry, await store.list_schedules()):
         yield finding
     (due,) = await store.database.run((Statement(_DUE.format(now=store.database.now), writes=False), {}))
     for finding in _check_due(registry, due):
@@ -264,14 +257,10 @@ def _check_unfinished(registry: JobRegistry, name: str, version: int, count: obj
     )
 
 
-def _check_schedules(
-    workspace: Workspace, registry: JobRegistry, records: Iterable[ScheduleRecord]
-) -> Iterator[Finding]:
+def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -> Iterator[Finding]:
     stored = {record.id: record for record in records}
-    declarations = workspace.declared_here([declaration_of(one.job) for one in registry.registrations()])
+    declarations = [declaration_of(one.job) for one in registry.registrations()]
     declared = {schedule.id: schedule for one in declarations for schedule in one.schedules}
-    # Until the first worker of a shard removes them, a migration leaves the schedules of the other shards in it.
-    elsewhere = {schedule.id for one in declarations for schedule in one.elsewhere}
     wrong = 0
     for schedule in declared.values():
         record = stored.get(schedule.id)
@@ -283,7 +272,7 @@ def _check_schedules(
                 f"run `{SchemaMissingError.command}`, or start a worker, which stores it",
             )
     for record in stored.values():
-        is_expected = record.id in declared or record.id in elsewhere or record.source == ScheduleSource.ADDED
+        is_expected = record.id in declared or record.source == ScheduleSource.ADDED
         if record.enabled and not is_expected and registry.has(record.job_name):
             yield warn(
                 f"the schedule {record.label} is no longer declared, but still fires",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -107,29 +106,24 @@ class QueueReport:
         return next(found, VersionRows(job_name=job_name, version=version))
 
 
-async def check_queue(
-    stores: Sequence[SqlStore], registry: JobRegistry, *, page: int = PAGE, shown: int = SHOWN
-) -> QueueReport:
+async def check_queue(store: SqlStore, registry: JobRegistry, *, page: int = PAGE, shown: int = SHOWN) -> QueueReport:
     """Read every unfinished and parked row as a worker with this registry would, `page` rows at a time.
 
-    `stores` are the shards, or one store. Calls the upcasters of the registry but no handler. Keeps at most `shown`
-    examples for each version.
+    Calls the upcasters of the registry but no handler. Keeps at most `shown` examples for each version.
     """
     found: dict[tuple[str, int], VersionRows] = {}
-    schedules: dict[str, RefusedSchedule] = {}
-    for store in stores:
-        async for row in _rows(store, page):
-            rows = _place_of(row, found, registry)
-            rows.states[State(text_of(row["state"]))] += 1
-            if rows.waits is None and (reason := _reason(row, registry)) is not None:
-                rows.refused += 1
-                if len(rows.examples) < shown:
-                    rows.examples.append(Refusal(text_of(row["id"]), reason))
-        (retryable,) = await store.database.run((Statement(_RETRYABLE, writes=False), {}))
-        for row in retryable:
-            _place_of(row, found, registry).retryable += integer_of(row["jobs"])
-        schedules |= {one.id: one for one in _refused_schedules(registry, await store.list_schedules())}
-    return QueueReport(tuple(found[key] for key in sorted(found)), tuple(schedules.values()))
+    async for row in _rows(store, page):
+        rows = _place_of(row, found, registry)
+        rows.states[State(text_of(row["state"]))] += 1
+        if rows.waits is None and (reason := _reason(row, registry)) is not None:
+            rows.refused += 1
+            if len(rows.examples) < shown:
+                rows.examples.append(Refusal(text_of(row["id"]), reason))
+    (retryable,) = await store.database.run((Statement(_RETRYABLE, writes=False), {}))
+    for row in retryable:
+        _place_of(row, found, registry).retryable += integer_of(row["jobs"])
+    schedules = _refused_schedules(registry, await store.list_schedules())
+    return QueueReport(tuple(found[key] for key in sorted(found)), tuple(schedules))
 
 
 async def _rows(store: SqlStore, page: int) -> AsyncIterator[Row]:
@@ -262,11 +256,8 @@ def check_database(project: Project, folder: Path, url: str, plan: Plan) -> Queu
 
 
 async def _report(workspace: Workspace, registry: JobRegistry) -> QueueReport:
-    async with AsyncExitStack() as opened:
-        stores = [
-            await opened.enter_async_context(one.open_one_store(only_reads=True)) for one in workspace.databases()
-        ]
-        return await check_queue(stores, registry)
+    async with workspace.open_store(only_reads=True) as store:
+        return await check_queue(store, registry)
 
 
 def _version_lines(rows: VersionRows) -> Iterator[str]:

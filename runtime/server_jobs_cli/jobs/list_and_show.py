@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,10 +15,9 @@ from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobFilter, JobQuery, JobRecord, JobStatus, PausedQueue
 from server_jobs.domain.search import FindStep
 from server_jobs.inspection.history_document import attempt_document
-from server_jobs.inspection.job_document import ShownParams, job_document, parsed, shard_document, shown_params
+from server_jobs.inspection.job_document import ShownParams, job_document, parsed, shown_params
 from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.sharded import shards_of
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace
@@ -72,16 +71,15 @@ def list_jobs(workspace: Workspace, *, options: FilterOptions, limit: int, befor
     """
     wanted = options.filter(workspace)
 
-    async def read(store: Store) -> tuple[Sequence[JobRecord], Mapping[str, str], Sequence[PausedQueue]]:
-        records = await _page(store, wanted, before, limit)
-        return records, await shards_of(store, [record.id for record in records]), await store.paused_queues()
+    async def read(store: Store) -> tuple[Sequence[JobRecord], Sequence[PausedQueue]]:
+        return await _page(store, wanted, before, limit), await store.paused_queues()
 
-    records, shards, paused = workspace.with_store(read, only_reads=True)
+    records, paused = workspace.with_store(read, only_reads=True)
     if as_json:
-        print_json([{**job_document(record), **shard_document(shards, record.id)} for record in records])
+        print_json([job_document(record) for record in records])
         return
     if records:
-        _print_jobs(records, shards)
+        _print_jobs(records)
     else:
         note("no jobs")
     if len(records) == limit:
@@ -104,20 +102,17 @@ async def _page(store: Store, wanted: JobFilter, before: str | None, limit: int)
     return records
 
 
-def _print_jobs(records: Sequence[JobRecord], shards: Mapping[str, str]) -> None:
+def _print_jobs(records: Sequence[JobRecord]) -> None:
     """Print a table, or two lines for each job on a narrow terminal."""
     console = stdout_console()
-    shard = {record.id: [Text(shards.get(record.id, ""))] if shards else [] for record in records}
     if console.width >= _WIDE:
-        names = ("id", *(("shard",) if shards else ()), "job", "status")
-        table = plain_table(*names, "progress", "attempts", "created", "took", "result or error")
+        table = plain_table("id", "job", "status", "progress", "attempts", "created", "took", "result or error")
         for record in records:
-            job_id, *heading = _heading(record)
-            table.add_row(job_id, *shard[record.id], *heading, *_figures(record), _remark(record))
+            table.add_row(*_heading(record), *_figures(record), _remark(record))
         console.print(table)
         return
     for record in records:
-        console.print(Text("  ").join([*_heading(record), *shard[record.id]]))
+        console.print(Text("  ").join(_heading(record)))
         line = Text("  ").join([*(figure for figure in _figures(record) if figure), _remark(record)])
         line.truncate(console.width - 4, overflow="ellipsis")
         console.print(Text("    ") + line)
@@ -184,22 +179,21 @@ def show(workspace: Workspace, *, job_id: str, reveal: bool, as_json: bool) -> N
     """
     registry = registry_or_none(workspace)
 
-    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason], Sequence[AttemptRecord], Mapping[str, str]]:
+    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason], Sequence[AttemptRecord]]:
         record, reasons = await why(store, registry or JobRegistry(), job_id)
-        return record, reasons, await store.attempts(job_id), await shards_of(store, [job_id])
+        return record, reasons, await store.attempts(job_id)
 
-    record, reasons, attempts, shards = workspace.with_store(read, only_reads=True)
+    record, reasons, attempts = workspace.with_store(read, only_reads=True)
     params = ShownParams(record.params) if reveal else _shown_params(record, registry)
     if as_json:
         document = {
             **job_document(record),
-            **shard_document(shards, job_id),
             "params": parsed(params.text),
             "params_hidden": params.reason,
         }
         print_json({**document, "attempts": [attempt_document(attempt) for attempt in attempts]})
     else:
-        _print_job(record, shards, params, reasons if record.status is JobStatus.PENDING else (), attempts)
+        _print_job(record, params, reasons if record.status is JobStatus.PENDING else (), attempts)
 
 
 def _shown_params(record: JobRecord, registry: JobRegistry | None) -> ShownParams:
@@ -210,7 +204,6 @@ def _shown_params(record: JobRecord, registry: JobRegistry | None) -> ShownParam
 
 def _print_job(
     record: JobRecord,
-    shards: Mapping[str, str],
     params: ShownParams,
     reasons: Sequence[Reason],
     attempts: Sequence[AttemptRecord],
@@ -220,7 +213,7 @@ def _print_job(
     console.print(Text("  ").join(title))
     for reason in reasons:
         console.print(Text(f"  {'waits':<12} {one_line(line_of(reason))}"), soft_wrap=True)
-    for name, value in {**shard_document(shards, record.id), **_facts(record)}.items():
+    for name, value in _facts(record).items():
         console.print(Text(f"  {name:<12} {one_line(value)}"), soft_wrap=True)
     _print_part(
         console, "params", _pretty(params.text) if params.text else f"hidden, --reveal shows them: {params.reason}"

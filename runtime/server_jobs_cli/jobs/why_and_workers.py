@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import click
 from rich.text import Text
@@ -14,7 +14,6 @@ from server_jobs.errors import ServerJobsError
 from server_jobs.inspection.history_document import why_document, worker_document
 from server_jobs.inspection.why import Reason, why
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.sharded import shards_of
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace
@@ -40,16 +39,15 @@ def explain_job(workspace: Workspace, *, job_id: str, as_json: bool) -> None:
     """
     registry = registry_or_none(workspace)
 
-    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason], Mapping[str, str]]:
-        return *(await why(store, registry or JobRegistry(), job_id)), await shards_of(store, [job_id])
+    async def read(store: Store) -> tuple[JobRecord, Sequence[Reason]]:
+        return await why(store, registry or JobRegistry(), job_id)
 
-    record, reasons, shards = workspace.with_store(read, only_reads=True)
+    record, reasons = workspace.with_store(read, only_reads=True)
     if as_json:
-        print_json(why_document(record, reasons, shards))
+        print_json(why_document(record, reasons))
         return
     status = "parked" if record.is_parked else record.status
-    place = f" in the shard {shards[record.id]}" if record.id in shards else ""
-    say(f"{one_line(record.job_name)} {one_line(record.id)} is {status}{place}:")
+    say(f"{one_line(record.job_name)} {one_line(record.id)} is {status}:")
     for reason in reasons:
         say(f"- {one_line(line_of(reason))}")
         if reason.advice is not None:

@@ -75,9 +75,6 @@ class _Listeners:
     def __init__(self, metrics: WorkerMetrics, log: Listener) -> None:
         self._metrics, self._log = metrics, log
 
-    def of_shard(self, backend: Backend) -> Listener:
-        return _Listeners(self._metrics.of_shard(backend), self._log)
-
     def started(self, claim: Claim) -> None:
         self._metrics.started(claim)
         self._log.started(claim)

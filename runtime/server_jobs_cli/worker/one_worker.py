@@ -119,7 +119,6 @@ async def _ready(
                 until_empty=options.until_empty,
                 listener=log if endpoint is None else endpoint.listener(backend, log),
                 limits=options.limits,
-                shard=workspace.shard,
             )
             if endpoint is not None:
                 endpoint.watch(worker)

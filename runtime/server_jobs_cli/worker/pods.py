@@ -10,8 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.sharded.shard_backend import shard_backends
-from server_jobs.errors import ClusterError, InvalidOptionError
+from server_jobs.errors import ClusterError
 from server_jobs.isolation.pods import NoPods
 
 from .starting import WorkerOptions
@@ -39,11 +38,6 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
             backend.attempt_factory.pods = NoPods()
         yield
         return
-    if shard_backends(backend):
-        raise InvalidOptionError(
-            f'"runIn": "kubernetes" of {", ".join(jobs)} does not work with several databases; use another runIn, or '
-            "one database"
-        )
     async with AsyncExitStack() as parts:
         start = await _start_of(parts, backend, options)
         try:

@@ -82,7 +82,7 @@ async def open_backend(workspace: Workspace, options: WorkerOptions, shutdown: S
     command with status 0.
     """
     _ = workspace.registry  # raise problems of the project before waiting
-    workspace.check_databases()
+    workspace.open_database()
     async with AsyncExitStack() as stack:
         starting = _Starting()
         with shutdown.guards(starting):
@@ -104,7 +104,6 @@ async def _wait_for_backend(stack: AsyncExitStack, workspace: Workspace, options
             concurrency=options.concurrency,
             lock_timeout=options.lock_timeout,
             poll_interval=options.poll_interval,
-            is_worker=True,
         )
         try:
             backend = await stack.enter_async_context(opening)

@@ -69,8 +69,7 @@ async def _supervise(
     with _metrics(options, processes) as (endpoint, sockets):
         async with open_backend(workspace, options, shutdown) as backend:
             announce(backend.registry, options, workspace.shown_url, processes=processes)
-        databases = [one.open_database() for one in workspace.databases()]
-        has_several_writers = processes > 1 and any(isinstance(one, SqliteDatabase) for one in databases)
+        has_several_writers = processes > 1 and isinstance(workspace.open_database(), SqliteDatabase)
         if has_several_writers and (warning := wal_reset_warning()):
             _logger.warning(warning, extra={"event": "sqlite_wal_reset"})
         supervisor = Supervisor(
@@ -417,8 +416,6 @@ def _place(workspace: Workspace) -> list[str]:
         arguments += ["--database", workspace.database]
     if workspace.registry_place is not None:
         arguments += ["--registry", workspace.registry_place]
-    if workspace.shard is not None:
-        arguments += ["--shard", workspace.shard]
     return arguments
 
 

@@ -13,13 +13,12 @@ from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import NewJob
 from server_jobs.engine.tick import tick
 from server_jobs.http import Tokens, create_app
-from server_jobs.stores.sharded import ShardedStore
+from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 from server_jobs_cli.worker.metrics_endpoint import WorkerEndpoint
 
 from tests.http.caller import TOKEN, Caller
 from tests.runtime.example_jobs import Text, backend_on, text_job
-from tests.shards.outage import UnreliableStore
 
 _MINUTE = timedelta(minutes=1)
 _ENDED = "stale"  # how Prometheus marks the end of a series
@@ -32,31 +31,27 @@ async def _fail_if_bad(params: Text, context: JobContext) -> Text:
 
 
 class ScrapedSite:
-    """The routes of a database, or of these shards, and one process of a worker."""
+    """The routes of a database, and one process of a worker."""
 
-    def __init__(self, *shards: str) -> None:
+    def __init__(self) -> None:
         self.minute = 0
         self.is_scraped = True
         self.is_worker_alive = True
         self.worker = Endpoint()
         self._clock = FakeClock()
-        self._stores = {name: UnreliableStore(self._clock) for name in shards or ("only",)}
-        store = ShardedStore(self._stores) if shards else self._stores["only"]
-        self._backend = backend_on(store, text_job(_fail_if_bad, options=JobOptions(queue="mail")), clock=self._clock)
+        self.store = MemoryStore(self._clock)
+        job = text_job(_fail_if_bad, options=JobOptions(queue="mail"))
+        self._backend = backend_on(self.store, job, clock=self._clock)
         self._ask = Caller(app=create_app(self._backend, Tokens(TOKEN)))
         self._series: dict[str, list[str]] = {}
 
-    def store(self, shard: str = "only") -> UnreliableStore:
-        """Return the store of a shard."""
-        return self._stores[shard]
-
-    async def enqueue(self, *texts: object, shard: str = "only") -> None:
+    async def enqueue(self, *texts: object) -> None:
         """Store a job for each text. A job of the text "bad" fails, and without a text its params cannot be read."""
         jobs = [
             NewJob(id=str(uuid4()), job_name="Echo", params=json.dumps({"text": text}), queue="mail", max_attempts=1)
             for text in texts
         ]
-        await self.store(shard).insert(jobs)
+        await self.store.insert(jobs)
 
     async def run_jobs(self) -> None:
         """Run the due jobs."""
@@ -65,14 +60,13 @@ class ScrapedSite:
     async def stop_worker(self) -> None:
         """Let the worker leave in order."""
         self.is_worker_alive = False
-        await self.store().remove_worker(_WORKER.id)
+        await self.store.remove_worker(_WORKER.id)
 
     async def pass_minutes(self, count: int = 1) -> None:
         """Scrape, and advance the clock by a minute; that many times."""
         for _ in range(count):
-            for store in self._stores.values():
-                if self.is_worker_alive and not store.is_down:
-                    await store.renew([], _MINUTE, [_WORKER])
+            if self.is_worker_alive:
+                await self.store.renew([], _MINUTE, [_WORKER])
             text = (await self._ask("GET", "/metrics")).text if self.is_scraped else ""
             self._add(text, job="mailer", instance="jobs.example.com:443")
             self._add(self.worker.metrics().decode(), job="mailer-workers", instance="10.0.0.7:9464")

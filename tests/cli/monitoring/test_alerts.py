@@ -73,20 +73,20 @@ PARKED = Alert(
 )
 
 
-def waiting(age: str, **shard: str) -> Alert:
+def waiting(age: str) -> Alert:
     return Alert(
         name="ServerJobsDueJobsWait",
-        labels={"job": "mailer", "queue": "mail", "job_name": "Echo", **shard},
+        labels={"job": "mailer", "queue": "mail", "job_name": "Echo"},
         summary="Echo jobs wait in the queue mail",
         description=f"The oldest has been due for {age}. `server-jobs why ID` names the reasons.",
     )
 
 
-def no_worker(**shard: str) -> Alert:
+def no_worker() -> Alert:
     return Alert(
         name="ServerJobsNoWorker",
         severity="critical",
-        labels={"job": "mailer", **shard},
+        labels={"job": "mailer"},
         summary="No worker of mailer is alive",
         description="Due jobs wait until a worker starts. `server-jobs workers` lists the last ones.",
     )
@@ -98,16 +98,6 @@ def failing(count: int) -> Alert:
         labels={"job": "mailer", "queue": "mail", "job_name": "Echo"},
         summary="More than 10 % of the Echo jobs fail",
         description=f"{count} failed for good in 30 minutes. The dashboard of server-jobs groups them by error.",
-    )
-
-
-def down(shard: str) -> Alert:
-    return Alert(
-        name="ServerJobsShardDown",
-        severity="critical",
-        labels={"job": "mailer", "shard": shard},
-        summary=f"The shard {shard} of mailer does not answer",
-        description="Its jobs wait until it is back. Jobs of the other shards run.",
     )
 
 
@@ -149,7 +139,7 @@ async def no_worker_and_nothing_to_do() -> Story:
 
 async def a_paused_queue() -> Story:
     site = ScrapedSite()
-    await site.store().pause_queue("mail")
+    await site.store.pause_queue("mail")
     await site.enqueue("hello")
     await site.stop_worker()
     await site.pass_minutes(61)
@@ -158,25 +148,6 @@ async def a_paused_queue() -> Story:
         site,
         {10: [], 11: [waiting("11m 0s")], 59: [waiting("59m 0s")], 60: [waiting("1h 0m 0s"), PAUSED]},
     )
-
-
-async def a_shard_that_is_down() -> Story:
-    site = ScrapedSite("eu", "us")
-    await site.pass_minutes(3)
-    site.store("us").is_down = True
-    await site.pass_minutes(6)
-    site.store("us").is_down = False
-    await site.pass_minutes(2)
-    return Story("a shard that is down", site, {7: [], 8: [down("us")], 10: []})
-
-
-async def a_shard_without_a_worker() -> Story:
-    site = ScrapedSite("eu", "us")
-    site.is_worker_alive = False
-    await site.enqueue("hello", shard="us")
-    await site.pass_minutes(12)
-    late = [no_worker(shard="us"), waiting("11m 0s", shard="us")]
-    return Story("a shard without a worker", site, {5: [], 6: late[:1], 11: late})
 
 
 async def a_worker_that_died() -> Story:
@@ -252,8 +223,6 @@ STORIES = (
     a_job_without_a_worker,
     no_worker_and_nothing_to_do,
     a_paused_queue,
-    a_shard_that_is_down,
-    a_shard_without_a_worker,
     a_worker_that_died,
     a_worker_that_stopped_in_order,
     a_worker_that_claims_nothing,

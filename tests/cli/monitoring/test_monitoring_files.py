@@ -17,7 +17,6 @@ from server_jobs.engine.worker import Worker
 from server_jobs.http import Tokens, create_app
 from server_jobs.integrations.prometheus import PrometheusMiddleware
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sharded import ShardedStore
 from server_jobs_cli.worker.metrics_endpoint import WorkerEndpoint
 
 from tests.docs.pages import ROOT
@@ -44,15 +43,14 @@ class Silent:
 
 
 async def exported() -> str:
-    """Return all metrics: of two databases, of a worker, and of a process that enqueues."""
+    """Return all metrics: of a database, of a worker, and of a process that enqueues."""
     backend = backend_on(MemoryStore(), text_job(echo))
     endpoint = WorkerEndpoint()
     listener = endpoint.listener(backend, Silent())
     endpoint.watch(Worker(backend, listener=listener))
     PrometheusMiddleware(enqueuing := CollectorRegistry())
-    shards = backend_on(ShardedStore({"eu": MemoryStore(), "us": MemoryStore()}), text_job(echo))
-    databases = await Caller(app=create_app(shards, Tokens(TOKEN)))("GET", "/metrics")
-    return databases.text + endpoint.metrics().decode() + generate_latest(enqueuing).decode()
+    database = await Caller(app=create_app(backend, Tokens(TOKEN)))("GET", "/metrics")
+    return database.text + endpoint.metrics().decode() + generate_latest(enqueuing).decode()
 
 
 def names_in(text: str) -> set[str]:
@@ -96,7 +94,7 @@ def variables() -> list[Json]:
 async def test_each_expression_names_existing_metrics_and_labels() -> None:
     text = await exported()
     existing = names_in(text)
-    labels = {"queue", "job_name", "shard", "state", "outcome", "__name__"} | _FURTHER_LABELS
+    labels = {"queue", "job_name", "state", "outcome", "__name__"} | _FURTHER_LABELS
     for expression in expressions():
         assert [name for name in _METRIC.findall(expression) if name not in existing] == [], expression
         grouped = {label.strip() for found in _AGGREGATION.findall(expression) for label in found.split(",")}

@@ -40,7 +40,7 @@ HERE = ("live", "processes", "reloads", "supervised")
     ],
 )
 def test_a_worker_process_gets_the_supervisors_options(tmp_path: Path, options: WorkerOptions) -> None:
-    workspace = Workspace(folder=tmp_path, database="sqlite:///a.sqlite3", registry_place="shop:registry", shard="eu")
+    workspace = Workspace(folder=tmp_path, database="sqlite:///a.sqlite3", registry_place="shop:registry")
 
     command = worker_command(workspace, options)
 
@@ -50,7 +50,6 @@ def test_a_worker_process_gets_the_supervisors_options(tmp_path: Path, options: 
     assert context.meta["server_jobs.folder"] == tmp_path
     assert context.meta["server_jobs.database"] == "sqlite:///a.sqlite3"
     assert context.meta["server_jobs.registry"] == "shop:registry"
-    assert context.meta["server_jobs.shard"] == "eu"
 
 
 def test_a_database_from_the_environment_stays_out_of_the_command_line(

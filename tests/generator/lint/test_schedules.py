@@ -23,7 +23,7 @@ def problem_of(root: Path, options: object) -> str:
     ("options", "expected"),
     [
         ({"schedules": {}}, "/schedules must be a list of schedules, not {}"),
-        ({"schedules": [3]}, "/schedules/0 must be an object with name, cron, timezone, misfire, misfireLimit, params or shard, not 3"),
+        ({"schedules": [3]}, "/schedules/0 must be an object with name, cron, timezone, misfire, misfireLimit or params, not 3"),
         ({"status": "retired", "schedules": [{"name": "a", "cron": "* * * * *", "params": {"to": "x"}}]}, "/schedules a retired job is not scheduled; remove them"),
     ],
 )  # fmt: skip

@@ -110,24 +110,3 @@ def test_a_redacted_value_does_not_choose_the_shard(tmp_path: Path) -> None:
     assert line.partition("/x-job")[2] == (
         '/shardBy "/customer/id" is redacted, and everybody sees the name of a shard; choose another value'
     )
-
-
-@pytest.mark.parametrize("shard", ["eu", "each"])
-def test_a_schedule_names_its_shard_or_runs_in_each(tmp_path: Path, shard: str) -> None:
-    found = job(tmp_path, a_spec(**{"x-job": {"schedules": [{"name": "n", "cron": "0 3 * * *", "shard": shard}]}}))
-    assert found.schedules[0].shard == shard
-
-
-def test_a_schedule_has_no_shard_of_its_own_if_its_params_choose_one(tmp_path: Path) -> None:
-    params = needing(tenant=TEXT)
-    schedule = {"name": "n", "cron": "0 3 * * *", "params": {"tenant": "acme"}, "shard": "EU"}
-    (line,) = problems(tmp_path, a_spec(params, **{"x-job": {"schedules": [schedule]}}))
-    assert line.partition("/x-job")[2] == (
-        '/schedules/0/shard must be the name of a shard (a-z, 0-9, "_" and "-"), or "each", not "EU"'
-    )
-    (line,) = problems(
-        tmp_path, a_spec(params, **{"x-job": {"shardBy": "/tenant", "schedules": [{**schedule, "shard": "eu"}]}})
-    )
-    assert line.partition("/x-job")[2] == (
-        '/schedules the schedule "n" has its shard by shardBy, from its params; remove shard'
-    )

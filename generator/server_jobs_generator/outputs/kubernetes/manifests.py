@@ -6,7 +6,7 @@ import json
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from server_jobs.domain.options import RunIn
@@ -34,14 +34,6 @@ _TIME_TO_END = 5
 
 
 @dataclass(frozen=True, slots=True)
-class _Database:
-    """A database that KEDA reads: the name of its TriggerAuthentication, and the variable with its URL."""
-
-    login: Code
-    variable: Code
-
-
-@dataclass(frozen=True, slots=True)
 class _Group:
     """The values of the templates for one group of workers."""
 
@@ -49,7 +41,6 @@ class _Group:
     labels: Code
     queues: Code | None
     concurrency: Code
-    slots: Code
     drain: Code
     grace: Code
     least: Code
@@ -76,7 +67,7 @@ def kubernetes_files(
         "header": header(),
         "name": Code(name),
         "image": Code(settings.image or name),
-        "databases": _databases(project, name),
+        "url_variable": Code(project.url_variable),
         "worker_labels": _labels(name, "worker"),
         "migrate_labels": _labels(name, "migrate"),
         "starts_pods": any(group.starts_pods for group in groups),
@@ -87,14 +78,6 @@ def kubernetes_files(
     ]
 
 
-def _databases(project: Project, name: str) -> list[_Database]:
-    if not (shards := project.kubernetes.shard_url_envs):
-        return [_Database(Code(name), Code(project.url_variable))]
-    return [
-        _Database(Code(f"{name}-shard-{number}"), Code(variable)) for number, variable in enumerate(shards, start=1)
-    ]
-
-
 def _group(
     project: Project,
     name: str,
@@ -102,21 +85,18 @@ def _group(
     jobs: Sequence[JobSpec],
     steps: Mapping[str, Sequence[VersionStep]],
 ) -> _Group:
-    # KEDA follows the largest demand of several databases, which have equal parts of the slots of a worker.
-    part = replace(group, concurrency=group.concurrency // max(1, len(project.kubernetes.shard_url_envs)))
     return _Group(
         name=Code(group.name),
         labels=_labels(name, "worker", {"server-jobs/group": group.name}),
         # A JSON string is a YAML string as well.
         queues=Code(json.dumps(f"--queues={','.join(group.queues)}")) if group.queues else None,
         concurrency=Code(group.concurrency),
-        slots=Code(part.concurrency),
         drain=Code(group.drain_seconds),
         grace=Code(group.drain_seconds + _TIME_TO_END),
         least=Code(group.min_replicas),
         most=Code(group.max_replicas),
         wait=Code(group.wait_seconds),
-        query=Code(textwrap.indent(demand(part, jobs, steps, project.schema), " " * 10).rstrip()),
+        query=Code(textwrap.indent(demand(group, jobs, steps, project.schema), " " * 10).rstrip()),
         starts_pods=any(
             job.options.run_in is RunIn.KUBERNETES and (not group.queues or job.options.queue in group.queues)
             for job in jobs

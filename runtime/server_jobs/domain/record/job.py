@@ -49,8 +49,8 @@ class NewJob(NamedTuple):
     The job is due at `scheduled_for`, or `delay` after the current time of the store if that is None. No attempt starts
     later than `expires_after` after the due time. `job_keys` in `contract` makes the keys; the keys of limits are None
     for a job without limits. `on_conflict` decides over an unfinished job with the same unique key. `headers` is a JSON
-    object of texts. `batch_id` is the id of its batch; a completion job has the same `id`. `shard_key` chooses the
-    shard in a sharded store, and is not stored; None: the first shard.
+    object of texts. `batch_id` is the id of its batch; a completion job has the same `id`. `shard_key` is the
+    text of the value at `shardBy`, and is not stored.
     """
 
     # A tuple: one call may make thousands of jobs, which differ in the first fields only.

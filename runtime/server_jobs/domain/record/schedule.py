@@ -15,8 +15,8 @@ from .job import NewJob
 class ScheduleRecord:
     """A stored schedule. Its times are slots in UTC. `next_run_at` None: not planned yet.
 
-    `spec_version` is the version of the spec that the params of an added schedule fit; None if it is declared. Not
-    stored are `shard`, the shard that a declaration names, and `shard_key`, the shard key of its params.
+    `spec_version` is the version of the spec that the params of an added schedule fit; None if it is declared. The
+    shard key of its params, `shard_key`, is not stored.
     """
 
     id: str
@@ -33,7 +33,6 @@ class ScheduleRecord:
     misfire_limit: int | None = None
     source: str = ScheduleSource.DECLARED
     spec_version: int | None = None
-    shard: str | None = None
     shard_key: str | None = None
 
     @property
@@ -65,14 +64,10 @@ class ScheduleChange:
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """The schedules that one registry declares for one job.
-
-    `elsewhere` has the schedules of other shards. Migrations store all schedules in each shard, so these are removed.
-    """
+    """The schedules that one registry declares for one job."""
 
     job_name: str
     schedules: tuple[ScheduleRecord, ...]
-    elsewhere: tuple[ScheduleRecord, ...] = ()
 
     @property
     def fingerprint(self) -> str:

@@ -13,7 +13,6 @@ from ...domain.record import JobRecord, JobStatus, Outcome
 from ...domain.statistics import BatchCounts
 from ...inspection.job_document import shown_params
 from ...inspection.why import Cause, Reason
-from ...stores.sharded import shards_of
 from .job_actions import ACTIONS, Action
 from .rendering import show
 from .visit import Visit
@@ -35,7 +34,6 @@ async def job(visit: Visit) -> Response:
         visit,
         "job.html",
         job=record,
-        shard=(await shards_of(visit.store, [record.id])).get(record.id),
         batch=await _batch_counts(visit, record),
         reasons=[_with_links(reason) for reason in reasons if reason.cause not in _SETTLED],
         running=next((reason for reason in reasons if reason.cause is Cause.RUNNING), None),

@@ -16,7 +16,6 @@ from ...engine.bulk import with_conditions
 from ...errors import InvalidOptionError
 from ...inspection.job_document import shown_params
 from ...security.tokens import Scope
-from ...stores.sharded import shards_of
 from ..jobs import search_page
 from ..problem_document import RefusedError
 from ..searching import steps_of
@@ -126,7 +125,6 @@ async def job_list(visit: Visit) -> Response:
         before=before,
         problem=problem,
         jobs=[(job, _preview(visit, job)) for job in jobs],
-        shards=await shards_of(visit.store, [job.id for job in jobs]),
         next=following,
         changes=_POSSIBLE.get(filters.status, _CHANGES),
         tabs=_tabs(states, filters),

@@ -68,10 +68,6 @@ _SUMMARY: dict[str, Schema] = {
     "completed_at": MOMENT_OR_NULL,
 }
 
-_SHARD: dict[str, Schema] = {
-    "shard": {**TEXT, "description": "The shard of the job. Only with several databases, and if its shard answers."}
-}
-
 _DETAILS: dict[str, Schema] = {
     "spec_version": INTEGER,
     "progress_message": TEXT_OR_NULL,
@@ -131,7 +127,6 @@ _REASON: dict[str, Schema] = {
 
 _WHY: dict[str, Schema] = {
     "id": TEXT,
-    **_SHARD,
     "job_name": TEXT,
     "status": STATUS,
     "reasons": {"type": "array", "items": {"$ref": "#/components/schemas/Reason"}},
@@ -164,8 +159,8 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
             },
             optional=("errors", "more_errors"),
         ),
-        "JobSummary": object_of({**_SUMMARY, **_SHARD}, optional=("shard",)),
-        "Job": object_of({**_SUMMARY, **_SHARD, **_DETAILS}, optional=("shard",)),
+        "JobSummary": object_of(_SUMMARY),
+        "Job": object_of({**_SUMMARY, **_DETAILS}),
         "Attempt": object_of(_ATTEMPT),
         "Schedule": object_of(SCHEDULE),
         "Worker": object_of(
@@ -315,7 +310,7 @@ def _fixed_paths() -> Mapping[str, Schema]:
                 **operation(
                     "explain_job",
                     "Return why a job waits, runs or has ended, the weightiest reason first.",
-                    {200: json_content(object_of(_WHY, optional=("shard",)))},
+                    {200: json_content(object_of(_WHY))},
                     (404,),
                     scope=Scope.READ,
                 ),

@@ -23,9 +23,7 @@ class Schedules(Enqueuing):
     ) -> Sequence[ScheduleRecord]:
         withdrawn: list[ScheduleRecord] = []
         for declaration in declarations:
-            takes_over = self._takes_over(declaration, grace)
-            self._remove_elsewhere(declaration)
-            if takes_over:
+            if self._takes_over(declaration, grace):
                 withdrawn += self._withdrawn_by(declaration)
                 await self._store_declared(declaration)
         return withdrawn
@@ -59,13 +57,6 @@ class Schedules(Enqueuing):
             self._schedules[schedule.id] = schedule
             self._marks[schedule.id] = "withdrawn"
         return withdrawn
-
-    def _remove_elsewhere(self, declaration: Declaration) -> None:
-        current, _ = self._current_sets.get(declaration.job_name, (None, None))
-        for schedule in declaration.elsewhere if current == declaration.fingerprint else ():
-            stored = self._schedules.get(schedule.id)
-            if stored is not None and stored.source == ScheduleSource.DECLARED:
-                del self._schedules[schedule.id]
 
     async def _store_declared(self, declaration: Declaration) -> None:
         await self.save_schedules(declaration.schedules)

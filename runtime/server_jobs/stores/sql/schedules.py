@@ -36,11 +36,8 @@ class Schedules(Enqueuing):
     ) -> Sequence[ScheduleRecord]:
         of = self._statements
         sets = json_of([declaration_row(declaration) for declaration in declarations])
-        elsewhere = [schedule_row(schedule) for each in declarations for schedule in each.elsewhere]
-        remove = [self._call(of.REMOVE_ELSEWHERE, sets=sets, schedules=json_of(elsewhere))] if elsewhere else []
-        *_, unapplied = await self.database.run(
+        _, unapplied = await self.database.run(
             self._call(of.TAKE_OVER_SCHEDULES, sets=sets, grace=milliseconds(grace)),
-            *remove,
             self._query(of.UNAPPLIED_SCHEDULES, sets=sets),
         )
         names = {text_of(row["job_name"]) for row in unapplied}

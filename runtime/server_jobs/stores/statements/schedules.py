@@ -32,7 +32,6 @@ def _of_sets(template: str) -> str:
 SAVE_SCHEDULES = _of_sets(schedule_sets.SAVE_ANY)
 TAKE_OVER_SCHEDULES = _of_sets(schedule_sets.TAKE_OVER)
 UNAPPLIED_SCHEDULES = _of_sets(schedule_sets.UNAPPLIED)
-REMOVE_ELSEWHERE = _of_sets(schedule_sets.REMOVE_ELSEWHERE)
 APPLY_SCHEDULES = tuple(map(_of_sets, schedule_sets.APPLY))
 FORGET_WITHDRAWAL = schedule_sets.FORGET_WITHDRAWAL
 

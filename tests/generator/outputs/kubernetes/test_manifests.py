@@ -11,7 +11,6 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from math import ceil
 from pathlib import Path
 from typing import cast
 
@@ -312,45 +311,6 @@ def test_the_name_of_the_project_is_that_of_the_objects(tmp_path: Path) -> None:
     assert names == {"my-shop-jobs", "my-shop-jobs-migrate", "my-shop-jobs-worker", "my-shop-jobs-workers"}
 
 
-@pytest.mark.parametrize("build", BUILDERS)
-def test_keda_reads_each_shard(build: Callable[[Path], list[Object]], tmp_path: Path) -> None:
-    settings = '[tool.server-jobs.kubernetes]\nname = "shop"\nshard-url-envs = ["EU_URL", "US_URL"]'
-    project = project_with(tmp_path, f'outputs = ["kubernetes"]\n{settings}')
-    project.generate()
-    made = build(overlay(project.path("generated/kubernetes"), tmp_path / "overlay"))
-    validate_all(made)
-    (secret,) = [one["metadata"]["name"] for one in made if one["kind"] == "Secret"]
-    logins = {
-        one["metadata"]["name"]: one["spec"]["secretTargetRef"]
-        for one in made
-        if one["kind"] == "TriggerAuthentication"
-    }
-    (scaled,) = [one["spec"]["triggers"] for one in made if one["kind"] == "ScaledObject"]
-    assert logins == {
-        f"staging-shop-shard-{number}": [{"parameter": "connection", "name": secret, "key": variable}]
-        for number, variable in ((1, "EU_URL"), (2, "US_URL"))
-    }
-    assert [one["authenticationRef"]["name"] for one in scaled] == [*logins]
-    first, second = (one["metadata"] for one in scaled)
-    assert first == second
-    assert "WITH RECURSIVE" in first["query"]
-
-
-@pytest.mark.parametrize("demands", [(12, 12, 12), (30, 0, 0), (1, 0, 0), (4, 5, 6)])
-def test_keda_starts_enough_pods_for_the_jobs_of_all_shards_together(tmp_path: Path, demands: tuple[int, ...]) -> None:
-    settings = f'[tool.server-jobs.kubernetes]\nshard-url-envs = ["EU", "US", "ASIA"]\n{GROUP}concurrency = 10'
-    project = project_with(tmp_path, f'outputs = ["kubernetes"]\n{settings}\n{REST}')
-    project.generate()
-    *_, mail, _ = documents(project.path("generated/kubernetes/keda/scaling.yaml"))
-    targets = [int(one["metadata"]["targetQueryValue"]) for one in mail["spec"]["triggers"]]
-
-    # What the autoscaler does with several metrics, and what a worker with several busy shards does with its slots.
-    pods = max(ceil(demand / target) for demand, target in zip(demands, targets, strict=True))
-    busy = [demand for demand in demands if demand]
-    assert all(pods * (10 // len(busy)) >= demand for demand in busy)
-    assert pods * 10 >= sum(demands)
-
-
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -358,10 +318,6 @@ def test_keda_starts_enough_pods_for_the_jobs_of_all_shards_together(tmp_path: P
         ('[tool.server-jobs.kubernetes]\nimages = "x"', "has no key 'images'; did you mean 'image'?"),
         ('[tool.server-jobs.kubernetes]\nname = "Shop"', "name must have 1 to 30 characters of a-z, 0-9 and -"),
         ("[tool.server-jobs.kubernetes]\nname = 1", "name must be a text that is not empty, not 1"),
-        (
-            '[tool.server-jobs.kubernetes]\nshard-url-envs = ["EU-URL"]',
-            "shard-url-envs must name environment variables, not 'EU-URL'",
-        ),
         (
             '[tool.server-jobs.kubernetes]\nimage = "shop:1"',
             "such as 'registry.example.com/mailer', not 'shop:1'; `images` in kustomization.yaml sets the tag",
@@ -376,10 +332,6 @@ def test_keda_starts_enough_pods_for_the_jobs_of_all_shards_together(tmp_path: P
         (f"{GROUP}queues = []", "groups.mail] queues must be a list of queues such as ['mail'], not []"),
         (f'{GROUP}queues = ["a,b"]', "queues has 'a,b', which `server-jobs worker --queues` cannot take"),
         (f'{GROUP}concurrency = "10"', "groups.mail] concurrency must be a whole number, not '10'"),
-        (
-            f'[tool.server-jobs.kubernetes]\nshard-url-envs = ["A", "B"]\n{GROUP}concurrency = 1',
-            "groups.mail] concurrency must be at least the number of shards, which is 2, not 1",
-        ),
         (f"{GROUP}concurrency = 0", "groups.mail] concurrency must be between 1 and 1000, not 0"),
         (f"{GROUP}wait-seconds = true", "groups.mail] wait-seconds must be a whole number, not True"),
         (f"{GROUP}min-replicas = 11", "min-replicas must be at most max-replicas, which is 10, not 11"),

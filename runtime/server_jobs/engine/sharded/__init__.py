@@ -1,1 +1,0 @@
-"""Workers of several databases: one loop for each shard, in one process with shared slots."""

@@ -1,1 +1,0 @@
-"""Many databases as one: the sharded store, its workers, and the commands."""
