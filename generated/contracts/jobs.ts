@@ -198,7 +198,7 @@ export type JobSummary = {
   max_attempts: number;
   created_at: string;
   updated_at: string;
-  scheduled_for: string | null;
+  scheduled_for: string;
   completed_at: string | null;
 };
 

@@ -40,4 +40,4 @@ async def _due_at(jobs: JobReader, job_id: str | None) -> datetime:
     if record is None:
         return datetime.now(UTC)
     # A slot that fires late is due before it is stored; another attempt of a job is due after.
-    return min(record.scheduled_for or record.created_at, record.created_at)
+    return min(record.scheduled_for, record.created_at)

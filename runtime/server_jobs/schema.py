@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import (
     DDL,
@@ -17,6 +17,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    DefaultClause,
     Dialect,
     Index,
     Integer,
@@ -27,14 +28,20 @@ from sqlalchemy import (
     event,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import conv
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .contract.row_limits import ROW_LIMITS
+from .domain.clock import SQLITE_NOW
 from .domain.record import UNREADABLE, JobStatus, Outcome
 from .domain.table_names import VERSION_TABLE
 from .errors import InvalidOptionError, ProjectNotFoundError
 from .project import find_project
+
+if TYPE_CHECKING:
+    from alembic.autogenerate.api import AutogenContext
 
 __all__ = [
     "JOB_STATUS",
@@ -80,6 +87,23 @@ class Timestamp(TypeDecorator[datetime]):
         if isinstance(value, int):
             return _EPOCH + timedelta(milliseconds=value)
         return value if isinstance(value, datetime) else None
+
+
+class CurrentTime(FunctionElement[datetime]):
+    """The time of the database, in the form of a `Timestamp`."""
+
+    inherit_cache = True
+    name = "current_time"
+
+
+@compiles(CurrentTime)
+def _current_time(*_: object, **__: object) -> str:
+    return "now()"
+
+
+@compiles(CurrentTime, "sqlite")
+def _current_time_on_sqlite(*_: object, **__: object) -> str:
+    return SQLITE_NOW
 
 
 metadata = MetaData()
@@ -128,7 +152,14 @@ jobs = Table(
         doc="Attempts that count, the current one included.",
     ),
     Column("max_attempts", Integer, nullable=False, server_default=text("3"), doc="Attempts in all."),
-    Column("scheduled_for", Timestamp, doc="When the job is due. NULL: at once."),
+    Column(
+        "scheduled_for",
+        Timestamp,
+        nullable=False,
+        server_default=CurrentTime(),
+        sqlite_on_conflict_not_null="REPLACE",  # the TypeScript package inserts NULL
+        doc="When the job is due. Without a delay, the time of its enqueue.",
+    ),
     Column("start_before", Timestamp, doc="The job is cancelled if it is still pending after this time. NULL: never."),
     Column("correlation_id", Text, doc="An id of the caller that jobs enqueued by the handler inherit."),
     Column("created_at", Timestamp, nullable=False, doc="When the job was enqueued."),
@@ -437,14 +468,23 @@ def attach(target: MetaData) -> tuple[Table, Table]:
     return copies["jobs"], copies["cron_jobs"]
 
 
-def render_item(kind: str, item: object, _context: object) -> str | Literal[False]:
+def render_item(kind: str, item: object, context: AutogenContext) -> str | Literal[False]:
     """For `context.configure(render_item=...)` in an application's Alembic.
 
-    The revisions it generates then express our type of times by SQLAlchemy's own, and import nothing of server-jobs.
+    The revisions it generates then express our type of times, and the default of such a column, by SQLAlchemy's own,
+    and import nothing of server-jobs.
     """
     if kind == "type" and isinstance(item, Timestamp):
         return 'sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")'
+    if kind == "server_default" and is_current_time(item):
+        is_postgresql = context.dialect is not None and context.dialect.name == "postgresql"
+        return 'sa.text("now()")' if is_postgresql else f'sa.text("({SQLITE_NOW})")'
     return False
+
+
+def is_current_time(default: object) -> bool:
+    """Return whether the default of a column is the time of the database."""
+    return isinstance(default, DefaultClause) and isinstance(default.arg, CurrentTime)
 
 
 def include_name(name: str | None, kind: str, _parents: object) -> bool:

@@ -28,11 +28,11 @@ Rows = list[tuple[object, ...]]
 
 JOBS = [
     # id, address, status, error class, seconds after HOUR: enqueued, due, started, ended
-    ("a", "a@example.com", "completed", None, 0, None, 1, 3),
+    ("a", "a@example.com", "completed", None, 0, 0, 1, 3),
     ("b", "b@example.com", "completed", None, 0, 10, 12, 16),
     ("c", "c@example.org", "completed", None, 20, 0, 25, 35),
     ("d", "d@example.org", "failed", "ValueError", 0, 30, 31, 32),
-    ("e", "e@example.com", "pending", None, 3600, None, None, None),
+    ("e", "e@example.com", "pending", None, 3600, 3600, None, None),
 ]
 ATTEMPTS = [("b", 1, "failed", 4), ("d", 1, "timed out", 5), ("d", 2, "failed", 1), ("a", 1, "released", 60)]
 

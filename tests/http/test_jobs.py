@@ -112,7 +112,6 @@ async def test_a_delay_is_a_duration(text: str, delay: timedelta) -> None:
     await call("POST", "/jobs/Keep", {"params": {"text": "hello"}, "delay": text})
 
     (record,) = await call.backend.store.list_jobs(JobQuery())
-    assert record.scheduled_for is not None
     assert abs(record.scheduled_for - record.created_at - delay) <= timedelta(milliseconds=1)
 
 
@@ -124,7 +123,6 @@ async def test_a_job_may_expire_within_a_second() -> None:
 
     (record,) = await call.backend.store.list_jobs(JobQuery())
     assert record.start_before is not None
-    assert record.scheduled_for is not None
     assert record.start_before - record.scheduled_for == timedelta(milliseconds=250)
 
 

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from alembic.autogenerate.api import AutogenContext
+from alembic.migration import MigrationContext
 from server_jobs import schema
+from server_jobs.domain.clock import SQLITE_NOW
 from server_jobs.errors import InvalidOptionError
 from server_jobs.schema import JobStatus, Timestamp, attach, cron_jobs, jobs, metadata
 from server_jobs.stores.statements import NEEDED
@@ -134,10 +137,35 @@ def test_attaching_to_an_application_with_a_table_of_that_name_is_refused(name: 
 
 
 def test_revisions_express_our_type_of_times_by_those_of_sqlalchemy() -> None:
-    rendered = schema.render_item("type", Timestamp(), None)
+    context = render_context("sqlite")
+    rendered = schema.render_item("type", Timestamp(), context)
     assert rendered == 'sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql")'
-    assert schema.render_item("type", BigInteger(), None) is False
-    assert schema.render_item("index", Timestamp(), None) is False
+    assert schema.render_item("type", BigInteger(), context) is False
+    assert schema.render_item("index", Timestamp(), context) is False
+
+
+@pytest.mark.parametrize(
+    ("dialect", "rendered"), [("sqlite", f'sa.text("({SQLITE_NOW})")'), ("postgresql", 'sa.text("now()")')]
+)
+def test_revisions_express_the_default_of_a_due_time_in_the_sql_of_their_database(dialect: str, rendered: str) -> None:
+    default = jobs.c.scheduled_for.server_default
+    assert schema.render_item("server_default", default, render_context(dialect)) == rendered
+    assert schema.render_item("server_default", jobs.c.status.server_default, render_context(dialect)) is False
+
+
+def render_context(dialect: str) -> AutogenContext:
+    return AutogenContext(MigrationContext.configure(dialect_name=dialect))
+
+
+@pytest.mark.parametrize("column", ["", ", scheduled_for"], ids=["without a due time", "with NULL as due time"])
+def test_a_job_of_another_program_without_a_due_time_is_due_when_it_is_inserted(engine: Engine, column: str) -> None:
+    value = column.replace("scheduled_for", "NULL")
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    with engine.begin() as connection:
+        columns = f"id, job_name, params, created_at, updated_at{column}"
+        connection.execute(text(f"INSERT INTO jobs ({columns}) VALUES ('1', 'A', '{{}}', 1, 1{value})"))
+        due = connection.execute(select(jobs.c.scheduled_for)).scalar_one()
+    assert before <= due <= datetime.now(UTC) + timedelta(milliseconds=1)
 
 
 def test_a_store_checks_for_every_table_when_it_opens() -> None:

@@ -126,7 +126,7 @@ def _problems_of_claim(call: Call, request: ClaimRequest, before: JobRecord, aft
         problems.append("it was claimed by a worker that does not know it")
     if request.queues is not None and before.queue not in request.queues:
         problems.append(f"it was claimed from the queue {before.queue}")
-    if call.method == "claim" and before.scheduled_for is not None and before.scheduled_for > call.now:
+    if call.method == "claim" and before.scheduled_for > call.now:
         problems.append(f"it was claimed before it was due at {before.scheduled_for}")
     if before.start_before is not None and before.start_before < call.now:
         problems.append(f"it was claimed late, and had to start by {before.start_before}")

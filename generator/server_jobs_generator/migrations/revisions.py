@@ -28,7 +28,8 @@ from alembic.operations.ops import (
 )
 from black import Mode, format_str
 from black.mode import TargetVersion
-from server_jobs.schema import Timestamp, include_name, jobs, metadata
+from server_jobs.domain.clock import SQLITE_NOW
+from server_jobs.schema import Timestamp, include_name, is_current_time, jobs, metadata
 from sqlalchemy import Connection
 
 from ..python.code import WIDTH, Code, Group, Text, lay_out, literal, one_a_line, render, text_block, tuple_of
@@ -124,6 +125,7 @@ def _tables_revision(
         "revision_tables.py.jinja",
         **_revision_head(parents, title),
         has_times=any("TIMESTAMP" in body for body in bodies),
+        sqlite_now=SQLITE_NOW if any("now()" in body for body in bodies) else None,
         helpers={
             f"{verb}_{noun}": any(f"if {verb}_{noun}(" in body for body in bodies)
             for verb in ("has", "lacks")
@@ -149,6 +151,8 @@ def _code(operations: UpgradeOps | DowngradeOps, *, in_batches: bool = True) -> 
 
 
 def _render_item(_type: str, item: object, _context: AutogenContext) -> str | Literal[False]:
+    if is_current_time(item):
+        return "now()"
     return "TIMESTAMP" if isinstance(item, Timestamp) else False
 
 

@@ -55,7 +55,7 @@ class StoredJob(models.Model):
     unique_key = models.TextField(null=True)
     created_at = Moment("created")
     updated_at = Moment("updated")
-    scheduled_for = Moment("due", null=True)
+    scheduled_for = Moment("due")
     completed_at = Moment("finished", null=True)
 
     class Meta:

@@ -40,7 +40,17 @@ if TYPE_CHECKING:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_BLANK = vars(JobRecord(id="", job_name="", params="", status=JobStatus.PENDING, created_at=_EPOCH, updated_at=_EPOCH))
+_BLANK = vars(
+    JobRecord(
+        id="",
+        job_name="",
+        params="",
+        status=JobStatus.PENDING,
+        scheduled_for=_EPOCH,
+        created_at=_EPOCH,
+        updated_at=_EPOCH,
+    )
+)
 
 
 def enqueue(job: NewJob, now: datetime) -> JobRecord:
@@ -61,7 +71,7 @@ def replace(record: JobRecord, job: NewJob, now: datetime) -> JobRecord:
     if job.on_conflict is not OnConflict.RESCHEDULE:
         due = record.scheduled_for
         if job.expires_after is not None:
-            start_before = (due or record.created_at) + job.expires_after
+            start_before = due + job.expires_after
     kept = {name: getattr(record, name) for name in ("id", "job_name", "unique_key", "created_at")}
     return record_of(vars(new), **kept, scheduled_for=due, start_before=start_before)
 
@@ -89,7 +99,7 @@ def is_asked(record: JobRecord, request: ClaimRequest) -> bool:
 
 def is_due(record: JobRecord, now: datetime) -> bool:
     """Whether the job is due."""
-    return record.scheduled_for is None or record.scheduled_for <= now
+    return record.scheduled_for <= now
 
 
 def is_late(record: JobRecord, now: datetime) -> bool:
@@ -330,7 +340,7 @@ def _finish(record: JobRecord, status: JobStatus, now: datetime) -> JobRecord:
     return _changed(record, status=status, fencing_token=None, worker_expires_at=None, completed_at=now, updated_at=now)
 
 
-def _wait(record: JobRecord, due: datetime | None, now: datetime) -> JobRecord:
+def _wait(record: JobRecord, due: datetime, now: datetime) -> JobRecord:
     return _changed(
         record,
         status=JobStatus.PENDING,
@@ -352,7 +362,7 @@ class _Changes(TypedDict, total=False):
     error_class: str | None
     worker_id: str | None
     attempt_count: int
-    scheduled_for: datetime | None
+    scheduled_for: datetime
     start_before: datetime | None
     worker_started_at: datetime | None
     worker_expires_at: datetime | None

@@ -236,7 +236,7 @@ def _missing_workers(record: JobRecord, workers: Sequence[WorkerRecord]) -> Iter
 
 
 def _times(record: JobRecord, blockers: Blockers) -> Iterator[Reason]:
-    if record.scheduled_for is None or record.scheduled_for <= blockers.now:
+    if record.scheduled_for <= blockers.now:
         return
     failed = f"attempt {record.attempt_count} of {record.max_attempts} did not succeed, and the next one is not due yet"
     yield Reason(

@@ -12,7 +12,7 @@ if callers give it    `NewJob` in `domain.record`, `domain.enqueue_options`, `de
 if a claim writes it  `claim`, `retry` and `_Changes` in `domain.lifecycle`,
                       `_CLAIM`, `START` and `RETRY` in both modules of statements;
                       `ClaimRequest` and `rows.request_parameters`, if the worker gives the value
-if handlers read it   `Claim` in `domain.record`, `CLAIM_FIELDS` and `PACKED_CLAIMED` in `statements`,
+if handlers read it   `Claim` in `domain.record`, `CLAIM_COLUMNS` and `PACKED_CLAIMED` in `statements`,
                       `rows`, `memory`
 to filter by it       `JobFilter` in `domain.record`, `matches` in `domain.search`, `job_filters`;
                       `http.jobs`, `job_filter` of the commands

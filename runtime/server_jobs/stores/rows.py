@@ -249,7 +249,7 @@ def _claim_of(
     headers: Value,
     batch_id: Value,
     queue: Value,
-    due_at: Value,
+    scheduled_for: Value,
 ) -> Claim:
     job_id = job_id if type(job_id) is str else text_of(job_id)
     return Claim(
@@ -262,7 +262,7 @@ def _claim_of(
         correlation_id if correlation_id is None else text_of(correlation_id),
         token_of(batch, job_id),
         headers if headers is None else text_of(headers),
-        time_of(due_at),
+        time_of(scheduled_for) or EPOCH,
         batch_id if batch_id is None or type(batch_id) is str else text_of(batch_id),
         queue if type(queue) is str else text_of(queue),
     )

@@ -138,10 +138,10 @@ def _count(source: str, condition: str, most: str, order: str) -> str:
 def _pending(name: str, source: str, condition: str, most: str) -> str:
     group = f"{condition} AND " + " AND ".join(f"jobs.{column} = found.{column}" for column in _QUEUED)
     is_due, is_later = f"{group} AND scheduled_for <= {{now}}", f"{group} AND scheduled_for > {{now}}"
-    untimed, order = f"{group} AND scheduled_for IS NULL", "scheduled_for, id"
+    order = "scheduled_for, id"
     oldest = f"FROM {source} WHERE {is_due} ORDER BY {order} LIMIT 1"
     return f"""SELECT queue, job_name, spec_version,
-       {_count(source, is_due, most, order)} + {_count(source, untimed, most, order)} AS due,
+       {_count(source, is_due, most, order)} AS due,
        {_count(source, is_later, most, order)} AS scheduled,
        (SELECT scheduled_for {oldest}) AS oldest, (SELECT id {oldest}) AS oldest_id, 0 AS running, 0 AS failed,
        0 AS parked

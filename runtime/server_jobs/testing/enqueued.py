@@ -40,8 +40,7 @@ class EnqueuedJob(Generic[P]):
     @property
     def delay(self) -> timedelta:
         """The time from the enqueue until the job becomes due."""
-        due = self.record.scheduled_for
-        return timedelta(0) if due is None else max(timedelta(0), due - self.record.created_at)
+        return max(timedelta(0), self.record.scheduled_for - self.record.created_at)
 
     def __str__(self) -> str:
         shown = f"{self.job_name}({_written(self.params)}) in queue {self.record.queue}"
@@ -58,7 +57,7 @@ class EnqueuedJob(Generic[P]):
             return _is_equal(value, actual)
         if name == "delay" and isinstance(value, timedelta):
             return abs(self.delay - value) <= _TOLERANCE
-        if name == "scheduled_for" and isinstance(value, datetime) and self.record.scheduled_for is not None:
+        if name == "scheduled_for" and isinstance(value, datetime):
             return abs(self.record.scheduled_for - value.astimezone(UTC)) <= _TOLERANCE
         return name in OPTIONS and bool(getattr(self.record, name, _ABSENT) == value)
 

@@ -44,9 +44,9 @@ SELECT job_name, spec_version, count(*) AS jobs
 """
 _PARKED = f"SELECT job_name, count(*) AS jobs FROM jobs WHERE {IS_PARKED} GROUP BY job_name ORDER BY job_name"  # noqa: S608
 _DUE = """
-SELECT job_name, spec_version, count(*) AS jobs, min(COALESCE(scheduled_for, created_at)) AS since, {now} AS now
+SELECT job_name, spec_version, count(*) AS jobs, min(scheduled_for) AS since, {now} AS now
   FROM jobs
- WHERE status = 'pending' AND COALESCE(scheduled_for, created_at) < {now}
+ WHERE status = 'pending' AND scheduled_for < {now}
    AND queue NOT IN (SELECT name FROM paused_queues) AND NOT EXISTS (SELECT 1 FROM jobs WHERE status = 'running')
  GROUP BY job_name, spec_version
 """

@@ -152,7 +152,7 @@ def _remark(record: JobRecord) -> Text:
             remark = "" if record.result == "null" else record.result
         case JobStatus.RUNNING:
             remark = record.progress_message
-        case JobStatus.PENDING if record.scheduled_for and record.scheduled_for > (now := datetime.now(UTC)):
+        case JobStatus.PENDING if record.scheduled_for > (now := datetime.now(UTC)):
             due = f"due in {length(record.scheduled_for - now)}"
             remark = f"{due}: {record.error}" if record.error else due
         case _:

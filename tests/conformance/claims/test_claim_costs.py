@@ -147,7 +147,7 @@ def test_a_claim_that_reads_jobs_which_it_cannot_take_is_noticed(kind: str, cond
         assert _touched(connection, str(claim), KINDS[kind]) > 100
 
 
-MOST_COST = 5_000
+MOST_COST = 8_000
 """Well below `jit_above_cost` (100,000), above which PostgreSQL compiles a statement for longer than it runs."""
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import random
 
 import pytest
-from server_jobs.domain.interfaces import Statement, Store
+from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import ClaimRequest, KnownJob, NewJob
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import LEASE, MILLISECOND, START, completed, ids, job
-from tests.conformance.stores import STORES
 
 NAMES = ("SendEmail", "ImportCsv", "Crawl")
 QUEUES = ("default", "mail", "slow", "other", "paused")
@@ -66,19 +64,3 @@ async def test_one_long_group_among_short_ones_fills_a_claim(store: Store, clock
     claims = await store.claim(ClaimRequest(known=KNOWN, limit=40, lease=LEASE))
 
     assert ids(claims) == [f"a{number:03}" for number in range(40)]
-
-
-@pytest.mark.parametrize("name", [name for name in STORES if name != "memory"])
-async def test_jobs_without_a_time_come_first(name: str) -> None:
-    """Other programs may store jobs without a time."""
-    clock = FakeClock(START)
-    async with STORES[name](clock) as store:
-        assert isinstance(store, SqlStore)
-        await store.insert([job(name, queue=queue) for name, queue in [("a", "x"), ("b", "x"), ("c", "y"), ("d", "y")]])
-        forget = Statement("UPDATE jobs SET scheduled_for = NULL WHERE id IN ('b', 'd')", True)
-        await store.database.run((forget, {}))
-
-        first = await store.claim(ClaimRequest(known=KNOWN, limit=3, lease=LEASE))
-        rest = await store.claim(ClaimRequest(known=KNOWN, limit=3, lease=LEASE))
-
-    assert (ids(first), ids(rest)) == (["b", "d", "a"], ["c"])

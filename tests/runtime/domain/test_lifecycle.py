@@ -150,8 +150,7 @@ def test_a_job_is_claimable_by_its_name_its_version_and_its_queue() -> None:
     assert not lifecycle.is_claimable(RUNNING, request(), NOW)
 
 
-def test_a_job_without_a_due_time_is_due() -> None:
-    assert lifecycle.is_due(replace(PENDING, scheduled_for=None), NOW)
+def test_a_job_is_due_from_its_due_time_on() -> None:
     assert lifecycle.is_due(PENDING, NOW)
     assert not lifecycle.is_due(replace(PENDING, scheduled_for=NOW + SECOND), NOW)
 

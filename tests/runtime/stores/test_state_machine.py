@@ -68,7 +68,13 @@ T = TypeVar("T")
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 _NOBODY = JobRecord(
-    id="nobody", job_name="Vacuum", params="{}", status=JobStatus.PENDING, created_at=START, updated_at=START
+    id="nobody",
+    job_name="Vacuum",
+    params="{}",
+    status=JobStatus.PENDING,
+    scheduled_for=START,
+    created_at=START,
+    updated_at=START,
 )
 JOB_IDS = [f"job-{number:02}" for number in range(12)]
 BATCH_IDS = JOB_IDS[:2]

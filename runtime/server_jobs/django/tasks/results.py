@@ -207,7 +207,7 @@ def _as_enqueued(task: Task, record: JobRecord, alias: str) -> Task:
         "backend": alias,
         "queue_name": record.queue,
         "priority": record.priority,
-        "run_after": local_time(due) if due is not None and due > record.created_at else None,
+        "run_after": local_time(due) if due > record.created_at else None,
     }
     copy: Task = object.__new__(type(task))
     for field in fields(task):

@@ -103,7 +103,7 @@ class JobSummary:
     max_attempts: int
     created_at: datetime
     updated_at: datetime
-    scheduled_for: datetime | None
+    scheduled_for: datetime
     completed_at: datetime | None
 
 
@@ -126,6 +126,7 @@ class JobRecord:
     job_name: str
     params: str
     status: JobStatus
+    scheduled_for: datetime
     created_at: datetime
     updated_at: datetime
     queue: str = "default"
@@ -137,7 +138,6 @@ class JobRecord:
     error: str | None = None
     attempt_count: int = 0
     max_attempts: int = 3
-    scheduled_for: datetime | None = None
     start_before: datetime | None = None
     worker_started_at: datetime | None = None
     worker_expires_at: datetime | None = None

@@ -64,7 +64,7 @@ _SUMMARY: dict[str, Schema] = {
     "max_attempts": INTEGER,
     "created_at": MOMENT,
     "updated_at": MOMENT,
-    "scheduled_for": MOMENT_OR_NULL,
+    "scheduled_for": MOMENT,
     "completed_at": MOMENT_OR_NULL,
 }
 

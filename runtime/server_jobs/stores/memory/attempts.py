@@ -120,7 +120,7 @@ class Attempts(Enqueuing):
             record.correlation_id,
             token,
             record.headers,
-            record.scheduled_for or record.created_at,
+            record.scheduled_for,
             record.batch_id,
             record.queue,
         )

@@ -115,8 +115,7 @@ def _state(
 ) -> QueueState:
     pending = [record for record in records if record.status is JobStatus.PENDING]
     due = [record for record in pending if lifecycle.is_due(record, now)]
-    timed = ((record.scheduled_for, record.id) for record in due if record.scheduled_for is not None)
-    due_at, oldest_id = min(timed, default=(None, None))
+    due_at, oldest_id = min(((record.scheduled_for, record.id) for record in due), default=(None, None))
     versions = Counter(record.spec_version for record in pending)
     return QueueState(
         queue=queue,

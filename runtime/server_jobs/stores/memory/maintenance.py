@@ -74,7 +74,7 @@ class Maintenance(Reading, Schedules):
         now, names = self._clock.now(), {job.name for job in request.known}
         running = map(self._records.__getitem__, self._running)
         schedules = [one for one in self._schedules.values() if one.enabled and one.job_name in names]
-        due = [record.scheduled_for or now for record in self._waiting(request)]
+        due = [record.scheduled_for for record in self._waiting(request)]
         return UpcomingWork(
             _wait(now, due),
             _wait(now, [record.worker_expires_at or now for record in running if lifecycle.is_asked(record, request)]),

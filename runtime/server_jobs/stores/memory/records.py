@@ -18,7 +18,7 @@ from ...domain.statistics import Counts
 from ...errors import JobNotFoundError
 from .room import Starts
 
-_Place = tuple[int, float, str]
+_Place = tuple[int, datetime, str]
 
 
 class StoredWorker(NamedTuple):
@@ -142,5 +142,4 @@ def _note_owner(owners: dict[str, str], record: JobRecord, *, owns_key: bool) ->
 
 
 def place_of(record: JobRecord) -> _Place:
-    due = record.scheduled_for.timestamp() if record.scheduled_for is not None else float("-inf")
-    return (-record.priority, due, record.id)
+    return (-record.priority, record.scheduled_for, record.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..statements.common import CLAIM_COLUMNS, CLAIM_FIELDS
+from ..statements.common import CLAIM_COLUMNS
 from ..statements.settle import RELEASED_ERROR, RELEASED_ERROR_CLASS
 from .common import LEASE
 from .groups import KNOWN_VALUES, STARTABLE, UNLESS_LOCKED, any_due, due_of_group, first_due
@@ -10,7 +10,7 @@ from .groups import KNOWN_VALUES, STARTABLE, UNLESS_LOCKED, any_due, due_of_grou
 _KNOWN = f"""status = 'pending' AND {STARTABLE}
    AND (job_name, spec_version) IN (SELECT value->>0, CAST(value->>1 AS integer) FROM {KNOWN_VALUES})
    AND (CAST(:queues AS json) IS NULL OR queue IN (SELECT json_array_elements_text(CAST(:queues AS json))))"""
-_DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
+_DUE = "scheduled_for <= {now}"
 _UNPAUSED = "queue NOT IN (SELECT name FROM paused_queues)"
 WAITING = f"{_KNOWN} AND {_DUE} AND {_UNPAUSED}"
 # `status || ''` matches no index of pending jobs, so that the planner looks jobs up by their id.
@@ -24,7 +24,7 @@ _MUST_START = "(attempt_count > 0 OR max_attempts = 1)"
 
 def _first_of_due(condition: str, most: str) -> str:
     return f"""(SELECT id FROM due WHERE {condition}
-    ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST({most} AS integer))"""
+    ORDER BY priority DESC, scheduled_for, id LIMIT CAST({most} AS integer))"""
 
 
 # All of the most urgent jobs that may wait for a slot, and a bounded number of the others.
@@ -46,7 +46,7 @@ UPDATE jobs
        progress = 0, progress_message = NULL, updated_at = {{now}}
  WHERE %s
 RETURNING {CLAIM_COLUMNS}"""
-_IN_ORDER = f"SELECT {CLAIM_FIELDS}, due_at FROM claimed ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
+_IN_ORDER = f"SELECT {CLAIM_COLUMNS} FROM claimed ORDER BY priority DESC, scheduled_for, id"
 CLAIMED: str | None = None  # the claim returns the jobs
 PACKED_CLAIMED: str | None = None
 PACKED_COMPLETE: tuple[str, str] | None = None
@@ -62,7 +62,7 @@ CLAIM = f"""
 WITH due AS MATERIALIZED (
   {first_due(UNLIMITED, ":limit", lock=UNLESS_LOCKED)}),
 {_CHOSEN},
-claimed AS ({_CLAIM % f"{_CHOSEN_IDS} AND {UNFLUSHED}"}, priority, scheduled_for)
+claimed AS ({_CLAIM % f"{_CHOSEN_IDS} AND {UNFLUSHED}"}, priority)
 {_IN_ORDER}"""
 
 # Until a vacuum, the index has entries of every job claimed from the head of a group, and a claim from the head reads
@@ -74,7 +74,7 @@ WITH due AS MATERIALIZED (
      WHERE id = :after AND queue NOT IN (SELECT name FROM paused_queues)) AS of_group
    CROSS JOIN LATERAL ({due_of_group(UNLIMITED, "CAST(:limit AS integer)", lock=UNLESS_LOCKED)}) AS found),
 {_CHOSEN},
-claimed AS ({_CLAIM % f"{_CHOSEN_IDS} AND {UNFLUSHED}"}, priority, scheduled_for)
+claimed AS ({_CLAIM % f"{_CHOSEN_IDS} AND {UNFLUSHED}"}, priority)
 {_IN_ORDER}"""
 
 CLAIM_ONE = _CLAIM % f"id = :id AND {_KNOWN}"
@@ -118,7 +118,7 @@ _KEYLESS = f"AND value->>0 IN ({LIMITED_NAMES})"
 ADOPTABLE = any_due(UNLIMITED, names=_KEYLESS)
 ADOPT = f"""
 WITH keyless AS MATERIALIZED ({first_due(UNLIMITED, ":limit", lock=UNLESS_LOCKED, names=_KEYLESS)})
-UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(scheduled_for, created_at)
+UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE jobs.id = ANY(ARRAY(SELECT id FROM keyless))
 RETURNING id
 """
@@ -239,10 +239,10 @@ due AS MATERIALIZED (
    WHERE jobs.id = ANY(ARRAY(SELECT id FROM allowed WHERE room IS NULL OR position <= room
                                UNION ALL SELECT id FROM unlimited))
      AND {_STILL_WAITING} AND ({LIMITED} OR job_name NOT IN ({LIMITED_NAMES}))
-   ORDER BY priority DESC, scheduled_for NULLS FIRST, id LIMIT CAST(:limit AS integer) {UNLESS_LOCKED}),
+   ORDER BY priority DESC, scheduled_for, id LIMIT CAST(:limit AS integer) {UNLESS_LOCKED}),
 {_CHOSEN_OF_BOTH_KINDS},
 claimed AS (
-  {_CLAIM % _CHOSEN_IDS}, priority, scheduled_for, concurrency_key, rate_key, fencing_token, worker_started_at),
+  {_CLAIM % _CHOSEN_IDS}, priority, concurrency_key, rate_key, fencing_token, worker_started_at),
 recorded AS (
   INSERT INTO job_starts (id, job_name, rate_key, started_at, expires_at)
   SELECT fencing_token, job_name, COALESCE(rate_key, ''), worker_started_at, worker_started_at + period

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 KNOWN_VALUES = "json_array_elements(CAST(:known AS json)) AS known (value)"
 _PAUSED = "SELECT name FROM paused_queues"
-_URGENCY = "ORDER BY priority DESC, scheduled_for NULLS FIRST, id"
+_URGENCY = "ORDER BY priority DESC, scheduled_for, id"
 # A subquery, because the planner must not know the value: it would plan each claim again.
 _LIMIT = "(SELECT CAST({limit} AS integer))"
 UNLESS_LOCKED = "FOR UPDATE OF jobs SKIP LOCKED"
@@ -65,25 +65,19 @@ def _head_of(kind: str, known: str, condition: str) -> str:
 
 def due_of_group(kind: str, limit: str, *, due: str = "{now}", lock: str = "") -> str:
     """Return a query for the first due jobs of the current group, which is named `of_group`."""
-    return f"""SELECT * FROM (
-      {_some_of_group(kind, "jobs.scheduled_for IS NULL", limit, lock)}
-      UNION ALL
-      {_some_of_group(kind, _timed(due), limit, lock)}
-      LIMIT {_scalar(limit)}) AS found"""
-
-
-def _timed(due: str) -> str:
     # Start at the first job, so that index entries of deleted jobs are read only once.
-    return f"jobs.scheduled_for <= {due} AND (jobs.scheduled_for, jobs.id) >= (of_group.scheduled_for, of_group.id)"
+    condition = (
+        f"jobs.scheduled_for <= {due} AND (jobs.scheduled_for, jobs.id) >= (of_group.scheduled_for, of_group.id)"
+    )
+    return _some_of_group(kind, condition, limit, lock)
 
 
 def _some_of_group(kind: str, condition: str, limit: str, lock: str) -> str:
-    return f"""SELECT * FROM (
-      SELECT jobs.id, attempt_count, max_attempts, jobs.priority, jobs.scheduled_for FROM jobs
+    return f"""SELECT jobs.id, attempt_count, max_attempts, jobs.priority, jobs.scheduled_for FROM jobs
        WHERE status = 'pending' AND {kind} AND jobs.job_name = of_group.job_name
          AND jobs.spec_version = of_group.spec_version AND jobs.queue = of_group.queue
          AND jobs.priority = of_group.priority AND {STARTABLE} AND {condition}
-       ORDER BY jobs.scheduled_for, jobs.id LIMIT {_scalar(limit)} {lock}) AS some_of_group"""
+       ORDER BY jobs.scheduled_for, jobs.id LIMIT {_scalar(limit)} {lock}"""
 
 
 def _scalar(limit: str) -> str:
@@ -113,7 +107,7 @@ deep AS MATERIALIZED (
           HAVING count(*) >= (SELECT share FROM size)) AS cut
     JOIN pending_group USING (number) LEFT JOIN bound ON true
    WHERE bound.priority IS NULL OR pending_group.priority > bound.priority
-      OR pending_group.priority = bound.priority AND (last IS NULL OR last <= bound.scheduled_for)),
+      OR pending_group.priority = bound.priority AND last <= bound.scheduled_for),
 merged AS (
   SELECT number FROM (
     SELECT number, priority, scheduled_for, id FROM shallow WHERE number NOT IN (SELECT number FROM deep)
@@ -140,7 +134,7 @@ SELECT 1 AS due FROM pending_group AS of_group CROSS JOIN LATERAL ({due_of_group
 
 
 def awaited(kind: str) -> str:
-    """Return a query for when the first job of each group that the request may take is due; NULL is at once.
+    """Return a query for when the first job of each group that the request may take is due.
 
     `later` is the time of the first job that is not due yet.
     """

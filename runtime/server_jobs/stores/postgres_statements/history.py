@@ -56,14 +56,10 @@ DELETE_ATTEMPTS: str | None = None
 
 # The jobs that are claimed before this one. With an order and a limit, the planner walks along the index.
 _IS_AHEAD = (
-    ("jobs.priority > CAST(:priority AS integer) AND (scheduled_for IS NULL OR scheduled_for <= {now})"),
+    "jobs.priority > CAST(:priority AS integer) AND scheduled_for <= {now}",
     (
         f"jobs.priority = CAST(:priority AS integer) AND scheduled_for <= {{now}}"
         f" AND (scheduled_for, jobs.id) < ({moment('CAST(:due AS bigint)')}, :id)"
-    ),
-    (
-        "jobs.priority = CAST(:priority AS integer) AND scheduled_for IS NULL"
-        f" AND (timestamptz 'epoch', jobs.id) < ({moment('CAST(:due AS bigint)')}, :id)"
     ),
 )
 

@@ -93,7 +93,7 @@ _KNOWN_JOBS = f"SELECT ROW(value->>0, CAST(value->>1 AS integer)) FROM {KNOWN_VA
 UPCOMING_WORK = f"""
 SELECT {_until("next_due")} AS until_due, {_until("later")} AS until_later,
        {_until("lease_end")} AS until_lease_end, {_until("slot")} AS until_slot
-  FROM (SELECT min(COALESCE(due, {_EPOCH})) AS next_due, min(later) AS later,
+  FROM (SELECT min(due) AS next_due, min(later) AS later,
                (SELECT worker_expires_at FROM jobs
                  WHERE status = 'running' AND (CAST(:queues AS json) IS NULL OR {OF_QUEUES})
                    AND ROW(job_name, spec_version) = ANY(ARRAY({_KNOWN_JOBS}))

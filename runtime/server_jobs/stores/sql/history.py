@@ -60,7 +60,7 @@ class History(Calls):
                 known=json_of(known),
                 queue=record.queue,
                 priority=record.priority,
-                due=timestamp(record.scheduled_for or EPOCH),
+                due=timestamp(record.scheduled_for),
                 id=record.id,
                 most=MOST_AHEAD,
             )

@@ -9,7 +9,7 @@ from .settle import RELEASED_ERROR, RELEASED_ERROR_CLASS
 _KNOWN = f"""status = 'pending' AND {STARTABLE}
    AND (job_name, spec_version) IN (SELECT value->>0, value->>1 FROM json_each(:known))
    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))"""
-_DUE = "(scheduled_for IS NULL OR scheduled_for <= {now})"
+_DUE = "scheduled_for <= {now}"
 _UNPAUSED = "queue NOT IN (SELECT name FROM paused_queues)"
 WAITING = f"{_KNOWN} AND {_DUE} AND {_UNPAUSED}"
 _DUE_COLUMNS = "id, attempt_count, max_attempts, priority, scheduled_for"
@@ -57,7 +57,8 @@ PACKED_CLAIMED: str | None = f"""
 SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAST(spec_version AS INTEGER),
                                    CAST(params AS TEXT), CAST(attempt_count AS INTEGER), CAST(max_attempts AS INTEGER),
                                    CAST(correlation_id AS TEXT), CAST(headers AS TEXT),
-                                   CAST(batch_id AS TEXT), CAST(queue AS TEXT), CAST(due_at AS INTEGER))) AS packed
+                                   CAST(batch_id AS TEXT), CAST(queue AS TEXT),
+                                   CAST(scheduled_for AS INTEGER))) AS packed
   FROM ({CLAIMED})
 """
 
@@ -91,7 +92,7 @@ _OTHER_RATE_KEY = _OTHER_KEY % "concurrency_key = '' AND rate_key > ''"
 _KEYLESS = f"AND value->>0 IN ({_LIMITED_NAMES})"
 ADOPTABLE = any_due(UNLIMITED, names=_KEYLESS)
 ADOPT = f"""
-UPDATE jobs SET concurrency_key = '', rate_key = '', scheduled_for = COALESCE(scheduled_for, created_at)
+UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE id IN (SELECT id FROM ({first_due(UNLIMITED, ":limit", names=_KEYLESS)}))
 RETURNING id
 """

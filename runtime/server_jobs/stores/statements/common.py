@@ -12,10 +12,10 @@ SCHEDULE_COLUMNS = (
     "last_job_id, source, spec_version"
 )
 
-CLAIM_FIELDS = (
-    "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers, batch_id, queue"
+CLAIM_COLUMNS = (
+    "id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers, batch_id, queue, "
+    "scheduled_for"
 )
-CLAIM_COLUMNS = f"{CLAIM_FIELDS}, COALESCE(scheduled_for, created_at) AS due_at"
 ATTEMPT_COLUMNS = "job_id, attempt, outcome, error, error_class, traceback, worker_id, started_at, ended_at"
 
 GIVEN_NOW = ":now"  # replaces `{now}` if a test sets the clock

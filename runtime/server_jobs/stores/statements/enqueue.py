@@ -146,8 +146,7 @@ _KEPT = ("id", "job_name", "unique_key")
 INTO_PENDING = f"""SET {", ".join(f"{column} = excluded.{column}" for column in GIVEN_TYPES if column not in _KEPT)},
        scheduled_for = CASE {{reschedules}} WHEN 1 THEN excluded.scheduled_for ELSE jobs.scheduled_for END,
        start_before = CASE {{reschedules}} WHEN 1 THEN excluded.start_before
-                      ELSE COALESCE(jobs.scheduled_for, jobs.created_at)
-                           + (excluded.start_before - excluded.scheduled_for) END,
+                      ELSE jobs.scheduled_for + (excluded.start_before - excluded.scheduled_for) END,
        attempt_count = 0, progress = 0, progress_message = NULL, error = NULL, error_class = NULL,
        worker_started_at = NULL, worker_id = NULL, updated_at = {{now}}
  WHERE jobs.status = 'pending' AND (jobs.start_before < {{now}}) IS NOT TRUE

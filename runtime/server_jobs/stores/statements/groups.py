@@ -17,7 +17,7 @@ URGENCY = "ORDER BY priority DESC, scheduled_for, id"
 _INDEXES = {UNLIMITED: "jobs_unlimited_group", LIMITED: "jobs_limited_group"}
 _PAUSED = "SELECT name FROM paused_queues"
 _COLUMNS = "id, attempt_count, max_attempts, priority, scheduled_for, job_name"
-_UNTIMED, _TIMED = "jobs.scheduled_for IS NULL", "jobs.scheduled_for <= {now}"
+_DUE = "jobs.scheduled_for <= {now}"
 STARTABLE = """attempt_count < max_attempts AND (start_before IS NULL OR start_before >= {now})
          AND (jobs.unique_key IS NULL OR NOT EXISTS (
               SELECT 1 FROM jobs AS replaced INDEXED BY jobs_replaced
@@ -68,22 +68,18 @@ def _of_group(kind: str, condition: str) -> str:
          AND jobs.priority = of_group.priority AND {STARTABLE} AND {condition}"""
 
 
-def _due_of_only_group(kind: str, condition: str, limit: str) -> str:
+def _due_of_only_group(kind: str, limit: str) -> str:
     columns = _COLUMNS.replace(", ", ", jobs.")
     return f"""SELECT * FROM (
     SELECT jobs.{columns} FROM pending_group AS of_group CROSS JOIN jobs INDEXED BY {_INDEXES[kind]}
-     WHERE {_of_group(kind, condition)} AND of_group.groups = 1 LIMIT {limit})"""
+     WHERE {_of_group(kind, _DUE)} AND of_group.groups = 1 LIMIT {limit})"""
 
 
-def _first_of_group(kind: str, of: str, *conditions: str) -> str:
-    """Return an expression for the id of the first due job of a group under the first condition that finds one."""
-    found = ",\n      ".join(
-        f"""(SELECT jobs.id FROM jobs INDEXED BY {_INDEXES[kind]}
+def _first_of_group(kind: str, of: str, condition: str) -> str:
+    """Return an expression for the id of the first job of a group under this condition."""
+    return f"""(SELECT jobs.id FROM jobs INDEXED BY {_INDEXES[kind]}
         WHERE {_of_group(kind, condition).replace("of_group.", f"{of}.")}
         ORDER BY jobs.scheduled_for, jobs.id LIMIT 1)"""
-        for condition in conditions
-    )
-    return f"COALESCE(\n      {found})"
 
 
 def first_due(kind: str, limit: str, *, names: str = "") -> str:
@@ -92,22 +88,22 @@ def first_due(kind: str, limit: str, *, names: str = "") -> str:
     A single group is read in its order. Several groups are merged: the queue of the recursion has the next job of each
     group. Each step returns the most urgent one, and replaces it by its successor in the group.
     """
-    same_time = "jobs.scheduled_for IS merged.scheduled_for AND jobs.id > merged.id"
-    later = f"jobs.scheduled_for > COALESCE(merged.scheduled_for, {-(2**63)}) AND {_TIMED}"
+    same_time = "jobs.scheduled_for = merged.scheduled_for AND jobs.id > merged.id"
+    later = f"jobs.scheduled_for > merged.scheduled_for AND {_DUE}"
+    successor = ",\n      ".join(_first_of_group(kind, "merged", one) for one in (same_time, later))
     return f"""WITH RECURSIVE {pending_groups(kind, names)},
 merged ({_COLUMNS}, spec_version, queue) AS (
   SELECT jobs.id, jobs.attempt_count, jobs.max_attempts, of_group.priority, jobs.scheduled_for, of_group.job_name,
          of_group.spec_version, of_group.queue
-    FROM pending_group AS of_group CROSS JOIN jobs ON jobs.id = {_first_of_group(kind, "of_group", _UNTIMED, _TIMED)}
+    FROM pending_group AS of_group CROSS JOIN jobs ON jobs.id = {_first_of_group(kind, "of_group", _DUE)}
    WHERE of_group.groups > 1
    UNION ALL
   SELECT jobs.id, jobs.attempt_count, jobs.max_attempts, merged.priority, jobs.scheduled_for, merged.job_name,
          merged.spec_version, merged.queue
-    FROM merged CROSS JOIN jobs ON jobs.id = {_first_of_group(kind, "merged", same_time, later)}
+    FROM merged CROSS JOIN jobs ON jobs.id = COALESCE(
+      {successor})
    ORDER BY 4 DESC, 5, 1 LIMIT {limit})
-  {_due_of_only_group(kind, _UNTIMED, limit)}
-   UNION ALL
-  {_due_of_only_group(kind, _TIMED, limit)}
+  {_due_of_only_group(kind, limit)}
    UNION ALL
   SELECT {_COLUMNS} FROM merged
    {URGENCY} LIMIT {limit}"""
@@ -115,29 +111,21 @@ merged ({_COLUMNS}, spec_version, queue) AS (
 
 def any_due(kind: str, *, beyond: str = "0", names: str = "") -> str:
     """Return a query that finds a row if more than `beyond` jobs are due that the request may take."""
-
-    def due(condition: str) -> str:
-        return f"""SELECT * FROM (
-    SELECT 1 AS due FROM pending_group AS of_group CROSS JOIN jobs INDEXED BY {_INDEXES[kind]}
-     WHERE {_of_group(kind, condition)} LIMIT {beyond} + 1)"""
-
     return f"""SELECT due FROM (WITH RECURSIVE {pending_groups(kind, names)}
-  {due(_UNTIMED)}
-   UNION ALL
-  {due(_TIMED)}) LIMIT 1 OFFSET {beyond}"""
+  SELECT 1 AS due FROM pending_group AS of_group CROSS JOIN jobs INDEXED BY {_INDEXES[kind]}
+   WHERE {_of_group(kind, _DUE)}) LIMIT 1 OFFSET {beyond}"""
 
 
 def awaited(kind: str) -> str:
-    """Return a query for when the first job of each group that the request may take is due; 0 is at once.
+    """Return a query for when the first job of each group that the request may take is due.
 
     `later` is the time of the first job that is not due yet.
     """
 
-    def first(order: str, condition: str) -> str:
-        return f"""(SELECT {order} FROM jobs INDEXED BY {_INDEXES[kind]}
+    def first(condition: str) -> str:
+        return f"""(SELECT jobs.scheduled_for FROM jobs INDEXED BY {_INDEXES[kind]}
       WHERE {_of_group(kind, condition)} ORDER BY jobs.scheduled_for LIMIT 1)"""
 
     return f"""WITH RECURSIVE {pending_groups(kind)}
-  SELECT COALESCE({first("0", _UNTIMED)}, {first("jobs.scheduled_for", "jobs.scheduled_for IS NOT NULL")}) AS due,
-         {first("jobs.scheduled_for", "jobs.scheduled_for > {now}")} AS later
+  SELECT {first("true")} AS due, {first("jobs.scheduled_for > {now}")} AS later
     FROM pending_group AS of_group"""

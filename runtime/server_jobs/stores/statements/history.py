@@ -69,9 +69,8 @@ ATTEMPTS = f"SELECT {ATTEMPT_COLUMNS} FROM job_attempts WHERE job_id = :id ORDER
 
 # Due jobs of the queue of a pending job that are claimed before it: with a higher priority, or due before it.
 _IS_AHEAD = (
-    "jobs.priority > :priority AND (scheduled_for IS NULL OR scheduled_for <= {now})",
+    "jobs.priority > :priority AND scheduled_for <= {now}",
     "jobs.priority = :priority AND scheduled_for <= min({now}, :due) AND (scheduled_for, jobs.id) < (:due, :id)",
-    "jobs.priority = :priority AND scheduled_for IS NULL AND (0, jobs.id) < (:due, :id)",
 )
 
 

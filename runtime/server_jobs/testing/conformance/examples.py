@@ -140,7 +140,7 @@ def claim_on(record: JobRecord) -> Claim:
         record.correlation_id,
         record.fencing_token,
         record.headers,
-        record.scheduled_for or record.created_at,
+        record.scheduled_for,
         record.batch_id,
         record.queue,
     )

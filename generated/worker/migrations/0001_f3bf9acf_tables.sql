@@ -1,6 +1,6 @@
--- server_jobs_0001_44a038f5 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_44a038f5
+-- server_jobs_0001_f3bf9acf as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_f3bf9acf
 -- Follows: nothing
--- Checksum: c2a04c95fd2f57bf
+-- Checksum: 9dcf7fceefc64cc9
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -105,7 +105,7 @@ CREATE TABLE jobs (
     worker_expires_at BIGINT,
     attempt_count INTEGER DEFAULT 0 NOT NULL,
     max_attempts INTEGER DEFAULT 3 NOT NULL,
-    scheduled_for BIGINT,
+    scheduled_for BIGINT DEFAULT (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)) NOT NULL ON CONFLICT REPLACE,
     start_before BIGINT,
     correlation_id TEXT,
     created_at BIGINT NOT NULL,
@@ -131,7 +131,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
-);
+) WITHOUT ROWID;
 
 CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL;
 

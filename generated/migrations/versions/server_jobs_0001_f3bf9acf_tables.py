@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_44a038f5
+Revision ID: server_jobs_0001_f3bf9acf
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_44a038f5"
+revision = "server_jobs_0001_f3bf9acf"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -129,7 +129,9 @@ def upgrade() -> None:
         sa.Column("worker_expires_at", TIMESTAMP, nullable=True),
         sa.Column("attempt_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("max_attempts", sa.Integer(), server_default=sa.text("3"), nullable=False),
-        sa.Column("scheduled_for", TIMESTAMP, nullable=True),
+        sa.Column(
+            "scheduled_for", TIMESTAMP, server_default=now(), nullable=False, sqlite_on_conflict_not_null="REPLACE"
+        ),
         sa.Column("start_before", TIMESTAMP, nullable=True),
         sa.Column("correlation_id", sa.Text(), nullable=True),
         sa.Column("created_at", TIMESTAMP, nullable=False),
@@ -370,3 +372,9 @@ def downgrade() -> None:
     op.drop_table("job_attempts")
     op.drop_index("cron_jobs_job_name_name_key", table_name="cron_jobs")
     op.drop_table("cron_jobs")
+
+
+def now() -> sa.TextClause:
+    """Return the default of a time: the database's clock, in milliseconds since the epoch on SQLite, Turso and D1."""
+    is_postgresql = op.get_context().dialect.name == "postgresql"
+    return sa.text("now()" if is_postgresql else "(CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))")

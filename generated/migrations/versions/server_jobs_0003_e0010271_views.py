@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_6ea7d750
-Revises: server_jobs_0002_99b9962b
+Revision ID: server_jobs_0003_e0010271
+Revises: server_jobs_0002_c5ee88a1
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_6ea7d750"
-down_revision = "server_jobs_0002_99b9962b"
+revision = "server_jobs_0003_e0010271"
+down_revision = "server_jobs_0002_c5ee88a1"
 branch_labels = None
 depends_on = None
-leads_to = "2093470f7e7c507d764f11eeaa9909b6407327d200967ee415a6cc7deea701eb"
+leads_to = "cc7a2f77677f0b962784c09e91bea10e2556007375260e769936f41361f7b0e4"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {
@@ -231,6 +231,30 @@ UPGRADE_POSTGRESQL = [
     "DROP VIEW IF EXISTS send_email_jobs",
     "DROP VIEW IF EXISTS import_csv_jobs",
     "DROP VIEW IF EXISTS daily_digest_jobs",
+    "ALTER TABLE jobs DROP CONSTRAINT IF EXISTS jobs_limits_check",
+    """\
+ALTER TABLE jobs ADD CONSTRAINT jobs_limits_check CHECK (
+    octet_length(id) <= 100
+    AND octet_length(worker_id) <= 100
+    AND octet_length(batch_id) <= 100
+    AND octet_length(replaced_by) <= 100
+    AND octet_length(fencing_token) <= 132
+    AND octet_length(unique_key) <= 2404
+    AND octet_length(concurrency_key) <= 500
+    AND octet_length(rate_key) <= 500
+    AND octet_length(params) <= 1048576
+    AND octet_length(result) <= 1048576
+    AND octet_length(job_name) <= 400
+    AND octet_length(queue) <= 400
+    AND octet_length(correlation_id) <= 800
+    AND octet_length(headers) <= 32768
+    AND octet_length(error) <= 262144
+    AND octet_length(error_class) <= 16384
+    AND octet_length(progress_message) <= 16384
+    AND id !~ '[^ 0-9A-Za-z._:,@+-]'
+    AND max_attempts BETWEEN 1 AND 10000
+    AND priority BETWEEN -100 AND 100
+)""",
     """\
 CREATE OR REPLACE FUNCTION server_jobs_text(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE jsonb_typeof(value) WHEN 'string' THEN value #>> '{}' END
@@ -422,4 +446,5 @@ DOWNGRADE_POSTGRESQL = [
     "DROP FUNCTION IF EXISTS server_jobs_bigint(value jsonb)",
     "DROP FUNCTION IF EXISTS server_jobs_key(value jsonb)",
     "DROP FUNCTION IF EXISTS server_jobs_text(value jsonb)",
+    "ALTER TABLE jobs DROP CONSTRAINT IF EXISTS jobs_limits_check",
 ]

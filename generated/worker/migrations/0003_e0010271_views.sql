@@ -1,5 +1,5 @@
--- server_jobs_0003_6ea7d750 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_6ea7d750
--- Follows: server_jobs_0002_99b9962b
+-- server_jobs_0003_e0010271 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_e0010271
+-- Follows: server_jobs_0002_c5ee88a1
 -- Checksum: 28852448b17d9e3d
 
 DROP VIEW IF EXISTS send_email_jobs;
