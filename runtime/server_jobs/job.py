@@ -289,10 +289,12 @@ class Job(JobDefinition[P, R, D]):
 
     @classmethod
     def schedule(cls, name: str) -> ScheduleHandle[R, P | D]:
-        """Return the handle of the schedule with this name, stored or not. Reads nothing until you use the handle.
+        """Return the handle of the schedule with this name, stored or not.
 
-        news = {"to": "ada@example.com", "subject": "News"}
-        await SendEmail.schedule("weekly").add(cron="0 7 * * 1", params=news)
+        Reads nothing until you use the handle.
+
+            news = {"to": "ada@example.com", "subject": "News"}
+            await SendEmail.schedule("weekly").add(cron="0 7 * * 1", params=news)
         """
         return ScheduleHandle(cls, name)
 

@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 
 class OptionalParamsJob(Job[P, R, D]):
-    """Like `Job`, for a spec without required params. `later`, `later_sync` and `now` need no params.
+    """Like `Job`, for a spec without required params.
 
-    handle = await Cleanup.later()
+    `later`, `later_sync` and `now` need no params.
+
+        handle = await Cleanup.later()
     """
 
     @classmethod

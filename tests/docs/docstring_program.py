@@ -26,7 +26,8 @@ from generated.registry import registry
 
 DATABASE = "server-jobs.sqlite3"
 
-# The names that examples use without an import: of the tutorial, of the package, and of an application.
+# The names that examples use without an import: of the tutorial, of the package, and of an application. The cluster
+# stands in for one of Kubernetes, and gets no job.
 NAMES = compile(
     """
 import asyncio
@@ -49,8 +50,11 @@ from generated.registry import registry
 from hypothesis import given
 from pydantic import BaseModel
 from server_jobs import *
+from server_jobs.domain.search import FindStep
+from server_jobs.engine.bulk import BulkAction, BulkResult, change_page
 from server_jobs.http import *
 from server_jobs.integrations.flask import ServerJobs
+from server_jobs.integrations.kubernetes import KubernetesPods, PodSettings, pod_spec_of
 from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs.integrations.prometheus import PrometheusMiddleware, WorkerMetrics
 from server_jobs.integrations.sentry import SentryMiddleware
@@ -68,6 +72,23 @@ class Order(Base):
     __tablename__ = "orders"
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str]
+
+class CleanupParams(BaseModel):
+    days: int = 30
+
+class Cleanup(OptionalParamsJob[CleanupParams, None, dict[str, object]]):
+    job_name = spec_name = "Cleanup"
+    params_model, result_model = CleanupParams, type(None)
+
+class Cluster:
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_):
+        pass
+
+    async def check_access(self):
+        pass
 
 class Mailer:
     def __init__(self, host):
@@ -91,6 +112,7 @@ async def send(params):
 async def sign_up(address):
     await SendEmail.later({"to": address, "subject": "Welcome"})
 
+Cleanup.bind(backend)
 engine = create_engine("sqlite:///server-jobs.sqlite3")
 Base.metadata.create_all(engine)
 order = Order(email="ada@example.com")

@@ -24,10 +24,12 @@ class SlotForm(StrEnum):
 
 
 class SlotParams(dict[str, object]):
-    """Params of a schedule that take the slot. A plain dict works too, but a type checker refuses it.
+    """Params of a schedule that take the slot.
 
-    day = SlotParams({"to": "ada@example.com", "subject": {"$slot": "date"}})
-    await SendEmail.schedule("daily").add(cron="0 7 * * *", params=day)
+    A plain dict works too, but a type checker refuses it.
+
+        day = SlotParams({"to": "ada@example.com", "subject": {"$slot": "date"}})
+        await SendEmail.schedule("daily").add(cron="0 7 * * *", params=day)
     """
 
 

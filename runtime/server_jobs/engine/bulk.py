@@ -80,11 +80,13 @@ async def change_page(
     by: str = APPLICATION,
     dry_run: bool = False,
 ) -> None:
-    """Change the jobs of one step, in one transaction, and count them in `into`. With `dry_run`, only count them.
+    """Change the jobs of one step, in one transaction, and count them in `into`.
 
-    result = BulkResult()
-    while result.after is not None:
-        await change_page(store, BulkAction.RETRY, FindStep(filter=failed, after=result.after), result)
+    With `dry_run`, only count them.
+
+        failed, result = JobFilter(status=JobStatus.FAILED), BulkResult()
+        while result.after is not None:
+            await change_page(backend.store, BulkAction.RETRY, FindStep(filter=failed, after=result.after), result)
     """
     found = await store.find(step)
     for job in found.jobs:

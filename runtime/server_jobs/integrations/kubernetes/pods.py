@@ -24,13 +24,17 @@ _LIKELY = "it was deleted, its node was drained, or its deadline was over"
 
 
 class KubernetesPods:
-    """One Kubernetes Job per claim. `interval`: how often the states of all pods are read.
+    """One Kubernetes Job per claim.
 
-    settings = PodSettings(spec=pod_spec_of("shop/jobs:1", secret="shop"))
-    async with Cluster() as cluster, KubernetesPods(cluster, settings) as pods:
-        await cluster.check_access()
-        backend.attempt_factory.pods = pods
-        await Worker(backend).run()
+    `interval` is the time between two reads of the states of all pods.
+
+        settings = PodSettings(spec=pod_spec_of("shop/jobs:1", secret="shop"))
+        async with connect(registry) as backend, Cluster() as cluster, KubernetesPods(cluster, settings) as pods:
+            await cluster.check_access()
+            backend.attempt_factory.pods = pods
+            worker = Worker(backend)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+            await worker.run()
     """
 
     def __init__(self, cluster: Cluster, settings: PodSettings, *, interval: timedelta = timedelta(seconds=1)) -> None:
