@@ -2,33 +2,47 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from types import ModuleType
+from dataclasses import replace
 
+import pytest
+from server_jobs.domain.interfaces import Statement
 from server_jobs.stores.dialect import Statements
 
-# The statement that replaces another one if the database packs its rows.
-_PACKED = {"INSERT": "PACKED_INSERT", "CLAIMED": "PACKED_CLAIMED", "COMPLETE": "PACKED_COMPLETE"}
+# The statements that replace another one if the database packs its rows.
+_PACKED = {
+    "INSERT": ("PACKED_INSERT",),
+    "CLAIMED": ("PACKED_CLAIMED",),
+    "COMPLETE": ("PACKED_COMPLETABLE", "PACKED_COMPLETE"),
+}
 
-Text = str | tuple[str, ...] | None
 
+def altered(statements: Statements, name: str, fragment: str, instead: str = "") -> Iterator[tuple[str, Statement]]:
+    """Yield the altered statement, and the altered ones for packed rows, by name.
 
-def altered(
-    dialect: ModuleType | Statements, name: str, fragment: str, instead: str = ""
-) -> Iterator[tuple[str, Text]]:
-    """Yield the altered statement, and the altered one for packed rows.
-
-    Each of them must contain the fragment, so that no sabotage becomes ineffective.
+    Each of them must contain the fragment, so that no sabotage becomes ineffective. Line breaks count as spaces.
     """
-    for place in (name, _PACKED.get(name)):
-        if place is None:
-            continue
-        text: Text = getattr(dialect, place)
-        if text is None and place != name:
+    for place in (name, *_PACKED.get(name, ())):
+        statement: Statement | None = getattr(statements, place)
+        if statement is None and place != name:
             continue  # no database of this dialect packs its rows
-        texts = (text,) if isinstance(text, str) else text or ()
+        text = "" if statement is None else statement.sql
+        without = re.sub(_pattern(fragment), lambda _: instead, text)
         # Not an AssertionError, which would look like a failing test.
-        if not texts or any(fragment not in one for one in texts):
+        if statement is None or without == text:
             raise LookupError(f"{place} has no {fragment!r} any more: sabotage what protects it now")
-        without = tuple(one.replace(fragment, instead) for one in texts)
-        yield place, without[0] if isinstance(text, str) else without
+        yield place, replace(statement, sql=without)
+
+
+def sabotage(
+    monkeypatch: pytest.MonkeyPatch, statements: Statements, name: str, fragment: str, instead: str = ""
+) -> None:
+    """Replace a fragment of a statement until the test ends."""
+    for place, statement in altered(statements, name, fragment, instead):
+        monkeypatch.setitem(vars(statements), place, statement)
+
+
+def _pattern(fragment: str) -> str:
+    words = (re.escape(word).replace(r"\(", r"\(\s*").replace(r"\)", r"\s*\)") for word in re.split(r"\s+", fragment))
+    return r"\s+".join(words)

@@ -28,7 +28,8 @@ from .result import JobResult
 
 if TYPE_CHECKING:
     from .domain.interfaces import Database, Store
-    from .transactions.insertion import DialectName, Insertion
+    from .stores.dialect import DialectName
+    from .transactions.insertion import Insertion
     from .transactions.joining import Answers, AnyAsyncTransaction, AnySyncTransaction
 
 T = TypeVar("T")

@@ -12,20 +12,20 @@ import psycopg
 import pytest
 from server_jobs.databases.postgres.driver import session_settings
 from server_jobs.domain.clock import SQLITE_NOW
-from server_jobs.stores import postgres_statements, statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres.test_postgres_plans import explain, is_of_jobs, nodes_of, rows_of
 from tests.conformance.postgres_databases import new_database, postgres_connection
 from tests.conformance.stores import STORES, create_sqlite_file
 from tests.conformance.suite import test_statistics as suite
-from tests.sabotage import altered
+from tests.sabotage import sabotage
 
 MANY = 1_000_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 20_000
 RECENT = 30
-DIALECTS = {"sqlite": statements, "postgresql": postgres_statements}
+DIALECTS = {"sqlite": statements_of("sqlite"), "postgresql": statements_of("postgresql")}
 
-_QUERY = statements.ENQUEUED_COUNTS.replace("{now}", f"(SELECT {SQLITE_NOW})")
+_QUERY = DIALECTS["sqlite"].ENQUEUED_COUNTS.sql.replace("{now}", f"(SELECT {SQLITE_NOW})")
 _COLUMNS = "id, job_name, queue, params, status, created_at, updated_at"
 _OF = "'Job' || (i - i / 5 * 5), 'queue' || (i - i / 2 * 2), '{}', 'completed'"
 _ON_SQLITE = f"""
@@ -88,7 +88,7 @@ def connection(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
 
 @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
 def test_postgresql_reads_a_range_of_the_primary_key(connection: psycopg.Connection, mode: str) -> None:
-    plan = explain(connection, postgres_statements.ENQUEUED_COUNTS, {}, mode)
+    plan = explain(connection, DIALECTS["postgresql"].ENQUEUED_COUNTS.sql, {}, mode)
 
     reads = [node for node in nodes_of(plan) if is_of_jobs(node)]
     assert {node.get("Index Name") for node in reads} - {None} == {"jobs_pkey"}, plan
@@ -99,8 +99,7 @@ def test_postgresql_reads_a_range_of_the_primary_key(connection: psycopg.Connect
 async def test_without_room_for_clocks_that_differ_a_job_is_missed(
     kind: str, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for place, text in altered(DIALECTS[kind], "ENQUEUED_COUNTS", "120000", "60000"):
-        monkeypatch.setattr(DIALECTS[kind], place, text)
+    sabotage(monkeypatch, DIALECTS[kind], "ENQUEUED_COUNTS", "120000", "60000")
     async with STORES[kind](clock) as opened:
         with pytest.raises(AssertionError):
             await suite.test_the_time_of_the_database_decides_which_jobs_are_recent(opened, clock)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from server_jobs.stores import postgres_statements, statements
+from server_jobs.stores.dialect import statements_of
 
 from tests.sabotage import altered
 
@@ -27,7 +27,7 @@ def take_away(changes: Sequence[Sequence[str]]) -> None:
     Each change has the name of the statement, the fragment in each dialect, and optionally its replacement in each.
     """
     for name, in_sqlite, in_postgresql, *instead in changes:
-        fragments = zip((statements, postgres_statements), (in_sqlite, in_postgresql), instead or ("", ""), strict=True)
+        fragments = zip(("sqlite", "postgresql"), (in_sqlite, in_postgresql), instead or ("", ""), strict=True)
         for dialect, fragment, replacement in fragments:
-            for place, text in altered(dialect, name, fragment, replacement):
-                setattr(dialect, place, text)
+            of = statements_of(dialect)
+            vars(of).update(altered(of, name, fragment, replacement))

@@ -18,9 +18,10 @@ from server_jobs.engine.attempts.settler import Settler
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.worker import Worker
 from server_jobs.handle import JobHandle
-from server_jobs.stores import memory, statements
+from server_jobs.stores import memory
+from server_jobs.stores.dialect import statements_of
 
-from tests.sabotage import altered
+from tests.sabotage import sabotage
 
 from . import jobs, stores
 from .plan import Mode
@@ -55,8 +56,7 @@ def with_value(owner: object, name: str, value: object) -> Sabotage:
 def without_fence_in_sql(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove the guard from the statements that have it; it must exist in them."""
     for name, guard in (("SETTLE", "outcome.token"), ("COMPLETE", "outcome.token"), ("RENEW", "beat.token")):
-        for place, text in altered(statements, name, f" AND jobs.fencing_token = {guard}"):
-            monkeypatch.setattr(statements, place, text)
+        sabotage(monkeypatch, statements_of("sqlite"), name, f" AND jobs.fencing_token = {guard}")
 
 
 real_claim = lifecycle.claim

@@ -482,12 +482,18 @@ class Statement:
     end with the machine anyway.
 
     `may_wait`: the statement may wait for other transactions that use its unique key or its limits.
+
+    `may_repeat`: the same call may be made again if its answer was lost.
+
+    `parameters`: the names of the parameters, if they are known.
     """
 
     sql: str
     writes: bool
     may_be_forgotten: bool = False
     may_wait: bool = False
+    may_repeat: bool = False
+    parameters: frozenset[str] = frozenset()
 
 
 class Wake(Protocol):

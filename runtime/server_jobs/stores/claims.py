@@ -91,7 +91,7 @@ class Claims:
         self._database = database
         self._dialect = dialect_of(database)
         self._statements = self._dialect.statements
-        self._call, self._waiting_call, self._query = make.write, make.write_waiting, make.read
+        self._call = make.call
         self._clock = clock or SystemClock()
         self._packs = self._dialect.packs_rows
         self._known: tuple[KnownJob, ...] = ()
@@ -183,7 +183,7 @@ class Claims:
 
     async def _are_more(self, request: ClaimRequest) -> bool:
         """Return whether more jobs with limits are due than a claim scans."""
-        look = self._query(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
+        look = self._call(self._statements.LIMITED_DUE, **request_parameters(request), beyond=_window(request) - 1)
         (are_more,) = await self._database.run(look)
         return bool(are_more)
 
@@ -193,8 +193,8 @@ class Claims:
         First add the missing keys of the most urgent jobs, which a process without the limits stored.
         """
         parameters = request_parameters(request)
-        peek = self._query(self._statements.LIMITED_DUE, **parameters, beyond=0)
-        keyless, due = await self._database.run(self._query(self._statements.ADOPTABLE, **parameters), peek)
+        peek = self._call(self._statements.LIMITED_DUE, **parameters, beyond=0)
+        keyless, due = await self._database.run(self._call(self._statements.ADOPTABLE, **parameters), peek)
         if keyless:
             limit = max(request.limit, ADOPTED_AT_ONCE)
             _, due = await self._database.run(self._call(self._statements.ADOPT, **parameters, limit=limit), peek)
@@ -205,7 +205,7 @@ class Claims:
         runnable = (request.known, request.queues)
         look: BoundCall | None = None
         if runnable in self._idle:
-            look = self._query(self._statements.DUE, **request_parameters(request))
+            look = self._call(self._statements.DUE, **request_parameters(request))
         elif claims := await self._claim_next(request, runnable):
             return claims
         now = self._clock.monotonic()
@@ -255,7 +255,7 @@ class Claims:
             start=f"{self._start:016x}",
         )
         lock = self._statements.LOCK_LIMITS
-        calls = [claim] if lock is None else [self._waiting_call(lock), claim]
+        calls = [claim] if lock is None else [self._call(lock), claim]
         has_rates = any(job.rate is not None for job in request.known)
         return await self._run(batch, calls, self._noting_starts(request, batch) if has_rates else [])
 
@@ -277,7 +277,7 @@ class Claims:
         """Run these calls in one transaction and return the claims."""
         packs = self._packs
         claimed = self._statements.PACKED_CLAIMED if packs else self._statements.CLAIMED
-        answered = [*calls, self._query(claimed, batch=batch)] if claimed is not None else calls
+        answered = [*calls, self._call(claimed, batch=batch)] if claimed is not None else calls
         try:
             rows = (await self._database.run(*answered, *more, look=look))[len(answered) - 1]
         except DatabaseError as error:

@@ -1,169 +1,156 @@
-"""How the store speaks to each database: the statements, one module per dialect with the same names, and two habits."""
+"""How the store speaks to each database: the statements, one text per dialect with the same names, and two habits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol, cast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache, partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
 
-from ..domain.interfaces import Database
-from . import statements
+from ..domain.interfaces import Database, Statement
+from .sql_files import read_blocks
+
+DialectName = Literal["sqlite", "postgresql"]
+_FOLDER = Path(__file__).parent
 
 
-class Statements(Protocol):
-    """The statements of one dialect. `{now}` stands for the time of the database, or `GIVEN_NOW` in tests.
+@dataclass(frozen=True)
+class Statements:
+    """The statements of one dialect, read from the files in `shared` and in the folder of the dialect.
 
-    A statement is None if the dialect does not need it. `EXPIRE` is repeated while it changes `MOST_EXPIRED` jobs.
-    `CLAIMED` reads the jobs of a claim, if the claim does not return them. `INSERT_MANY` is `INSERT` with a row per id.
-    `WAIT_LIMIT` is the part of inserts that limits the wait for another transaction, `AND_WAIT_LIMIT` the same part
-    after another condition.
-
-    `SETTLE_ONE` stores an outcome that is too large for `SETTLE`. `RECORD_STARTS` follows a claim of jobs with rates.
-    `CLAIM_NEXT` claims the jobs behind a given job of its group. `RECORD_ATTEMPTS`, `RECORD_EXPIRED` and
-    `DELETE_ATTEMPTS` precede `SETTLE`, `EXPIRE` and `DELETE`. `AUDIT_CANCEL`, `AUDIT_RETRY` and `AUDIT_DELETE` precede
-    their moves. If their condition depends on the time, both statements get the same time, so that they find the same
-    jobs: `ANY_OVERDUE` returns it for `RECORD_EXPIRED` and `EXPIRE`. `PRUNE_ATTEMPTS` follows `PRUNE`.
-
-    `{rows}` in `FIND`, `SEARCH` and `SEARCH_RANGE` stands for the query of the rows of a step, `{scanned}` in
-    `FIND_RANGE` for the query of their ids, and `{among}` in `LIST` and `LIST_SUMMARIES` for `AMONG_IDS` or nothing.
-    `{counted}` in `COUNT` stands for the jobs to count. `{source}` in `PAGE` is the query of the rows to filter.
-    `OF_GROUP` joins up to `{most}` jobs of each `{group}` in `{order}`, and `LOOK_UP` joins the `{columns}` of jobs to
-    their ids in `chosen`.
-
-    With `Dialect.packs_rows`, the store uses `PACKED_INSERT` with `PACKED_INSERTED`, `PACKED_CLAIMED` and
-    `PACKED_COMPLETE` instead of `INSERT`, `CLAIMED` and `COMPLETE`.
+    A statement is None if the dialect does not need it. `{now}` in a text stands for the time of the database.
     """
 
-    GIVEN_NOW: str
-    value: Callable[[str, str], str]
-    jobs_by: Callable[[str], str]
-    OF_QUEUES: str
-    MOST_EXPIRED: int | None
-    CLAIMED: str | None
-    WAIT_LIMIT: str
-    AND_WAIT_LIMIT: str
-    PACKED_INSERT: str | None
-    PACKED_INSERTED: str | None
-    PACKED_CLAIMED: str | None
-    PACKED_COMPLETE: tuple[str, str] | None
+    fragments: Mapping[str, str]
+    """Parts of statements by name, for queries that are built at run time."""
 
-    PROBE: str
-    PING: str
-    INSERT: str
-    INSERT_MANY: str
-    INSERT_ONE: str
-    KEY_OWNERS: str
-    REPLACED_JOBS: str
-    SUPERSEDE: str
-    AUDIT_REPLACE: str
-    REPLACE: str
-    REPLACE_ONE: str
-    START: str
-    CLAIM: str
-    CLAIM_NEXT: str | None
-    DUE: str
-    CLAIM_ONE: str
-    RELEASE_UNANSWERED: str
-    RENEW: str
-    SETTLE: str
-    SETTLE_ONE: str | None
-    COMPLETE: str
-    EXPIRE: str
-    ANY_OVERDUE: str | None
-    ENDED_BATCHES: str
-    END_BATCHES: str
-    COUNT_BATCH: str
-    BATCH_JOBS: str
-    CANCEL_LATE: str
-    CANCEL_LATE_OWNERS: str
-    CANCEL: str
-    RETRY: str
-    REPAIR: str
-    DELETE: str
-    AMONG_IDS: str
-    STATUSES: str
-    AUDIT_CANCEL: str | None
-    AUDIT_RETRY: str | None
-    AUDIT_REPAIR: str
-    AUDIT_DELETE: str | None
-    AUDIT_PAUSE: str
-    AUDIT_RESUME: str
-    AUDIT_LOG: str
-    FORGET_AUDIT: str
-    FIND_RANGE: str
-    FIND: str
-    DOCUMENT_BYTES: str
-    SEARCH_RANGE: str
-    SEARCH: str
-    GET: str
-    LIST: str
-    SUMMARY: str
-    LIST_SUMMARIES: str
-    PAGE: str
-    OF_GROUP: str
-    LOOK_UP: str
-    ALLOW_SCAN: str | None
-    AVOID_JIT: str | None
-    PLAN_ANEW: str | None
-    COUNT: str
-    COUNT_DUE: str
-    PENDING_WORK: str
-    UPCOMING_WORK: str
-    SAVE_SCHEDULES: str
-    TAKE_OVER_SCHEDULES: str
-    UNAPPLIED_SCHEDULES: str
-    APPLY_SCHEDULES: tuple[str, ...]
-    FORGET_WITHDRAWAL: str
-    FIND_SCHEDULE: str
-    LIST_SCHEDULES: str
-    ENABLE_SCHEDULE: str
-    ADD_SCHEDULE: str
-    CHANGE_SCHEDULE: str
-    REMOVE_SCHEDULE: str
-    AUDIT_ADD_SCHEDULE: str
-    AUDIT_CHANGE_SCHEDULE: str
-    AUDIT_ENABLE_SCHEDULE: str
-    DUE_SCHEDULES: str
-    NOW: str
-    FIRE: str
-    FIRED: str
-    ADOPTABLE: str
-    ADOPT: str
-    ADOPT_RUNNING: str
-    DISMISS: str
-    LIMITED_DUE: str
-    LOCK_LIMITS: str | None
-    CLAIM_LIMITED: str
-    CLAIM_LANES: str
-    RECORD_STARTS: str | None
-    FORGET_STARTS: str
-    PAUSE_QUEUE: str
-    RESUME_QUEUE: str
-    PAUSED_QUEUES: str
-    PRUNE_RANGE: str
-    PRUNE: str
-    PRUNABLE: str
-    PRUNE_MOVE: str
-    PRUNE_ATTEMPTS: str | None
-    DELETE_ATTEMPTS: str | None
-    RECORD_ATTEMPTS: str | None
-    RECORD_EXPIRED: str | None
-    QUEUE_STATES: str
-    FAILURE_GROUPS: str
-    ENQUEUED_COUNTS: str
-    ADD_COUNTS: str
-    FINISHED_COUNTS: str
-    FORGET_COUNTS: str
-    ATTEMPTS: str
-    AHEAD: str
-    HOLDERS: str
-    HELD_JOBS: str
-    RATE_FREE_AT: str
-    REPORT_WORKER: str
-    REPORT_TICK: str
-    REMOVE_WORKER: str
-    FORGET_WORKERS: str
-    WORKERS: str
+    CLAIMED: Statement | None
+    PACKED_INSERT: Statement | None
+    PACKED_INSERTED: Statement | None
+    PACKED_CLAIMED: Statement | None
+    PACKED_COMPLETABLE: Statement | None
+    PACKED_COMPLETE: Statement | None
+    PROBE: Statement
+    PING: Statement
+    INSERT: Statement
+    INSERT_MANY: Statement
+    INSERT_ONE: Statement
+    KEY_OWNERS: Statement
+    REPLACED_JOBS: Statement
+    SUPERSEDE: Statement
+    AUDIT_REPLACE: Statement
+    REPLACE: Statement
+    REPLACE_ONE: Statement
+    START: Statement
+    CLAIM: Statement
+    CLAIM_NEXT: Statement | None
+    DUE: Statement
+    CLAIM_ONE: Statement
+    RELEASE_UNANSWERED: Statement
+    RENEW: Statement
+    SETTLE: Statement
+    SETTLE_ONE: Statement | None
+    COMPLETE: Statement
+    EXPIRE: Statement
+    ANY_OVERDUE: Statement | None
+    ENDED_BATCHES: Statement
+    END_BATCHES: Statement
+    COUNT_BATCH: Statement
+    BATCH_JOBS: Statement
+    CANCEL_LATE: Statement
+    CANCEL_LATE_OWNERS: Statement
+    CANCEL: Statement
+    RETRY: Statement
+    REPAIR: Statement
+    DELETE: Statement
+    STATUSES: Statement
+    AUDIT_CANCEL: Statement | None
+    AUDIT_RETRY: Statement | None
+    AUDIT_REPAIR: Statement
+    AUDIT_DELETE: Statement | None
+    AUDIT_PAUSE: Statement
+    AUDIT_RESUME: Statement
+    AUDIT_LOG: Statement
+    FORGET_AUDIT: Statement
+    FIND_RANGE: Statement
+    FIND: Statement
+    SEARCH_RANGE: Statement
+    SEARCH: Statement
+    GET: Statement
+    LIST: Statement
+    SUMMARY: Statement
+    LIST_SUMMARIES: Statement
+    PAGE: Statement
+    ALLOW_SCAN: Statement | None
+    AVOID_JIT: Statement | None
+    PLAN_ANEW: Statement | None
+    COUNT: Statement
+    COUNT_DUE: Statement
+    PENDING_WORK: Statement
+    UPCOMING_WORK: Statement
+    SAVE_SCHEDULES: Statement
+    TAKE_OVER_SCHEDULES: Statement
+    UNAPPLIED_SCHEDULES: Statement
+    MARK_WITHDRAWN: Statement
+    WITHDRAW: Statement
+    SAVE_DECLARED: Statement
+    MARK_DECLARED: Statement
+    MARK_SUPERSEDED: Statement
+    MARK_APPLIED: Statement
+    FORGET_WITHDRAWAL: Statement
+    FIND_SCHEDULE: Statement
+    LIST_SCHEDULES: Statement
+    ENABLE_SCHEDULE: Statement
+    ADD_SCHEDULE: Statement
+    CHANGE_SCHEDULE: Statement
+    REMOVE_SCHEDULE: Statement
+    AUDIT_ADD_SCHEDULE: Statement
+    AUDIT_CHANGE_SCHEDULE: Statement
+    AUDIT_ENABLE_SCHEDULE: Statement
+    DUE_SCHEDULES: Statement
+    NOW: Statement
+    FIRE: Statement
+    FIRED: Statement
+    ADOPTABLE: Statement
+    ADOPT: Statement
+    ADOPT_RUNNING: Statement
+    DISMISS: Statement
+    LIMITED_DUE: Statement
+    LOCK_LIMITS: Statement | None
+    CLAIM_LIMITED: Statement
+    CLAIM_LANES: Statement
+    RECORD_STARTS: Statement | None
+    FORGET_STARTS: Statement
+    PAUSE_QUEUE: Statement
+    RESUME_QUEUE: Statement
+    PAUSED_QUEUES: Statement
+    PRUNE_RANGE: Statement
+    PRUNE: Statement
+    PRUNABLE: Statement
+    PRUNE_MOVE: Statement
+    PRUNE_ATTEMPTS: Statement | None
+    DELETE_ATTEMPTS: Statement | None
+    RECORD_ATTEMPTS: Statement | None
+    RECORD_EXPIRED: Statement | None
+    QUEUE_STATES: Statement
+    FAILURE_GROUPS: Statement
+    ENQUEUED_COUNTS: Statement
+    ADD_COUNTS: Statement
+    FINISHED_COUNTS: Statement
+    FORGET_COUNTS: Statement
+    ATTEMPTS: Statement
+    AHEAD: Statement
+    HOLDERS: Statement
+    HELD_JOBS: Statement
+    RATE_FREE_AT: Statement
+    REPORT_WORKER: Statement
+    REPORT_TICK: Statement
+    REMOVE_WORKER: Statement
+    FORGET_WORKERS: Statement
+    WORKERS: Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +158,13 @@ class Dialect:
     """The statements for one kind of database, and how to use them."""
 
     statements: Statements
+    value: Callable[[str, str], str]
+    """Returns the SQL of a parameter. The second argument is its type, which only PostgreSQL needs."""
+    jobs_by: Callable[[str], str]
+    of_group: str
+    look_up: str
+    most_expired: int | None = None
+    """Most jobs that `EXPIRE` changes. It is repeated while it changes as many."""
     packs_rows: bool = False
     """Whether a statement packs many rows into one, because fetching each row is slow."""
     checks_at_open: bool = True
@@ -179,14 +173,59 @@ class Dialect:
 
 def dialect_of(database: Database) -> Dialect:
     """Return the dialect of this database. Databases with an unknown name get plain SQLite."""
-    match database.name:
-        case "postgresql":
-            from . import postgres_statements  # a Worker does not upload this module
+    if database.name == "postgresql":
+        from .postgres_statements import read as p
 
-            return Dialect(cast("Statements", postgres_statements))  # type checkers see constants as assignable
+        return Dialect(statements_of("postgresql"), typed, lambda _: "jobs", p.OF_GROUP, p.LOOK_UP, most_expired=1000)
+    from .statements import read as s
+
+    new = partial(
+        Dialect, statements_of("sqlite"), untyped, lambda index: f"jobs INDEXED BY {index}", s.OF_GROUP, s.LOOK_UP
+    )
+    match database.name:
         case "sqlite":  # each row needs the GIL, which the event loop seldom releases
-            return Dialect(cast("Statements", statements), packs_rows=True)
+            return new(packs_rows=True)
         case "d1" | "durable object":  # every invocation opens it, and Cloudflare charges for reads
-            return Dialect(cast("Statements", statements), checks_at_open=False)
+            return new(checks_at_open=False)
         case _:
-            return Dialect(cast("Statements", statements))
+            return new()
+
+
+@cache
+def statements_of(dialect: DialectName) -> Statements:
+    """Return the statements of a dialect. Reads its files once."""
+    blocks = read_blocks(_FOLDER / "shared", _FOLDER / dialect)
+    fragments = {name: block.text for name, block in blocks.items() if block.kind == "fragment"}
+    found: dict[str, Any] = {name: block.statement() for name, block in blocks.items() if block.kind != "fragment"}
+    found = {**_not_yet_in_files(dialect, found), **found}
+    return Statements(fragments, **found)
+
+
+def _not_yet_in_files(dialect: str, found: Mapping[str, object]) -> dict[str, Statement | None]:
+    module = import_module(f"server_jobs.stores.{'postgres_statements' if dialect == 'postgresql' else 'statements'}")
+    names = [field.name for field in fields(Statements) if field.name not in found and field.name != "fragments"]
+    return {name: _from(name, getattr(module, name, "")) for name in names}
+
+
+def _from(name: str, sql: str | None) -> Statement | None:
+    if sql is None:
+        return None
+    writes = any(word in sql for word in ("INSERT INTO", "UPDATE jobs", "UPDATE cron", "UPDATE job_", "DELETE FROM"))
+    return Statement(
+        sql,
+        writes,
+        may_be_forgotten=name in ("CLAIM", "REPORT_WORKER"),
+        may_wait=name in ("LOCK_LIMITS", "SUPERSEDE", "REPLACE", "REPLACE_ONE"),
+        parameters=frozenset(re.findall(r"(?<!:):([a-z_]+)", sql)),
+    )
+
+
+def untyped(name: str, kind: str) -> str:
+    """Return the SQL of a parameter on SQLite, which needs no type."""
+    del kind
+    return f":{name}"
+
+
+def typed(name: str, kind: str) -> str:
+    """Return the SQL of a parameter of this type on PostgreSQL."""
+    return f"CAST(:{name} AS {kind})"

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..domain.interfaces import Row, Value
+from ..domain.interfaces import Row, Statement, Value
 from ..domain.record import JobQuery, JobStatus
 from ..domain.search import MOST_CANDIDATES, MOST_SCANNED, JobPage
+from .call_maker import filled
 from .columns import SUMMARY_COLUMNS
-from .dialect import Statements
+from .dialect import Dialect
 from .job_filters import FILTER_COLUMNS, filter_parameters
 from .rows import integer_of, preview_of, text_of
 from .statistics import IS_FAILED, IS_PARKED, LIMITED, UNLIMITED, groups_by
@@ -49,14 +50,15 @@ _INDEXES: Mapping[JobStatus, tuple[_Index, ...]] = {
 _PARKED: tuple[_Index, ...] = (_Index("jobs_parked", IS_PARKED, "id"),)
 _BATCH: tuple[_Index, ...] = (_Index("jobs_batch", "batch_id = :batch_id", "", ()),)
 
-Run = Callable[[str, dict[str, Value]], Awaitable[Sequence[Row]]]
+Run = Callable[[Statement, dict[str, Value]], Awaitable[Sequence[Row]]]
 
 
 class Pages:
     """Reads pages with the statements of a dialect."""
 
-    def __init__(self, statements: Statements, run: Run) -> None:
-        self._statements = statements
+    def __init__(self, dialect: Dialect, run: Run) -> None:
+        self._dialect = dialect
+        self._statements = dialect.statements
         self._execute = run
 
     async def read(self, query: JobQuery) -> JobPage:
@@ -101,21 +103,21 @@ class Pages:
 
     def _candidates(self, index: _Index, query: JobQuery) -> str:
         """Return the query of the ids in an index, of the names and queues of the filter."""
-        jobs, most = self._statements.jobs_by(index.name), self._most("candidates")
+        jobs, most = self._dialect.jobs_by(index.name), self._most("candidates")
         if not index.groups:
             return f"SELECT id FROM {jobs} WHERE {index.condition} LIMIT {most}"
         given = "" if query.job_name is None else " AND job_name = :job_name"
-        given += "" if query.queues is None else f" AND {self._statements.OF_QUEUES}"
+        given += "" if query.queues is None else f" AND {self._statements.fragments['of_queues']}"
         group = f"{index.condition} AND " + " AND ".join(f"jobs.{one} = found.{one}" for one in index.groups)
         group += " AND jobs.error_class = :error_class" if index.name == "jobs_failed" and query.error_class else ""
-        of_group = self._statements.OF_GROUP.format(jobs=jobs, group=group, order=index.rest, most=most)
+        of_group = self._dialect.of_group.format(jobs=jobs, group=group, order=index.rest, most=most)
         return f"""WITH RECURSIVE {groups_by("stored", jobs, index.condition, index.groups)}
 SELECT jobs.id FROM (SELECT * FROM stored WHERE queue IS NOT NULL{given}) AS found CROSS JOIN {of_group} LIMIT {most}"""
 
     def _looked_up(self, indexed: str, query: JobQuery) -> str:
         before = "" if query.before is None else "WHERE id < :before "
         chosen = f"SELECT id FROM ({indexed}) AS found {before}ORDER BY id DESC LIMIT {self._most('candidates')}"
-        return f"(SELECT chosen.id, {_OTHERS} FROM ({chosen}) AS chosen {self._statements.LOOK_UP})".replace(
+        return f"(SELECT chosen.id, {_OTHERS} FROM ({chosen}) AS chosen {self._dialect.look_up})".replace(
             "{columns}", _OTHERS
         )
 
@@ -125,12 +127,12 @@ SELECT jobs.id FROM (SELECT * FROM stored WHERE queue IS NOT NULL{given}) AS fou
         return f"FROM jobs {before}ORDER BY id DESC LIMIT {self._most('scanned')}"
 
     def _most(self, name: str) -> str:
-        return self._statements.value(f"most_{name}", "integer")
+        return self._dialect.value(f"most_{name}", "integer")
 
-    def _page_of(self, source: str) -> str:
-        return self._statements.PAGE.replace("{source}", source)
+    def _page_of(self, source: str) -> Statement:
+        return filled(self._statements.PAGE, source=source)
 
-    async def _run(self, sql: str, query: JobQuery, most: int | None = None) -> Sequence[Row]:
+    async def _run(self, sql: str | Statement, query: JobQuery, most: int | None = None) -> Sequence[Row]:
         given: dict[str, Value] = {
             **filter_parameters(query),
             "before": query.before,
@@ -138,7 +140,9 @@ SELECT jobs.id FROM (SELECT * FROM stored WHERE queue IS NOT NULL{given}) AS fou
             "most_candidates": (MOST_CANDIDATES if most is None else most) + 1,
             "most_scanned": MOST_SCANNED,
         }
-        return await self._execute(sql, {name: value for name, value in given.items() if f":{name}" in sql})
+        statement = sql if isinstance(sql, Statement) else Statement(sql, writes=False)
+        used = {name: value for name, value in given.items() if f":{name}" in statement.sql}
+        return await self._execute(statement, used)
 
 
 def _full(page: Sequence[Row], limit: int) -> JobPage | None:

@@ -6,24 +6,22 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple
 
 from ..databases.parameter_styles import PARAMETER_MARKS, in_style
 from ..definition import AnyDefinition
 from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
-from ..domain.interfaces import Value
+from ..domain.interfaces import Statement, Value
 from ..domain.options import OnConflict
 from ..domain.record import NewJob
 from ..domain.table_names import in_schema
 from ..errors import InvalidOptionError
 from ..middleware import enqueuing
-from ..stores import postgres_statements, statements
 from ..stores.conflicts import ids_by_key, is_kept
-from ..stores.dialect import Statements
+from ..stores.dialect import DialectName, statements_of
 from ..stores.rows import json_of, new_job_row, own_values, shared_parameters
 from .wake_ups import NOTIFICATION
 
-DialectName = Literal["sqlite", "postgresql"]
 Parameters = tuple[Value, ...] | dict[str, Value]
 Call = tuple[str, Parameters]
 """A statement and its parameters."""
@@ -31,11 +29,11 @@ StatementName = Literal[
     "INSERT_ONE", "INSERT_MANY", "KEY_OWNERS", "CANCEL_LATE_OWNERS", "SUPERSEDE", "REPLACE_ONE", "REPLACE"
 ]
 
-DIALECTS: Mapping[str, tuple[Statements, str]] = {
-    "sqlite": (cast("Statements", statements), SQLITE_NOW),
-    "postgresql": (cast("Statements", postgres_statements), POSTGRES_NOW),
+DIALECTS: Mapping[str, tuple[DialectName, str]] = {
+    "sqlite": ("sqlite", SQLITE_NOW),
+    "postgresql": ("postgresql", POSTGRES_NOW),
 }
-"""The statements of each kind of database, and its time."""
+"""Each kind of database, and its time."""
 _JSON = re.compile(r"CAST\((:[a-z_]+) AS (jsonb?)\)")
 _WITH_NAMES = ("named", "pyformat")
 
@@ -99,10 +97,12 @@ class Target(NamedTuple):
 
 @lru_cache(maxsize=256)
 def _statement(target: Target, name: StatementName, column: str | None) -> tuple[str, tuple[str, ...]]:
-    of, now = DIALECTS[target.dialect]
-    sql: str = getattr(of, name).strip()
-    for limit in (of.WAIT_LIMIT, of.AND_WAIT_LIMIT):
-        sql = sql.replace(limit, "")  # the application sets the lock timeout of its transaction
+    dialect, now = DIALECTS[target.dialect]
+    of = statements_of(dialect)
+    statement: Statement = getattr(of, name)
+    sql = statement.sql.strip()
+    if (limit := of.fragments.get("bounded")) is not None:  # the application sets the lock timeout of its transaction
+        sql = sql.replace(f" AND {limit}", "").replace(f"\n WHERE {limit}", "")
     if column is not None:  # it ends with RETURNING
         sql += f", {column}"
     sql = _JSON.sub(r"CAST(CAST(\1 AS text) AS \2)", sql)  # a codec of the application for JSON must not apply

@@ -13,7 +13,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from server_jobs.stores import postgres_statements, statements
+from server_jobs.domain.interfaces import Statement
+from server_jobs.stores.dialect import statements_of
 
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
@@ -29,7 +30,7 @@ STATEMENTS = [
     "DISMISS",
     "RECORD_STARTS",
 ]
-ON_SQLITE = ["CLAIMED", "PACKED_CLAIMED", "COMPLETE", "PACKED_COMPLETE"]
+ON_SQLITE = ["CLAIMED", "PACKED_CLAIMED", "COMPLETE", "PACKED_COMPLETABLE", "PACKED_COMPLETE"]
 """The statements that return claimed or completed jobs there."""
 COLUMNS = (
     "(id, job_name, params, priority, scheduled_for, created_at, updated_at, status, attempt_count, fencing_token, "
@@ -75,7 +76,7 @@ def rows(backlog: int, moment: object) -> Iterator[tuple[object, ...]]:
 
 
 def steps_on_sqlite(path: Path, name: str, jobs: Iterable[tuple[object, ...]]) -> int:
-    """Return how many hundreds of steps SQLite takes for a statement, or for the two that belong together."""
+    """Return how many hundreds of steps SQLite takes for a statement."""
     create_sqlite_file(path)
     with closing(sqlite3.connect(path)) as connection:
         marks = ", ".join("?" * 13)
@@ -84,9 +85,8 @@ def steps_on_sqlite(path: Path, name: str, jobs: Iterable[tuple[object, ...]]) -
             connection.execute("INSERT INTO job_starts VALUES (?, 'Call', 'used up', 999000, 1060000)", (str(number),))
         steps: list[None] = []
         connection.set_progress_handler(lambda: steps.append(None), 100)
-        texts: str | tuple[str, ...] = getattr(statements, name)
-        for text in (texts,) if isinstance(texts, str) else texts:
-            connection.execute(text.replace("{now}", ":now"), PARAMETERS).fetchall()
+        statement: Statement = getattr(statements_of("sqlite"), name)
+        connection.execute(statement.sql.replace("{now}", ":now"), PARAMETERS).fetchall()
     return len(steps)
 
 
@@ -115,7 +115,9 @@ def test_sqlite_passes_by_jobs_that_are_due_later(tmp_path: Path, name: str) -> 
     assert steps(3000) <= steps(30) * 1.5 + 10
 
 
-@pytest.mark.parametrize("name", [name for name in STATEMENTS if getattr(postgres_statements, name) is not None])
+@pytest.mark.parametrize(
+    "name", [name for name in STATEMENTS if getattr(statements_of("postgresql"), name) is not None]
+)
 def test_postgresql_reads_no_more_rows_for_a_long_backlog(name: str) -> None:
     with empty_database() as url, psycopg.connect(url) as connection:
         moment = "2020-01-01T00:00:00Z"
@@ -127,7 +129,8 @@ def test_postgresql_reads_no_more_rows_for_a_long_backlog(name: str) -> None:
             connection.execute(
                 "INSERT INTO job_starts VALUES (%s, 'Call', 'used up', now(), now() + interval '1 minute')", (number,)
             )
-        sql = getattr(postgres_statements, name).replace("{now}", "statement_timestamp()")
+        statement: Statement = getattr(statements_of("postgresql"), name)
+        sql = statement.sql.replace("{now}", "statement_timestamp()")
         sql = re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", sql.replace("%", "%%"))
         plan: Any = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {sql}".encode(), PARAMETERS).fetchall()[0][0]
         connection.rollback()

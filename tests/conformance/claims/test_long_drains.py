@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 import psycopg
 import pytest
 from server_jobs.databases.postgres.database import PostgresDatabase
-from server_jobs.domain.interfaces import Value
+from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Heartbeat
-from server_jobs.stores import postgres_statements
 from server_jobs.stores.claims import FULL_LOOK_INTERVAL
-from server_jobs.stores.postgres_statements.claim import UNFLUSHED
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.rows import request_parameters
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
@@ -21,9 +20,10 @@ from tests.conformance.examples import LEASE, completed, ids, job, request
 from tests.conformance.postgres.test_postgres_plans import explain
 from tests.conformance.postgres_databases import new_database, postgres_connection
 from tests.conformance.suite.test_limits import limited
-from tests.sabotage import altered
+from tests.sabotage import sabotage
 
 BATCH = 100
+STATEMENTS = statements_of("postgresql")
 
 
 @pytest.fixture
@@ -86,14 +86,14 @@ async def test_a_claim_reads_no_index_entries_of_jobs_that_were_claimed(url: str
                 await store.settle([completed(claim) for claim in claims])
                 last = claims[-1].id
 
-        behind = pages_read(connection, postgres_statements.CLAIM_NEXT, after=last)
-        at_the_head = pages_read(connection, postgres_statements.CLAIM)
+        behind = pages_read(connection, STATEMENTS.CLAIM_NEXT, after=last)
+        at_the_head = pages_read(connection, STATEMENTS.CLAIM)
 
     assert behind < 50
     assert at_the_head > 3 * behind
 
 
-def pages_read(connection: psycopg.Connection, statement: str | None, **values: Value) -> int:
+def pages_read(connection: psycopg.Connection, statement: Statement | None, **values: Value) -> int:
     """Return how many pages a claim of one job reads."""
     assert statement is not None
     values = {
@@ -105,7 +105,7 @@ def pages_read(connection: psycopg.Connection, statement: str | None, **values: 
         "worker_id": None,
         **values,
     }
-    plan = explain(connection, statement, values, "force_generic_plan")
+    plan = explain(connection, statement.sql, values, "force_generic_plan")
     return int(str(plan["Shared Hit Blocks"])) + int(str(plan["Shared Read Blocks"]))
 
 
@@ -132,10 +132,8 @@ async def test_a_claim_of_a_job_with_a_limit_waits_for_the_disk(
     """After a crash of the server the running jobs must still count."""
     if not waits:
         fragment = " WHERE set_config('jit'"
-        for place, text in altered(
-            postgres_statements, "LOCK_LIMITS", fragment, f" WHERE {UNFLUSHED} AND set_config('jit'"
-        ):
-            monkeypatch.setattr(postgres_statements, place, text)
+        instead = f" WHERE {STATEMENTS.fragments['unflushed']} AND set_config('jit'"
+        sabotage(monkeypatch, STATEMENTS, "LOCK_LIMITS", fragment, instead)
     database = url.rpartition("/")[2]
     with postgres_connection(url) as connection:
         connection.execute(f"ALTER DATABASE {database} SET synchronous_commit = on".encode())

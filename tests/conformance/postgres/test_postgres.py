@@ -20,8 +20,6 @@ from server_jobs.databases.postgres.servers import Servers
 from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus
 from server_jobs.errors import DatabaseError, DuplicateJobError, InvalidOptionError, SchemaMissingError
-from server_jobs.stores import postgres_statements, statements
-from server_jobs.stores.dialect import Statements
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import (
@@ -513,9 +511,3 @@ async def test_a_moment_that_only_the_database_knows_stops_no_worker(
         assert wait is not None
         assert (wait > timedelta(days=365)) == (year == 9999)
         assert len(await store.claim(request())) == (year == 1)
-
-
-def test_every_dialect_has_every_statement() -> None:
-    """Type checkers check a module against a protocol only in part."""
-    for module in (statements, postgres_statements):
-        assert [name for name in Statements.__annotations__ if not hasattr(module, name)] == []

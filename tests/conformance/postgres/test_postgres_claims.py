@@ -9,7 +9,7 @@ from datetime import timedelta
 import psycopg
 from server_jobs.domain.interfaces import Value
 from server_jobs.domain.record import ClaimRequest
-from server_jobs.stores import postgres_statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.rows import request_parameters
 
 from tests.conformance.claims.test_claim_groups import KNOWN
@@ -38,5 +38,5 @@ def test_a_claim_locks_the_jobs_that_it_takes_and_no_others() -> None:
 
 
 def _claim(connection: psycopg.Connection, parameters: Mapping[str, Value]) -> int:
-    text = postgres_statements.CLAIM.replace("{now}", "statement_timestamp()").replace("%", "%%")
+    text = statements_of("postgresql").CLAIM.sql.replace("{now}", "statement_timestamp()").replace("%", "%%")
     return len(connection.execute(re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", text).encode(), parameters).fetchall())

@@ -22,7 +22,7 @@ from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.options import RateLimit
 from server_jobs.domain.record import EVERY_JOB, Heartbeat, JobQuery, JobStatus, KnownJob, LeaseAnswer
 from server_jobs.domain.search import FindStep
-from server_jobs.stores import postgres_statements as statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.job_filters import NEWEST, NO_FILTER, rows_between, scanned, scanned_rows
 from server_jobs.stores.rows import json_of, request_parameters
 from server_jobs.stores.sql import SqlStore
@@ -138,20 +138,21 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "FAILURE_GROUPS": {"queues": None, "most": BATCH},
 }
 # The placeholders in these statements, as the store replaces them.
+STATEMENTS = statements_of("postgresql")
 STEP = FindStep(filter=EVERY_JOB)
 REPLACED = {
     "{counted}": NEWEST,
     "{rows}": scanned_rows(STEP),
     "{scanned}": scanned(STEP),
-    "{among}": statements.AMONG_IDS,
+    "{among}": f"{STATEMENTS.fragments['given']} AND ",
     "{direction}": "ASC",
 }
 # The rows of the statements of a search.
 ROWS = {
     "SEARCH": rows_between(),
-    "SEARCH_RANGE": scanned_rows(STEP, more=f", {statements.DOCUMENT_BYTES} AS bytes"),
+    "SEARCH_RANGE": scanned_rows(STEP, more=f", {STATEMENTS.fragments['document_bytes']} AS bytes"),
 }
-HOT = [name for name in PARAMETERS if getattr(statements, name) is not None]
+HOT = [name for name in PARAMETERS if getattr(STATEMENTS, name) is not None]
 # The most rows that each may touch: the changed rows twice, because it locks them first, or the rows it reads.
 TOUCHED = dict.fromkeys(("CLAIM", "RENEW", "SETTLE", "COMPLETE", "CANCEL", "RETRY", "DELETE", "LIST"), 3 * BATCH) | {
     "EXPIRE": 60 * BATCH,
@@ -288,8 +289,8 @@ def _keys(number: int) -> Keys:
 
 
 def text_of(name: str) -> str:
-    text: str = getattr(statements, name)
-    return text.replace("{rows}", ROWS[name]) if name in ROWS else text
+    statement: Statement = getattr(STATEMENTS, name)
+    return statement.sql.replace("{rows}", ROWS[name]) if name in ROWS else statement.sql
 
 
 def explain(connection: psycopg.Connection, statement: str, parameters: Mapping[str, Value], mode: str) -> Node:

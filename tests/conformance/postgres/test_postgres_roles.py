@@ -25,8 +25,8 @@ from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.record import PruneRule, PruneStep
 from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
-from server_jobs.stores import postgres_statements, statements
 from server_jobs.stores.columns import NEW_COLUMNS
+from server_jobs.stores.dialect import statements_of
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.examples import schedule
@@ -135,7 +135,7 @@ async def test_a_role_for_workers_can_do_all_that_a_worker_does(urls: Mapping[st
 async def test_the_probe_that_reads_the_tables_needs_more(
     urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(postgres_statements, "PROBE", statements.PROBE)
+    monkeypatch.setitem(vars(statements_of("postgresql")), "PROBE", statements_of("sqlite").PROBE)
     with pytest.raises(DatabaseError, match="permission denied"):
         async with opened(urls["jobs_enqueuer"]):
             pass

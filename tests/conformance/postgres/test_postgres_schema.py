@@ -8,13 +8,13 @@ import psycopg
 import pytest
 from server_jobs import SchemaMissingError, create_job_registry
 from server_jobs.databases.postgres.connection import positional
+from server_jobs.domain.interfaces import Statement
 from server_jobs.domain.record import JobFilter, JobQuery, JobStatus
 from server_jobs.domain.search import Condition, FindStep, Part
 from server_jobs.domain.table_names import TABLES, in_schema
 from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
-from server_jobs.stores import postgres_statements
-from server_jobs.stores.dialect import Statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.job_filters import NEWEST, rows_between, scanned, scanned_rows
 from sqlalchemy import MetaData, create_engine, text
 
@@ -41,11 +41,12 @@ def url() -> Iterator[str]:
         yield location
 
 
+STATEMENTS = statements_of("postgresql")
 STEP = FindStep(filter=JobFilter(where=(Condition(Part.PARAMS, ("to",), "ada"),)))
 PARTS = {
     "{now}": "statement_timestamp()",
     "{scanned}": scanned(STEP),
-    "{among}": postgres_statements.AMONG_IDS,
+    "{among}": f"{STATEMENTS.fragments['given']} AND ",
     "{source}": "jobs",
     "{counted}": NEWEST,
     "{direction}": "DESC",
@@ -53,20 +54,18 @@ PARTS = {
 # Of the statements whose rows are not those of a step.
 ROWS = {
     "SEARCH": rows_between("jobs"),
-    "SEARCH_RANGE": scanned_rows(STEP, "jobs", f", {postgres_statements.DOCUMENT_BYTES} AS bytes"),
+    "SEARCH_RANGE": scanned_rows(STEP, "jobs", f", {STATEMENTS.fragments['document_bytes']} AS bytes"),
 }
 
 
 def statements() -> Iterator[tuple[str, str]]:
     """Yield every statement of the store on PostgreSQL, by name."""
-    for name in Statements.__annotations__:
-        found = getattr(postgres_statements, name)
-        for number, sql in enumerate(found if isinstance(found, tuple) else (found,)):
-            if isinstance(sql, str) and sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
-                sql = sql.replace("{rows}", ROWS.get(name, scanned_rows(STEP)))
-                for place, part in PARTS.items():
-                    sql = sql.replace(place, part)
-                yield f"{name}_{number}", sql
+    for name, statement in vars(STATEMENTS).items():
+        if isinstance(statement, Statement):
+            sql = statement.sql.replace("{rows}", ROWS.get(name, scanned_rows(STEP)))
+            for place, part in PARTS.items():
+                sql = sql.replace(place, part)
+            yield name, sql
 
 
 def test_the_tables_are_those_of_the_metadata() -> None:

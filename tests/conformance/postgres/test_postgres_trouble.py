@@ -9,6 +9,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 
@@ -29,7 +30,7 @@ from server_jobs.databases.sqlite.connection import Call, Rows
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Claim, Heartbeat, JobQuery, LeaseAnswer, NewJob, Settlement
 from server_jobs.errors import DatabaseBusyError, DatabaseError, DatabaseUnreachableError, RowLockedError
-from server_jobs.stores import postgres_statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.examples import (
@@ -52,6 +53,8 @@ KEY_IS_TAKEN = (
     "INSERT INTO jobs (id, job_name, params, unique_key, scheduled_for, created_at, updated_at)"
     " VALUES ('winner', 'SendEmail', '{}', 'k', now(), now(), now())"
 )
+STATEMENTS = statements_of("postgresql")
+LOCK = str(STATEMENTS.LOCK_LIMITS and STATEMENTS.LOCK_LIMITS.sql)
 FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
 
@@ -68,7 +71,9 @@ def patience(*, of_statements: str = "50ms", idle: str = "10s") -> Iterator[None
     with ExitStack() as patches:
         patches.enter_context(patch.object(postgres_connection, "BEGIN", begin.replace("'10s'", f"'{idle}'")))
         for name in ("INSERT", "INSERT_ONE", "START", "FIRE", "LOCK_LIMITS"):
-            patches.enter_context(patch.object(postgres_statements, name, shorter(getattr(postgres_statements, name))))
+            statement: Statement = getattr(STATEMENTS, name)
+            shortened = replace(statement, sql=shorter(statement.sql))
+            patches.enter_context(patch.dict(vars(STATEMENTS), {name: shortened}))
         yield
 
 
@@ -105,7 +110,7 @@ async def test_locks_of_a_process_stopped_in_a_transaction_are_soon_free(
     def claim_elsewhere() -> None:
         connection.execute("SET statement_timeout = '5s'")
         with connection.transaction():
-            connection.execute(str(postgres_statements.LOCK_LIMITS).replace("'5s'", "'4s'").encode())
+            connection.execute(LOCK.replace("'5s'", "'4s'").encode())
             taken.append(True)
 
     taken: list[bool] = []
@@ -113,7 +118,7 @@ async def test_locks_of_a_process_stopped_in_a_transaction_are_soon_free(
     await database.open()
     try:
         with patience(of_statements="4s", idle="50ms"):
-            lock = Statement(str(postgres_statements.LOCK_LIMITS), writes=True)
+            lock = Statement(LOCK, writes=True)
             other = Statement("SELECT CAST(:x AS text) AS x", writes=False)
             await database.run((lock, {}), (other, {"x": "1"}))  # prepared from now on
             try:
@@ -171,12 +176,12 @@ async def test_waiting_too_long_for_a_unique_key_is_a_busy_error(
 async def test_a_claim_that_waits_too_long_for_the_limits_is_a_busy_error(
     url: str, connection: psycopg.Connection
 ) -> None:
-    lock = Statement(str(postgres_statements.LOCK_LIMITS).replace("'5s'", "'50ms'"), writes=True)
+    lock = Statement(LOCK.replace("'5s'", "'50ms'"), writes=True)
     database = PostgresDatabase(url)
     await database.open()
     try:
         with connection.transaction():
-            connection.execute(str(postgres_statements.LOCK_LIMITS).encode())
+            connection.execute(LOCK.encode())
             async with asyncio.timeout(SECONDS):
                 with pytest.raises(DatabaseBusyError):
                     await database.run((lock, {}), (lock, {}))

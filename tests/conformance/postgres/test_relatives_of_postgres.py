@@ -22,8 +22,9 @@ from server_jobs import ConcurrencyLimit, JobOptions, Worker, connect, create_jo
 from server_jobs.databases.postgres import hints
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.django import database as django_database
+from server_jobs.domain.interfaces import Statement
 from server_jobs.schema import metadata
-from server_jobs.stores import postgres_statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.sql import SqlStore
 from server_jobs.transactions import storing, wake_ups
 from sqlalchemy import create_engine
@@ -61,8 +62,8 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_statement_of_the_store_needs_what_relatives_lack() -> None:
-    statements = {name: getattr(postgres_statements, name) for name in dir(postgres_statements) if name.isupper()}
-    texts = {name: text for name, text in statements.items() if isinstance(text, str)}
+    statements = vars(statements_of("postgresql"))
+    texts = {name: statement.sql for name, statement in statements.items() if isinstance(statement, Statement)}
     assert len(texts) > 50
     assert {name: found[0] for name, text in texts.items() if (found := re.search(MISSING_ELSEWHERE, text))} == {}
 

@@ -7,19 +7,21 @@ from collections.abc import Awaitable, Callable
 import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import WAITS
-from server_jobs.stores import statements
 from server_jobs.stores.rows import timestamp
 from server_jobs.testing import FakeClock
 
-from tests.conformance.sabotage.test_sabotage_of_repairs import DIALECTS, sabotage
+from tests.conformance.sabotage.test_sabotage_of_repairs import DIALECTS
 from tests.conformance.stores import STORES
 from tests.conformance.suite import test_batches as batches
+from tests.sabotage import sabotage
 
 Test = Callable[[Store, FakeClock], Awaitable[None]]
 
+_OPEN = """(SELECT one.id FROM {jobs} WHERE one.batch_id = jobs.id
+           AND one.status IN ('pending', 'running') AND one.id <> jobs.id LIMIT 1) IS NULL"""
 OPEN = {
-    "sqlite": statements.HAS_ENDED.format(jobs="jobs AS one INDEXED BY jobs_batch"),
-    "postgresql": statements.HAS_ENDED.format(jobs="jobs AS one"),
+    "sqlite": _OPEN.format(jobs="jobs AS one INDEXED BY jobs_batch"),
+    "postgresql": _OPEN.format(jobs="jobs AS one"),
 }
 WAITING = {
     "sqlite": f" AND scheduled_for = {timestamp(WAITS)}",
@@ -46,7 +48,7 @@ async def test_without_its_condition_a_completion_job_runs_too_early_or_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in names:
-        sabotage(DIALECTS[kind], name, condition[kind], monkeypatch, instead)
+        sabotage(monkeypatch, DIALECTS[kind], name, condition[kind], instead)
     async with STORES[kind](clock) as opened:
         with pytest.raises(AssertionError):
             await test(opened, clock)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs.stores import postgres_statements, statements
+from server_jobs.stores.dialect import DialectName, statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.claims import test_claim_groups as groups
 from tests.conformance.examples import START
 from tests.conformance.stores import STORES
-from tests.sabotage import altered
+from tests.sabotage import sabotage
 
 
 @pytest.mark.parametrize(
@@ -17,11 +17,9 @@ from tests.sabotage import altered
     [("sqlite", "ORDER BY 4 DESC, 5, 1", ""), ("postgresql", "HAVING count(*) >= ", "HAVING false AND count(*) >= ")],
 )
 async def test_a_merge_that_passes_over_jobs_of_long_groups_is_noticed(
-    name: str, fragment: str, instead: str, monkeypatch: pytest.MonkeyPatch
+    name: DialectName, fragment: str, instead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dialect = postgres_statements if name == "postgresql" else statements
-    for place, text in altered(dialect, "CLAIM", fragment, instead):
-        monkeypatch.setattr(dialect, place, text)
+    sabotage(monkeypatch, statements_of(name), "CLAIM", fragment, instead)
     clock = FakeClock(START)
     async with STORES[name](clock) as store:
         with pytest.raises(AssertionError):

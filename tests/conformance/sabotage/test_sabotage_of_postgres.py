@@ -13,7 +13,7 @@ from server_jobs.databases.postgres import driver as postgres_driver
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Claim, Settlement
 from server_jobs.errors import DatabaseError
-from server_jobs.stores import postgres_statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.claims import test_limit_races
@@ -23,7 +23,7 @@ from tests.conformance.postgres.test_postgres_silence import nothing_is_under_wa
 from tests.conformance.postgres.test_postgres_trouble import LAST
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.postgres_databases import postgres_connection as connected
-from tests.sabotage import altered
+from tests.sabotage import sabotage
 from tests.slow import slow
 
 A_SECOND = 1
@@ -38,8 +38,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def without(monkeypatch: pytest.MonkeyPatch, fragment: str, name: str, instead: str) -> None:
-    for place, text in altered(postgres_statements, name, fragment, instead):
-        monkeypatch.setattr(postgres_statements, place, text)
+    sabotage(monkeypatch, statements_of("postgresql"), name, fragment, instead)
 
 
 def on_a_new_database(test: Callable[[str, psycopg.Connection], Awaitable[None]]) -> None:

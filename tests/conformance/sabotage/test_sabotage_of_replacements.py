@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from server_jobs.domain.interfaces import Store
-from server_jobs.stores import statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import STORES
 from tests.conformance.suite import test_conflicts as conflicts
+from tests.sabotage import sabotage
 
 _CALLER = conflicts.test_a_caller_who_replaces_a_job_is_in_the_audit_log
 
@@ -31,9 +32,7 @@ async def test_without_its_protection_a_test_fails(
     instead: str,
     test: Callable[[Store, FakeClock], Awaitable[None]],
 ) -> None:
-    text = statements.AUDIT_REPLACE
-    assert fragment in text
-    monkeypatch.setattr(statements, "AUDIT_REPLACE", text.replace(fragment, instead))
+    sabotage(monkeypatch, statements_of("sqlite"), "AUDIT_REPLACE", fragment, instead)
     async with STORES["sqlite"](clock) as opened:
         with pytest.raises((AssertionError, ValueError)):  # an entry is wrong, or there are more
             await test(opened, clock)

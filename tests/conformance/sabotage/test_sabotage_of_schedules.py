@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 from server_jobs import DatabaseError
 from server_jobs.domain.interfaces import Store
-from server_jobs.stores import statements
+from server_jobs.stores.dialect import statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance import test_declared_schedules as schedules
 from tests.conformance.stores import STORES
 from tests.conformance.suite import test_schedules as at_run_time
+from tests.sabotage import sabotage
 
 
 async def _switched_by_hand(opened: Store, _clock: FakeClock) -> None:
@@ -26,7 +27,7 @@ _AUDITED = at_run_time.test_changes_of_schedules_are_in_the_audit_log
 
 
 @pytest.mark.parametrize(
-    ("name", "fragment", "instead", "test"),
+    ("names", "fragment", "instead", "test"),
     [
         (
             "TAKE_OVER_SCHEDULES",
@@ -42,7 +43,7 @@ _AUDITED = at_run_time.test_changes_of_schedules_are_in_the_audit_log
         ),
         ("FORGET_WITHDRAWAL", "'withdrawn'", "'never'", _switched_by_hand),
         (
-            "APPLY_SCHEDULES",
+            "MARK_WITHDRAWN WITHDRAW",
             " AND source = 'declared'",
             "",
             at_run_time.test_a_set_of_declared_schedules_leaves_added_ones_alone,
@@ -83,16 +84,13 @@ _AUDITED = at_run_time.test_changes_of_schedules_are_in_the_audit_log
 async def test_without_its_protection_a_test_fails(
     monkeypatch: pytest.MonkeyPatch,
     clock: FakeClock,
-    name: str,
+    names: str,
     fragment: str,
     instead: str,
     test: Callable[[Store, FakeClock], Awaitable[None]],
 ) -> None:
-    text: str | tuple[str, ...] = getattr(statements, name)
-    parts = (text,) if isinstance(text, str) else text
-    assert any(fragment in part for part in parts)
-    without = tuple(part.replace(fragment, instead) for part in parts)
-    monkeypatch.setattr(statements, name, without[0] if isinstance(text, str) else without)
+    for name in names.split():
+        sabotage(monkeypatch, statements_of("sqlite"), name, fragment, instead)
     async with STORES["sqlite"](clock) as opened:
         with pytest.raises((AssertionError, DatabaseError)):
             await test(opened, clock)

@@ -120,7 +120,7 @@ async def test_each_cancellation_of_old_jobs_is_audited(tmp_path: Path, step: ti
 async def test_without_one_time_the_statements_find_different_jobs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, test: Callable[[Path, timedelta], Awaitable[None]]
 ) -> None:
-    monkeypatch.setattr(CallMaker, "write_at", lambda self, now: self.write)
+    monkeypatch.setattr(CallMaker, "call_at", lambda self, now: self.call)
     noticed = 0
     for number, step in enumerate(AROUND):
         (tmp_path / str(number)).mkdir()

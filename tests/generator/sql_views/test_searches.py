@@ -15,7 +15,7 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Database
 from server_jobs.domain.record import JobFilter, NewJob
 from server_jobs.domain.search import FindStep, IndexedColumn, condition_in
-from server_jobs.stores import job_filters, postgres_statements, sql, statements
+from server_jobs.stores import dialect, job_filters, sql
 from server_jobs.stores.sql import SqlStore
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.migrations.declared_state import wanted_objects
@@ -141,13 +141,13 @@ def test_the_search_reads_the_index_for_any_statistics(
 ) -> None:
     """Also in a generic plan, which the server makes after five calls."""
     if engine.dialect.name == "sqlite":
-        source = job_filters.candidates(column, statements.value)
+        source = job_filters.candidates(column, dialect.untyped)
         with engine.connect() as connection:
             query = f"EXPLAIN QUERY PLAN {job_filters.count_of(source)}"
             plan = [str(row[3]) for row in connection.execute(text(query), {"value": 1, "most": 1})]
         assert sum(f"case_jobs_{column.name}_idx" in line for line in plan) == 2, plan
         return
-    source = job_filters.candidates(column, postgres_statements.value)
+    source = job_filters.candidates(column, dialect.typed)
     fill = (
         "INSERT INTO jobs (id, job_name, params, created_at, updated_at) SELECT gen_random_uuid(), '%s',"
         " '{\"to\":\"' || %s || '\",\"count\":' || %s || '}', now(), now() FROM generate_series(1, 20000) AS i"

@@ -27,7 +27,7 @@ class SqlStore(Schedules, ByHand, Enqueuing, Attempts, Maintenance, Reading, His
         if not self._dialect.checks_at_open:
             return  # the first statement reports a missing table
         try:
-            await self._read(self._statements.PROBE)
+            await self._run(self._statements.PROBE)
         except DatabaseError as error:
             if "no such" in str(error):
                 raise SchemaMissingError(str(error)) from error
@@ -37,7 +37,7 @@ class SqlStore(Schedules, ByHand, Enqueuing, Attempts, Maintenance, Reading, His
         await self.database.close()
 
     async def ping(self) -> None:
-        await self._read(self._statements.PING if self._dialect.checks_at_open else self._statements.PROBE)
+        await self._run(self._statements.PING if self._dialect.checks_at_open else self._statements.PROBE)
 
     def watch(self, wake: Callable[[], None]) -> Callable[[], None]:
         def woken(*, is_for_jobs: bool) -> None:

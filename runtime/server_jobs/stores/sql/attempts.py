@@ -8,7 +8,7 @@ from typing import TypeGuard, TypeVar
 
 from ...domain.history import WorkerReport
 from ...domain.ids import new_batch
-from ...domain.interfaces import Row, Value
+from ...domain.interfaces import Row, Statement, Value
 from ...domain.record import Claim, ClaimRequest, Completed, Expired, Heartbeat, JobStatus, LeaseAnswer, Settlement
 from ...domain.text_limits import is_storable
 from ...errors import DatabaseError
@@ -104,7 +104,7 @@ class Attempts(Calls):
         yield self._call(self._statements.SETTLE, items=items)
 
     async def expire(self, *, jitter: timedelta, except_for: Sequence[str] = ()) -> Sequence[Expired]:
-        tokens, most = json_of(list(except_for)), self._statements.MOST_EXPIRED
+        tokens, most = json_of(list(except_for)), self._dialect.most_expired
         expired: list[Expired] = []
         while calls := await self._expiring(milliseconds(jitter), tokens):
             *_, rows = await self.database.run(*calls)
@@ -126,15 +126,15 @@ class Attempts(Calls):
         of = self._statements
         if of.RECORD_EXPIRED is None or of.ANY_OVERDUE is None:
             return [self._call(of.EXPIRE, jitter=jitter, except_for=tokens)]
-        overdue = await self._read(of.ANY_OVERDUE, except_for=tokens)
+        overdue = await self._run(of.ANY_OVERDUE, except_for=tokens)
         if not overdue:
             return []
-        call = self._make.write_at(overdue[0]["now"])
+        call = self._make.call_at(overdue[0]["now"])
         return [call(of.RECORD_EXPIRED, except_for=tokens), call(of.EXPIRE, jitter=jitter, except_for=tokens)]
 
     async def _written(
         self,
-        sql: str,
+        statement: Statement,
         items: Sequence[H],
         encode: Callable[[H], dict[str, Value]],
         parameters: Mapping[str, Value],
@@ -153,7 +153,7 @@ class Attempts(Calls):
             for group in _without_repeats(items)
             for text in json_objects({job_id: encode(items[index]) for job_id, index in group.items()})
         ]
-        calls = [self._call(sql, items=text, **parameters) for _, text in encoded]
+        calls = [self._call(statement, items=text, **parameters) for _, text in encoded]
         for (group, _), rows in zip(encoded, await self.database.run(*calls, *more), strict=False):
             for row in rows:
                 yield group[text_of(row["id"])], row
@@ -162,11 +162,10 @@ class Attempts(Calls):
         return isinstance(settlement, Completed) and is_large(settlement.result, self.name)
 
     def _completing(self, items: str) -> Sequence[BoundCall]:
-        packed = self._statements.PACKED_COMPLETE if self._dialect.packs_rows else None
-        if packed is None:
-            return [self._call(self._statements.COMPLETE, items=items)]
-        will_complete, complete = packed
-        return [self._query(will_complete, items=items), self._call(complete, items=items)]
+        of = self._statements
+        if self._dialect.packs_rows and of.PACKED_COMPLETABLE is not None and of.PACKED_COMPLETE is not None:
+            return [self._call(of.PACKED_COMPLETABLE, items=items), self._call(of.PACKED_COMPLETE, items=items)]
+        return [self._call(of.COMPLETE, items=items)]
 
 
 def _settled(rows: Sequence[Row]) -> Iterator[tuple[str, JobStatus]]:

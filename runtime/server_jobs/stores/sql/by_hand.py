@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from ...domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entries, log_entry
 from ...domain.ids import new_job_id
-from ...domain.interfaces import Row, Value
+from ...domain.interfaces import Row, Statement, Value
 from ...domain.lifecycle import is_repairable, unrepairable_reason
 from ...domain.record import (
     EVERY_JOB,
@@ -104,14 +104,14 @@ class ByHand(Reading):
         self, job_ids: Sequence[str], *, among: JobFilter = EVERY_JOB, by: str = APPLICATION, detail: str | None = None
     ) -> Sequence[Deletion]:
         of = self._statements
-        sqls = (of.AUDIT_DELETE, of.DELETE_ATTEMPTS, of.DELETE)
-        deleted = await self._moved(AuditAction.DELETE, sqls, job_ids, among, by, detail)
+        moves = (of.AUDIT_DELETE, of.DELETE_ATTEMPTS, of.DELETE)
+        deleted = await self._moved(AuditAction.DELETE, moves, job_ids, among, by, detail)
         answers = dict.fromkeys(deleted, Deletion.DELETED)
         answers |= dict.fromkeys(await self._unchanged(job_ids, answers, among), Deletion.RUNNING)
         return [answers.get(job_id, Deletion.NOT_FOUND) for job_id in job_ids]
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
-        rows = await self._read(
+        rows = await self._run(
             self._statements.AUDIT_LOG,
             actor=query.actor,
             target=query.target,
@@ -141,13 +141,13 @@ class ByHand(Reading):
         return bool(was_paused)
 
     async def paused_queues(self) -> Sequence[PausedQueue]:
-        rows = await self._read(self._statements.PAUSED_QUEUES)
+        rows = await self._run(self._statements.PAUSED_QUEUES)
         return [PausedQueue(text_of(row["name"]), time_of(row["paused_at"]) or EPOCH) for row in rows]
 
     async def _moved(
         self,
         action: AuditAction,
-        sqls: Sequence[str | None],
+        statements: Sequence[Statement | None],
         job_ids: Sequence[str],
         among: JobFilter,
         by: str,
@@ -157,7 +157,7 @@ class ByHand(Reading):
 
         An id that no database can store matches nothing.
         """
-        ids, needed = [one for one in job_ids if is_storable(one)], [sql for sql in sqls if sql is not None]
+        ids, needed = [one for one in job_ids if is_storable(one)], [one for one in statements if one is not None]
         moved: dict[str, Row] = {}
         for some in json_lists(ids) if ids else ():
             given: dict[str, Value] = {"ids": some, **filter_parameters(among)}
@@ -165,7 +165,7 @@ class ByHand(Reading):
             # The filter may depend on the time, and several statements must find the same jobs.
             call = self._call if len(needed) == 1 else await self._call_at_one_time()
             *_, rows, _ = await self.database.run(
-                *(call(sql, **given, **(entry if ":actor" in sql else {})) for sql in needed),
+                *(call(one, **given, **(entry if "actor" in one.parameters else {})) for one in needed),
                 self._call(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)),
             )
             moved |= {text_of(row["id"]): row for row in rows}
@@ -179,11 +179,11 @@ class ByHand(Reading):
         rest = [job_id for job_id in job_ids if job_id not in changed and is_storable(job_id)]
         statuses: dict[str, JobStatus] = {}
         for some in json_lists(rest) if rest else ():
-            rows = await self._read(self._statements.STATUSES, ids=some, **filter_parameters(among))
+            rows = await self._run(self._statements.STATUSES, ids=some, **filter_parameters(among))
             statuses |= {text_of(row["id"]): status_of(row["status"]) for row in rows}
         return statuses
 
-    async def _changed(self, audit: str, sql: str, by: str, **parameters: Value) -> Sequence[Row]:
+    async def _changed(self, audit: Statement, change: Statement, by: str, **parameters: Value) -> Sequence[Row]:
         """Execute a manual change, with audit entries for the changed rows, and return these rows.
 
         An id that no database can store matches nothing.
@@ -191,10 +191,10 @@ class ByHand(Reading):
         if not is_storable(str(parameters.get("id", ""))):
             return ()
         entry: dict[str, Value] = {"audit_id": new_job_id(), "actor": by}
-        wanted = {name: value for name, value in parameters.items() if f":{name}" in audit}
+        wanted = {name: value for name, value in parameters.items() if name in audit.parameters}
         _, rows, _ = await self.database.run(
             self._call(audit, **entry, **wanted),
-            self._call(sql, **parameters),
+            self._call(change, **parameters),
             self._call(self._statements.FORGET_AUDIT, age=milliseconds(AUDIT_RETENTION)),
         )
         return rows

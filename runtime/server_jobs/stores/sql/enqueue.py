@@ -81,7 +81,7 @@ class Enqueuing(Calls):
             for text in json_objects(_by_id(chunk)):
                 if self._dialect.packs_rows and packed is not None and inserted is not None:
                     yield call(packed, **shared, jobs=text)
-                    yield self._query(inserted)
+                    yield self._call(inserted)
                 else:
                     yield call(self._statements.INSERT, **shared, jobs=text)
 
@@ -89,15 +89,15 @@ class Enqueuing(Calls):
         """Return the calls that store these jobs in the place of unfinished ones. They answer with owners of keys."""
         of, calls = (
             self._statements,
-            [self._waiting_call(self._statements.SUPERSEDE, keys=text) for text in json_objects(ids_by_key(jobs))],
+            [self._call(self._statements.SUPERSEDE, keys=text) for text in json_objects(ids_by_key(jobs))],
         )
         for chunk in _alike(jobs, self.name):
             reschedules = int(chunk[0].on_conflict is OnConflict.RESCHEDULE)
             if len(chunk) == 1:
-                calls.append(self._waiting_call(of.REPLACE_ONE, **new_job_row(chunk[0]), reschedules=reschedules))
+                calls.append(self._call(of.REPLACE_ONE, **new_job_row(chunk[0]), reschedules=reschedules))
             else:
                 shared = {**shared_parameters(chunk[0]), "reschedules": reschedules}
-                calls += [self._waiting_call(of.REPLACE, **shared, jobs=text) for text in json_objects(_by_id(chunk))]
+                calls += [self._call(of.REPLACE, **shared, jobs=text) for text in json_objects(_by_id(chunk))]
         if (actor := enqueuer.get()) != APPLICATION:
             entry = {"audit_id": new_job_id(), "actor": actor}
             calls += [self._call(of.AUDIT_REPLACE, **entry, keys=text) for text in json_objects(ids_by_key(jobs))]
@@ -137,8 +137,8 @@ class Enqueuing(Calls):
     def _freeing(self, jobs: Sequence[NewJob]) -> list[BoundCall]:
         """Return the calls that cancel late jobs with the unique keys of these jobs."""
         keys = sorted({job.unique_key for job in jobs if job.unique_key is not None})
-        sql = self._statements.CANCEL_LATE_OWNERS
-        return [self._waiting_call(sql, unique_keys=some) for some in json_lists(keys)] if keys else []
+        cancel = self._statements.CANCEL_LATE_OWNERS
+        return [self._call(cancel, unique_keys=some) for some in json_lists(keys)] if keys else []
 
 
 def _by_key(job: NewJob) -> str:

@@ -30,7 +30,7 @@ _END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))
 class History(Calls):
     async def queue_states(self, *, most: int | None = None, most_failed: int | None = None) -> Sequence[QueueState]:
         of, most_failed = self._statements, most if most_failed is None else most_failed
-        rows = await self._read_with(of.AVOID_JIT, of.QUEUE_STATES, most=most, most_failed=most_failed)
+        rows = await self._run_with(of.AVOID_JIT, of.QUEUE_STATES, most=most, most_failed=most_failed)
         return states_of(rows, most, most_failed)
 
     async def failure_groups(
@@ -38,24 +38,24 @@ class History(Calls):
     ) -> Sequence[FailureGroup]:
         given = None if queues is None else json_of(list(queues))
         of = self._statements
-        return groups_of(await self._read_with(of.AVOID_JIT, of.FAILURE_GROUPS, queues=given, most=most), most)
+        return groups_of(await self._run_with(of.AVOID_JIT, of.FAILURE_GROUPS, queues=given, most=most), most)
 
     async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
-        return sorted(map(enqueued_count_of, await self._read(self._statements.ENQUEUED_COUNTS)))
+        return sorted(map(enqueued_count_of, await self._run(self._statements.ENQUEUED_COUNTS)))
 
     async def finished_counts(self, *, since: datetime | None) -> Sequence[MinuteCounts]:
         first, last = (0, 0) if since is None else (max(1, timestamp(since)), _END_OF_TIME)
-        rows = await self._read(self._statements.FINISHED_COUNTS, since=first, until=last)
+        rows = await self._run(self._statements.FINISHED_COUNTS, since=first, until=last)
         return [minute_counts_of(row) for row in rows]
 
     async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
-        return [attempt_of(row) for row in await self._read_by_id(self._statements.ATTEMPTS, job_id)]
+        return [attempt_of(row) for row in await self._run_by_id(self._statements.ATTEMPTS, job_id)]
 
     async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
         of, name = self._statements, record.job_name
         concurrency, rate = (None, None) if job is None else (job.concurrency, job.rate)
         calls = [
-            self._query(
+            self._call(
                 of.AHEAD,
                 known=json_of(known),
                 queue=record.queue,
@@ -66,12 +66,12 @@ class History(Calls):
             )
         ]
         if record.unique_key is not None:
-            calls.insert(0, self._query(of.REPLACED_JOBS, unique_keys=json_of([record.unique_key])))
+            calls.insert(0, self._call(of.REPLACED_JOBS, unique_keys=json_of([record.unique_key])))
         if concurrency is not None:
-            calls.append(self._query(of.HOLDERS, job_name=name, concurrency_key=record.concurrency_key or ""))
+            calls.append(self._call(of.HOLDERS, job_name=name, concurrency_key=record.concurrency_key or ""))
         if rate is not None:
             key, period = record.rate_key or "", milliseconds(rate.per)
-            calls.append(self._query(of.RATE_FREE_AT, job_name=name, rate_key=key, period=period, limit=rate.limit))
+            calls.append(self._call(of.RATE_FREE_AT, job_name=name, rate_key=key, period=period, limit=rate.limit))
         found = await self.database.run(*calls)
         replaced = found[0] if record.unique_key is not None else ()
         (row,), *limits = found[1:] if record.unique_key is not None else found
@@ -87,7 +87,7 @@ class History(Calls):
         )
 
     async def workers(self) -> Sequence[WorkerRecord]:
-        return [worker_of(row) for row in await self._read(self._statements.WORKERS)]
+        return [worker_of(row) for row in await self._run(self._statements.WORKERS)]
 
     async def held_jobs(self, worker_id: str) -> Sequence[str]:
-        return [text_of(row["id"]) for row in await self._read_by_id(self._statements.HELD_JOBS, worker_id)]
+        return [text_of(row["id"]) for row in await self._run_by_id(self._statements.HELD_JOBS, worker_id)]

@@ -29,7 +29,7 @@ class Maintenance(Calls):
         given = {"batch_ids": ids_or_none(batch_ids)}
         (rows,) = await self.database.run(
             self._call(self._statements.END_BATCHES, **given),
-            look=self._query(self._statements.ENDED_BATCHES, **given),
+            look=self._call(self._statements.ENDED_BATCHES, **given),
         )
         if rows:
             self._claims.expect()
@@ -41,8 +41,8 @@ class Maintenance(Calls):
         return [LateJob(text_of(row["id"]), text_of(row["job_name"])) for row in rows]
 
     async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
-        sql = self._statements.PENDING_WORK
-        (row,) = await self._read(sql, **request_parameters(request), **tick_parameters(tick))
+        looked = self._statements.PENDING_WORK
+        (row,) = await self._run(looked, **request_parameters(request), **tick_parameters(tick))
         if not row["has_mislabelled"]:
             self._claims.note_labelled(request)
         return PendingWork(
@@ -61,8 +61,8 @@ class Maintenance(Calls):
         rules = prune_rules(step.rules)
         whole_step = {**looked_at, **among, "rules": rules}
         ranges, pruned, *_ = await self.database.run(
-            self._query(self._statements.PRUNE_RANGE, **looked_at, shortest=shortest),
-            *([self._query(self._statements.PRUNABLE, **whole_step)] if step.dry_run else self._pruning(whole_step)),
+            self._call(self._statements.PRUNE_RANGE, **looked_at, shortest=shortest),
+            *([self._call(self._statements.PRUNABLE, **whole_step)] if step.dry_run else self._pruning(whole_step)),
         )
         is_last = integer_of(ranges[0]["count"]) < step.limit or bool(ranges[0]["all_recent"])
         return Pruned(len(pruned), None if is_last else text_of(ranges[0]["last"]))

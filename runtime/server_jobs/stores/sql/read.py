@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from ...domain.interfaces import Row, Value
+from ...domain.interfaces import Row, Statement, Value
 from ...domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobStatus, JobSummary, UpcomingWork
 from ...domain.search import MOST_CANDIDATES, Condition, FindStep, Found, FoundJob, JobPage
 from ...domain.statistics import BatchCounts
 from ...errors import DatabaseError, SchemaMissingError
 from .. import searching
+from ..call_maker import filled
 from ..job_filters import NEWEST, candidates, count_of, filter_parameters, rows_between, scanned, scanned_rows
 from ..rows import (
     duration_of,
@@ -30,43 +31,44 @@ from .calls import Calls, ids_or_none
 
 class Reading(Calls):
     async def get(self, job_id: str) -> JobRecord | None:
-        rows = await self._read_by_id(self._statements.GET, job_id)
+        rows = await self._run_by_id(self._statements.GET, job_id)
         return record_of(rows[0]) if rows else None
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         return [record_of(row) for row in await self._listed(self._statements.LIST, query)]
 
     async def summary(self, job_id: str) -> JobSummary | None:
-        rows = await self._read_by_id(self._statements.SUMMARY, job_id)
+        rows = await self._run_by_id(self._statements.SUMMARY, job_id)
         return summary_of(rows[0]) if rows else None
 
     async def count_batch(self, batch_id: str) -> BatchCounts | None:
-        rows = await self._read_by_id(self._statements.COUNT_BATCH, batch_id)
+        rows = await self._run_by_id(self._statements.COUNT_BATCH, batch_id)
         counts = {text_of(row["status"]): integer_of(row["count"]) for row in rows}
         return BatchCounts(**counts) if rows else None
 
     async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
-        rows = await self._read_by_id(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
+        rows = await self._run_by_id(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
         return [text_of(row["id"]) for row in rows]
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
         return [summary_of(row) for row in await self._listed(self._statements.LIST_SUMMARIES, query)]
 
-    async def _listed(self, sql: str, query: JobQuery) -> Sequence[Row]:
+    async def _listed(self, statement: Statement, query: JobQuery) -> Sequence[Row]:
         parameters = {**filter_parameters(query), "before": query.before, "limit": query.limit}
         ids = await self._pages.few(query) if query.ids is None else query.ids
         if ids is None:
-            return await self._read_with(self._statements.PLAN_ANEW, sql.replace("{among}", ""), **parameters)
+            return await self._run_with(self._statements.PLAN_ANEW, filled(statement, among=""), **parameters)
         parameters["ids"] = ids_or_none(ids)
-        return await self._read(sql.replace("{among}", self._statements.AMONG_IDS), **parameters)
+        among = f"{self._statements.fragments['given']} AND "
+        return await self._run(filled(statement, among=among), **parameters)
 
     async def find(self, step: FindStep) -> Found:
         first = step.filter.where[0] if step.filter.where else None
         if first is not None and first.column is not None and first.has_usable_index:
-            source = candidates(first.column, self._statements.value)
+            source = candidates(first.column, self._dialect.value)
             lookup: dict[str, Value] = {"value": first.indexed_value, "most": MOST_CANDIDATES + 1}
             try:
-                (found,) = await self._read(count_of(source), **lookup)
+                (found,) = await self._run(Statement(count_of(source), writes=False), **lookup)
             except DatabaseError as error:
                 if not isinstance(error, SchemaMissingError) and "no such" not in str(error):
                     raise
@@ -88,9 +90,9 @@ class Reading(Calls):
         if step.filter.where:
             return await self._search(step, step.filter.where[0], source, place, lookup)
         (range_,), rows = await self.database.run(
-            self._query(self._statements.FIND_RANGE.replace("{scanned}", query), **place),
-            self._query(
-                self._statements.FIND.replace("{rows}", scanned_rows(step, source)),
+            self._call(filled(self._statements.FIND_RANGE, scanned=query), **place),
+            self._call(
+                filled(self._statements.FIND, rows=scanned_rows(step, source)),
                 **place,
                 **filter_parameters(step.filter),
             ),
@@ -103,17 +105,17 @@ class Reading(Calls):
     ) -> Found:
         """Take a step with conditions. Another statement finds out before how many documents it reads."""
         of, among = self._statements, filter_parameters(step.filter)
-        measured = scanned_rows(step, source, f", {of.DOCUMENT_BYTES} AS bytes")
-        (range_,) = await self._read(
-            of.SEARCH_RANGE.replace("{direction}", "DESC" if step.newest_first else "ASC").replace("{rows}", measured),
+        measured = scanned_rows(step, source, f", {of.fragments['document_bytes']} AS bytes")
+        (range_,) = await self._run(
+            filled(of.SEARCH_RANGE, direction="DESC" if step.newest_first else "ASC", rows=measured),
             **place,
             **among,
             most_bytes=searching.STEP_BYTES,
         )
         if not integer_of(range_["count"]):
             return Found((), None)
-        rows = await self._read(
-            of.SEARCH.replace("{rows}", rows_between(source)),
+        rows = await self._run(
+            filled(of.SEARCH, rows=rows_between(source)),
             **among,
             **(lookup if source != "jobs" else {}),
             first=text_of(range_["first"]),
@@ -130,9 +132,9 @@ class Reading(Calls):
     async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
         of, given = self._statements, {"since": None if since is None else timestamp(since)}
         if newest is None:
-            rows = await self._read_with(of.ALLOW_SCAN, of.COUNT.replace("{counted}", "jobs"), **given)
+            rows = await self._run_with(of.ALLOW_SCAN, filled(of.COUNT, counted="jobs"), **given)
         else:
-            rows = await self._read(of.COUNT.replace("{counted}", NEWEST), **given, newest=newest)
+            rows = await self._run(filled(of.COUNT, counted=NEWEST), **given, newest=newest)
         return [
             JobCount(
                 text_of(row["job_name"]),
@@ -144,11 +146,11 @@ class Reading(Calls):
         ]
 
     async def count_due(self, request: ClaimRequest) -> int:
-        rows = await self._read(self._statements.COUNT_DUE, **request_parameters(request))
+        rows = await self._run(self._statements.COUNT_DUE, **request_parameters(request))
         return integer_of(rows[0]["count"])
 
     async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
-        (row,) = await self._read(self._statements.UPCOMING_WORK, **request_parameters(request))
+        (row,) = await self._run(self._statements.UPCOMING_WORK, **request_parameters(request))
         return UpcomingWork(**{name: _wait(row[name]) for name in UpcomingWork.__dataclass_fields__})
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from ...domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, log_entry
 from ...domain.ids import new_job_id
-from ...domain.interfaces import Value
+from ...domain.interfaces import Statement, Value
 from ...domain.record import Declaration, DueSchedules, Firing, NewJob, ScheduleChange, ScheduleRecord
 from ...domain.text_limits import is_storable
 from ..call_maker import BoundCall
@@ -38,7 +38,7 @@ class Schedules(Enqueuing):
         sets = json_of([declaration_row(declaration) for declaration in declarations])
         _, unapplied = await self.database.run(
             self._call(of.TAKE_OVER_SCHEDULES, sets=sets, grace=milliseconds(grace)),
-            self._query(of.UNAPPLIED_SCHEDULES, sets=sets),
+            self._call(of.UNAPPLIED_SCHEDULES, sets=sets),
         )
         names = {text_of(row["job_name"]) for row in unapplied}
         if not names:
@@ -49,16 +49,23 @@ class Schedules(Enqueuing):
             "schedules": json_of([schedule_row(schedule) for each in current for schedule in each.schedules]),
         }
         calls = [
-            self._call(sql, **{name: text for name, text in parameters.items() if f":{name}" in sql})
-            for sql in of.APPLY_SCHEDULES
+            self._call(one, **{name: text for name, text in parameters.items() if name in one.parameters})
+            for one in (
+                of.MARK_WITHDRAWN,
+                of.WITHDRAW,
+                of.SAVE_DECLARED,
+                of.MARK_DECLARED,
+                of.MARK_SUPERSEDED,
+                of.MARK_APPLIED,
+            )
         ]
         return [schedule_of(row) for rows in await self.database.run(*calls) for row in rows]
 
     async def list_schedules(self) -> Sequence[ScheduleRecord]:
-        return [schedule_of(row) for row in await self._read(self._statements.LIST_SCHEDULES)]
+        return [schedule_of(row) for row in await self._run(self._statements.LIST_SCHEDULES)]
 
     async def find_schedule(self, schedule_id: str) -> ScheduleRecord | None:
-        rows = await self._read_by_id(self._statements.FIND_SCHEDULE, schedule_id)
+        rows = await self._run_by_id(self._statements.FIND_SCHEDULE, schedule_id)
         return schedule_of(rows[0]) if rows else None
 
     async def enable_schedule(self, schedule_id: str, *, enabled: bool, by: str = APPLICATION) -> bool:
@@ -95,14 +102,16 @@ class Schedules(Enqueuing):
     async def remove_schedule(self, schedule_id: str, *, by: str = APPLICATION) -> bool:
         return await self._change_added(AuditAction.REMOVE, self._statements.REMOVE_SCHEDULE, schedule_id, by)
 
-    async def _change_added(self, action: AuditAction, sql: str, schedule_id: str, by: str, **values: Value) -> bool:
+    async def _change_added(
+        self, action: AuditAction, change: Statement, schedule_id: str, by: str, **values: Value
+    ) -> bool:
         if not is_storable(schedule_id):
             return False
         return await self._change(
             action,
             by,
             self._call(self._statements.AUDIT_CHANGE_SCHEDULE, id=schedule_id, action=action, **_entry(by)),
-            self._call(sql, id=schedule_id, **values),
+            self._call(change, id=schedule_id, **values),
             target=schedule_id,
         )
 
@@ -116,8 +125,8 @@ class Schedules(Enqueuing):
 
     async def due_schedules(self, job_names: Sequence[str]) -> DueSchedules:
         due, clock = await self.database.run(
-            self._query(self._statements.DUE_SCHEDULES, job_names=json_of(list(job_names))),
-            self._query(self._statements.NOW),
+            self._call(self._statements.DUE_SCHEDULES, job_names=json_of(list(job_names))),
+            self._call(self._statements.NOW),
         )
         now = time_of(clock[0]["now"]) or EPOCH
         return DueSchedules(now, tuple(schedule_of(row) for row in due))

@@ -8,7 +8,8 @@ from functools import partial
 
 from server_jobs.domain.lifecycle import claim, expire, settle
 from server_jobs.domain.record import JobRecord, Settlement
-from server_jobs.stores import claims, statements
+from server_jobs.stores import claims
+from server_jobs.stores.dialect import statements_of
 
 from tests.conformance.claims import test_unanswered_claims
 from tests.conformance.examples import SEND
@@ -116,8 +117,8 @@ CASES = [
         )
         for protection, fragment, instead in (
             ("end", "cancel_requested OR replaced_by IS NOT NULL THEN {now}", "cancel_requested THEN {now}"),
-            ("error", statements.RELEASED_ERROR, "jobs.error"),
-            ("class of error", statements.RELEASED_ERROR_CLASS, "jobs.error_class"),
+            ("error", statements_of("sqlite").fragments["released_error"], "jobs.error"),
+            ("class of error", statements_of("sqlite").fragments["released_error_class"], "jobs.error_class"),
         )
     ),
 ]

@@ -8,7 +8,7 @@ from functools import partial
 
 from server_jobs.domain.lifecycle import retry, settle
 from server_jobs.domain.record import JobRecord, JobStatus, Settlement
-from server_jobs.stores import statements
+from server_jobs.stores.dialect import statements_of
 
 from tests.conformance.suite import test_cancel_and_retry, test_leases, test_settle
 
@@ -27,7 +27,9 @@ CASES = [
     Case(
         "a finished job is left alone by cancel",
         noticed_by=partial(test_settle.test_a_finished_job_never_changes_by_itself, status=JobStatus.FAILED),
-        sql=without(f" AND (status IN ('pending', 'running') OR {statements.PARKED})", "CANCEL"),
+        sql=without(
+            f" AND (status IN ('pending', 'running') OR {statements_of('sqlite').fragments['parked']})", "CANCEL"
+        ),
     ),
     Case(
         "only failed and cancelled jobs are put back",

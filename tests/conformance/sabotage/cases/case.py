@@ -18,7 +18,7 @@ from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres_databases import spoil
-from tests.sabotage import altered
+from tests.sabotage import sabotage
 
 LIMITED_CLAIMS = ("CLAIM_LIMITED", "CLAIM_LANES")
 CLAIMS = ("CLAIM", "CLAIM_ONE", *LIMITED_CLAIMS)
@@ -45,21 +45,19 @@ class Case:
 def without(fragment: str, *names: str, instead: str = "") -> Sabotage:
     """Remove a fragment from the statements of these names, or replace it. Each of them must contain it."""
 
-    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    def remove(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
         if not isinstance(store, SqlStore):  # not an AssertionError, which would look like a failing test
             raise TypeError(f"{store} has no statements")
-        statements = dialect_of(store.database).statements
         for name in names:
-            for place, text in altered(statements, name, fragment, instead):
-                monkeypatch.setattr(statements, place, text)
+            sabotage(monkeypatch, dialect_of(store.database).statements, name, fragment, instead)
 
-    return sabotage
+    return remove
 
 
 def without_index(name: str) -> Sabotage:
     """Drop an index of the database."""
 
-    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    def remove(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
         match store:
             case SqlStore(database=PostgresDatabase() as database):
                 spoil(database.shown_url, f"DROP INDEX {name}")
@@ -69,7 +67,7 @@ def without_index(name: str) -> Sabotage:
             case _:
                 raise TypeError(f"{store} has no indexes")
 
-    return sabotage
+    return remove
 
 
 def with_other(module: object, name: str, value: object) -> Sabotage:
@@ -87,8 +85,8 @@ def instead_of(name: str, function: Callable[..., object]) -> Sabotage:
 def together(*sabotages: Sabotage) -> Sabotage:
     """Apply all of these."""
 
-    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
+    def remove(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
         for one in sabotages:
             one(monkeypatch, store)
 
-    return sabotage
+    return remove

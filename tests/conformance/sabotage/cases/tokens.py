@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-import pytest
-from server_jobs.domain.interfaces import Store
 from server_jobs.domain.lifecycle import claim
 from server_jobs.domain.record import JobRecord, JobStatus
-from server_jobs.stores import claims, rows, sql, statements
+from server_jobs.stores import claims, rows, sql
+from server_jobs.stores.dialect import statements_of
 
 from tests.conformance.suite import test_big_batches, test_claim, test_leases
-from tests.sabotage import altered
+from tests.sabotage import sabotage
 
 from .case import Case, Sabotage, instead_of, together, with_other, without
 
@@ -37,17 +36,10 @@ def batch_alone(batch: str, job_id: str) -> str:
     return batch
 
 
-def completing_unguarded(place: int) -> Sabotage:
+def completing_unguarded(name: str) -> Sabotage:
     """Remove the token guard from one of the two statements of a completion with packed rows."""
-
-    def sabotage(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
-        for name, texts in altered(statements, "COMPLETE", " AND jobs.fencing_token = outcome.token"):
-            if isinstance(texts, tuple) and statements.PACKED_COMPLETE is not None:
-                both = [*statements.PACKED_COMPLETE]
-                both[place] = texts[place]
-                monkeypatch.setattr(statements, name, tuple(both))
-
-    return sabotage
+    guard = " AND jobs.fencing_token = outcome.token"
+    return lambda monkeypatch, store: sabotage(monkeypatch, statements_of("sqlite"), name, guard)
 
 
 CASES = [
@@ -73,12 +65,12 @@ CASES = [
     Case(
         "token guard of the answer to a completion",
         noticed_by=test_leases.test_a_stale_worker_cannot_complete_a_reclaimed_job,
-        sqlite=completing_unguarded(0),
+        sqlite=completing_unguarded("PACKED_COMPLETABLE"),
     ),
     Case(
         "token guard of the completion itself",
         noticed_by=test_leases.test_a_stale_worker_cannot_complete_a_reclaimed_job,
-        sqlite=completing_unguarded(1),
+        sqlite=completing_unguarded("PACKED_COMPLETE"),
     ),
     Case(
         "a batch for each claim",

@@ -1,0 +1,71 @@
+"""Read the statements of a dialect from its `.sql` files.
+
+A file has a comment about its topic, then blocks. A block of a statement:
+
+    -- name: RENEW
+    -- parameters: items, lease
+    -- writes: yes, repeatable: yes, unflushed: yes
+    -- Renew the leases of running jobs.
+    UPDATE jobs SET worker_expires_at = {now} + :lease WHERE {not_stale};
+
+`repeatable`: the same call may be made again if its answer was lost. `unflushed`: a power cut may undo the statement.
+`waits`: it may wait for other transactions. A block with `fragment` is a part that other blocks include as `{name}`.
+Its parameters become theirs. A block with `none` names a statement that the dialect does not need, with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ..domain.interfaces import Statement
+
+_BLOCK = re.compile(r"^-- (name|fragment|none): (\w+)\n((?:--.*\n)*)", re.MULTILINE)
+_PARAMETERS = re.compile(r"^-- parameters: ((?:.*\n--   )*.*)$", re.MULTILINE)
+_FACTS = re.compile(r"^-- writes: .*$", re.MULTILINE)
+_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_INCLUDED = re.compile(r"\{(?!now\})(\w+)\}")
+
+
+class Block(NamedTuple):
+    """A statement or a fragment, with the text and the parameters of the fragments that it includes."""
+
+    kind: str
+    header: str
+    text: str
+    parameters: frozenset[str]
+
+    def statement(self) -> Statement | None:
+        """Return the statement; None if the dialect does not need it. `{now}` stands for the time of the database."""
+        facts = _FACTS.search(self.header)
+        if facts is None:
+            return None
+        true = {name for name, answer in re.findall(r"(\w+): (\w+)", facts[0]) if answer == "yes"}
+        return Statement(
+            self.text, "writes" in true, "unflushed" in true, "waits" in true, "repeatable" in true, self.parameters
+        )
+
+
+def read_blocks(*folders: Path) -> dict[str, Block]:
+    """Return the blocks of the files in these folders, by name. Raises `KeyError` for an unknown fragment."""
+    written: dict[str, Block] = {}
+    for path in sorted(path for folder in folders for path in folder.glob("*.sql")):
+        parts = iter(_BLOCK.split(path.read_text(encoding="utf-8"))[1:])
+        for kind, name, header, text in zip(parts, parts, parts, parts, strict=True):
+            if name in written:
+                raise ValueError(f"{path.name}: {name} exists already")
+            listed = _PARAMETERS.search(header)
+            names = frozenset(re.findall(r"\w+", listed[1])) - {"none"} if listed else frozenset[str]()
+            written[name] = Block(kind, header, _COMMENT.sub("", text).strip().removesuffix(";"), names)
+    return {name: _whole(block, written) for name, block in written.items()}
+
+
+def _whole(block: Block, written: Mapping[str, Block]) -> Block:
+    """Return the block with its fragments."""
+    _, _, text, parameters = block
+    for name in set(_INCLUDED.findall(text)):
+        fragment = _whole(written[name], written)
+        text, parameters = text.replace(f"{{{name}}}", fragment.text), parameters | fragment.parameters
+    return block._replace(text=text, parameters=parameters)
