@@ -23,9 +23,9 @@ from .rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameter
 
 WINDOW = 256
 SMALL_WINDOW = 64  # without lanes
-LANES = 32
+LANES = 96  # of all names together
 FURTHER_LOOKS = 2
-FURTHER_LANES = 1000  # of all names together
+FURTHER_LANES = 2000
 # The golden section of the keys: each scan of lanes starts far from the earlier ones.
 _STRIDE = 0x9E3779B97F4A7C15
 FULL_LOOK_INTERVAL = timedelta(milliseconds=250)
@@ -236,9 +236,8 @@ class Claims:
 
     async def _claim_hidden(self, request: ClaimRequest) -> Sequence[Claim]:
         """Claim jobs with other keys, because all jobs scanned by now are blocked by their limit."""
-        lanes = FURTHER_LANES // len({job.name for job in request.known if job.is_limited})
         for _ in range(FURTHER_LOOKS):
-            if claims := await self._claim_limited(request, unlimited=0, lanes=lanes):
+            if claims := await self._claim_limited(request, unlimited=0, lanes=FURTHER_LANES):
                 return claims
         return []
 

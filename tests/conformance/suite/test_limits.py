@@ -337,7 +337,7 @@ async def test_claims_at_the_same_time_never_exceed_a_limit(store: Store, clock:
 
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let SQL claims scan eight jobs, four lanes from the first, and four from a random one."""
+    """Let SQL claims scan eight jobs and four lanes."""
     monkeypatch.setattr(sql_claims, "WINDOW", 8)
     monkeypatch.setattr(sql_claims, "LANES", 4)
 

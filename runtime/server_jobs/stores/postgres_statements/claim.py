@@ -177,13 +177,13 @@ _LANES = f"""seeds AS (
   SELECT job_name, '' AS concurrency_key, '' AS rate_key {_SEED}
    UNION ALL SELECT job_name, CAST(:start AS text), '' {_SEED}
    UNION ALL SELECT job_name, '', CAST(:start AS text) {_SEED}),
-lanes AS (
-  SELECT found.*, 1 AS number FROM seeds {_LANE_AFTER.format(lane="seeds", operator=">=")}
-   UNION ALL
-  SELECT found.*, number + 1 FROM lanes {_LANE_AFTER.format(lane="lanes", operator=">")}
-   WHERE number < CAST(:lanes AS integer)),
+lane AS (
+  SELECT found.* FROM seeds {_LANE_AFTER.format(lane="seeds", operator=">=")}
+   UNION
+  SELECT found.* FROM lane {_LANE_AFTER.format(lane="lane", operator=">")}),
+lanes AS MATERIALIZED (SELECT * FROM lane LIMIT CAST(:lanes AS integer)),
 open_lanes AS (
-  SELECT DISTINCT job_name, concurrency_key, rate_key
+  SELECT job_name, concurrency_key, rate_key
     FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
    WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
      AND (rate IS NULL OR rate > {_starts("lanes", "lanes.rate_key")})),
@@ -254,7 +254,7 @@ recorded AS (
 CLAIM_LIMITED = _claim_limited("", "SELECT id FROM walk")
 
 # Also reads the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide the
-# others behind its backlog: `lanes` lanes of each name from the first on, and as many from another one on.
+# others behind its backlog: `lanes` of them, from the first one of each name on, and from others on.
 CLAIM_LANES = _claim_limited(_LANES, "SELECT id FROM walk UNION ALL SELECT id FROM heads")
 
 RECORD_STARTS: str | None = None  # the claim records them

@@ -134,14 +134,14 @@ _LANES = f"""seeds AS (
    UNION ALL SELECT job_name, :start, '' {_SEED}
    UNION ALL SELECT job_name, '', :start {_SEED}),
 lanes AS (
-  SELECT found.job_name, found.concurrency_key, found.rate_key, 1 AS number
+  SELECT found.job_name, found.concurrency_key, found.rate_key
     FROM seeds JOIN jobs AS found ON found.id = {_LANE_AFTER.format(lane="seeds", operator=">=")}
-   UNION ALL
-  SELECT found.job_name, found.concurrency_key, found.rate_key, number + 1
+   UNION
+  SELECT found.job_name, found.concurrency_key, found.rate_key
     FROM lanes JOIN jobs AS found ON found.id = {_LANE_AFTER.format(lane="lanes", operator=">")}
-   WHERE number < :lanes),
+   LIMIT :lanes),
 open_lanes AS (
-  SELECT DISTINCT job_name, concurrency_key, rate_key
+  SELECT job_name, concurrency_key, rate_key
     FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
    WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
      AND (rate IS NULL OR rate > {_STARTS.format(of="lanes", key="lanes.rate_key")})),
@@ -203,7 +203,7 @@ due AS MATERIALIZED (
 CLAIM_LIMITED = _claim_limited("", "SELECT id FROM walk")
 
 # Also reads the first jobs of some lanes (the jobs of a name with the same keys), so that a full lane does not hide the
-# others behind its backlog: `lanes` lanes of each name from the first on, and as many from another one on.
+# others behind its backlog: `lanes` of them, from the first one of each name on, and from others on.
 CLAIM_LANES = _claim_limited(_LANES, "SELECT id FROM walk UNION SELECT id FROM heads")
 
 RECORD_STARTS: str | None = f"""
