@@ -39,7 +39,8 @@ class Hooks:
     @property
     def middleware(self) -> tuple[Middleware, ...]:
         """All middleware, the outermost first. Raises `SetupError`."""
-        self.set_up()
+        if self._pending:
+            self.set_up()
         return self._middleware
 
     @property

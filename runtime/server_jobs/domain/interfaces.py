@@ -470,7 +470,8 @@ class Store(JobStore, JobReader, ScheduleStore, QueueStore, AuditStore, HistoryS
 POSTGRES_CHANNEL = "server_jobs"
 """The NOTIFY channel for stored jobs on PostgreSQL."""
 
-Value = str | int | float | datetime | None
+Value = str | int | float | datetime | list[str | None] | None
+"""A parameter, or a value of a row. Only parameters of PostgreSQL are lists."""
 Row = Mapping[str, Value]
 
 

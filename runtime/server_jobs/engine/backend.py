@@ -173,6 +173,8 @@ class Backend:
 
         A forked child opens its own connections, which needs a URL as database.
         """
+        if self._opened_by == os.getpid() and self._loop is asyncio.get_running_loop():
+            return  # as for almost every job
         if self._opened_by not in (None, os.getpid()):
             self._start_over()
         if self.loop is None:

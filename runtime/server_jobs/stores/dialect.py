@@ -36,7 +36,6 @@ class Statements:
     PROBE: Statement
     PING: Statement
     INSERT: Statement
-    INSERT_MANY: Statement
     INSERT_ONE: Statement
     KEY_OWNERS: Statement
     REPLACED_JOBS: Statement
@@ -167,6 +166,8 @@ class Dialect:
     """Most jobs that `EXPIRE` changes. It is repeated while it changes as many."""
     packs_rows: bool = False
     """Whether a statement packs many rows into one, because fetching each row is slow."""
+    takes_lists: bool = False
+    """Whether `INSERT` and `REPLACE` take a list for each field that differs between jobs, instead of JSON."""
     checks_at_open: bool = True
     """Whether the store checks its tables when it opens. If not, `ping` checks them instead."""
 
@@ -176,7 +177,8 @@ def dialect_of(database: Database) -> Dialect:
     if database.name == "postgresql":
         from .postgres_statements import read as p
 
-        return Dialect(statements_of("postgresql"), typed, lambda _: "jobs", p.OF_GROUP, p.LOOK_UP, most_expired=1000)
+        new = partial(Dialect, statements_of("postgresql"), typed, lambda _: "jobs", p.OF_GROUP, p.LOOK_UP)
+        return new(most_expired=1000, takes_lists=True)
     from .statements import read as s
 
     new = partial(

@@ -46,8 +46,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
 _CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others send or count each statement
 LONG_TEXT = 16_000  # characters; escaping and parsing more costs more than a statement
-_NO_KEYS = [None, None, None]
-_OWN_FIELDS, _SHARED_FIELDS = NewJob._fields[:5], NewJob._fields[6:-1]  # without `shard_key` and `on_conflict`
+_NO_KEYS = (None, None, None)
 _MILLISECOND = timedelta(milliseconds=1)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _OUTCOMES: dict[object, Outcome] = {outcome.value: outcome for outcome in Outcome}
@@ -101,23 +100,62 @@ def _is_too_long(text: str) -> bool:
 
 def new_job_row(job: NewJob) -> dict[str, Value]:
     """Return a new job as parameters, or as an element of the parameter `jobs`."""
-    return {**dict(zip(_OWN_FIELDS, job[:5], strict=True)), **shared_parameters(job)}
+    return {
+        "id": job.id,
+        "params": job.params,
+        "unique_key": job.unique_key,
+        "concurrency_key": job.concurrency_key,
+        "rate_key": job.rate_key,
+        **shared_parameters(job),
+    }
 
 
 def shared_parameters(job: NewJob) -> dict[str, Value]:
     """Return the shared fields of the jobs of one call, as parameters. Jobs with equal ones share a statement."""
     return {
-        **dict(zip(_SHARED_FIELDS, cast("tuple[Value, ...]", job[6:-1]), strict=True)),
+        "job_name": job.job_name,
+        "queue": job.queue,
+        "priority": job.priority,
+        "spec_version": job.spec_version,
+        "max_attempts": job.max_attempts,
         "scheduled_for": None if job.scheduled_for is None else timestamp(job.scheduled_for),
         "delay": milliseconds(job.delay),
-        "expires_after": _milliseconds_or_none(job.expires_after),
+        "expires_after": None if job.expires_after is None else milliseconds(job.expires_after),
+        "correlation_id": job.correlation_id,
+        "headers": job.headers,
+        "batch_id": job.batch_id,
     }
 
 
 def own_values(job: NewJob) -> str | tuple[str | None, ...]:
     """Return the other fields of a job, as its value in the parameter `jobs`."""
-    _, params, *keys = job[:5]
-    return params if keys == _NO_KEYS else (params, *keys)
+    keys = job.unique_key, job.concurrency_key, job.rate_key
+    return job.params if keys == _NO_KEYS else (job.params, *keys)
+
+
+def new_job_lists(jobs: Sequence[NewJob]) -> dict[str, Value]:
+    """Return the other fields of jobs as a list for each, or None if no job has the field."""
+    return {
+        "ids": [job.id for job in jobs],
+        "params": [job.params for job in jobs],
+        "unique_keys": _list_of([job.unique_key for job in jobs]),
+        "concurrency_keys": _list_of([job.concurrency_key for job in jobs]),
+        "rate_keys": _list_of([job.rate_key for job in jobs]),
+    }
+
+
+def _list_of(texts: list[str | None]) -> list[str | None] | None:
+    return None if texts.count(None) == len(texts) else texts
+
+
+def parts_of(jobs: Sequence[NewJob]) -> Iterator[Sequence[NewJob]]:
+    """Yield jobs for one statement each, so that its params are not too long."""
+    if len(jobs) < 2 or sum([len(job.params) for job in jobs]) <= _MOST_BYTES:
+        yield jobs
+    else:
+        half = len(jobs) // 2
+        yield from parts_of(jobs[:half])
+        yield from parts_of(jobs[half:])
 
 
 def request_parameters(request: ClaimRequest) -> dict[str, Value]:
@@ -418,7 +456,7 @@ def _text_or_none(value: Value) -> str | None:
 def integer_of(value: Value) -> int:
     """Return the number in a column, 0 for NULL. A value written by hand must not block other rows."""
     try:
-        return 0 if value is None or isinstance(value, datetime) else int(value)
+        return 0 if value is None or isinstance(value, datetime | list) else int(value)
     except (ValueError, OverflowError):
         return 0
 
@@ -447,7 +485,7 @@ def duration_of(value: Value) -> timedelta:
 
 def time_of(value: Value) -> datetime | None:
     """Return the stored time, limited to the range of Python."""
-    return value if value is None or isinstance(value, datetime) else _time_of(value)
+    return value if value is None or isinstance(value, datetime) else _time_of(value)  # type: ignore[arg-type]  # no list
 
 
 @lru_cache(maxsize=4096)  # rows of a batch share most times

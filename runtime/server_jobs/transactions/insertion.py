@@ -19,14 +19,14 @@ from ..errors import InvalidOptionError
 from ..middleware import enqueuing
 from ..stores.conflicts import ids_by_key, is_kept
 from ..stores.dialect import DialectName, statements_of
-from ..stores.rows import json_of, new_job_row, own_values, shared_parameters
+from ..stores.rows import json_of, new_job_lists, new_job_row, own_values, shared_parameters
 from .wake_ups import NOTIFICATION
 
 Parameters = tuple[Value, ...] | dict[str, Value]
 Call = tuple[str, Parameters]
 """A statement and its parameters."""
 StatementName = Literal[
-    "INSERT_ONE", "INSERT_MANY", "KEY_OWNERS", "CANCEL_LATE_OWNERS", "SUPERSEDE", "REPLACE_ONE", "REPLACE"
+    "INSERT_ONE", "INSERT", "KEY_OWNERS", "CANCEL_LATE_OWNERS", "SUPERSEDE", "REPLACE_ONE", "REPLACE"
 ]
 
 DIALECTS: Mapping[str, tuple[DialectName, str]] = {
@@ -41,6 +41,8 @@ _WITH_NAMES = ("named", "pyformat")
 @dataclass(frozen=True, slots=True)
 class Insertion:
     """A statement that stores jobs, with parameters as the driver takes them: a tuple, or a dict for named ones.
+
+    On PostgreSQL, the parameters of `insert_jobs` contain lists of texts, for the type `text[]`.
 
     It returns a row with the id of each stored job. A job is not stored if an unfinished job has its unique key.
     `batch_id` is the id of the batch of `insert_jobs`, and None for `insert_job`.
@@ -63,8 +65,7 @@ class Target(NamedTuple):
         """Return the statement that stores jobs of one call and returns their ids, and this column if it is given."""
         if len(jobs) == 1:
             return self._call("INSERT_ONE", new_job_row(jobs[0]), column=column)
-        many = {"jobs": json_of({job.id: own_values(job) for job in jobs})}
-        return self._call("INSERT_MANY", {**shared_parameters(jobs[0]), **many}, column=column)
+        return self._call("INSERT", self._many(jobs), column=column)
 
     def supersedes(self, jobs: Sequence[NewJob]) -> Call:
         """Return the statement that takes the unique keys of these jobs from running jobs."""
@@ -75,8 +76,7 @@ class Target(NamedTuple):
         reschedules: dict[str, Value] = {"reschedules": int(jobs[0].on_conflict is OnConflict.RESCHEDULE)}
         if len(jobs) == 1:
             return self._call("REPLACE_ONE", {**new_job_row(jobs[0]), **reschedules}, column=column)
-        many = {**shared_parameters(jobs[0]), "jobs": json_of({job.id: own_values(job) for job in jobs})}
-        return self._call("REPLACE", {**many, **reschedules}, column=column)
+        return self._call("REPLACE", {**self._many(jobs), **reschedules}, column=column)
 
     def cancels_late(self, jobs: Sequence[NewJob]) -> Call:
         """Return the statement that cancels late jobs with the unique keys of these jobs."""
@@ -89,6 +89,12 @@ class Target(NamedTuple):
     def statement(self, name: StatementName, *, column: str | None = None) -> tuple[str, tuple[str, ...]]:
         """Return a statement, and the names of its parameters in order. It returns the column too."""
         return _statement(self, name, column)
+
+    def _many(self, jobs: Sequence[NewJob]) -> dict[str, Value]:
+        shared = shared_parameters(jobs[0])
+        if self.dialect == "postgresql":
+            return {**shared, **new_job_lists(jobs)}
+        return {**shared, "jobs": json_of({job.id: own_values(job) for job in jobs})}
 
     def _call(self, name: StatementName, values: dict[str, Value], *, column: str | None = None) -> Call:
         sql, names = self.statement(name, column=column)

@@ -131,7 +131,9 @@ async def test_long_params_are_not_escaped_within_json(store: Store, monkeypatch
     real = type(store.database).run
 
     async def run(database: Database, *calls: Call, **options: Call | None) -> Sequence[Sequence[Row]]:
-        sent.extend(len(value) for _, parameters in calls for value in parameters.values() if isinstance(value, str))
+        values = [value for _, parameters in calls for value in parameters.values()]
+        texts = [text for value in values for text in (value if isinstance(value, list) else [value])]
+        sent.extend(len(text) for text in texts if isinstance(text, str))
         return await real(database, *calls, **options)
 
     monkeypatch.setattr(type(store.database), "run", run)

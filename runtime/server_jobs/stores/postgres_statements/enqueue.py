@@ -11,12 +11,13 @@ _NOW = "{now}"
 _SCHEDULED = moment("CAST(:scheduled_for AS bigint)")
 _DUE_AT = f"COALESCE({_SCHEDULED}, {{now}} + CAST(:delay AS bigint) * interval '1 millisecond')"
 _EXPIRES_AFTER = "CAST(:expires_after AS bigint) * interval '1 millisecond'"
-_OWN = {
-    "id": "key",
-    "params": "CASE WHEN has_keys THEN value->>0 ELSE value #>> '{}' END",
-    "unique_key": "CASE WHEN has_keys THEN value->>1 END",
-    "concurrency_key": "CASE WHEN has_keys THEN value->>2 END",
-    "rate_key": "CASE WHEN has_keys THEN value->>3 END",
+# The parameters of INSERT and REPLACE with a list for each field that differs between jobs.
+_LISTS = {
+    "id": "ids",
+    "params": "params",
+    "unique_key": "unique_keys",
+    "concurrency_key": "concurrency_keys",
+    "rate_key": "rate_keys",
 }
 
 
@@ -29,7 +30,7 @@ def _in_row(column: str) -> str:
 
 
 def _shared_or_own(column: str) -> str:
-    return _OWN.get(column) or _parameter(column)
+    return f"new.{column}" if column in _LISTS else _parameter(column)
 
 
 _OTHERS_IN_ROW = "scheduled_for bigint, delay bigint, expires_after bigint, gives_way integer"
@@ -54,17 +55,15 @@ AND_WAIT_LIMIT = f" AND {BOUNDED}"
 # An outcome waits briefly for a locked row, because other outcomes wait behind it.
 SOON = "(SELECT set_config('lock_timeout', '250ms', true)) IS NOT NULL"
 
-# OFFSET keeps the planner from reading each job's keys four times.
-INSERT_MANY = f"""
+INSERT = f"""
 INSERT INTO jobs ({NEW_COLUMNS})
 SELECT {new_values(_shared_or_own, due=_DUE_AT, expires_after=_EXPIRES_AFTER)}
-  FROM (SELECT key, value, json_typeof(value) = 'array' AS has_keys
-          FROM json_each(CAST(:jobs AS json)) OFFSET 0) AS new{WAIT_LIMIT}
+  FROM unnest({", ".join(f"CAST(:{name} AS text[])" for name in _LISTS.values())})
+       AS new ({", ".join(_LISTS)}){WAIT_LIMIT}
     ON CONFLICT DO NOTHING
 RETURNING id
 """
-INSERT = f"WITH made AS ({INSERT_MANY})\nSELECT json_agg(id) AS packed FROM made"
-PACKED_INSERT: str | None = None  # INSERT packs its rows in any case
+PACKED_INSERT: str | None = None
 PACKED_INSERTED: str | None = None
 
 INSERT_ONE = f"""
@@ -130,5 +129,5 @@ def _if_new(insert: str, job_id: str) -> str:
     return insert.replace(WAIT_LIMIT, f"\n WHERE NOT {stored}{AND_WAIT_LIMIT}")
 
 
-REPLACE = replacing(_if_new(INSERT_MANY, "new.key"), "RETURNING id\n", _OR_REPLACE)
+REPLACE = replacing(_if_new(INSERT, "new.id"), "RETURNING id\n", _OR_REPLACE)
 REPLACE_ONE = replacing(_if_new(INSERT_ONE, "CAST(:id AS text)"), "RETURNING id\n", _OR_REPLACE)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ...domain.audit import APPLICATION, AuditAction, enqueuer, log_entries
 from ...domain.ids import new_batch, new_job_id
-from ...domain.interfaces import Row
+from ...domain.interfaces import Row, Statement, Value
 from ...domain.options import OnConflict
 from ...domain.record import Claim, Inserted, NewJob
 from ...errors import DatabaseError, DuplicateJobError
@@ -23,8 +23,10 @@ from ..rows import (
     json_lists,
     json_objects,
     milliseconds,
+    new_job_lists,
     new_job_row,
     own_values,
+    parts_of,
     shared_parameters,
     text_of,
     unpacked,
@@ -38,7 +40,10 @@ _shared = attrgetter("shared")
 
 class Enqueuing(Calls):
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        answers = await self._try_insert(jobs)
+        created, owners = await self._store(jobs)
+        if len(created) == len(jobs):
+            return [Inserted(job.id, True) for job in jobs]
+        answers = await self._answers(jobs, created, owners)
         for _ in range(TRIES):
             ended = [index for index, answer in enumerate(answers) if answer is None]
             if not ended:
@@ -46,44 +51,67 @@ class Enqueuing(Calls):
             # The batch may have ended without them, so they do not belong to it.
             again = [jobs[index]._replace(batch_id=None) for index in ended]
             await self.database.run(*self._freeing(again))
-            for index, answer in zip(ended, await self._try_insert(again), strict=True):
+            for index, answer in zip(ended, await self._answers(again, *await self._store(again)), strict=True):
                 answers[index] = answer
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
 
-    async def _try_insert(self, jobs: Sequence[NewJob]) -> list[Inserted | None]:
-        """Store jobs in one transaction. None for a job whose unique key a late job has, or one that ended since."""
+    async def _store(self, jobs: Sequence[NewJob]) -> tuple[list[str], Mapping[str, str]]:
+        """Store jobs in one transaction. Return the ids of the new ones, and the owners of keys as in `_answers`."""
         kept, replacing = jobs, list[BoundCall]()
-        if any(job.unique_key is not None for job in jobs):
+        if [job for job in jobs if job.unique_key is not None]:
             kept = sorted(jobs, key=_by_key)  # a fixed order of keys prevents deadlocks
-        if not all(map(is_kept, jobs)):
-            replacing = self._replacing(merged(job for job in kept if not is_kept(job)))
-            kept = [job for job in kept if is_kept(job)]
-        calls = list(self._creating(kept))
+            if not all(map(is_kept, kept)):
+                replacing = self._replacing(merged(job for job in kept if not is_kept(job)))
+                kept = [job for job in kept if is_kept(job)]
+        calls = self._creating(kept)
         answers = await self.database.run(*calls, *replacing) if jobs else []
-        created = list(_ids_in(answers[: len(calls)]))
-        owners = owners_of([row for rows in answers[len(calls) :] for row in rows if "unique_key" in list(row.keys())])
+        created = _ids_in(answers[: len(calls)])
+        changed = [row for rows in answers[len(calls) :] for row in rows if "unique_key" in list(row.keys())]
+        owners = owners_of(changed) if changed else {}
         if created or owners:
             self._claims.expect()
             self.database.announce()
         if owners and (actor := enqueuer.get()) != APPLICATION:
             new = {job.id for job in jobs}
             log_entries(AuditAction.REPLACE, actor, [owner for owner in owners.values() if owner not in new])
-        return await self._answers(jobs, created, owners)
+        return created, owners
 
-    def _creating(self, jobs: Iterable[NewJob]) -> Iterator[BoundCall]:
-        packed, inserted = self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
-        for chunk in _alike(jobs, self.name):
-            call = self._call_with(job.unique_key for job in chunk)
-            if len(chunk) == 1:
-                yield call(self._statements.INSERT_ONE, **new_job_row(chunk[0]))
-                continue
-            shared = shared_parameters(chunk[0])
-            for text in json_objects(_by_id(chunk)):
-                if self._dialect.packs_rows and packed is not None and inserted is not None:
-                    yield call(packed, **shared, jobs=text)
-                    yield self._call(inserted)
-                else:
-                    yield call(self._statements.INSERT, **shared, jobs=text)
+    def _creating(self, jobs: Sequence[NewJob]) -> list[BoundCall]:
+        """Return the calls that store these jobs. Each of them answers with the ids of the new ones."""
+        if len(jobs) == 1:
+            return [self._one(self._statements.INSERT_ONE, jobs[0])]
+        return [call for some in self._alike(jobs) for call in self._creating_alike(some)]
+
+    def _creating_alike(self, jobs: Sequence[NewJob]) -> Iterator[BoundCall]:
+        of, packed, inserted = self._statements, self._statements.PACKED_INSERT, self._statements.PACKED_INSERTED
+        if len(jobs) == 1:
+            yield self._one(of.INSERT_ONE, jobs[0])
+            return
+        call, shared = self._call_with(job.unique_key for job in jobs), shared_parameters(jobs[0])
+        for own in self._own_parameters(jobs):
+            if self._dialect.packs_rows and packed is not None and inserted is not None:
+                yield call(packed, **shared, **own)
+                yield self._call(inserted)
+            else:
+                yield call(of.INSERT, **shared, **own)
+
+    def _one(self, statement: Statement, job: NewJob, **parameters: Value) -> BoundCall:
+        call = self._call if job.unique_key is None else self._waiting_call
+        return call(statement, **new_job_row(job), **parameters)
+
+    def _alike(self, jobs: Iterable[NewJob]) -> Iterator[Sequence[NewJob]]:
+        """Yield the jobs in order, in one list per statement."""
+        for _, group in groupby(jobs, key=_shared):
+            while alike := list(islice(group, _AT_ONCE)):
+                yield from parts_of(alike) if self._dialect.takes_lists else _with_large_ones_apart(alike, self.name)
+
+    def _own_parameters(self, jobs: Sequence[NewJob]) -> Iterator[dict[str, Value]]:
+        """Yield the fields of jobs that differ within a call, for each statement."""
+        if self._dialect.takes_lists:
+            yield new_job_lists(jobs)
+        else:
+            for text in json_objects(_by_id(jobs)):
+                yield {"jobs": text}
 
     def _replacing(self, jobs: Sequence[NewJob]) -> list[BoundCall]:
         """Return the calls that store these jobs in the place of unfinished ones. They answer with owners of keys."""
@@ -91,13 +119,13 @@ class Enqueuing(Calls):
             self._statements,
             [self._call(self._statements.SUPERSEDE, keys=text) for text in json_objects(ids_by_key(jobs))],
         )
-        for chunk in _alike(jobs, self.name):
+        for chunk in self._alike(jobs):
             reschedules = int(chunk[0].on_conflict is OnConflict.RESCHEDULE)
             if len(chunk) == 1:
-                calls.append(self._call(of.REPLACE_ONE, **new_job_row(chunk[0]), reschedules=reschedules))
+                calls.append(self._one(of.REPLACE_ONE, chunk[0], reschedules=reschedules))
             else:
                 shared = {**shared_parameters(chunk[0]), "reschedules": reschedules}
-                calls += [self._call(of.REPLACE, **shared, jobs=text) for text in json_objects(_by_id(chunk))]
+                calls += [self._call(of.REPLACE, **shared, **own) for own in self._own_parameters(chunk)]
         if (actor := enqueuer.get()) != APPLICATION:
             entry = {"audit_id": new_job_id(), "actor": actor}
             calls += [self._call(of.AUDIT_REPLACE, **entry, keys=text) for text in json_objects(ids_by_key(jobs))]
@@ -107,8 +135,6 @@ class Enqueuing(Calls):
         self, jobs: Sequence[NewJob], created: Sequence[str], owners: Mapping[str, str]
     ) -> list[Inserted | None]:
         """Return the answers. `owners` are the jobs that replaced others, or were changed instead, by unique key."""
-        if len(created) == len(jobs):
-            return [Inserted(job.id, True) for job in jobs]
         keys = [job.unique_key for job in jobs if job.unique_key is not None and is_kept(job)]
         is_open = bool(keys) or any(job.unique_key not in owners for job in jobs if not is_kept(job))
         found = await self._key_owners(keys, [job.id for job in jobs]) if is_open else []
@@ -145,13 +171,6 @@ def _by_key(job: NewJob) -> str:
     return job.unique_key or ""
 
 
-def _alike(jobs: Iterable[NewJob], database: str) -> Iterator[list[NewJob]]:
-    """Yield the jobs in order, in one list per statement."""
-    for _, group in groupby(jobs, key=_shared):
-        while alike := list(islice(group, _AT_ONCE)):
-            yield from _with_large_ones_apart(alike, database)
-
-
 def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[NewJob]]:
     """Yield the jobs in order, each large job alone: a statement for one job takes its params without escaping."""
     if not any(is_large(job.params, database) for job in jobs):
@@ -172,10 +191,12 @@ def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
     return values
 
 
-def _ids_in(answers: Sequence[Sequence[Row]]) -> Iterator[str]:
-    """Yield the ids of the stored jobs."""
+def _ids_in(answers: Sequence[Sequence[Row]]) -> list[str]:
+    """Return the ids of the stored jobs."""
+    ids: list[str] = []
     for rows in answers:
-        yield from map(text_of, unpacked(rows) if is_packed(rows) else (row["id"] for row in rows))
+        ids += unpacked(rows) if is_packed(rows) else [str(row["id"]) for row in rows]
+    return ids
 
 
 def _inserted(jobs: Sequence[NewJob], created: Sequence[str], owners: Sequence[Row]) -> list[Inserted | None]:

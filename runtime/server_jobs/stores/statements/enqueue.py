@@ -75,7 +75,7 @@ SELECT {new_values(_shared_or_own, due=_DUE_AT, expires_after=_EXPIRES_AFTER)}
  WHERE true
     ON CONFLICT DO NOTHING
 """
-INSERT = INSERT_MANY = f"{PACKED_INSERT}RETURNING id"
+INSERT = f"{PACKED_INSERT}RETURNING id"
 WAIT_LIMIT = AND_WAIT_LIMIT = ""  # the busy timeout of the connection limits each wait
 
 # The stored jobs as one text. The rows of one statement have consecutive numbers.
