@@ -104,7 +104,7 @@ cluster-programs:
 
 .PHONY: test-worker
 test-worker: setup ## Run the generated Worker in workerd, Cloudflare's own runtime, and TypeScript in Node (needs npm)
-	@$(BIN)/pytest tests/worker
+	@$(BIN)/pytest -n $(WORKERS) tests/worker
 
 .PHONY: test-installed
 test-installed: setup ## Install the wheel with each extra alone, and try every command and every page there

@@ -1,13 +1,14 @@
-"""The Workers that these tests share, each built and started once."""
+"""The Workers that these tests share: each is built once, and each process of the run starts its own copy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from server_jobs.cloudflare import CloudflareWorkerBackend
 
+from tests.once import made_once, shared_folder
 from tests.worker import tools
 from tests.worker.chores.jobs import REGISTRY
 from tests.worker.project import WITHOUT_ALARM, WorkerProject, new_project, repository_project, suite_project
@@ -17,9 +18,13 @@ CHORES = Path(__file__).parent / "chores"
 TENANTS = Path(__file__).parent / "tenants"
 
 
-@pytest.fixture(scope="session")
-def _tools() -> None:
-    """Install the tools of a Worker. The tests are skipped only if npm cannot be reached."""
+Shared = Callable[[str, Callable[[Path], WorkerProject]], WorkerProject]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Install the tools before the processes of this run start. Skip the tests only if npm cannot be reached."""
+    if hasattr(session.config, "workerinput") or session.config.option.collectonly:
+        return
     try:
         tools.install()
     except tools.NpmUnreachableError as error:
@@ -27,34 +32,56 @@ def _tools() -> None:
 
 
 @pytest.fixture(scope="session")
-def repository_worker(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Shared:
+    """Return a function that makes a project once for all processes of this run. Tests serve and change copies."""
+    folder = shared_folder(tmp_path_factory, worker_id)
+
+    def project(name: str, make: Callable[[Path], WorkerProject]) -> WorkerProject:
+        return WorkerProject(made_once(folder / f"shared-{name}", lambda parent: make(parent / name).root))
+
+    return project
+
+
+@pytest.fixture(scope="session")
+def repository_worker(shared: Shared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
     """This repository's own Worker."""
-    project = repository_project(tmp_path_factory.mktemp("repository"))
-    project.install()
-    project.build()
-    with Workerd(project) as worker:
+
+    def make(root: Path) -> WorkerProject:
+        project = repository_project(root)
+        project.install()
+        project.build()
+        return project
+
+    with Workerd(shared("repository", make).copy(tmp_path_factory.mktemp("served") / "repository")) as worker:
         yield worker
 
 
 @pytest.fixture(scope="session")
-def chores_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> WorkerProject:
+def chores_project(shared: Shared) -> WorkerProject:
     """Return a project of jobs for these tests, to be copied and served."""
-    project = new_project(tmp_path_factory.mktemp("projects") / "chores", CHORES)
-    for with_alarm, without in WITHOUT_ALARM:  # these tests decide when a tick runs
-        project.edit("generated/worker/wrangler.jsonc", with_alarm, without)
-    project.install()
-    project.build()
-    return project
+
+    def make(root: Path) -> WorkerProject:
+        project = new_project(root, CHORES)
+        for with_alarm, without in WITHOUT_ALARM:  # these tests decide when a tick runs
+            project.edit("generated/worker/wrangler.jsonc", with_alarm, without)
+        project.install()
+        project.build()
+        return project
+
+    return shared("chores", make)
 
 
 @pytest.fixture(scope="session")
-def tenants_project(_tools: None, tmp_path_factory: pytest.TempPathFactory) -> WorkerProject:
+def tenants_project(shared: Shared) -> WorkerProject:
     """Return a project with one store per tenant."""
-    root = tmp_path_factory.mktemp("tenants") / "notes"
-    project = new_project(root, TENANTS, '\n[tool.server-jobs.cloudflare]\nstore = "durable-objects"\n')
-    project.install()
-    project.build()
-    return project
+
+    def make(root: Path) -> WorkerProject:
+        project = new_project(root, TENANTS, '\n[tool.server-jobs.cloudflare]\nstore = "durable-objects"\n')
+        project.install()
+        project.build()
+        return project
+
+    return shared("notes", make)
 
 
 @pytest.fixture(scope="session")
@@ -72,12 +99,18 @@ def chores_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPa
 
 
 @pytest.fixture(scope="session")
-def suite_worker(chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workerd]:
+def suite_worker(
+    shared: Shared, chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workerd]:
     """Yield a Worker that runs tests of this repository on request."""
-    project = suite_project(chores_project, tmp_path_factory.mktemp("suite") / "suite")
-    project.install(tests=True)
-    project.build()
-    with Workerd(project) as worker:
+
+    def make(root: Path) -> WorkerProject:
+        project = suite_project(chores_project, root)
+        project.install(tests=True)
+        project.build()
+        return project
+
+    with Workerd(shared("suite", make).copy(tmp_path_factory.mktemp("served") / "suite")) as worker:
         yield worker
 
 

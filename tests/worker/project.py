@@ -33,14 +33,18 @@ _UPLOAD = re.compile(r"Total Upload: ([\d.]+) KiB / gzip: ([\d.]+) KiB")
 class WorkerProject:
     """The folder of a Worker. `root` is the folder of the whole project, `folder` contains wrangler.jsonc."""
 
-    upload_sizes = (0.0, 0.0)
-    """The size of the upload in KiB, uncompressed and compressed, from wrangler."""
-
     def __init__(self, root: Path, output: str = "generated") -> None:
         self.root = root
         self._output = output
         self.folder = root / output / "worker"
         self.upload = root / "upload.tar"
+        self._sizes = root / "upload.txt"
+
+    @property
+    def upload_sizes(self) -> tuple[float, float]:
+        """The size of the upload in KiB, uncompressed and compressed, from wrangler."""
+        plain, compressed = self._sizes.read_text(encoding="utf-8").split()
+        return float(plain), float(compressed)
 
     def copy(self, root: Path) -> WorkerProject:
         """Copy the project to another folder, with the rows of its D1."""
@@ -84,7 +88,7 @@ class WorkerProject:
         )
         sizes = _UPLOAD.search(said)
         assert sizes, said
-        self.upload_sizes = (float(sizes[1]), float(sizes[2]))
+        self._sizes.write_text(" ".join(sizes.groups()), encoding="utf-8")
         with tarfile.open(self.upload, "w") as archive:
             archive.add(output, arcname="", filter=lambda entry: None if entry.name == "README.md" else entry)
         if "d1_databases" in (self.folder / "wrangler.jsonc").read_text(encoding="utf-8"):

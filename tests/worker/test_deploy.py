@@ -54,7 +54,7 @@ class Machine:
 
 
 @pytest.fixture
-def machine(_tools: None, tmp_path: Path) -> Machine:
+def machine(tmp_path: Path) -> Machine:
     root = tmp_path / "project"
     project = repository_project(root)
     shutil.copytree(tools.REPOSITORY / "specs", root / "specs")

@@ -6,8 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from tests.measuring import least_costs
 from tests.worker.project import WorkerProject, repository_project
 from tests.worker.workerd import Workerd
@@ -17,7 +15,6 @@ STARTS = range(4, 13)
 FIRST_IMPORT = "from typing import TYPE_CHECKING"
 
 
-@pytest.mark.usefixtures("_tools")
 def test_a_worker_is_imported_in_far_less_time_than_one_with_sqlalchemy(
     tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

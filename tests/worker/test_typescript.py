@@ -45,8 +45,6 @@ ROOT = Path(__file__).parents[2]
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 MANY = 300 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 40
 
-pytestmark = pytest.mark.usefixtures("_tools")
-
 
 def compiled(folder: Path) -> str:
     """Return the compiler's messages about the TypeScript in a folder."""

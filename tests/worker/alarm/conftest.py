@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.worker.conftest import Shared
 from tests.worker.project import WITHOUT_ALARM, WorkerProject
 from tests.worker.workerd import Workerd
 
@@ -13,15 +15,19 @@ RETRY_SECONDS = 3
 
 
 @pytest.fixture(scope="session")
-def alarm_project(chores_project: WorkerProject, tmp_path_factory: pytest.TempPathFactory) -> WorkerProject:
+def alarm_project(shared: Shared, chores_project: WorkerProject) -> WorkerProject:
     """Return a project with the alarm, and with a job that is retried soon."""
-    project = chores_project.copy(tmp_path_factory.mktemp("alarms") / "chores")
-    for with_alarm, without in WITHOUT_ALARM:
-        project.edit("generated/worker/wrangler.jsonc", without, with_alarm)
-    project.edit("specs/stumble.json", '"PT10M"', f'"PT{RETRY_SECONDS}S"')
-    project.generate()
-    project.build()
-    return project
+
+    def make(root: Path) -> WorkerProject:
+        project = chores_project.copy(root)
+        for with_alarm, without in WITHOUT_ALARM:
+            project.edit("generated/worker/wrangler.jsonc", without, with_alarm)
+        project.edit("specs/stumble.json", '"PT10M"', f'"PT{RETRY_SECONDS}S"')
+        project.generate()
+        project.build()
+        return project
+
+    return shared("alarm", make)
 
 
 @pytest.fixture(scope="module")
