@@ -167,7 +167,7 @@ bench-wheel: $(BENCH)/.ready
 
 .PHONY: docs
 docs: setup ## Build the documentation into docs/_build/html; warnings are errors
-	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going -b html docs docs/_build/html
+	@$(BIN)/sphinx-build --jobs auto --quiet --fresh-env --fail-on-warning --keep-going -b html docs docs/_build/html
 
 .PHONY: docs-check
 docs-check: docs browser ## Check the built documentation in Chromium: links, search, dark mode, narrow screens (needs npm)

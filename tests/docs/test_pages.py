@@ -84,7 +84,7 @@ def test_a_page_installs_the_part_of_sqlalchemy_for_asyncio_before_it_shows_code
 
 
 def test_each_link_to_a_file_leads_to_one() -> None:
-    """`test_site` also tests the anchors, and the pages that Sphinx makes."""
+    """`make docs-check` also tests the anchors, and the pages that Sphinx makes."""
     found = [
         (page, target)
         for page in pages()
