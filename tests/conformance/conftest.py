@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +17,25 @@ from tests.conformance.postgres_databases import empty_database, postgres_connec
 from tests.conformance.stores import STORES, TURSO_TOKEN, OpenStore, create_sqlite_file
 from tests.slow import slow
 
-# D1 and Turso get the statements of SQLite. The state machine takes random ones to Turso, and `turso` tests the way
-# there. `make test-worker` takes the whole suite to D1 in workerd.
+# D1 and Turso get the statements of SQLite. `make test-slow` takes to them the parts that depend on the way there:
+# values, many rows, results of a batch, conflicts. The state machine takes random calls to both. `turso` tests its
+# protocol, and `make test-worker` takes the whole suite to D1 in workerd.
 SLOW = ("d1", "turso")
+PARTS = ("values", "insert", "big_batches", "claim", "repeated_claims", "settle", "conflicts", "reading", "search")
+IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the other parts on D1 and Turso, except in the long form."""
+    if not IS_LONG:
+        left_out = {item for item in items if _is_on_slow_store(item) and item.path.stem[5:] not in PARTS}
+        config.hook.pytest_deselected(items=[*left_out])
+        items[:] = [item for item in items if item not in left_out]
+
+
+def _is_on_slow_store(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and call.params.get("open_store") in SLOW
 
 
 @pytest.fixture(params=[slow(name) if name in SLOW else name for name in STORES])

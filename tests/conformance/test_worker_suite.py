@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.conftest import PARTS
+
 # As in `tests/worker/test_suite.py`: tests whose first argument is the store.
 OF_ONE_STORE = re.compile(r"^async def test_\w+\(\s*store: Store", re.MULTILINE)
 FILES = [
@@ -36,3 +38,8 @@ def test_a_file_of_the_shared_suite_uses_only_packages_of_a_worker(path: Path) -
 
     assert {name for name in imported if name.startswith(ELSEWHERE)} <= set(AVAILABLE)
     assert 'STORES["' not in text
+
+
+def test_each_part_that_slow_stores_take_is_a_file() -> None:
+    names = {path.stem.removeprefix("test_") for path in Path(__file__).parent.rglob("test_*.py")}
+    assert names.issuperset(PARTS)
