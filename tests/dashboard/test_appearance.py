@@ -155,6 +155,7 @@ async def test_a_long_error_can_be_scrolled_with_the_keyboard(here: Situation, v
     assert await violations(visitor, OF_SCREENS) == []
 
 
+@pytest.mark.slow
 async def test_fifty_jobs_are_short_on_a_phone(here: Situation, visitor: Visitor) -> None:
     ids = [f"0195c2a4-77a0-7cc1-a1f3-52a9b6a1c0{number:02}" for number in range(60)]
     params = json.dumps({"file": "x" * 60})
@@ -183,6 +184,7 @@ async def test_the_bar_of_actions_hides_nothing_that_has_the_focus(here: Situati
         assert focus <= box["y"]
 
 
+@pytest.mark.slow
 async def test_the_colours_follow_the_system(browser: Browser, server: Server, here: Situation) -> None:
     grounds: list[int] = []
     for scheme in ("light", "dark"):
@@ -307,6 +309,7 @@ async def test_characters_that_nobody_sees_are_shown_as_escapes(here: Situation,
         assert r"A17\u202e71A\u200b" in text, path
 
 
+@pytest.mark.slow
 async def test_a_form_keeps_characters_that_nobody_sees(here: Situation, visitor: Visitor) -> None:
     await visitor.comes("/jobs?correlation=A%E2%80%AEB")
 
@@ -314,6 +317,7 @@ async def test_a_form_keeps_characters_that_nobody_sees(here: Situation, visitor
     assert r"“A\u202eB”" in await visitor.text()
 
 
+@pytest.mark.slow
 async def test_the_whole_menu_is_on_a_narrow_screen(visitor: Visitor) -> None:
     await visitor.page.set_viewport_size({"width": 380, "height": 780})
     await visitor.comes("/contracts")

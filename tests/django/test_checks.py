@@ -14,12 +14,14 @@ def test_a_good_project_has_no_problems(shop: Shop) -> None:
     assert "no issues" in shop.manage("check")
 
 
+@pytest.mark.slow
 def test_a_folder_without_settings_of_the_jobs_is_reported(sqlite_shop: Shop) -> None:
     (sqlite_shop.folder / "pyproject.toml").unlink()
 
     assert "server_jobs.E001" in sqlite_shop.manage("check", status=1)
 
 
+@pytest.mark.slow
 def test_the_hint_for_a_folder_without_settings_leads_to_the_first_job(sqlite_shop: Shop) -> None:
     for folder in ("generated", "specs", "handlers"):
         shutil.rmtree(sqlite_shop.folder / folder)
@@ -59,6 +61,7 @@ def test_a_new_spec_is_reported_until_it_is_generated(sqlite_shop: Shop) -> None
     assert "no issues" in sqlite_shop.manage("check")
 
 
+@pytest.mark.slow
 def test_revisions_of_two_branches_are_reported(sqlite_shop: Shop) -> None:
     *_, last = sorted((sqlite_shop.folder / "generated/migrations/versions").glob("*.py"))
     other = last.read_text().replace(last.stem.rpartition("_")[0], "server_jobs_0002_00000000")
@@ -67,6 +70,7 @@ def test_revisions_of_two_branches_are_reported(sqlite_shop: Shop) -> None:
     assert "server_jobs.E004" in sqlite_shop.manage("check", status=1)
 
 
+@pytest.mark.slow
 def test_a_database_that_cannot_have_jobs_is_reported(sqlite_shop: Shop) -> None:
     other = Shop(sqlite_shop.folder, {"ENGINE": "django.db.backends.dummy", "OPTIONS": {}})
 
@@ -74,6 +78,7 @@ def test_a_database_that_cannot_have_jobs_is_reported(sqlite_shop: Shop) -> None
     assert "is not supported; use SQLite or PostgreSQL" in other.manage("jobs", "list", status=3)
 
 
+@pytest.mark.slow
 def test_transactions_that_collide_on_sqlite_are_a_warning(sqlite_shop: Shop) -> None:
     told = Shop(sqlite_shop.folder, {**sqlite_shop.database, "OPTIONS": {}}).manage("check")
 
@@ -81,6 +86,7 @@ def test_transactions_that_collide_on_sqlite_are_a_warning(sqlite_shop: Shop) ->
     assert 'DATABASES["default"]["OPTIONS"] = {"transaction_mode": "IMMEDIATE"}' in told
 
 
+@pytest.mark.slow
 def test_a_second_database_url_is_a_warning(sqlite_shop: Shop) -> None:
     told = sqlite_shop.manage("check", SERVER_JOBS_DATABASE_URL="postgresql://elsewhere")
 

@@ -70,6 +70,7 @@ def test_every_part_of_the_settings_arrives(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_service_and_a_socket_are_places(tmp_path: Path) -> None:
     service = parse_postgres_url(url_of(postgres(NAME="", OPTIONS={"service": "shop"}), tmp_path))
     assert service.options.of_asyncpg["service"] == "shop"

@@ -123,6 +123,7 @@ def test_a_failed_revision_leaves_nothing_behind(shop: Shop) -> None:
     assert told.endswith("0/2 set()\n")
 
 
+@pytest.mark.slow
 def test_missing_tables_are_named_with_the_command_that_makes_them(shop: Shop) -> None:
     told = "run `python manage.py migrate` against this database"
     assert told in shop.script(ENQUEUE, status=1)

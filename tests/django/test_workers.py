@@ -30,6 +30,7 @@ CONSOLE = {
 }
 
 
+@pytest.mark.slow
 def test_handlers_of_every_kind_use_the_orm(shop: Shop) -> None:
     shop.script(BEGIN + 'Ship.later_sync({"order": order.pk})\nBill.later_sync({"order": order.pk})')
 
@@ -59,6 +60,7 @@ def test_a_broken_connection_does_not_reach_the_next_job(postgres_shop: Shop) ->
     assert shop.script(SHOW).splitlines()[:2] == ["Ship completed ", "Ship completed "]
 
 
+@pytest.mark.slow
 def test_the_command_line_finds_the_project_by_the_settings(sqlite_shop: Shop) -> None:
     sqlite_shop.script(BEGIN + 'SendEmail.later_sync({"to": order.email, "subject": "Hello"})')
 

@@ -81,6 +81,7 @@ def test_neither_importing_nor_running_an_async_job_starts_a_thread_or_a_process
     assert {event for event, _ in report["run_events"]} <= {"open", "socket.__new__", "socket.gethostname"}
 
 
+@pytest.mark.slow
 def test_importing_reads_neither_the_clock_nor_entropy() -> None:
     output = run_program("quiet_import")
     assert re.fullmatch(r"imported (\d+) modules\n", output)

@@ -53,7 +53,7 @@ def test_once_nothing_fails_any_more_all_is_done(chunk: int, record_property: Re
     ("mode", "store"),
     [
         (Mode.SAFETY, "sqlite"),
-        (Mode.LIVENESS, "memory"),
+        slow(Mode.LIVENESS, "memory"),
         slow(Mode.SAFETY, "memory"),
         slow(Mode.LIVENESS, "sqlite"),
     ],
@@ -65,6 +65,7 @@ def test_a_seed_gives_the_same_run_each_time(mode: Mode, store: str) -> None:
     assert first.digest != simulate(6, mode, store=store).digest
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_run_in_a_process_with_other_hashes() -> None:
     here = simulate(5, Mode.SAFETY, store="memory")
     for hash_seed in ("1", "2"):

@@ -350,6 +350,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_mypy_rejects_code_that_does_not_fit_its_spec(folder: Path) -> None:
     # The cache about libraries is shared with `make types`, which checks the same ones.
     options = ("--strict", "--config-file", "pyproject.toml", "-O", "json")

@@ -181,6 +181,7 @@ def test_a_job_takes_the_place_of_an_unfinished_one_if_told_to(shop: Shop) -> No
     assert json.loads(shop.record(first).params)["text"] == "new"
 
 
+@pytest.mark.slow
 def test_after_a_change_of_a_spec_an_error_comes_with_the_advice_to_generate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,6 +104,7 @@ def test_a_worker_serves_its_metrics_and_is_ready_until_it_stops(shop: Shop, sta
     assert worker.wait() == 0, worker.text
 
 
+@pytest.mark.slow
 def test_a_worker_that_waits_for_its_database_is_alive_and_not_ready(start: Start) -> None:
     port = port_of(start("--database", "postgresql://nobody@127.0.0.1:1/none"))
 

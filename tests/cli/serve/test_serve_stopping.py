@@ -19,9 +19,10 @@ from server_jobs.domain.record import JobStatus
 
 from tests.cli.shop import REGISTRY, ROOT, Shop
 from tests.cli.started import SLACK, Started
+from tests.slow import slow
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = (slow(signal.SIGINT), signal.SIGTERM)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import pytest
 from tests.cli.shop import REGISTRY, ROOT, run
 from tests.cli.started import SLACK, Started
 from tests.conformance.postgres_databases import empty_database, postgres_connection
+from tests.slow import slow
 from tests.valve import Valve
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -38,7 +39,7 @@ def valve(url: str) -> Iterator[Valve]:
         yield valve
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, slow(2)])
 def processes(request: pytest.FixtureRequest) -> int:
     """Return the number of worker processes."""
     return int(request.param)

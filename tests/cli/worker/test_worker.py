@@ -154,6 +154,7 @@ def test_live_without_a_terminal_prints_plain_lines(shop: Shop) -> None:
     assert f"Shout {job_id} completed" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_live_on_a_terminal_shows_running_jobs_and_ends_with_plain_lines(shop: Shop) -> None:
     nap = shop.enqueue("Nap", seconds=0.5)

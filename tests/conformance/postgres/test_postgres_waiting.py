@@ -35,6 +35,7 @@ from tests.conformance.postgres.test_postgres_silence import (
     through,
 )
 from tests.conformance.postgres_databases import postgres_connection
+from tests.slow import slow
 from tests.valve import Valve
 
 PATIENCE = 1.5
@@ -92,7 +93,7 @@ def test_the_usual_limits_end_every_call_within_ten_seconds() -> None:
     assert look + stuck + 2 * interval < waiting.WAIT_SECONDS
 
 
-@pytest.mark.parametrize("calls", [60, 600])
+@pytest.mark.parametrize("calls", [60, slow(600)])
 async def test_a_server_that_hangs_fails_every_call_in_time(url: str, calls: int) -> None:
     with Valve(place_of(url)) as valve:
         async with opened(soon(url, valve.port)) as database:
@@ -109,7 +110,7 @@ async def test_a_server_that_hangs_fails_every_call_in_time(url: str, calls: int
                 assert await outcomes(database, calls) == {"ok": calls}
 
 
-@pytest.mark.parametrize("calls", [60, 600])
+@pytest.mark.parametrize("calls", [60, slow(600)])
 async def test_a_host_that_drops_packets_fails_every_call_in_time(url: str, calls: int) -> None:
     with dropping_host() as port:
         database = PostgresDatabase(soon(url, port))

@@ -85,6 +85,7 @@ def test_a_worker_that_is_cut_off_stops_its_jobs_when_their_leases_are_over(
     assert stopped < NAP - 1, "its handlers ran to their end"
 
 
+@pytest.mark.slow
 def test_connections_that_break_under_load_lose_nothing(postgres_site: Site, figure: Figure) -> None:
     site, seed = postgres_site, chosen_seed()
     chance = random.Random(seed)

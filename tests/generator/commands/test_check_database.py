@@ -79,6 +79,7 @@ def test_the_rows_that_new_code_could_not_read_are_named_and_fail_the_check(proj
     ]
 
 
+@pytest.mark.slow
 def test_rows_are_read_by_the_specs_as_they_are_now_while_their_change_is_refused(project: TemporaryProject) -> None:
     """The numbers decide whether the change may be accepted, so the old generated code has no say."""
     store(project, _ROWS[0], _ROWS[2])

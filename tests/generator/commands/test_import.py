@@ -32,6 +32,7 @@ from server_jobs_generator.importing.python_types import type_schema
 from server_jobs_generator.importing.signatures import job_of_function
 
 from tests.generator.projects import TemporaryProject, make_project
+from tests.slow import slow
 
 MODELS = '''\
 from collections.abc import Callable
@@ -39,6 +40,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+from tests.slow import slow
 
 
 class Address(BaseModel):
@@ -180,6 +182,7 @@ def test_functions_become_jobs_with_a_property_for_each_parameter(project: Tempo
     assert not project.path("specs/clean_up.json").exists()
 
 
+@pytest.mark.slow
 def test_the_stub_of_a_plain_function_is_plain_too(project: TemporaryProject) -> None:
     assert project.run("import", "functions", "shop.tasks").exit_code == 0
     stubs = [project.read(f"handlers/{name}.py") for name in ("clean_up", "resize_image")]
@@ -192,13 +195,19 @@ def test_the_stub_of_a_plain_function_is_plain_too(project: TemporaryProject) ->
     ("arguments", "message"),
     [
         (("functions", "shop.broken"), "shop.broken cannot be imported: ModuleNotFoundError"),
-        (("functions", "shop.missing"), "; a name in a module stands after a colon: shop:missing"),
+        slow(("functions", "shop.missing"), "; a name in a module stands after a colon: shop:missing"),
         (("functions", "shop.tasks:resize_imag"), "shop.tasks has no 'resize_imag' (did you mean \"resize_image\"?)"),
-        (("functions", "shop/tasks.py"), "'shop/tasks.py' is the path of a file; write the module instead: shop.tasks"),
-        (("functions", "./src/shop/tasks.py:send"), "is the path of a file; write the module instead: shop.tasks:send"),
-        (("rq", "shop/__init__.py"), "is the path of a file; write the module instead: shop"),
-        (("functions", "shop.models"), "shop.models defines no public function"),
-        (("pydantic", "shop.tasks"), "shop.tasks defines no Pydantic model"),
+        slow(
+            ("functions", "shop/tasks.py"),
+            "'shop/tasks.py' is the path of a file; write the module instead: shop.tasks",
+        ),
+        slow(
+            ("functions", "./src/shop/tasks.py:send"),
+            "is the path of a file; write the module instead: shop.tasks:send",
+        ),
+        slow(("rq", "shop/__init__.py"), "is the path of a file; write the module instead: shop"),
+        slow(("functions", "shop.models"), "shop.models defines no public function"),
+        slow(("pydantic", "shop.tasks"), "shop.tasks defines no Pydantic model"),
         (
             ("functions", "shop.tasks", "--only", "resize"),
             "there is no job 'resize' in the source; it has ResizeImage, CleanUp",
@@ -215,6 +224,7 @@ def test_a_refused_import_leaves_nothing(project: TemporaryProject, arguments: t
     assert project.files() == before
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_change_that_force_makes(project: TemporaryProject) -> None:
     project.write_spec("clean_up", {"params": {"type": "object", "additionalProperties": False}})
     before = project.files()
@@ -260,6 +270,7 @@ def test_an_import_that_breaks_a_released_contract_leaves_nothing(
     assert (project.files() == before) is is_protected
 
 
+@pytest.mark.slow
 def test_imported_specs_of_jobs_that_were_never_queued_may_change_freely(project: TemporaryProject) -> None:
     tasks = project.path("shop/tasks.py")
     first = project.run("import", "functions", "shop.tasks").output

@@ -321,6 +321,7 @@ INSTALLED = [
 ]
 
 
+@pytest.mark.slow
 def test_installed_modules_are_imported_without_a_traceback(tmp_path: Path) -> None:
     found = imported_modules(INSTALLED, tmp_path / "reply")
     assert found.broken == []

@@ -390,6 +390,7 @@ async def handle(params, context):
 """
 
 
+@pytest.mark.slow
 def test_no_command_shows_a_secret_of_an_imported_job(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", {})
     (project.root / "reports.py").write_text(MODELS, encoding="utf-8")

@@ -50,6 +50,7 @@ def lines_until(process: subprocess.Popen[str], words: str) -> list[str]:
     raise AssertionError(lines)
 
 
+@pytest.mark.slow
 def test_each_change_is_generated_or_reported_until_an_interrupt(
     project: TemporaryProject, watching: subprocess.Popen[str]
 ) -> None:

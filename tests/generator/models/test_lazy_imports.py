@@ -107,6 +107,7 @@ def test_a_run_imports_none_of_the_routes_and_nothing_that_runs_jobs(tmp_path: P
     assert printed[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_a_run_reads_no_page_of_a_rule(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
     printed = python(

@@ -46,6 +46,7 @@ def test_the_models_or_the_errors_are_as_expected(name: str) -> None:
     assert made == expected_in(case)
 
 
+@pytest.mark.slow
 def test_the_text_does_not_depend_on_the_process() -> None:
     script = (
         "import sys; from pathlib import Path; from tests.generator.models.test_models_golden import made_of;"

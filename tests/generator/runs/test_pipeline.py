@@ -289,6 +289,7 @@ def test_the_worker_bundle_has_the_imports_of_the_entry_point(project: Temporary
         assert (build / module).is_file()
 
 
+@pytest.mark.slow
 def test_the_entry_point_loads_where_cloudflare_provides_its_package(project: TemporaryProject) -> None:
     project.generate()
     project.path("workers.py").write_text("class WorkerEntrypoint: ...\nclass DurableObject: ...\n", encoding="utf-8")

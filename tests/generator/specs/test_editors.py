@@ -6,6 +6,7 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+import pytest
 from server_jobs_generator.lint.job_lint import lint_job
 from server_jobs_generator.lint.schema_lint import SchemaLint
 from server_jobs_generator.read.document import read_document
@@ -15,6 +16,7 @@ from tests.generator.projects import run_command
 SCHEMA = (files("server_jobs_generator") / "spec.schema.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_new_project_maps_its_specs_to_a_schema_that_is_there(tmp_path: Path) -> None:
     assert run_command("init", str(tmp_path)).exit_code == 0
     settings = json.loads((tmp_path / ".vscode/settings.json").read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from server_jobs.domain.cron import next_slot
 
 from tests.runtime.domain.cron_walk import EXPRESSIONS, Walk, changes
 from tests.seeds import chosen_seed
+from tests.slow import slow
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 DRAWN = 2
@@ -77,7 +78,7 @@ def changes_in(timezone: str, first: int, last: int) -> tuple[datetime, ...]:
     return changes(timezone, datetime(first, 1, 1, tzinfo=UTC), datetime(last + 1, 1, 1, tzinfo=UTC))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [slow(kind) if number % 2 else kind for number, kind in enumerate(KINDS)])
 def test_around_changes_of_the_clocks_slots_are_those_of_a_walk(kind: str, figure: Figure) -> None:
     seed = chosen_seed()
     chance = random.Random(seed)

@@ -153,6 +153,7 @@ async def test_one_process_after_the_other_runs_handlers_of_any_job(processes: H
     assert len(pids) == 1
 
 
+@pytest.mark.slow
 async def test_there_are_as_many_processes_as_handlers_run_at_one_time(processes: HandlerProcesses) -> None:
     for _ in range(2):
         reports = await asyncio.gather(*(call(processes, PlainEcho) for _ in range(3)))
@@ -182,6 +183,7 @@ async def test_the_handler_of_a_slot_knows_it(processes: HandlerProcesses) -> No
     assert json.loads(str(result))["more"]["slot"] == "2026-03-01 09:00:00+00:00"
 
 
+@pytest.mark.slow
 async def test_modules_are_found_where_the_worker_finds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "shop_of_this_test.py").write_text(
         "from tests.runtime.processes.handlers import Report, report\n"
@@ -454,6 +456,7 @@ async def test_a_handler_that_spins_is_ended_by_its_timeout(processes: HandlerPr
     assert not is_alive(int(pid))
 
 
+@pytest.mark.slow
 async def test_starting_and_importing_is_not_the_time_of_the_handler(
     processes: HandlerProcesses, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -549,6 +552,7 @@ async def test_closing_ends_all_processes(tmp_path: Path) -> None:
     assert all(isinstance(error, HandlerCrashedError) for error in await asyncio.gather(*tasks, return_exceptions=True))
 
 
+@pytest.mark.slow
 async def test_each_event_loop_has_its_own_processes(processes: HandlerProcesses) -> None:
     here = (await call(processes, Echo)).pid
     there = (await asyncio.to_thread(asyncio.run, call(processes, Echo))).pid

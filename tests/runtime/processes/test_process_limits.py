@@ -31,6 +31,7 @@ def processes_with(**limits: int) -> HandlerProcesses:
     return HandlerProcesses(HANDLER_PROGRAM, registry_of(), limits=ProcessLimits(**limits))
 
 
+@pytest.mark.slow
 async def test_a_handler_process_is_replaced_after_its_jobs_also_if_it_is_killed_meanwhile(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -49,6 +50,7 @@ async def test_a_handler_process_is_replaced_after_its_jobs_also_if_it_is_killed
     await processes.close()
 
 
+@pytest.mark.slow
 async def test_a_handler_process_that_leaks_is_replaced(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "server_jobs")
     job = order_job(handlers.keep)

@@ -694,7 +694,7 @@ def _settlement(claim: Claim, kind: str, delay: timedelta, report: Report | None
 
 
 # D1 and Turso use the statements of SQLite.
-@pytest.mark.parametrize("name", [slow(name) if name == "d1" else name for name in STORES])
+@pytest.mark.parametrize("name", [slow(name) if name in ("d1", "turso") else name for name in STORES])
 def test_a_random_life_of_jobs_is_as_the_model_says(name: str) -> None:
     machine = type(f"{name}_machine", (StoreMachine,), {"open_store": staticmethod(STORES[name])})
 

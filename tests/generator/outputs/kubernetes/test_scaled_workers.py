@@ -99,6 +99,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
         yield Cluster(project, database)
 
 
+@pytest.mark.slow
 def test_a_job_starts_a_worker_and_the_worker_may_go_once_it_has_ended(cluster: Cluster) -> None:
     cluster.migrate()
     assert cluster.demand() == 0
