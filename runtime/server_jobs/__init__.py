@@ -9,6 +9,7 @@ the calls of a job class: `later`, `now` ...  `job`, `job_bases`
 how a call becomes a record                   `definition`, and `server_jobs.domain.enqueue_options`
 `later_in`, in the caller's transaction       `transactions`
 the backend that a call uses                  `binding`, `connection`
+several databases, and the one of a job       `named_databases`, `routing`
 the handles of enqueued jobs, and results     `handle`, `result`
 the registry, and late imports of jobs        `registry`, `on_demand`
 the second argument of handlers               `context`
@@ -28,7 +29,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .connection import connect, set_database
+    from .connection import connect, connect_databases, set_database
     from .context import JobContext, create_job_context
     from .contract.json_schema import JobSchemas
     from .contract.slot_params import SlotParams
@@ -99,6 +100,7 @@ if TYPE_CHECKING:
     from .job_bases import OptionalParamsJob, RetiredJob
     from .logs import JobLogFilter
     from .middleware import Enqueue, Middleware, RunningAttempt
+    from .named_databases import Databases, NamedBackend
     from .registry import JobRegistry, create_job_registry
     from .result import JobMetadata, JobProgress, JobResult
 
@@ -108,7 +110,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "engine.backend": ("Backend",),
-    "connection": ("connect", "set_database"),
+    "connection": ("connect", "connect_databases", "set_database"),
     "context": ("JobContext", "create_job_context"),
     "domain.statistics": ("BatchCounts",),
     "errors": (
@@ -157,6 +159,7 @@ _HOMES = {
     "job_bases": ("OptionalParamsJob", "RetiredJob"),
     "logs": ("JobLogFilter",),
     "middleware": ("Enqueue", "Middleware", "RunningAttempt"),
+    "named_databases": ("Databases", "NamedBackend"),
     "contract.json_schema": ("JobSchemas",),
     "contract.slot_params": ("SlotParams",),
     "domain.options": (
@@ -223,6 +226,7 @@ __all__ = [
     "DatabaseBusyError",
     "DatabaseError",
     "DatabaseUnreachableError",
+    "Databases",
     "DependencyError",
     "DoNotRetryError",
     "DuplicateJobError",
@@ -263,6 +267,7 @@ __all__ = [
     "JobUnavailableError",
     "Middleware",
     "Misfire",
+    "NamedBackend",
     "OnConflict",
     "OptionalParamsJob",
     "Outcome",
@@ -299,6 +304,7 @@ __all__ = [
     "Worker",
     "__version__",
     "connect",
+    "connect_databases",
     "create_job_context",
     "create_job_registry",
     "define_job",

@@ -19,12 +19,14 @@ from .domain.record import Inserted, JobRecord, NewJob
 from .errors import HandlerMissingError
 from .hooks import Hooks
 from .result import JobMetadata
+from .routing import Routing
 
 if TYPE_CHECKING:
-    from .definition import AnyDefinition, AnyHandler
+    from .definition import AnyDefinition, AnyHandler, JobDefinition
     from .domain.interfaces import Store
 
 T = TypeVar("T")
+J = TypeVar("J", bound="JobDefinition[Any, Any, Any]")
 
 
 class JobBackend(Protocol):
@@ -73,10 +75,47 @@ class JobBackend(Protocol):
         ...
 
 
+class NamedJobBackend(JobBackend, Protocol):
+    """The backend of one of several databases."""
+
+    @property
+    def database_name(self) -> str:
+        """The name of the database in the project."""
+        ...
+
+
+class Routed:
+    """A binding to several databases, which chooses one for each call. A class, so that asking for it costs no call."""
+
+    @property
+    def hooks(self) -> Hooks:
+        """As in `JobBackend`."""
+        raise NotImplementedError
+
+    def name_for(self, job: AnyDefinition, jobs: Sequence[NewJob] | None) -> str:
+        """Return the name of the database of a call that stores these jobs; None: of a call that reads by id.
+
+        Raises `InvalidOptionError` if the jobs belong to two databases, or if only the caller knows the database.
+        """
+        raise NotImplementedError
+
+    def backend_at(self, name: str) -> NamedJobBackend:
+        """Return the backend of a database, not opened yet. Raises `DatabaseError` if its variable is not set."""
+        raise NotImplementedError
+
+    def job_at(self, name: str, job: type[J]) -> type[J]:
+        """Return a subclass of the job that is bound to this database everywhere."""
+        raise NotImplementedError
+
+
+Binding = JobBackend | Routed
+"""What a job class can be bound to."""
+
+
 class Run(NamedTuple):
     """The current call of a handler. Job classes inside it use its backend and its correlation id."""
 
-    backend: JobBackend | None
+    backend: Binding | None
     context: JobContext
 
 
@@ -121,6 +160,10 @@ class HandlerSource(Protocol):
         """Return the hooks for this class, or None."""
         ...
 
+    def routing_for(self, job: AnyDefinition) -> Routing | None:
+        """Return the names of the databases of this class, or None if it has one database."""
+        ...
+
 
 registries: WeakSet[HandlerSource] = WeakSet()
 """Every registry of this process."""
@@ -140,22 +183,36 @@ def hooks_without_backend(job: AnyDefinition) -> Hooks:
 
     The registry of a generated job is imported if the project has a set-up function.
     """
-    home = next((base for base in job.__mro__ if vars(base).get("registry_module")), None)
-    if home is not None:
-        import_module(job.registry_module or "", home.__module__.rpartition(".")[0])
+    _import_registry(job)
     found = (registry.hooks_for(job) for registry in list(registries))
     return next((hooks for hooks in found if hooks is not None), None) or Hooks()
 
 
+def routing_without_backend(job: AnyDefinition) -> Routing | None:
+    """Return the names of the databases of the registry that has this job; None if it has one database.
+
+    The registry of a generated job is imported if the project names its databases.
+    """
+    _import_registry(job)
+    found = (registry.routing_for(job) for registry in list(registries))
+    return next((routing for routing in found if routing is not None), None)
+
+
+def _import_registry(job: AnyDefinition) -> None:
+    home = next((base for base in job.__mro__ if vars(base).get("registry_module")), None)
+    if home is not None:
+        import_module(job.registry_module or "", home.__module__.rpartition(".")[0])
+
+
 current_run: ContextVar[Run | None] = ContextVar("current_run", default=None)
 
-handler_backend: ContextVar[JobBackend | None] = ContextVar("handler_backend", default=None)
+handler_backend: ContextVar[Binding | None] = ContextVar("handler_backend", default=None)
 """The backend of calls inside the current handler, if middleware chose another one than the backend that runs it."""
 
-_before_import: dict[tuple[str, str], JobBackend] = {}
+_before_import: dict[tuple[str, str], Binding] = {}
 
 
-def bind_before_import(module: str, job_name: str, backend: JobBackend | None) -> JobBackend | None:
+def bind_before_import(module: str, job_name: str, backend: Binding | None) -> Binding | None:
     """Bind a job class that is not imported yet (None: unbind it). Return the backend before."""
     earlier = _before_import.pop((module, job_name), None)
     if backend is not None:
@@ -163,7 +220,7 @@ def bind_before_import(module: str, job_name: str, backend: JobBackend | None) -
     return earlier
 
 
-def bound_before_import(job: type) -> JobBackend | None:
+def bound_before_import(job: type) -> Binding | None:
     """Return the backend that a job class or one of its bases was bound to before its import."""
     places = ((each.__module__, each.__name__) for each in job.__mro__)
     return next((_before_import[place] for place in places if place in _before_import), None)

@@ -1,10 +1,11 @@
-"""Connect every job of a registry to a database. Most applications call `connect` at their start."""
+"""Connect every job of a registry to its database or its databases. Most applications call `connect` at their start."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING, Unpack
 
 from .databases.url import database_url
 from .domain.interfaces import Database, Store
@@ -12,12 +13,16 @@ from .engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_P
 from .errors import InvalidOptionError
 from .registry import JobRegistry
 
+if TYPE_CHECKING:
+    from .named_databases import BackendOptions, Databases
+
 
 @asynccontextmanager
 async def connect(
     jobs: JobRegistry | Backend,
     url: str | None = None,
     *,
+    database: str | None = None,
     max_concurrency: int = DEFAULT_CONCURRENCY,
     lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
     poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
@@ -32,15 +37,28 @@ async def connect(
     setting `database-url-env` has its own variable, and no default file. Raises `DatabaseError` if that is not set,
     `SchemaMissingError` if the database lacks the migrations, and `SetupError` if a set-up function fails.
 
+    In a project with several databases, `database` is the name of the one to open, for a worker. Its handlers, and all
+    other calls of job classes, find the database of their params. Applications call `connect_databases` there. With a
+    `url`, all jobs are in that database.
+
         async with connect(registry):
             await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
     """
+    binding: Backend | Databases
     if isinstance(jobs, Backend):
-        if url is not None:
+        if url is not None or database is not None:
             raise InvalidOptionError("a backend has its own database; pass the URL to `Backend`, or pass a registry")
-        backend = jobs
+        backend = binding = jobs
+    elif database is not None:
+        if url is not None:
+            raise InvalidOptionError("give the name of a database of the project, or a URL, not both")
+        binding = databases = _databases(
+            jobs, max_concurrency=max_concurrency, lock_timeout=lock_timeout, poll_interval=poll_interval
+        )
+        backend = databases[database]
     else:
-        backend = Backend(
+        _check_is_one(jobs, url)
+        backend = binding = Backend(
             database=database_url(url, variable=jobs.database_url_env),
             job_registry=jobs,
             max_concurrency=max_concurrency,
@@ -50,20 +68,72 @@ async def connect(
     backend.hooks.set_up()
     await backend.initialize()
     try:
-        with backend.registry.bound_to(backend):
+        with backend.registry.bound_to(binding):
             yield backend
     finally:
-        await backend.shutdown()
+        await binding.shutdown()
+
+
+@asynccontextmanager
+async def connect_databases(
+    jobs: JobRegistry | Databases,
+    *,
+    max_concurrency: int = DEFAULT_CONCURRENCY,
+    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
+) -> AsyncIterator[Databases]:
+    """Bind every job of the registry to the databases of the project, until the block ends.
+
+    Each database opens at its first call, so one that is down fails only its own calls. Calls the set-up functions of
+    the registry first. Afterwards the jobs have their earlier bindings. Raises `InvalidOptionError` if the project has
+    one database, and `SetupError` if a set-up function fails. `Databases` in place of the registry have their own
+    options.
+
+        registry = create_job_registry(databases={"eu": "EU_DATABASE_URL", "us": "US_DATABASE_URL"})
+        async with connect_databases(registry.register(SendEmail)) as databases:
+            print(", ".join(databases))
+    """
+    databases = (
+        _databases(jobs, max_concurrency=max_concurrency, lock_timeout=lock_timeout, poll_interval=poll_interval)
+        if isinstance(jobs, JobRegistry)
+        else jobs
+    )
+    databases.hooks.set_up()
+    try:
+        with databases.registry.bound_to(databases):
+            yield databases
+    finally:
+        await databases.shutdown()
 
 
 def set_database(registry: JobRegistry, database: Store | Database | str | None = None) -> None:
     """Bind every job of the registry to a database, for programs without an event loop.
 
-    The database is a store, a database, or a URL; by default the same URL as in `connect`. The first call opens it.
+    The database is a store, a database, or a URL; by default the same URL as in `connect`, or the databases of the
+    project. The first call opens it.
 
         set_database(registry)
         SendEmail.later_sync({"to": "ada@example.com", "subject": "Hello"})
     """
+    if database is None and registry.routing is not None:
+        registry.bind(_databases(registry))
+        return
     if database is None or isinstance(database, str):
         database = database_url(database, variable=registry.database_url_env)
     registry.bind(Backend(database=database, job_registry=registry))
+
+
+def _check_is_one(registry: JobRegistry, url: str | None) -> None:
+    """Raise `InvalidOptionError` if the project has several databases, and no URL replaces them."""
+    if url is None and registry.routing is not None:
+        names = registry.routing.names
+        raise InvalidOptionError(
+            f"the project has the databases {', '.join(names)}; call connect_databases(registry), or "
+            f"connect(registry, database={names[0]!r}) for one of them"
+        )
+
+
+def _databases(registry: JobRegistry, **options: Unpack[BackendOptions]) -> Databases:
+    from .named_databases import Databases  # most projects have one database
+
+    return Databases(registry, **options)

@@ -6,7 +6,7 @@ The engine works with definitions. `Job` adds the calls that use the engine.
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,11 +16,14 @@ from typing import Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, c
 from pydantic import BaseModel
 
 from .binding import (
+    Binding,
     JobBackend,
+    Routed,
     bound_before_import,
     current_run,
     handler_backend,
     hooks_without_backend,
+    routing_without_backend,
     stand_in_for,
     stand_ins,
 )
@@ -73,9 +76,9 @@ class JobDefinition(Generic[P, R, D]):
     database_schema: ClassVar[str | None] = None
     """The PostgreSQL schema of the tables; None: the first schema of the connection's search path."""
     registry_module: ClassVar[str | None] = None
-    """The module of the generated registry, relative to the package of the job, if the project has a set-up function.
+    """The module of the generated registry, relative to the package of the job. None if calls do not need it.
 
-    Calls without a backend import it for their middleware.
+    Calls without a backend import it for their middleware and the names of the databases.
     """
     indexed_columns: ClassVar[tuple[IndexedColumn, ...]] = ()
     """Columns of the job's view that speed up a search for jobs with a value."""
@@ -86,17 +89,17 @@ class JobDefinition(Generic[P, R, D]):
     handler: ClassVar[AnyHandler | None] = None
     enqueued_by: ClassVar[str | None] = None
     """The only call that enqueues the job; None: also HTTP, forms, agents, commands and schedules may."""
-    backend: ClassVar[JobBackend | None] = None
+    backend: ClassVar[Binding | None] = None
     _pinned: ClassVar[bool] = False
 
     @classmethod
-    def bind(cls, backend: JobBackend | None) -> None:
+    def bind(cls, backend: Binding | None) -> None:
         """Use this backend for the calls of this class (None: none), except inside handlers of another backend."""
         cls.backend, cls._pinned = backend, False
 
     @classmethod
     @contextmanager
-    def bound_to(cls, backend: JobBackend) -> Iterator[None]:
+    def bound_to(cls, backend: Binding) -> Iterator[None]:
         """Like `bind`, until the block ends."""
         earlier = cls.backend, cls._pinned
         cls.backend, cls._pinned = backend, False
@@ -106,7 +109,7 @@ class JobDefinition(Generic[P, R, D]):
             cls.backend, cls._pinned = earlier
 
     @classmethod
-    def using(cls, backend: JobBackend) -> type[Self]:
+    def using(cls, backend: Binding) -> type[Self]:
         """Return a subclass that uses this backend everywhere, also inside handlers of other backends."""
         return cast("type[Self]", type(cls.__name__, (cls,), {"backend": backend, "_pinned": True}))
 
@@ -227,21 +230,38 @@ class JobDefinition(Generic[P, R, D]):
         )
 
     @classmethod
-    def current_backend(cls) -> JobBackend:
-        """Return the backend of calls from here. Raises `JobNotBoundError`."""
-        backend = cls._bound_backend()
+    def current_backend(cls, jobs: Sequence[NewJob] | None = None) -> JobBackend:
+        """Return the backend of calls from here that store these jobs; None: of calls that read by id.
+
+        Raises `JobNotBoundError`. With several databases, raises `InvalidOptionError` if the jobs belong to two, or if
+        only the caller knows the database of an id.
+        """
+        backend = cls.binding()
         if backend is None:
             raise JobNotBoundError(cls.job_name)
-        return backend
+        return backend.backend_at(backend.name_for(cls, jobs)) if isinstance(backend, Routed) else backend
+
+    @classmethod
+    def place_of(cls, jobs: Sequence[NewJob]) -> tuple[str | None, type[Self]]:
+        """Return the database of new jobs, and the class whose calls by id use it; None with one database.
+
+        Raises `InvalidOptionError` if the jobs belong to two databases. Needs no backend.
+        """
+        backend = cls.binding()
+        if isinstance(backend, Routed):
+            name = backend.name_for(cls, jobs)
+            return name, backend.job_at(name, cls)
+        routing = routing_without_backend(cls) if backend is None else None
+        return None if routing is None else routing.name_of_jobs(jobs), cls
 
     @classmethod
     def current_hooks(cls) -> Hooks:
         """Return the hooks of the backend of calls from here, or else of the registry that has this job."""
-        backend = cls._bound_backend()
+        backend = cls.binding()
         return hooks_without_backend(cls) if backend is None else backend.hooks
 
     @classmethod
-    def _bound_backend(cls) -> JobBackend | None:
+    def binding(cls) -> Binding | None:
         """Return the backend of a test, of `using` or `set_database`, of the current handler, or of `bind`."""
         if stand_ins and (stand_in := stand_in_for(cls.job_name)):
             return stand_in.backend

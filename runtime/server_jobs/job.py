@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, hooks_without_backend
+from .binding import JobBackend, Routed, hooks_without_backend
 from .concurrency.blocking import wait_for
 from .contract.documents import lost_fields, write_params, write_params_of_many
 from .contract.upcasts import AnyEarlierVersion
@@ -74,9 +75,9 @@ class Job(JobDefinition[P, R, D]):
             again = await SendEmail.later(email)
             assert again == handle and not again.created  # `to` and `subject` are the unique key
         """
-        new = cls.new_job(params, **options)
-        backend = cls.current_backend()
-        (inserted,) = await backend.insert([new])
+        new = [cls.new_job(params, **options)]
+        backend = cls.current_backend(new)
+        (inserted,) = await backend.insert(new)
         return JobHandle.of(cls, backend, inserted)
 
     @classmethod
@@ -89,9 +90,9 @@ class Job(JobDefinition[P, R, D]):
             handle = SendEmail.later_sync({"to": "ada@example.com", "subject": "Hello"})
             print(handle, handle.created)
         """
-        new = cls.new_job(params, **options)
-        backend = cls.current_backend()
-        (inserted,) = wait_for(backend, f"{cls.job_name}.later(...)", lambda: backend.insert([new]))
+        new = [cls.new_job(params, **options)]
+        backend = cls.current_backend(new)
+        (inserted,) = wait_for(backend, f"{cls.job_name}.later(...)", lambda: backend.insert(new))
         return JobHandle.of(cls, backend, inserted)
 
     @classmethod
@@ -111,17 +112,19 @@ class Job(JobDefinition[P, R, D]):
             assert [handle.created for handle in batch] == [True, True]
             outcomes = await batch.results()
         """
-        backend = cls.current_backend()
-        return await cls._stored(backend, *cls._new_batch(params_list, then, options))
+        batch_id, jobs, completion = cls._new_batch(params_list, then, options)
+        backend = cls.current_backend(jobs + completion)
+        return await cls._stored(backend, batch_id, jobs, completion)
 
     @classmethod
     def later_many_sync(
         cls, params_list: Sequence[P | D], *, then: NewJob | None = None, **options: Unpack[EnqueueOptions]
     ) -> Batch[R]:
         """Like `later_many`, for code without an event loop."""
-        backend = cls.current_backend()
-        jobs = cls._new_batch(params_list, then, options)
-        return wait_for(backend, f"{cls.job_name}.later_many(...)", lambda: cls._stored(backend, *jobs))
+        batch_id, jobs, completion = cls._new_batch(params_list, then, options)
+        backend = cls.current_backend(jobs + completion)
+        store = partial(cls._stored, backend, batch_id, jobs, completion)
+        return wait_for(backend, f"{cls.job_name}.later_many(...)", store)
 
     @classmethod
     def _new_batch(
@@ -192,8 +195,10 @@ class Job(JobDefinition[P, R, D]):
                 session.add(order)
                 SendEmail.later_in(session, {"to": order.email, "subject": "Thank you"})
         """
-        inserted = cls._insert_in(transaction, [cls.new_job(params, **options)])
-        return _answered(inserted, lambda answers: JobHandle.of(cls, None, answers[0]), f"{cls.__name__}.later_in")
+        new = [cls.new_job(params, **options)]
+        database, job = cls.place_of(new)
+        inserted = cls._insert_in(transaction, new, database)
+        return _answered(inserted, lambda answers: JobHandle.of(job, None, answers[0]), f"{cls.__name__}.later_in")
 
     @overload
     @classmethod
@@ -236,9 +241,10 @@ class Job(JobDefinition[P, R, D]):
                 SendEmail.later_many_in(connection, [{"to": reader, "subject": "News"} for reader in readers])
         """
         batch_id, jobs, completion = cls._new_batch(params_list, then, options)
-        inserted = cls._insert_in(transaction, jobs + completion)
+        database, job = cls.place_of(jobs + completion)
+        inserted = cls._insert_in(transaction, jobs + completion, database)
         name = f"{cls.__name__}.later_many_in"
-        return _answered(inserted, lambda answers: cls._batch(None, batch_id, answers[: len(jobs)]), name)
+        return _answered(inserted, lambda answers: job._batch(None, batch_id, answers[: len(jobs)]), name)
 
     @classmethod
     def insert_job(
@@ -278,10 +284,12 @@ class Job(JobDefinition[P, R, D]):
         return insertion_of(cls, cls.new_jobs(params_list, new_job_id(), **options), dialect, paramstyle)
 
     @classmethod
-    def _insert_in(cls, transaction: AnySyncTransaction | AnyAsyncTransaction, jobs: list[NewJob]) -> Answers:
+    def _insert_in(
+        cls, transaction: AnySyncTransaction | AnyAsyncTransaction, jobs: list[NewJob], database: str | None
+    ) -> Answers:
         from .transactions import joining  # a process that only uses backends should not wait for this import
 
-        return joining.insert_in(cls, transaction, jobs)
+        return joining.insert_in(cls, transaction, jobs, database)
 
     @classmethod
     def handle(cls, job_id: str) -> JobHandle[R]:
@@ -340,8 +348,8 @@ class Job(JobDefinition[P, R, D]):
         check_options({"correlation_id": correlation_id})
         if not persist:
             return await cls._now_unstored(params, inherited_correlation_id(correlation_id))
-        backend = cls.current_backend()
         new = cls.new_job(params, correlation_id=correlation_id)
+        backend = cls.current_backend([new])
         return cls.result_of(await backend.run_new(cls, new, worker_timeout))
 
     @classmethod
@@ -349,7 +357,9 @@ class Job(JobDefinition[P, R, D]):
         from .engine.backend import run_unbound  # imported when used, as in `set_database`
 
         validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
-        backend = cls._bound_backend()
+        backend = cls.binding()
+        if isinstance(backend, Routed):
+            backend = cls.current_backend([cls.new_job(params)])
         running = (
             run_unbound(cls, validated, correlation_id)
             if backend is None
@@ -411,7 +421,11 @@ class Job(JobDefinition[P, R, D]):
             outcome = await SendEmail.execute_from_database(handle)
             print(outcome.data.message_id)
         """
-        return cls.result_of(await cls.current_backend().run_stored(cls, job_id, worker_timeout))
+        if isinstance(job_id, JobHandle) and isinstance(cls.binding(), Routed):
+            backend = job_id.bound_backend()
+        else:
+            backend = cls.current_backend()
+        return cls.result_of(await backend.run_stored(cls, job_id, worker_timeout))
 
 
 def define_job(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from .binding import JobBackend, bind_before_import, registries
+from .binding import Binding, bind_before_import, registries
 from .contract.upcasts import AnyEarlierVersion, Versions
 from .definition import AnyDefinition, AnyHandler, D, Handler, P, R
 from .domain.record import KnownJob
@@ -18,6 +18,7 @@ from .hooks import Hooks
 from .middleware import Middleware
 from .on_demand import OnDemand
 from .resources import Lifespan
+from .routing import DatabaseOf, Routing
 
 if TYPE_CHECKING:
     from .job import AnyJob, Job
@@ -60,12 +61,20 @@ class JobRegistry:
 
     `database_schema` is the PostgreSQL schema of the tables, for backends that open a database by URL; None: the first
     schema of the connection's search path. `database_url_env` is the environment variable with the URL, which must be
-    set for calls without a URL; None: `SERVER_JOBS_DATABASE_URL`, which may be missing.
+    set for calls without a URL; None: `SERVER_JOBS_DATABASE_URL`, which may be missing. `routing` has the names of
+    several databases; None: there is one.
     """
 
-    def __init__(self, *, database_schema: str | None = None, database_url_env: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        database_schema: str | None = None,
+        database_url_env: str | None = None,
+        routing: Routing | None = None,
+    ) -> None:
         self.database_schema = database_schema
         self.database_url_env = database_url_env
+        self.routing = routing
         self.hooks = Hooks()
         """The middleware and the lifespans of this registry."""
         self._registrations = OnDemand[Registration]()
@@ -195,12 +204,20 @@ class JobRegistry:
 
     def hooks_for(self, job: AnyDefinition) -> Hooks | None:
         """Return the hooks, if there are any and this class or one of its bases is registered. Imports nothing."""
+        return None if self.hooks.is_empty or not self._has_class(job) else self.hooks
+
+    def routing_for(self, job: AnyDefinition) -> Routing | None:
+        """Return the names of several databases, if this class or one of its bases is registered. Imports nothing."""
+        return None if self.routing is None or not self._has_class(job) else self.routing
+
+    def _has_class(self, job: AnyDefinition) -> bool:
+        """Whether this class or one of its bases is registered. Imports nothing."""
         name = job.job_name
-        if self.hooks.is_empty or name not in self._registrations:
-            return None
+        if name not in self._registrations:
+            return False
         if self._registrations.is_made(name):
-            return self.hooks if issubclass(job, self._registrations[name].job) else None
-        return self.hooks if any(base.__module__ == self._modules[name] for base in job.__mro__) else None
+            return issubclass(job, self._registrations[name].job)
+        return any(base.__module__ == self._modules[name] for base in job.__mro__)
 
     def versions_of(self, job: AnyDefinition) -> Versions:
         """Return the versions of a job that this registry can read."""
@@ -238,7 +255,7 @@ class JobRegistry:
         """Return the jobs and versions whose upcaster is still the generated stub. Older versions wait for it too."""
         return [(name, version) for name, found in self._registrations.items() for version in found.versions.stubs]
 
-    def bind(self, backend: JobBackend | None) -> JobRegistry:
+    def bind(self, backend: Binding | None) -> JobRegistry:
         """Bind every registered job class to this backend (None: unbind them). Return this registry."""
         for name in self._registrations:
             if self._is_imported(name):
@@ -251,7 +268,7 @@ class JobRegistry:
         return self
 
     @contextmanager
-    def bound_to(self, backend: JobBackend) -> Iterator[None]:
+    def bound_to(self, backend: Binding) -> Iterator[None]:
         """Like `bind`, until the block ends. Then restore the earlier bindings."""
         with ExitStack() as bindings:
             for name in self._registrations:
@@ -287,11 +304,21 @@ def _registered_by(register: Register, name: str) -> Registration:
     return registry.find(name)
 
 
-def create_job_registry(*, database_schema: str | None = None, database_url_env: str | None = None) -> JobRegistry:
+def create_job_registry(
+    *,
+    database_schema: str | None = None,
+    database_url_env: str | None = None,
+    databases: Mapping[str, str] | None = None,
+    database_of: DatabaseOf | None = None,
+) -> JobRegistry:
     """Return an empty registry.
 
     `database_schema` is the PostgreSQL schema of the tables. `database_url_env` is the environment variable with the
     URL of the database, which `connect` then needs; None: `SERVER_JOBS_DATABASE_URL`, or else a SQLite file.
+
+    `databases` has the environment variable with the URL of each of several databases, by name. `database_of` returns
+    the name of the database for the value at `shardBy`; None: a hash of the value and the names chooses. Raises
+    `InvalidOptionError` for names that cannot work, and for options that exclude each other.
 
         from handlers.send_email import handle
 
@@ -299,4 +326,9 @@ def create_job_registry(*, database_schema: str | None = None, database_url_env:
         async with connect(registry):
             await SendEmail.now({"to": "ada@example.com", "subject": "Hello"})
     """
-    return JobRegistry(database_schema=database_schema, database_url_env=database_url_env)
+    if databases is None and database_of is not None:
+        raise InvalidOptionError("database_of chooses one of several databases; pass them as databases")
+    if databases is not None and database_url_env is not None:
+        raise InvalidOptionError("database_url_env names the only database; leave it out, or leave out databases")
+    routing = None if databases is None else Routing(dict(databases), database_of)
+    return JobRegistry(database_schema=database_schema, database_url_env=database_url_env, routing=routing)

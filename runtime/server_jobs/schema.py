@@ -36,7 +36,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 from .contract.row_limits import ROW_LIMITS
 from .domain.clock import SQLITE_NOW
 from .domain.record import UNREADABLE, JobStatus, Outcome
-from .domain.table_names import VERSION_TABLE
+from .domain.table_names import NAME_TABLE, VERSION_TABLE
 from .errors import InvalidOptionError, ProjectNotFoundError
 from .project import find_project
 
@@ -491,10 +491,10 @@ def include_name(name: str | None, kind: str, _parents: object) -> bool:
     """For `context.configure(include_name=...)`, if `target_metadata` has our tables and an application's tables.
 
     Alembic then ignores objects that revisions of server-jobs create without SQLAlchemy: the indexes on the columns of
-    views (`…_idx`), and the table that records these revisions.
+    views (`…_idx`), and the tables with these revisions and with the name of the database.
     """
     if kind == "table":
-        return name != VERSION_TABLE
+        return name not in (VERSION_TABLE, NAME_TABLE)
     return kind != "index" or name is None or not name.endswith("_idx")
 
 
@@ -504,7 +504,7 @@ def exclude_ours(name: str | None, kind: str, parents: Mapping[str, str | None])
     Alembic then leaves alone the tables of server-jobs, which `server-jobs migrate` makes. On PostgreSQL they are in
     the `schema` of the project around the current folder, and an application may use their names in other schemas.
     """
-    is_ours_by_name = kind == "table" and (name == VERSION_TABLE or name in metadata.tables)
+    is_ours_by_name = kind == "table" and (name in (VERSION_TABLE, NAME_TABLE) or name in metadata.tables)
     return not is_ours_by_name or parents.get("schema_name") != _our_schema()
 
 

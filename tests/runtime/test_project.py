@@ -48,6 +48,20 @@ def test_every_setting_is_read(tmp_path: Path) -> None:
     assert (project.output_package, project.handlers_package) == ("shop.generated", "shop.handlers")
 
 
+def test_several_databases_keep_their_order_and_need_no_worker(tmp_path: Path) -> None:
+    settings = """
+    [tool.server-jobs]
+    database-of = "shop.databases:database_of"
+    [tool.server-jobs.databases]
+    us = "US_DATABASE_URL"
+    eu-2 = "EU_DATABASE_URL"
+    """
+    project = find_project(write(tmp_path, settings))
+    assert [*project.databases.items()] == [("us", "US_DATABASE_URL"), ("eu-2", "EU_DATABASE_URL")]
+    assert project.database_of == "shop.databases:database_of"
+    assert not project.worker
+
+
 def test_a_project_may_switch_warnings_off(tmp_path: Path) -> None:
     settings = '[tool.server-jobs]\nallow = ["TYPE_MISSING", "EXTRA_NOT_STATED"]\n'
     assert find_project(write(tmp_path, settings)).allow == ("TYPE_MISSING", "EXTRA_NOT_STATED")
@@ -76,7 +90,10 @@ def test_without_a_project_the_message_has_advice(tmp_path: Path) -> None:
             "outputs must be a list of asyncapi, catalogue, kubernetes, llms, openapi, testing, typescript, not",
         ),
         ('database_url_env = "X"', "did you mean 'database-url-env'?"),
-        ("root = '/'", "known: specs, output, handlers, database-url-env, schema, setup, outputs, worker, cloudflare"),
+        (
+            "root = '/'",
+            "known: specs, output, handlers, database-url-env, databases, database-of, schema, setup, outputs",
+        ),
         ("types = 1", "types must be a table such as {decimal = 'decimal:Decimal'}, not 1"),
         ("types.size = 'sizes.Size'", "types.size must name a module and a name in it"),
         ('worker = "no"', "worker must be true or false, not 'no'"),
@@ -102,6 +119,16 @@ def test_without_a_project_the_message_has_advice(tmp_path: Path) -> None:
         ('schema = "Jobs; DROP"', "schema must be a name of 1 to 63 characters of a-z, 0-9 and _"),
         ('schema = "pg_jobs"', "starts with neither a digit nor pg_"),
         ('database-url-env = "A=B"', "must name an environment variable"),
+        ("databases = 1", "[tool.server-jobs.databases] must be a table such as {eu = 'EU_DATABASE_URL'}, not 1"),
+        ("databases.eu = 1", "must be a table such as {eu = 'EU_DATABASE_URL'}"),
+        ("databases = {}", "databases must name at least one database"),
+        ('databases.EU = "A"', "a database must have a name of 1 to 63 characters"),
+        ('databases.eu = "postgresql://localhost"', "such as EU_DATABASE_URL"),
+        ('databases = {eu = "A", us = "A"}', "two databases have the same variable: A"),
+        ('database-of = "shop:choose"', "database-of needs the table [tool.server-jobs.databases]"),
+        ('databases.eu = "A"\ndatabase-of = "shop"', "database-of must name a module and a name in it"),
+        ('databases.eu = "A"\ndatabase-url-env = "B"', "remove one of them"),
+        ('databases.eu = "A"\nworker = true', "a Worker has one database"),
         *(
             (f'setup = "{path}"', f"such as 'app.jobs_setup:setup', not '{path}'")
             for path in ("app.setup", "app.setup:", ":setup", "app/jobs.py:setup", "app.class:setup", "app:a.b")

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import server_jobs
 from server_jobs.contract.row_limits import ROW_LIMITS
-from server_jobs.databases.url import DEFAULT_URL
+from server_jobs.databases.url import DATABASE_URL, DEFAULT_URL
 from server_jobs.project import Project
 
 from ..files.generated_file import File, KeptFile, Ownership, read_file
 from ..files.manifest import Manifest, hash_content
 from ..ir.spec import JobSpec
 from ..python.code import Code, header, literal, name, render
-from .declared_state import objects_hash, postgresql_functions, schedule_rows, wanted_objects
+from .declared_state import ScheduleRow, objects_hash, postgresql_functions, schedule_rows, wanted_objects
 from .history import Revision, appended_paths, heads, read_history, sql_paths, versions_folder
 
 Files = list[File | KeptFile]
@@ -32,7 +32,7 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
     Old revisions stay as they are, new ones are appended. Raises `ProjectError` if the existing revisions cannot be
     run.
     """
-    variable = project.database_url_env
+    variable = DATABASE_URL if project.databases else project.database_url_env
     environment = render(
         "env.py.jinja",
         header=header(),
@@ -41,18 +41,21 @@ def migration_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifes
         otherwise=Code("which must be set" if variable else f"or else {DEFAULT_URL}"),
         schema=Code("None") if project.schema is None else literal(project.schema),
     )
-    fingerprint = schema_fingerprint(jobs)
-    revisions = _unchanged_files(project, manifest, fingerprint) or _history_files(project, jobs, manifest, fingerprint)
+    # Of several databases, each has its own schedules, which its workers store.
+    schedules = {} if project.databases else schedule_rows(jobs)
+    fingerprint = schema_fingerprint(jobs, schedules)
+    unchanged = _unchanged_files(project, manifest, fingerprint)
+    revisions = unchanged or _history_files(project, jobs, schedules, manifest, fingerprint)
     return [File(f"{project.output}/migrations/env.py", environment), *revisions]
 
 
-def schema_fingerprint(jobs: Iterable[JobSpec]) -> str:
+def schema_fingerprint(jobs: Iterable[JobSpec], schedules: Mapping[str, ScheduleRow]) -> str:
     """Return a hash of the input of revisions: the tables' module, the schedules, the views and the limits of rows."""
     tables = Path(server_jobs.__file__).with_name("schema.py").read_bytes()
-    schedules = json.dumps(schedule_rows(jobs), sort_keys=True)
+    rows = json.dumps(schedules, sort_keys=True)
     views_of = {job.class_name: objects_hash(job) for job in jobs}
     views = json.dumps([views_of, ROW_LIMITS, [one.create for one in postgresql_functions()]], sort_keys=True)
-    return hashlib.sha256(b"\0".join((tables, schedules.encode(), views.encode()))).hexdigest()
+    return hashlib.sha256(b"\0".join((tables, rows.encode(), views.encode()))).hexdigest()
 
 
 def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> Files:
@@ -72,13 +75,19 @@ def _unchanged_files(project: Project, manifest: Manifest, fingerprint: str) -> 
     return [*kept] if all(file.hash in manifest.hashes.get(file.path, ()) for file in kept) else []
 
 
-def _history_files(project: Project, jobs: Sequence[JobSpec], manifest: Manifest, fingerprint: str) -> Files:
+def _history_files(
+    project: Project,
+    jobs: Sequence[JobSpec],
+    schedules: Mapping[str, ScheduleRow],
+    manifest: Manifest,
+    fingerprint: str,
+) -> Files:
     # Imported only if a new revision may be due.
     from .flat_sql import sql_files
     from .revisions import new_revisions
 
     history = read_history(project)
-    new = new_revisions(history, schedule_rows(jobs), wanted_objects(jobs), fingerprint, project.name)
+    new = new_revisions(history, schedules, wanted_objects(jobs), fingerprint, project.name)
     kept = {file.path: file for file in _unchanged(project, history, manifest)}
     revisions = [
         File(f"{versions_folder(project)}/{revision.file_name}", revision.text, Ownership.APPENDED)

@@ -96,8 +96,10 @@ def schema_line(project: Project, before: str) -> list[Code]:
 
 
 def _registry_line(project: Project) -> list[Code]:
-    """Return where calls without a backend find the set-up function of the project, if it has one."""
-    return [] if project.setup is None else [Code(f"registry_module = {literal('..registry')}")]
+    """Return where calls without a backend find the set-up function of the project, or the names of its databases."""
+    return (
+        [] if project.setup is None and not project.databases else [Code(f"registry_module = {literal('..registry')}")]
+    )
 
 
 def has_schemas(project: Project) -> bool:

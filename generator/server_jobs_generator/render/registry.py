@@ -11,6 +11,7 @@ from ..files.generated_file import File
 from ..ir.spec import JobSpec
 from ..python.code import (
     Code,
+    Expression,
     Group,
     call,
     import_names,
@@ -32,22 +33,29 @@ def registry(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequ
         "registry.py.jinja",
         registry=lay_out(call("create_job_registry", **_options(project)), 0, len("registry: JobRegistry = ")),
         imports=import_names("server_jobs", runtime),
-        set_up=_set_up(project),
+        set_up=_imported(project.setup),
+        database_of=_imported(project.database_of),
         registrations=[_registration(project, job, steps.get(job.class_name, ())) for job in jobs],
     )
 
 
-def _options(project: Project) -> dict[str, Code]:
-    """Return the settings of the database that the project states."""
+def _options(project: Project) -> dict[str, Expression]:
+    """Return the settings of the databases that the project states."""
     stated = {"database_schema": project.schema, "database_url_env": project.database_url_env}
-    return {option: literal(value) for option, value in stated.items() if value is not None}
+    options: dict[str, Expression] = {option: literal(value) for option, value in stated.items() if value is not None}
+    if project.databases:
+        variables = tuple((f"{literal(key)}: ", literal(variable)) for key, variable in project.databases.items())
+        options["databases"] = Group("{", variables, "}")
+    if project.database_of is not None:
+        options["database_of"] = Code("database_of")
+    return options
 
 
-def _set_up(project: Project) -> dict[str, Code] | None:
-    """Return the import and the name of the set-up function, if the project has one."""
-    if project.setup is None:
+def _imported(path: str | None) -> dict[str, Code] | None:
+    """Return the import and the name of a function of the project, if it has one."""
+    if path is None:
         return None
-    module, _, function = project.setup.partition(":")
+    module, _, function = path.partition(":")
     return {"imports": import_names(module, [name(function)], indent=4), "function": name(function)}
 
 

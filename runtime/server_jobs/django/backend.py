@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from ..definition import AnyDefinition
 from ..domain.record import Inserted, JobRecord, NewJob
+from ..errors import ProjectError
 from ..hooks import Hooks
 from ..middleware import enqueuing
 from ..registry import JobRegistry
@@ -26,10 +27,16 @@ class DjangoBackend:
     """A backend on Django's connection, for every thread and every event loop of the process.
 
     Calls take part in the transaction of the caller, such as a `TestCase`. A blocking call runs in the thread
-    of the caller. A coroutine uses the connection that Django uses for the ORM in coroutines.
+    of the caller. A coroutine uses the connection that Django uses for the ORM in coroutines. Raises `ProjectError` for
+    a project with several databases.
     """
 
     def __init__(self, registry: JobRegistry) -> None:
+        if registry.routing is not None:
+            raise ProjectError(
+                "[tool.server-jobs.databases] is not possible in a Django project, which keeps its jobs in one of its "
+                "DATABASES; remove the table, and choose that database with DATABASE_ROUTERS"
+            )
         self._registry = registry
         self._store: SqlStore | None = None
 

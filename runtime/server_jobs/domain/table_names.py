@@ -9,8 +9,11 @@ TABLES = ("jobs", "cron_jobs", "job_starts", "paused_queues", "job_audit", "job_
 VERSION_TABLE = "server_jobs_version"
 """The table in which `server-jobs migrate` records the revisions that ran."""
 
+NAME_TABLE = "server_jobs_database"
+"""The table with the name of the database, in a project that names its databases. `server-jobs migrate` creates it."""
+
 # The places where SQL names a table. Columns (`jobs.id`) and FOR UPDATE OF need no schema.
-_NAMED = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|regclass)(\s+'?)({'|'.join(TABLES)})\b")
+_NAMED = re.compile(rf"\b(FROM|JOIN|INTO|UPDATE|EXISTS|regclass)(\s+'?)({'|'.join((*TABLES, NAME_TABLE))})\b")
 
 
 def in_schema(sql: str, schema: str | None) -> str:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel
 
-from ..binding import handler_without_backend, hooks_without_backend, stand_ins
+from ..binding import Binding, handler_without_backend, hooks_without_backend, stand_ins
 from ..concurrency.blocking import run_in_loop_of
 from ..context import JobContext
 from ..definition import AnyDefinition
@@ -49,7 +49,7 @@ from .attempts.handler_call import HandlerCall
 from .attempts.runner import Runner
 from .pruner import Pruner
 from .scheduler import Scheduler
-from .stand_ins import backends, insert_through_stand_ins, store_of
+from .stand_ins import backends, insert_through_stand_ins, store_for
 from .worker_backend import (
     DEFAULT_CONCURRENCY,
     DEFAULT_LOCK_TIMEOUT,
@@ -90,6 +90,9 @@ class Backend:
         await backend.shutdown()
     """
 
+    for_handlers: Binding | None = None
+    """The binding of job classes inside the handlers that this backend runs; None: this backend."""
+
     def __init__(
         self,
         *,
@@ -124,7 +127,7 @@ class Backend:
 
     def use_own_store(self) -> None:
         """Start over with the store of the database that this backend was made with."""
-        self.use_store(store_of(self._database, self.registry.database_schema))
+        self.use_store(store_for(self._database, self.registry.database_schema))
 
     def use_store(self, store: Store) -> None:
         """Start over with this store, which is not opened yet."""
@@ -292,7 +295,7 @@ class Backend:
     async def _run(self, attempt: Attempt) -> tuple[Outcome, str | None]:
         """Run an attempt of `claim`, and return its outcome and its error."""
         self._unstarted.pop(attempt.claim.token, None)
-        return await self.runner.run(attempt, self)
+        return await self.runner.run(attempt, self.for_handlers or self)
 
     async def release_lock(self, job_id: str) -> bool:
         for attempt in self.runner.leased():
@@ -407,7 +410,7 @@ class Backend:
             HandlerCall(job, handler, context),
             job,
             params,
-            self,
+            self.for_handlers or self,
             factory.processes_for(job),
             self.clock,
             self.hooks.middleware,
@@ -422,7 +425,7 @@ class Backend:
 
     async def _run_here(self, job: AnyDefinition, claim: Claim, claimed: float, lease: timedelta) -> JobRecord:
         attempt = self.attempt_factory.attempt_of(job, claim, self.store, claimed, lease)
-        outcome, _ = await self.runner.run(attempt, self)
+        outcome, _ = await self.runner.run(attempt, self.for_handlers or self)
         record = await self.store.get(claim.id)
         if outcome is Outcome.LOST or record is None:
             raise StaleClaimError(claim.id)

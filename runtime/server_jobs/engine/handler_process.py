@@ -48,7 +48,6 @@ from ..isolation.messages import (
     Began,
     Call,
     Declined,
-    HandlerPaths,
     InvalidDocument,
     Memory,
     Message,
@@ -71,14 +70,34 @@ from .attempts.factory import AttemptFactory
 from .attempts.handler_call import is_async
 from .backend import Backend
 
+BackendOf = Callable[[str, JobRegistry, OpenLifespans], Backend]
+"""Makes the backend of handlers from the URL of the worker's database."""
+
 _REPORT_INTERVAL = 0.2
 _LAST_MOMENT = 1.0
 
 
 def main(descriptor: int) -> None:
     """Serve the worker at the other end of the socket until the socket is closed."""
+    serve(descriptor, _backend_of)
+
+
+def serve(descriptor: int, backend_of: BackendOf) -> None:
+    """Like `main`, with another function that makes the backends of handlers."""
     os.set_inheritable(descriptor, False)
-    HandlerProgram(socket.socket(fileno=descriptor)).run()
+    HandlerProgram(socket.socket(fileno=descriptor), backend_of).run()
+
+
+def run_in_here(backend: Backend, lifespans: OpenLifespans) -> None:
+    """Let a backend run handlers in this process, with these lifespans."""
+    backend.lifespans = lifespans
+    backend.attempt_factory = AttemptFactory(backend.config, has_processes=False)
+
+
+def _backend_of(database: str, registry: JobRegistry, lifespans: OpenLifespans) -> Backend:
+    backend = Backend(database=database, job_registry=registry)
+    run_in_here(backend, lifespans)
+    return backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +110,14 @@ class _Error:
 class HandlerProgram:
     """State that the main thread and the reading thread share."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, backend_of: BackendOf) -> None:
         self._connection = connection
+        self._backend_of = backend_of
         self._lock = threading.RLock()
         self._runner = asyncio.Runner()
         self._loop = self._runner.get_loop()
         self._requests: asyncio.Queue[Setup | Call | None] = asyncio.Queue()
-        self._place = _Place(Setup(database=None, database_schema=None, levels={}, jobs=[]))
+        self._place = _Place(Setup(database=None, database_schema=None, levels={}, jobs=[]), backend_of)
         self._context: JobContext | None = None
         self._running: RunningAttempt | None = None
         self._reported: tuple[int, str | None] = (0, None)
@@ -129,7 +149,7 @@ class HandlerProgram:
         for name, level in setup.levels.items():
             logging.getLogger(name or None).setLevel(level)
         logging.getLogger().addHandler(_ToWorker(self._send))
-        self._place = _Place(setup)
+        self._place = _Place(setup, self._backend_of)
         self._measures_memory = setup.measures_memory
 
     def _answer(self, call: Call) -> Answer:
@@ -145,7 +165,7 @@ class HandlerProgram:
             backend = self._place.backend_for(handler)
             context = self._begin(call, backend, mask)
             variables = copy_context()
-            variables.run(current_run.set, Run(backend, context))
+            variables.run(current_run.set, Run(backend and (backend.for_handlers or backend), context))
             if call.surroundings is not None:
                 entered = self._enter(call, call.surroundings, variables, mask)
                 if isinstance(entered, _Error):
@@ -327,9 +347,10 @@ class HandlerProgram:
 class _Place:
     """The surroundings of a handler: the jobs of the worker, and its database, opened when a handler needs it."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, backend_of: BackendOf) -> None:
         self._database = setup.database
-        self._registry = _JobsElsewhere(setup.jobs, setup.database_schema)
+        self._backend_of = backend_of
+        self._registry = _JobsElsewhere(setup)
         for path in setup.set_ups:
             self._registry.set_up(cast("Register", load(path)))
         self._lifespans = OpenLifespans(lambda: self.hooks.lifespans)
@@ -354,10 +375,7 @@ class _Place:
             return None
         kind = is_async(handler)
         if kind not in self._backends:
-            backend = Backend(database=self._database, job_registry=self._registry)
-            backend.lifespans = self._lifespans
-            backend.attempt_factory = AttemptFactory(backend.config, has_processes=False)
-            self._backends[kind] = backend
+            self._backends[kind] = self._backend_of(self._database, self._registry, self._lifespans)
         return self._backends[kind]
 
     def context_of(self, call: Call, backend: Backend | None, resources: Resources) -> JobContext:
@@ -384,9 +402,9 @@ class _Place:
 class _JobsElsewhere(JobRegistry):
     """The registry of the worker; each handler is imported when it is needed."""
 
-    def __init__(self, jobs: Sequence[HandlerPaths], schema: str | None) -> None:
-        super().__init__(database_schema=schema)
-        self._paths = {paths.job_name: paths.handler for paths in jobs}
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(database_schema=setup.database_schema, routing=setup.routing())
+        self._paths = {paths.job_name: paths.handler for paths in setup.jobs}
 
     def handler_of(self, job: AnyDefinition) -> AnyHandler:
         path = self._paths.get(job.job_name)

@@ -49,12 +49,16 @@ class Scheduler:
         Call at the start and every `DECLARATION_INTERVAL`, so that other workers know that the set is in use. With
         `only_code`, store the schedules of `define_job` only.
         """
-        jobs = [one.job for one in self._registry.registrations()]
-        declarations = [declaration_of(job) for job in jobs if job.is_in_code or not only_code]
+        declarations = self.declarations(only_code=only_code)
         for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
             _logger.warning(
                 "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
             )
+
+    def declarations(self, *, only_code: bool = False) -> Sequence[Declaration]:
+        """Return the schedules to store, of each job of the registry; with `only_code`, of `define_job` only."""
+        jobs = [one.job for one in self._registry.registrations()]
+        return [declaration_of(job) for job in jobs if job.is_in_code or not only_code]
 
     async def tick(self, *, allowance: Callable[[], int | None] = lambda: None) -> list[str]:
         """Enqueue the jobs of due slots until `allowance` is zero. Return the ids of the new jobs.

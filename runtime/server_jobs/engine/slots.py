@@ -152,7 +152,7 @@ class Slots:
         if self._listener is not None and not attempt.is_stopped:
             self._tell_start(attempt)
         try:
-            await self._backend.runner.perform(attempt, self._backend, self._settled)
+            await self._backend.runner.perform(attempt, self._backend.for_handlers or self._backend, self._settled)
             if attempt.call.lingering is not None:
                 await _until_returned(attempt, attempt.call.lingering)
         except Exception:

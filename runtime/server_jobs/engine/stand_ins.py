@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from ..binding import stand_in_for
-from ..databases.opening import open_database
-from ..databases.url import tenant_address
 from ..domain.interfaces import Database, Store
 from ..domain.record import Inserted, NewJob
-from ..errors import InvalidOptionError
-from ..stores.sql import SqlStore
-from ..stores.tenant import TenantStore
+from ..stores.opening import store_of
 
 if TYPE_CHECKING:
     from .backend import Backend
@@ -29,25 +25,11 @@ backends: WeakSet[Backend] = WeakSet()
 _of_tests: list[Store] = []
 
 
-def store_of(database: Store | Database | str, schema: str | None) -> Store:
-    """Return the store of a database, not opened yet. Raises `InvalidOptionError`."""
+def store_for(database: Store | Database | str, schema: str | None) -> Store:
+    """Return the store of the running test, or else of this database, not opened yet. Raises `InvalidOptionError`."""
     if _of_tests and not (isinstance(database, Store) and database.name == MEMORY):
         return _of_tests[-1]
-    if isinstance(database, str):
-        return _store_at(database, schema)
-    if isinstance(database, Store):
-        return database
-    if isinstance(database, Database):
-        return SqlStore(database)
-    raise InvalidOptionError(
-        f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
-        f"not a value of type {type(database).__name__}"
-    )
-
-
-def _store_at(url: str, schema: str | None) -> SqlStore:
-    database, tenant = open_database(url, schema=schema), tenant_address(url)
-    return SqlStore(database) if tenant is None or tenant.name is None else TenantStore(database, tenant.name)
+    return store_of(database, schema)
 
 
 @contextmanager

@@ -50,12 +50,13 @@ class _Bound(Generic[R]):
 
     async def _open_backend(self) -> JobBackend:
         """Return the open backend. A backend that enqueued the jobs and was closed since then stays closed."""
-        backend = self._bound_backend()
+        backend = self.bound_backend()
         if self._backend is None:
             await backend.initialize()
         return backend
 
-    def _bound_backend(self) -> JobBackend:
+    def bound_backend(self) -> JobBackend:
+        """Return the backend that enqueued the jobs, or else the one of calls of the class from here."""
         return self._backend or self._job.current_backend()
 
 
@@ -84,7 +85,7 @@ class JobHandle(str, _Bound[R]):
 
     def record_sync(self) -> JobRecord:
         """Like `record`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "record()", self.record)
+        return wait_for(self.bound_backend(), "record()", self.record)
 
     async def status(self) -> JobStatus:
         """Read the status of the job. Raises `JobNotFoundError`."""
@@ -92,7 +93,7 @@ class JobHandle(str, _Bound[R]):
 
     def status_sync(self) -> JobStatus:
         """Like `status`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "status()", self.status)
+        return wait_for(self.bound_backend(), "status()", self.status)
 
     async def cancel(self) -> Cancellation:
         """Cancel a pending job. Ask a running job to stop.
@@ -104,7 +105,7 @@ class JobHandle(str, _Bound[R]):
 
     def cancel_sync(self) -> Cancellation:
         """Like `cancel`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "cancel()", self.cancel)
+        return wait_for(self.bound_backend(), "cancel()", self.cancel)
 
     async def result(self, *, timeout: timedelta | None = None) -> JobResult[R]:  # noqa: ASYNC109  the name that callers expect
         """Wait until the job has finished, and return its outcome.
@@ -126,7 +127,7 @@ class JobHandle(str, _Bound[R]):
 
     def result_sync(self, *, timeout: timedelta | None = None) -> JobResult[R]:
         """Like `result`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "result()", lambda: self.result(timeout=timeout))
+        return wait_for(self.bound_backend(), "result()", lambda: self.result(timeout=timeout))
 
     async def watch(self) -> AsyncIterator[JobProgress]:
         """Yield the progress now and after each change, until the job has finished. The last item has the final status.
@@ -227,7 +228,7 @@ class Batch(Sequence[JobHandle[R]], _Bound[R]):
 
     def counts_sync(self) -> BatchCounts:
         """Like `counts`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "counts()", self.counts)
+        return wait_for(self.bound_backend(), "counts()", self.counts)
 
     async def watch(self) -> AsyncIterator[BatchCounts]:
         """Yield the counts now and after each change, until all jobs have finished.
@@ -264,7 +265,7 @@ class Batch(Sequence[JobHandle[R]], _Bound[R]):
 
     def wait_sync(self, *, timeout: timedelta | None = None) -> BatchCounts:
         """Like `wait`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "wait()", lambda: self.wait(timeout=timeout))
+        return wait_for(self.bound_backend(), "wait()", lambda: self.wait(timeout=timeout))
 
     async def results(self, *, timeout: timedelta | None = None) -> list[JobResult[R]]:  # noqa: ASYNC109
         """Wait until all jobs have finished, and return one outcome for each of the params, in their order.
@@ -282,7 +283,7 @@ class Batch(Sequence[JobHandle[R]], _Bound[R]):
 
     def results_sync(self, *, timeout: timedelta | None = None) -> list[JobResult[R]]:
         """Like `results`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "results()", lambda: self.results(timeout=timeout))
+        return wait_for(self.bound_backend(), "results()", lambda: self.results(timeout=timeout))
 
     def _time_limit(self, timeout: timedelta | None) -> AbstractAsyncContextManager[None]:
         return _time_limit(timeout, f"the batch {self.id}", f"server-jobs list --batch {self.id}")
@@ -314,7 +315,7 @@ class Batch(Sequence[JobHandle[R]], _Bound[R]):
 
     def cancel_sync(self) -> int:
         """Like `cancel`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "cancel()", self.cancel)
+        return wait_for(self.bound_backend(), "cancel()", self.cancel)
 
     async def retry(self) -> int:
         """Make the failed jobs pending again, with all their attempts. Return their number.
@@ -328,7 +329,7 @@ class Batch(Sequence[JobHandle[R]], _Bound[R]):
 
     def retry_sync(self) -> int:
         """Like `retry`, for code without an event loop."""
-        return wait_for(self._bound_backend(), "retry()", self.retry)
+        return wait_for(self.bound_backend(), "retry()", self.retry)
 
     async def _finished(self) -> dict[str, JobRecord]:
         """Return the records of all jobs. Wait for jobs of other batches, and for jobs that were retried in between."""

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ..binding import JobBackend
+from ..binding import Binding, JobBackend, Routed
 from ..concurrency.blocking import wait_for
+from ..contract.job_keys import shard_key
 from ..contract.slot_params import SlotParams, fill_slot, slot_params
 from ..domain.audit import APPLICATION
 from ..domain.ids import schedule_id
@@ -98,7 +99,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
             spec_version=new.spec_version,
             shard_key=new.shard_key,
         )
-        if not await (await self._store()).add_schedule(schedule, by=self._by):
+        if not await (await self._store_for(new)).add_schedule(schedule, by=self._by):
             raise ScheduleConflictError(f"{schedule.label} is stored already: change it, or choose another name")
 
     def add_sync(
@@ -112,7 +113,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
     ) -> None:
         """Like `add`, for code without an event loop."""
         rule = partial(self.add, cron=cron, timezone=timezone, misfire=misfire, misfire_limit=misfire_limit)
-        self._wait(partial(rule, params=params))
+        self._wait(partial(rule, params=params), lambda: self._checked({} if params is None else params, timezone)[0])
 
     async def change(
         self,
@@ -150,7 +151,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
             spec_version=None if new is None else new.spec_version,
             shard_key=None if new is None else new.shard_key,
         )
-        if not await (await self._store()).change_schedule(self.id, change, by=self._by):
+        if not await (await self._store_for(new)).change_schedule(self.id, change, by=self._by):
             raise ScheduleNotFoundError(self.job.job_name, self.name)
 
     def change_sync(
@@ -190,7 +191,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         `ScheduleNotFoundError`, or the error of params that no longer fit the spec.
         """
         schedule = await self.record()
-        backend = self._bound_backend()
+        backend = self.bound_backend()
         (inserted,) = await backend.insert([self.job.scheduled_job(schedule, correlation_id=schedule.correlation_id)])
         return JobHandle.of(self.job, backend, inserted)
 
@@ -218,9 +219,7 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         from .backfill import Backfill  # most processes backfill nothing
 
         schedule = await self.record()
-        backfill = Backfill(
-            job=self.job, schedule=schedule, backend=self._bound_backend(), again=again, dry_run=dry_run
-        )
+        backfill = Backfill(job=self.job, schedule=schedule, backend=self.bound_backend(), again=again, dry_run=dry_run)
         return await backfill.run(start, end)
 
     def backfill_sync(
@@ -251,11 +250,15 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
         return self._wait(self.record)
 
     def _checked(self, params: object, timezone: str) -> tuple[NewJob, str]:
-        """Return a job with these params, and the params to store. If they take the slot, now is the sample."""
+        """Return a job with these params, and the params to store. If they take the slot, now is the sample.
+
+        Raises `InvalidOptionError` if the slot is the value at `shardBy`, because a schedule is in one database.
+        """
         text = slot_params(params)
         if text is None:
             new = self.job.new_job(params)
             return new, new.params
+        shard_key(self.job.job_name, self.job.options, text)
         return self.job.new_job(json.loads(fill_slot(text, datetime.now(UTC), timezone))), text
 
     async def _added(self, action: str) -> ScheduleRecord:
@@ -273,8 +276,25 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
     async def _store(self) -> Store:
         return (await self._open_backend()).store
 
-    def _wait(self, call: Callable[[], Coroutine[object, object, T]]) -> T:
-        return wait_for(self._bound_backend(), f"a call of the schedule {self.name!r}", call)
+    async def _store_for(self, new: NewJob | None) -> Store:
+        """Return the store for a schedule with the params of this job. Raises `InvalidOptionError` for another one."""
+        if new is None:
+            return await self._store()
+        backend = self._backend_for(new)
+        await backend.initialize()
+        return backend.store
+
+    def _backend_for(self, new: NewJob) -> JobBackend:
+        given = cast("Binding | None", self._backend)
+        if isinstance(given, Routed):
+            given.name_for(self.job, [new])
+        return self._backend or self.job.current_backend([new])
+
+    def _wait(self, call: Callable[[], Coroutine[object, object, T]], new: Callable[[], NewJob] | None = None) -> T:
+        """Run the call and wait for it. With several databases, it uses the one of `new`."""
+        is_routed = new is not None and isinstance(self._backend or self.job.binding(), Routed)
+        backend = self._backend_for(new()) if new is not None and is_routed else self.bound_backend()
+        return wait_for(backend, f"a call of the schedule {self.name!r}", call)
 
 
 def _check_rule(schedule: Schedule) -> None:

@@ -15,12 +15,13 @@ from flask import Flask, Response, current_app, has_app_context
 from flask.cli import ScriptInfo, with_appcontext
 from werkzeug.local import LocalProxy
 
-from ..binding import JobBackend
+from ..binding import Binding
 from ..databases.url import DATABASE_URL, database_url
 from ..engine.backend import Backend
-from ..errors import ProjectError, ProjectNotFoundError
+from ..errors import InvalidOptionError, ProjectError, ProjectNotFoundError
 from ..inspection.problem_document import CALLER_ERRORS, PROBLEM_TYPE, response_to
 from ..middleware import Middleware, RunningAttempt
+from ..named_databases import Databases
 from ..project import find_project
 from ..registry import JobRegistry
 
@@ -33,7 +34,7 @@ class _Connected:
     """An application with the extension, and its backend."""
 
     app: Flask
-    backend: Backend
+    backend: Backend | Databases
 
 
 _last: list[_Connected] = []
@@ -43,8 +44,8 @@ _last: list[_Connected] = []
 class ServerJobs:
     """Connects the jobs of a registry to Flask applications.
 
-    The configuration key `SERVER_JOBS_DATABASE_URL` names the database. The default is as in `connect`. The first call
-    opens the database, so that a server may fork before.
+    The configuration key `SERVER_JOBS_DATABASE_URL` names the database. The default is as in `connect`, or the
+    databases of the project, which exclude the key. The first call opens a database, so that a server may fork before.
 
     In the context of an application, the jobs use its database. Without a context they use the database of the
     application that was connected last. Each handler runs in a new application context, which ends with the attempt. So
@@ -65,15 +66,22 @@ class ServerJobs:
 
     def init_app(self, app: Flask) -> None:
         """Connect this application, for a function that makes one: `jobs = ServerJobs(None, registry)`."""
-        url = database_url(app.config.get(DATABASE_URL), variable=self._registry.database_url_env)
-        connected = _Connected(app, Backend(database=url, job_registry=self._registry))
+        connected = _Connected(app, self._backend(app.config.get(DATABASE_URL)))
         app.extensions[_NAME], _last[:] = connected, [connected]
-        self._registry.bind(cast("JobBackend", LocalProxy(lambda: _connected().backend)))
+        self._registry.bind(cast("Binding", LocalProxy(lambda: _connected().backend)))
         if set_up not in self._registry.hooks.set_ups:
             self._registry.set_up(set_up)
         for error in CALLER_ERRORS:
             app.register_error_handler(error, _respond)
         app.cli.add_command(_jobs)
+
+    def _backend(self, url: str | None) -> Backend | Databases:
+        if self._registry.routing is None:
+            url = database_url(url, variable=self._registry.database_url_env)
+            return Backend(database=url, job_registry=self._registry)
+        if url is not None:
+            raise InvalidOptionError(f"the project names its databases; remove {DATABASE_URL} from app.config")
+        return Databases(self._registry)
 
 
 class AppContext(Middleware):

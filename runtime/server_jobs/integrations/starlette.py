@@ -9,26 +9,32 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..connection import connect
+from ..connection import connect, connect_databases
 from ..engine.backend import Backend
 from ..inspection.problem_document import CALLER_ERRORS, PROBLEM_TYPE, response_to
+from ..named_databases import Databases
 from ..registry import JobRegistry
 
 
 def lifespan(
-    jobs: JobRegistry | Backend, url: str | None = None
+    jobs: JobRegistry | Backend | Databases, url: str | None = None
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     """Return a lifespan that binds the jobs while the application runs.
 
-    It takes what `connect` takes. Pass a backend if the application also mounts the HTTP routes of this backend.
+    It takes what `connect` or `connect_databases` takes. Pass a backend if the application also mounts the HTTP routes
+    of this backend, and `Databases` if it mounts the routes of one of several databases.
 
         app = FastAPI(lifespan=lifespan(registry))
     """
 
     @asynccontextmanager
     async def opened(_app: Starlette) -> AsyncIterator[None]:
-        async with connect(jobs, url):
-            yield
+        if isinstance(jobs, Databases) or (url is None and isinstance(jobs, JobRegistry) and jobs.routing is not None):
+            async with connect_databases(jobs):
+                yield
+        else:
+            async with connect(jobs, url):
+                yield
 
     return opened
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from ..domain.record import Outcome
+from ..routing import DatabaseOf, Routing
+from .import_path import load
 
 LONGEST_LINE = 16 * 1024 * 1024
 
@@ -30,17 +32,25 @@ class HandlerPaths(Message):
 class Setup(Message):
     """The first message to a process. `levels` are the levels of the worker's loggers, by name.
 
-    `set_ups` are import paths of the set-up functions of the registry.
+    `set_ups` are import paths of the set-up functions of the registry. `databases` are the names of several databases
+    with their variables, and `database_of` is the import path of the function of the project that chooses one.
     """
 
     kind: Literal["setup"] = "setup"
     database: str | None = Field(repr=False)
     database_schema: str | None
+    databases: dict[str, str] = {}
+    database_of: str | None = None
     levels: dict[str, int]
     jobs: list[HandlerPaths]
     set_ups: list[str] = []
     measures_memory: bool = False
     """Whether the process sends `Memory` before each answer."""
+
+    def routing(self) -> Routing | None:
+        """Return the names of several databases; None if there is one."""
+        choose = None if self.database_of is None else cast("DatabaseOf", load(self.database_of))
+        return Routing(self.databases, choose) if self.databases else None
 
 
 class Surroundings(Message):

@@ -76,6 +76,7 @@ class HandlerProcesses:
         _check_platform()
         _paths_of(job, handler)
         _set_ups_of(self._registry)
+        _database_of(self._registry)
 
     async def run(
         self,
@@ -149,6 +150,8 @@ class HandlerProcesses:
             Setup(
                 database=self._database_url,
                 database_schema=self._registry.database_schema,
+                databases=_databases_of(self._registry),
+                database_of=_database_of(self._registry),
                 levels=levels(),
                 jobs=list(self._importable()),
                 set_ups=_set_ups_of(self._registry),
@@ -231,6 +234,16 @@ def _set_ups_of(registry: JobRegistry) -> list[str]:
             "directly; add them in a function at the top level of a module, and call registry.set_up(function)"
         )
     return [import_path_of("the set-up function of the registry", function) for function in hooks.set_ups]
+
+
+def _databases_of(registry: JobRegistry) -> dict[str, str]:
+    return {} if registry.routing is None else dict(registry.routing.variables)
+
+
+def _database_of(registry: JobRegistry) -> str | None:
+    """Return the import path of the function that chooses a database. Raises `InvalidOptionError`."""
+    choose = None if registry.routing is None else registry.routing.database_of
+    return None if choose is None else import_path_of("database_of of the registry", choose)
 
 
 def _outcome_of(job_name: str, answer: Answer) -> WrittenResult | Snooze | Cancel:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from ..errors import ProjectError, ProjectNotFoundError
 from .cloudflare import CloudflareSettings, cloudflare_settings
+from .databases import databases_settings
 from .kubernetes import KubernetesSettings, kubernetes_settings
 from .unknown_key import suggestion
 
@@ -52,6 +53,12 @@ class Project:
     database_url_env: str | None = None
     """Name of the environment variable with the URL of the database. Commands and `connect` fail if it is not set.
     Without this setting, the variable is `SERVER_JOBS_DATABASE_URL`, and its default a SQLite file."""
+    databases: Mapping[str, str] = field(default_factory=dict)
+    """The environment variable with the URL of each of several databases, by name. The first one has the jobs without
+    `shardBy`."""
+    database_of: str | None = None
+    """Import path of a function such as `shop.databases:database_of`. It returns the name of the database for the value
+    at `shardBy`. Without it, a hash of the value and the names chooses."""
     schema: str | None = None
     """PostgreSQL schema of the tables. Without it, the first schema of the connection's search path."""
     setup: str | None = None
@@ -59,7 +66,7 @@ class Project:
     outputs: tuple[str, ...] = ()
     """Optional outputs of the generator, from `OUTPUTS`."""
     worker: bool = True
-    """Whether to generate the Cloudflare Worker, with its migrations."""
+    """Whether to generate the Cloudflare Worker, with its migrations. The default is false with several databases."""
     cloudflare: CloudflareSettings = field(default_factory=CloudflareSettings)
     """The settings of the Worker."""
     allow: tuple[str, ...] = ()
@@ -78,12 +85,14 @@ class Project:
         _check_words("allow", self.allow)
         _check_schema(self.schema)
         _check_import_path("setup", self.setup)
+        _check_import_path("database-of", self.database_of)
         for name, place in self.types:
             _check_import_path(f"types.{name}", place)
         if self.database_url_env is not None and not self.database_url_env.isidentifier():
             raise ProjectError(
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
             )
+        _check_databases(self)
 
     @property
     def has_tenants(self) -> bool:
@@ -157,7 +166,7 @@ def _checked(settings: Mapping[str, object]) -> dict[str, Any]:
         if key not in known:
             raise ProjectError(f"[tool.server-jobs] has no key {key!r}; {suggestion(key, known)}")
         checked[key.replace("-", "_")] = _READERS.get(key, _text)(key, value)
-    return checked
+    return {"worker": False, **checked} if "databases" in checked else checked
 
 
 def _text(key: str, value: object) -> str:
@@ -193,6 +202,7 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "types": _table,
     "worker": _flag,
     "cloudflare": lambda _, value: cloudflare_settings(value),
+    "databases": lambda _, value: databases_settings(value),
     "kubernetes": lambda _, value: kubernetes_settings(value),
 }
 
@@ -201,6 +211,22 @@ def _check_words(key: str, words: Sequence[str]) -> None:
     for word in words:
         if word not in _LISTS[key]:
             raise ProjectError(f"[tool.server-jobs] {key} has no word {word!r}; {suggestion(word, _LISTS[key])}")
+
+
+def _check_databases(project: Project) -> None:
+    """Raise `ProjectError` for settings that exclude several databases, and for `database-of` without them."""
+    if project.database_of is not None and not project.databases:
+        raise ProjectError("[tool.server-jobs] database-of needs the table [tool.server-jobs.databases]")
+    if project.databases and project.database_url_env is not None:
+        raise ProjectError(
+            "[tool.server-jobs] database-url-env names the only database, and [tool.server-jobs.databases] names "
+            "several; remove one of them"
+        )
+    if project.databases and project.worker:
+        raise ProjectError(
+            "[tool.server-jobs] worker = true is not possible with [tool.server-jobs.databases]: "
+            "a Worker has one database"
+        )
 
 
 def _check_schema(name: str | None) -> None:

@@ -4,6 +4,7 @@
 to change                                open
 =======================================  ===========================================================
 the methods of a store, in Python        `memory`, `sql`
+the store of a URL                       `opening`
 the parts of a claim                     `claims`
 the jobs of one tenant                   `tenant`
 the SQL for SQLite, Turso and D1         `statements`

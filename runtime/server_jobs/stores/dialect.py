@@ -126,6 +126,9 @@ class Statements:
     PAUSE_QUEUE: Statement
     RESUME_QUEUE: Statement
     PAUSED_QUEUES: Statement
+    CREATE_NAME_TABLE: Statement
+    WRITE_NAME: Statement
+    READ_NAME: Statement
     PRUNE_RANGE: Statement
     PRUNE: Statement
     PRUNABLE: Statement

@@ -26,7 +26,7 @@ Parameters = tuple[Value, ...] | dict[str, Value]
 Call = tuple[str, Parameters]
 """A statement and its parameters."""
 StatementName = Literal[
-    "INSERT_ONE", "INSERT", "KEY_OWNERS", "CANCEL_LATE_OWNERS", "SUPERSEDE", "REPLACE_ONE", "REPLACE"
+    "INSERT_ONE", "INSERT", "KEY_OWNERS", "CANCEL_LATE_OWNERS", "SUPERSEDE", "REPLACE_ONE", "REPLACE", "READ_NAME"
 ]
 
 DIALECTS: Mapping[str, tuple[DialectName, str]] = {
@@ -86,6 +86,10 @@ class Target(NamedTuple):
         """Return the query of the unfinished jobs with the unique keys of these jobs: key and id."""
         return self._call("KEY_OWNERS", {"unique_keys": json_of([job.unique_key for job in jobs]), "ids": "[]"})
 
+    def reads_name(self) -> Call:
+        """Return the query of the name that the database holds."""
+        return self._call("READ_NAME", {})
+
     def statement(self, name: StatementName, *, column: str | None = None) -> tuple[str, tuple[str, ...]]:
         """Return a statement, and the names of its parameters in order. It returns the column too."""
         return _statement(self, name, column)
@@ -117,7 +121,10 @@ def _statement(target: Target, name: StatementName, column: str | None) -> tuple
 
 
 def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, paramstyle: str) -> Insertion:
-    """Return the statement for new jobs of this class. Raises `InvalidOptionError`."""
+    """Return the statement for new jobs of this class. Raises `InvalidOptionError`.
+
+    It is raised for an unknown dialect or style, and for jobs of two databases.
+    """
     _check("dialect", dialect, DIALECTS)
     _check("paramstyle", paramstyle, PARAMETER_MARKS)
     if not jobs:
@@ -125,6 +132,7 @@ def insertion_of(job: AnyDefinition, jobs: Sequence[NewJob], dialect: str, param
     if not all(map(is_kept, jobs)):
         message = "one statement replaces no job; use later_in, or pass on_conflict='keep'"
         raise InvalidOptionError(f"{job.job_name} has on_conflict {jobs[0].on_conflict.value!r}, and {message}")
+    job.place_of(jobs)
     with enqueuing(job.current_hooks().middleware, jobs) as new:
         column = NOTIFICATION if dialect == "postgresql" else None
         sql, parameters = Target(dialect, paramstyle, job.database_schema).inserts(in_key_order(new), column=column)

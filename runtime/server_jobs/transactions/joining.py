@@ -67,17 +67,20 @@ AnySyncTransaction = SyncTransaction | DjangoConnection | str
 AnyAsyncTransaction = AsyncTransaction | AsyncpgConnection | AsyncpgLoan
 
 
-def insert_in(job: AnyDefinition, transaction: object, jobs: Sequence[NewJob]) -> Answers:
+def insert_in(
+    job: AnyDefinition, transaction: object, jobs: Sequence[NewJob], database_name: str | None = None
+) -> Answers:
     """Store new jobs of this class in a transaction of the application. Does not commit.
 
     Every `later_in` and `later_many_in` calls this. Return the answers, or a coroutine of them if the transaction is
-    async; see `is_async`. Raises `InvalidOptionError` for an object of any other type.
+    async; see `is_async`. Raises `InvalidOptionError` for an object of any other type, and for a transaction in a
+    database that does not hold the name `database_name`, if it is given.
     """
     library = _library_of(transaction)
     if stand_in := stand_in_for(job.job_name):
         return stand_in.backend.insert_within(transaction, jobs, is_async=is_async(transaction))
     check_transaction_allowed(library)
-    storing = Storing(jobs, job.database_schema, job.current_hooks().middleware)
+    storing = Storing(jobs, job.database_schema, job.current_hooks().middleware, database_name)
     module = import_module(f".{library}", __package__)
     return cast("Answers", module.insert(transaction, storing))
 

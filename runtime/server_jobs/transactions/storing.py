@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, cast
 
 from ..domain.record import Inserted, NewJob
+from ..domain.table_names import NAME_TABLE
 from ..errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from ..middleware import Middleware, enqueuing
 from ..stores.conflicts import is_kept, merged
@@ -25,7 +26,7 @@ _TRIES = 5  # the job with the unique key may finish between two statements
 # An undefined table or column, as PostgreSQL and SQLite report it.
 _MISSING_CODES = ("42P01", "42703")
 _INSUFFICIENT_PRIVILEGE = "42501"
-_MISSING_WORDS = ("no such table: jobs", "table jobs has no column")
+_MISSING_WORDS = ("no such table: jobs", "table jobs has no column", f"no such table: {NAME_TABLE}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,13 @@ class Storing:
     """Jobs of one call, to be stored through a connection of the application.
 
     `schema` is the PostgreSQL schema of the tables; None: the first schema of the connection's search path.
+    `database_name` is the name that the database must hold; None: any or none.
     """
 
     jobs: Sequence[NewJob]
     schema: str | None
     middleware: Sequence[Middleware]
+    database_name: str | None = None
 
     def run(
         self,
@@ -117,6 +120,9 @@ class Storing:
         self, jobs: Sequence[NewJob], target: Target, connection: object
     ) -> Generator[Call, Rows, Sequence[Inserted]]:
         """Like `_steps`, with the errors of the library. A completion job has its own statement."""
+        if self.database_name is not None:
+            held = [text_of(name) for (name,) in (yield target.reads_name())]
+            self._check_name(held, self.database_name)
         address = address_of(connection) if target.dialect == "postgresql" else None
         answers: list[Inserted] = []
         for _, group in groupby(jobs, key=attrgetter("shared")):
@@ -124,6 +130,17 @@ class Storing:
             steps = _keeping_steps if all(map(is_kept, alike)) else _replacing_steps
             answers += yield from steps(alike, target, address)
         return answers
+
+    def _check_name(self, held: Sequence[str], wanted: str) -> None:
+        if held != [wanted]:
+            name, place = (
+                self.jobs[0].job_name,
+                f"the database {' and '.join(held)}" if held else "a database without a name",
+            )
+            raise InvalidOptionError(
+                f"{name} cannot be stored here: the transaction is in {place}, and these params belong to the database "
+                f"{wanted}; begin the transaction there, or call `later`, which finds it"
+            )
 
 
 def _keeping_steps(

@@ -178,7 +178,7 @@ def test_a_changed_table_makes_one_revision_between_those_of_the_views(
     before = schedules(engine)
 
     monkeypatch.setattr(revisions, "metadata", newer)
-    monkeypatch.setattr("server_jobs_generator.migrations.migration_files.schema_fingerprint", lambda _jobs: "newer")
+    monkeypatch.setattr("server_jobs_generator.migrations.migration_files.schema_fingerprint", lambda *_state: "newer")
     project.write_spec("digest", digest(schedule("morning"), schedule("evening"), schedule("noon")))
     project.generate()
     assert revision_names(project)[3:] == ["0004_views", "0005_tables", "0006_schedules", "0007_views"]

@@ -273,7 +273,7 @@ def newer_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs.append_column(Column("trace", Text))
     jobs.c.priority.type = BigInteger()
     monkeypatch.setattr(revisions, "metadata", newer)
-    monkeypatch.setattr("server_jobs_generator.migrations.migration_files.schema_fingerprint", lambda _jobs: "newer")
+    monkeypatch.setattr("server_jobs_generator.migrations.migration_files.schema_fingerprint", lambda *_state: "newer")
 
 
 def test_the_table_of_jobs_may_change_below_the_views(

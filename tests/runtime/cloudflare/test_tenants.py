@@ -34,10 +34,10 @@ from server_jobs.cloudflare.tenants import TenantHandler, create_tenant_handler
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.turso.http_transport import Reply
 from server_jobs.domain.record import JobQuery
-from server_jobs.engine.stand_ins import store_of
 from server_jobs.http.app import application
 from server_jobs.http.http_options import HttpOptions
 from server_jobs.security.tokens import NamedToken, Tokens, new_token, rights_of
+from server_jobs.stores.opening import store_of
 from server_jobs.stores.sql import SqlStore
 from server_jobs.stores.tenant import TenantStore
 

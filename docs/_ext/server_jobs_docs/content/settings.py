@@ -14,7 +14,7 @@ from sphinx.pycode import ModuleAnalyzer
 from ..markdown import code, codes, sentence, table
 from ..sources import ROOT
 
-_KINDS = {"types": "table of strings", "groups": "tables", "queues": "list of strings"}
+_KINDS = {"databases": "table of strings", "types": "table of strings", "groups": "tables", "queues": "list of strings"}
 _VALUES = {"outputs": OUTPUTS, "allow": ALLOWABLE}
 
 

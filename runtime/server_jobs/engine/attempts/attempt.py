@@ -9,7 +9,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeVar
 
-from ...binding import JobBackend
+from ...binding import Binding
 from ...concurrency.tasks import is_being_cancelled
 from ...context import JobContext
 from ...contract.documents import WrittenResult, write_result
@@ -173,7 +173,7 @@ class Attempt:
             await self.context.jobs.get(self.claim.id)
         )
 
-    async def run(self, backend: JobBackend) -> Settlement | PodEnd | None:
+    async def run(self, backend: Binding) -> Settlement | PodEnd | None:
         """Run the handler and return the settlement; None if the claim is lost, `PodEnd` if a pod has taken it over.
 
         Raises `CancelledError` only if the caller itself is cancelled. Unreadable params park the job, because another
@@ -232,7 +232,7 @@ class Attempt:
         context = self.context
         return context.progress != self._reported_progress or context.progress_message != self._reported_message
 
-    async def _outcome(self, backend: JobBackend) -> object:
+    async def _outcome(self, backend: Binding) -> object:
         """Return the result of the handler. Raises `_UnreadableError` if the params cannot be read."""
         claim, processes, running = self.claim, self.processes, self._running
         if self.pods is not None:

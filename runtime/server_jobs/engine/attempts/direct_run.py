@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
-from ...binding import JobBackend
+from ...binding import Binding
 from ...contract.documents import WrittenResult, read_result, write_result
 from ...contract.masking import masking
 from ...contract.upcasts import Versions
@@ -34,7 +34,7 @@ async def run_unstored(
     call: HandlerCall,
     job: AnyDefinition,
     params: BaseModel,
-    backend: JobBackend | None,
+    backend: Binding | None,
     processes: HandlerProcesses | None,
     clock: Clock,
     middleware: Sequence[Middleware] = (),

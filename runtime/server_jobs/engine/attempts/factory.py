@@ -60,6 +60,8 @@ class AttemptFactory:
         self._has_processes = has_processes
         self._outermost = tuple(outermost)
         self._processes: HandlerProcesses | None = None
+        self.program = HANDLER_PROGRAM
+        """The module with the `main` of a handler process."""
         self.limits: ProcessLimits | None = None
         """The limits of new handler processes."""
         self.pods: Pods | None = None
@@ -178,7 +180,7 @@ class AttemptFactory:
             from ...isolation.process_pool import HandlerProcesses  # loaded only if a job needs it
 
             url = self._database if isinstance(self._database, str) else None
-            self._processes = HandlerProcesses(HANDLER_PROGRAM, self._registry, database_url=url, limits=self.limits)
+            self._processes = HandlerProcesses(self.program, self._registry, database_url=url, limits=self.limits)
         return self._processes
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from pydantic import BaseModel
 
-from ...binding import JobBackend, Run, current_run
+from ...binding import Binding, Run, current_run
 from ...concurrency.handler_threads import in_thread
 from ...concurrency.tasks import is_being_cancelled, shielded
 from ...context import JobContext
@@ -59,7 +59,7 @@ class HandlerCall:
             self._is_stopped = True
             self._task.cancel()
 
-    async def run(self, backend: JobBackend | None, params: BaseModel) -> object:
+    async def run(self, backend: Binding | None, params: BaseModel) -> object:
         """Return the result of the handler. Raises its exception, or `TimeoutError` after the timeout.
 
         Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
@@ -85,7 +85,7 @@ class HandlerCall:
             self._end()
 
     async def run_within(
-        self, middleware: Sequence[Middleware], running: RunningAttempt, backend: JobBackend | None, params: BaseModel
+        self, middleware: Sequence[Middleware], running: RunningAttempt, backend: Binding | None, params: BaseModel
     ) -> WrittenResult | Snooze | Cancel:
         """Like `run`, within middleware. Write the result too, so that the middleware sees whether it fits."""
         self._middleware, self._running = middleware, running

@@ -10,7 +10,7 @@ from contextvars import Context
 from datetime import timedelta
 from functools import partial
 
-from ...binding import JobBackend
+from ...binding import Binding
 from ...concurrency.tasks import shielded, start_task
 from ...domain.clock import Clock
 from ...domain.history import WorkerReport
@@ -103,7 +103,7 @@ class Runner:
         if now >= self._leases.expires_at(attempt):
             attempt.stop(Stop.LOST)
 
-    async def run(self, attempt: Attempt, backend: JobBackend) -> tuple[Outcome, str | None]:
+    async def run(self, attempt: Attempt, backend: Binding) -> tuple[Outcome, str | None]:
         """Run an attempt, store its outcome, and return the outcome and the error.
 
         If the caller is cancelled, release the job: the caller went away, not the job.
@@ -122,7 +122,7 @@ class Runner:
     async def perform(
         self,
         attempt: Attempt,
-        backend: JobBackend,
+        backend: Binding,
         settled: Settled,
         failed: asyncio.Future[tuple[Outcome, str | None]] | None = None,
     ) -> None:

@@ -8,6 +8,7 @@ from ...errors import DatabaseError, SchemaMissingError
 from ..real_database import check_real_database_allowed
 from .attempts import Attempts
 from .by_hand import ByHand
+from .database_name import DatabaseName
 from .enqueue import Enqueuing
 from .history import History
 from .maintenance import Maintenance
@@ -15,7 +16,7 @@ from .read import Reading
 from .schedules import Schedules
 
 
-class SqlStore(Schedules, ByHand, Enqueuing, Attempts, Maintenance, Reading, History):
+class SqlStore(Schedules, ByHand, Enqueuing, Attempts, Maintenance, Reading, History, DatabaseName):
     """Jobs in a SQL database.
 
     All times are the time of the database, inside of the statement. In tests, `clock` replaces it.
@@ -24,6 +25,11 @@ class SqlStore(Schedules, ByHand, Enqueuing, Attempts, Maintenance, Reading, His
     async def open(self) -> None:
         check_real_database_allowed(self.database)
         await self.database.open()
+        await self._check_tables()
+        if self.check_name is not None:
+            self.check_name(await self.read_name())
+
+    async def _check_tables(self) -> None:
         if not self._dialect.checks_at_open:
             return  # the first statement reports a missing table
         try:

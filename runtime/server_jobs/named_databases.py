@@ -1,0 +1,301 @@
+"""The backends of a project with several databases, by name.
+
+A name is stated by the project, and its URL by an environment variable. The value at `shardBy` chooses the database of
+a job. Engine and stores know one database each, and nothing of the others.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import TypedDict, Unpack, cast
+
+from .binding import J, Routed
+from .definition import AnyDefinition
+from .domain.interfaces import Database, Store
+from .domain.record import Declaration, Inserted, JobRecord, NewJob
+from .engine.backend import Backend
+from .engine.scheduler import Scheduler
+from .errors import DatabaseError, InvalidOptionError, ServerJobsError
+from .hooks import Hooks
+from .middleware import NO_HEADERS
+from .registry import JobRegistry
+from .resources import OpenLifespans
+from .routing import Routing
+from .stores.sql import SqlStore
+
+
+class BackendOptions(TypedDict, total=False):
+    """Options of `Backend` that are the same for all databases."""
+
+    max_concurrency: int
+    lock_timeout: timedelta
+    poll_interval: timedelta
+
+
+class Databases(Routed):
+    """The databases of a project by name, each with a backend that opens at its first use.
+
+    Job classes that are bound to it find the database of their params. A class without `shardBy` uses the first
+    database. A call by id, such as `handle(id)`, of a class with `shardBy` needs a choice, by `using` or `bound_to`.
+
+    `databases` replaces the databases that the variables of the registry name, for tests. `made` is called with each
+    new backend. Raises `InvalidOptionError` if the registry names no databases.
+
+        from server_jobs.stores.memory import MemoryStore
+
+        registry = create_job_registry(databases={"eu": "EU_DATABASE_URL", "us": "US_DATABASE_URL"}).register(SendEmail)
+        databases = Databases(registry, databases={"eu": MemoryStore(), "us": MemoryStore()})
+        async with connect_databases(databases):
+            handle = await SendEmail.later({"to": "ada@example.com", "subject": "Hello"})
+            same = SendEmail.using(databases["eu"]).handle(str(handle))
+            print(await same.status())
+    """
+
+    def __init__(
+        self,
+        registry: JobRegistry,
+        *,
+        databases: Mapping[str, Store | Database | str] | None = None,
+        made: Callable[[NamedBackend], None] | None = None,
+        **options: Unpack[BackendOptions],
+    ) -> None:
+        if registry.routing is None:
+            raise InvalidOptionError("the registry names no databases; write them to [tool.server-jobs.databases]")
+        self.registry = registry
+        self.routing: Routing = registry.routing
+        self._given = databases
+        self._made = made
+        self._options = options
+        self._backends: dict[str, NamedBackend] = {}
+        self._jobs: dict[tuple[str, AnyDefinition], AnyDefinition] = {}
+        self.lifespans = OpenLifespans(lambda: registry.hooks.lifespans)
+        """The lifespans of the registry, which all backends of this process share."""
+
+    def __getitem__(self, name: str) -> NamedBackend:
+        """Return the backend of this database. Raises `InvalidOptionError` for another name.
+
+        Raises `DatabaseError` if its variable is not set.
+        """
+        found = self._backends.get(name)
+        return found or self._backends.setdefault(name, self._new(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.routing.names)
+
+    def __len__(self) -> int:
+        return len(self.routing.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.routing.names
+
+    @property
+    def hooks(self) -> Hooks:
+        return self.registry.hooks
+
+    def name_for(self, job: AnyDefinition, jobs: Sequence[NewJob] | None) -> str:
+        if jobs is not None:
+            return self.routing.name_of_jobs(jobs)
+        if job.options.shard_by is None:
+            return self.routing.first
+        name = job.__name__
+        raise InvalidOptionError(
+            f"the jobs {job.job_name} are in several databases ({', '.join(self.routing.names)}), and an id does not "
+            f"say in which; choose one: {name}.using(databases[{self.routing.first!r}])"
+        )
+
+    def backend_at(self, name: str) -> NamedBackend:
+        return self[name]
+
+    def job_at(self, name: str, job: type[J]) -> type[J]:
+        made = self._jobs.get((name, job))
+        if made is None:
+            made = self._jobs[name, job] = job.using(self[name])
+        return cast("type[J]", made)
+
+    async def shutdown(self) -> None:
+        """Shut down all backends that were opened. The next call opens them again."""
+        for backend in list(self._backends.values()):
+            await backend.shutdown()
+
+    def _new(self, name: str) -> NamedBackend:
+        variable = self.routing.variable_of(name)
+        database = self.routing.url_of(name) if self._given is None else self._given[name]
+        with _naming(name, variable):
+            backend = NamedBackend(self, name, database, **self._options)
+        if self._made is not None:
+            self._made(backend)
+        return backend
+
+
+class NamedBackend(Backend, Routed):
+    """The backend of one of several databases. It refuses jobs that belong to another one.
+
+    When it opens, it compares the name that the database holds. Handlers that it runs use all databases.
+    """
+
+    def __init__(
+        self, databases: Databases, name: str, database: Store | Database | str, **options: Unpack[BackendOptions]
+    ) -> None:
+        self.database_name = name
+        self.routing = databases.routing
+        self.variable = self.routing.variable_of(name)
+        super().__init__(database=database, job_registry=databases.registry, **options)
+        self.lifespans = databases.lifespans
+        self.for_handlers = _InHandlers(databases, name)
+        self.attempt_factory.program = __name__
+
+    def use_own_store(self) -> None:
+        super().use_own_store()
+        if isinstance(self.store, SqlStore):
+            self.store.check_name = partial(check_held_name, self.database_name, self.variable)
+
+    def use_store(self, store: Store) -> None:
+        super().use_store(store)
+        self.scheduler = _OwnSchedules(store, self.registry, self.is_here)
+
+    def check_handlers(self) -> None:
+        """As in `Backend`. Raises `InvalidOptionError` also for a schedule whose params have no database."""
+        super().check_handlers()
+        self.scheduler.declarations()
+
+    def is_here(self, shard_key: str | None) -> bool:
+        """Whether jobs with this shard key belong to this database; None: jobs without `shardBy`."""
+        return self.routing.name_of(shard_key) == self.database_name
+
+    def name_for(self, job: AnyDefinition, jobs: Sequence[NewJob] | None) -> str:
+        del job
+        if jobs:
+            self._check(jobs)
+        return self.database_name
+
+    def backend_at(self, name: str) -> NamedBackend:
+        del name
+        return self
+
+    def job_at(self, name: str, job: type[J]) -> type[J]:
+        del name
+        return job
+
+    def _check(self, jobs: Sequence[NewJob]) -> None:
+        wanted = self.routing.name_of_jobs(jobs)
+        if wanted != self.database_name:
+            raise InvalidOptionError(
+                f"this {jobs[0].job_name} belongs to the database {wanted!r}, not to {self.database_name!r}; enqueue "
+                "it there"
+            )
+
+    async def initialize(self) -> None:
+        if self.loop is None:
+            with _naming(self.database_name, self.variable):
+                await super().initialize()
+
+    async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
+        if jobs:
+            self._check(jobs)
+        with _naming(self.database_name, self.variable):
+            return await super().insert(jobs, request_trace)
+
+    async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
+        with _naming(self.database_name, self.variable):
+            return await super().end_batches(batch_ids)
+
+    async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
+        self._check([new])
+        with _naming(self.database_name, self.variable):
+            return await super().run_new(job, new, worker_timeout)
+
+    async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
+        with _naming(self.database_name, self.variable):
+            return await super().run_stored(job, job_id, worker_timeout)
+
+
+def main(descriptor: int) -> None:
+    """Serve a worker as a process for handlers, which use all databases; see `handler_process`."""
+    from .engine.handler_process import serve  # for processes of handlers only
+
+    serve(descriptor, _backend_for_handlers)
+
+
+def _backend_for_handlers(database: str, registry: JobRegistry, lifespans: OpenLifespans) -> Backend:
+    from .engine.handler_process import run_in_here
+
+    databases = Databases(registry, made=lambda backend: run_in_here(backend, lifespans))
+    return next(databases[name] for name in databases if os.environ.get(databases.routing.variables[name]) == database)
+
+
+class _InHandlers(Routed):
+    """The databases for job classes inside handlers. A call by id uses the database of the job that runs."""
+
+    def __init__(self, databases: Databases, here: str) -> None:
+        self._databases = databases
+        self._here = here
+
+    @property
+    def hooks(self) -> Hooks:
+        return self._databases.hooks
+
+    def name_for(self, job: AnyDefinition, jobs: Sequence[NewJob] | None) -> str:
+        if jobs is None and job.options.shard_by is not None:
+            return self._here
+        return self._databases.name_for(job, jobs)
+
+    def backend_at(self, name: str) -> NamedBackend:
+        return self._databases[name]
+
+    def job_at(self, name: str, job: type[J]) -> type[J]:
+        return self._databases.job_at(name, job)
+
+
+class _OwnSchedules(Scheduler):
+    """The scheduler of one of several databases, which declares only schedules whose jobs belong to it.
+
+    Migrations store no schedules in a project with several databases.
+    """
+
+    def __init__(self, store: Store, registry: JobRegistry, is_here: Callable[[str | None], bool]) -> None:
+        super().__init__(store, registry)
+        self._is_here = is_here
+
+    def declarations(self, *, only_code: bool = False) -> Sequence[Declaration]:
+        del only_code
+        return [self._own(declaration) for declaration in super().declarations()]
+
+    def _own(self, declaration: Declaration) -> Declaration:
+        schedules = tuple(each for each in declaration.schedules if self._is_here(each.shard_key))
+        return Declaration(declaration.job_name, schedules)
+
+
+def check_held_name(name: str, variable: str, held: str | None) -> None:
+    """Raise `DatabaseError` unless a database holds this name. `variable` has its URL."""
+    if held is None:
+        raise DatabaseError(
+            f"{variable} leads to a database without a name, not to {name!r}; run `server-jobs migrate "
+            f"--database {name}`, which lets it hold its name"
+        )
+    if held != name:
+        raise DatabaseError(f"{variable} leads to the database {held!r}, not to {name!r}; correct its URL")
+
+
+async def hold_name(store: SqlStore, name: str, variable: str) -> None:
+    """Let a database hold its name, if it has none. Raises `DatabaseError` if it has another one."""
+    check_held_name(name, variable, await store.write_name(name))
+
+
+@contextmanager
+def _naming(name: str, variable: str) -> Iterator[None]:
+    """Name the database in the errors of calls, also of its URL."""
+    try:
+        yield
+    except (DatabaseError, InvalidOptionError) as error:
+        _name_in(error, name, variable)
+        raise
+
+
+def _name_in(error: ServerJobsError, name: str, variable: str) -> None:
+    text = str(error)
+    if variable not in text:
+        error.args = (f"database {name} ({variable}): {text}", *error.args[1:])
