@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -10,9 +12,10 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.migration import MigrationContext
 from server_jobs import schema
 from server_jobs.domain.clock import SQLITE_NOW
+from server_jobs.domain.record import JobRecord
 from server_jobs.errors import InvalidOptionError
 from server_jobs.schema import JobStatus, Timestamp, attach, cron_jobs, jobs, metadata
-from server_jobs.stores.statements import NEEDED
+from server_jobs.stores.dialect import statements_of
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -169,5 +172,10 @@ def test_a_job_of_another_program_without_a_due_time_is_due_when_it_is_inserted(
 
 
 def test_a_store_checks_for_every_table_when_it_opens() -> None:
-    assert {"jobs", *NEEDED} == set(metadata.tables)
-    assert all(column in metadata.tables[table].columns for table, column in NEEDED.items())
+    probe = statements_of("sqlite").PROBE.sql
+    needed = [(table, column) for column, table in re.findall(r"\(SELECT (\w+) FROM (\w+) LIMIT 1\)", probe)]
+    assert {"jobs", *dict(needed)} == set(metadata.tables)
+    assert all(column in metadata.tables[table].columns for table, column in needed)
+    columns = [("jobs", field.name) for field in fields(JobRecord)]
+    checked = re.findall(r"regclass '(\w+)', '(\w+)'", statements_of("postgresql").PROBE.sql)
+    assert sorted(checked) == sorted([*columns, *needed])

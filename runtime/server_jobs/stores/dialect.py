@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -75,18 +75,32 @@ class Statements:
     AUDIT_LOG: Statement
     FORGET_AUDIT: Statement
     FIND_RANGE: Statement
+    FIND_RANGE_BACKWARDS: Statement
     FIND: Statement
+    FIND_BACKWARDS: Statement
+    COUNT_CANDIDATES: Statement
     SEARCH_RANGE: Statement
+    SEARCH_RANGE_BACKWARDS: Statement
+    SEARCH_CANDIDATES_RANGE: Statement
+    SEARCH_CANDIDATES_RANGE_BACKWARDS: Statement
     SEARCH: Statement
+    SEARCH_CANDIDATES: Statement
     GET: Statement
     LIST: Statement
+    LIST_GIVEN: Statement
     SUMMARY: Statement
     LIST_SUMMARIES: Statement
-    PAGE: Statement
+    LIST_GIVEN_SUMMARIES: Statement
+    PAGE_OF_SCAN: Statement
+    END_OF_SCAN: Statement
+    PAGE_OF_INDEX: Statement
+    COUNT_OF_INDEX: Statement
+    IDS_OF_INDEX: Statement
     ALLOW_SCAN: Statement | None
     AVOID_JIT: Statement | None
     PLAN_ANEW: Statement | None
     COUNT: Statement
+    COUNT_NEWEST: Statement
     COUNT_DUE: Statement
     PENDING_WORK: Statement
     UPCOMING_WORK: Statement
@@ -160,11 +174,6 @@ class Dialect:
     """The statements for one kind of database, and how to use them."""
 
     statements: Statements
-    value: Callable[[str, str], str]
-    """Returns the SQL of a parameter. The second argument is its type, which only PostgreSQL needs."""
-    jobs_by: Callable[[str], str]
-    of_group: str
-    look_up: str
     most_expired: int | None = None
     """Most jobs that `EXPIRE` changes. It is repeated while it changes as many."""
     packs_rows: bool = False
@@ -177,23 +186,15 @@ class Dialect:
 
 def dialect_of(database: Database) -> Dialect:
     """Return the dialect of this database. Databases with an unknown name get plain SQLite."""
-    if database.name == "postgresql":
-        from .postgres_statements import read as p
-
-        new = partial(Dialect, statements_of("postgresql"), typed, lambda _: "jobs", p.OF_GROUP, p.LOOK_UP)
-        return new(most_expired=1000, takes_lists=True)
-    from .statements import read as s
-
-    new = partial(
-        Dialect, statements_of("sqlite"), untyped, lambda index: f"jobs INDEXED BY {index}", s.OF_GROUP, s.LOOK_UP
-    )
     match database.name:
+        case "postgresql":
+            return Dialect(statements_of("postgresql"), most_expired=1000, takes_lists=True)
         case "sqlite":  # each row needs the GIL, which the event loop seldom releases
-            return new(packs_rows=True)
+            return Dialect(statements_of("sqlite"), packs_rows=True)
         case "d1" | "durable object":  # every invocation opens it, and Cloudflare charges for reads
-            return new(checks_at_open=False)
+            return Dialect(statements_of("sqlite"), checks_at_open=False)
         case _:
-            return new()
+            return Dialect(statements_of("sqlite"))
 
 
 @cache
@@ -223,14 +224,3 @@ def _from(name: str, sql: str | None) -> Statement | None:
         may_wait=name in ("LOCK_LIMITS", "SUPERSEDE", "REPLACE", "REPLACE_ONE"),
         parameters=frozenset(re.findall(r"(?<!:):([a-z_]+)", sql)),
     )
-
-
-def untyped(name: str, kind: str) -> str:
-    """Return the SQL of a parameter on SQLite, which needs no type."""
-    del kind
-    return f":{name}"
-
-
-def typed(name: str, kind: str) -> str:
-    """Return the SQL of a parameter of this type on PostgreSQL."""
-    return f"CAST(:{name} AS {kind})"

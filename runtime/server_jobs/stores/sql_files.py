@@ -26,7 +26,7 @@ _BLOCK = re.compile(r"^-- (name|fragment|none): (\w+)\n((?:--.*\n)*)", re.MULTIL
 _PARAMETERS = re.compile(r"^-- parameters: ((?:.*\n--   )*.*)$", re.MULTILINE)
 _FACTS = re.compile(r"^-- writes: .*$", re.MULTILINE)
 _COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
-_INCLUDED = re.compile(r"\{(?!now\})(\w+)\}")
+_INCLUDED = re.compile(r"\{(?!(?:now|view|column|ids)\})(\w+)\}")
 
 
 class Block(NamedTuple):

@@ -13,7 +13,7 @@ from server_jobs.domain.clock import length
 from server_jobs.domain.history import WorkerRecord
 from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.domain.options import ScheduleSource
-from server_jobs.domain.record import ScheduleRecord
+from server_jobs.domain.record import UNREADABLE, ScheduleRecord
 from server_jobs.engine.scheduler import declaration_of
 from server_jobs.errors import PrivilegeMissingError, ProjectError, SchemaMissingError, ServerJobsError
 from server_jobs.inspection.shell_command import shell_command
@@ -21,7 +21,6 @@ from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.rows import integer_of, text_of, time_of
 from server_jobs.stores.sql import SqlStore
-from server_jobs.stores.statistics import IS_PARKED
 
 from ..console.output import age, local
 from ..console.workspace import Workspace
@@ -42,7 +41,11 @@ SELECT job_name, spec_version, count(*) AS jobs
        AS unfinished
  GROUP BY job_name, spec_version ORDER BY job_name, spec_version
 """
-_PARKED = f"SELECT job_name, count(*) AS jobs FROM jobs WHERE {IS_PARKED} GROUP BY job_name ORDER BY job_name"  # noqa: S608
+_PARKED = f"""
+SELECT job_name, count(*) AS jobs FROM jobs
+ WHERE status = 'failed' AND substr(error, 1, {len(UNREADABLE)}) = '{UNREADABLE}'
+ GROUP BY job_name ORDER BY job_name
+"""  # noqa: S608
 _DUE = """
 SELECT job_name, spec_version, count(*) AS jobs, min(scheduled_for) AS since, {now} AS now
   FROM jobs

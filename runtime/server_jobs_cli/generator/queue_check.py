@@ -13,9 +13,9 @@ from server_jobs.domain.record import ScheduleRecord
 from server_jobs.errors import InvalidDocumentError, UpcastError
 from server_jobs.project import Project
 from server_jobs.registry import JobRegistry
+from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.rows import integer_of, text_of
 from server_jobs.stores.sql import SqlStore
-from server_jobs.stores.statements import PARKED
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.lock_file import Lock, read_lock
 from server_jobs_generator.plan import Plan
@@ -25,6 +25,8 @@ from .planned_modules import planned_modules
 
 PAGE = 500
 SHOWN = 5
+
+PARKED = statements_of("sqlite").fragments["parked"]
 
 _ROWS = f"""
 SELECT id, job_name, spec_version, params, CASE status WHEN 'failed' THEN 'parked' ELSE status END AS state FROM jobs

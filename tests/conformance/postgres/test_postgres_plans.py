@@ -20,10 +20,9 @@ from server_jobs.databases.postgres.connection import positional
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.options import RateLimit
-from server_jobs.domain.record import EVERY_JOB, Heartbeat, JobQuery, JobStatus, KnownJob, LeaseAnswer
-from server_jobs.domain.search import FindStep
+from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus, KnownJob, LeaseAnswer
 from server_jobs.stores.dialect import statements_of
-from server_jobs.stores.job_filters import NEWEST, NO_FILTER, rows_between, scanned, scanned_rows
+from server_jobs.stores.job_filters import NO_FILTER
 from server_jobs.stores.rows import json_of, request_parameters
 from server_jobs.stores.sql import SqlStore
 
@@ -125,7 +124,7 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "RETRY": MOVE,
     "DELETE": MOVE,
     "STATUSES": MOVE,
-    "LIST": MOVE | {"before": None, "limit": BATCH},
+    "LIST_GIVEN": MOVE | {"before": None, "limit": BATCH},
     "PRUNE": MOVE | {"rules": "{}", "after": "", "limit": BATCH, "ids": None},
     "PRUNE_RANGE": {"shortest": 0, "after": "", "limit": BATCH},
     "PRUNE_MOVE": {"rules": "{}", "shortest": 0, "limit": BATCH},
@@ -133,30 +132,18 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "CANCEL_LATE": {},
     "END_BATCHES": {"batch_ids": None},
     "PENDING_WORK": CLAIM | {"tick_id": None, "tick_known": None, "tick_interval": 0},
-    "COUNT": {"since": None, "newest": BATCH},
+    "COUNT_NEWEST": {"since": None, "newest": BATCH},
     "QUEUE_STATES": {"most": BATCH, "most_failed": BATCH},
     "FAILURE_GROUPS": {"queues": None, "most": BATCH},
 }
-# The placeholders in these statements, as the store replaces them.
 STATEMENTS = statements_of("postgresql")
-STEP = FindStep(filter=EVERY_JOB)
-REPLACED = {
-    "{counted}": NEWEST,
-    "{rows}": scanned_rows(STEP),
-    "{scanned}": scanned(STEP),
-    "{among}": f"{STATEMENTS.fragments['given']} AND ",
-    "{direction}": "ASC",
-}
-# The rows of the statements of a search.
-ROWS = {
-    "SEARCH": rows_between(),
-    "SEARCH_RANGE": scanned_rows(STEP, more=f", {STATEMENTS.fragments['document_bytes']} AS bytes"),
-}
 HOT = [name for name in PARAMETERS if getattr(STATEMENTS, name) is not None]
 # The most rows that each may touch: the changed rows twice, because it locks them first, or the rows it reads.
-TOUCHED = dict.fromkeys(("CLAIM", "RENEW", "SETTLE", "COMPLETE", "CANCEL", "RETRY", "DELETE", "LIST"), 3 * BATCH) | {
+TOUCHED = dict.fromkeys(
+    ("CLAIM", "RENEW", "SETTLE", "COMPLETE", "CANCEL", "RETRY", "DELETE", "LIST_GIVEN"), 3 * BATCH
+) | {
     "EXPIRE": 60 * BATCH,
-    "COUNT": BATCH,
+    "COUNT_NEWEST": BATCH,
     "FIND": BATCH,
     "FIND_RANGE": BATCH,
     "SEARCH": BATCH,
@@ -290,13 +277,11 @@ def _keys(number: int) -> Keys:
 
 def text_of(name: str) -> str:
     statement: Statement = getattr(STATEMENTS, name)
-    return statement.sql.replace("{rows}", ROWS[name]) if name in ROWS else statement.sql
+    return statement.sql
 
 
 def explain(connection: psycopg.Connection, statement: str, parameters: Mapping[str, Value], mode: str) -> Node:
     """Return the plan of the statement. The statement runs, and is rolled back."""
-    for placeholder, text in REPLACED.items():
-        statement = statement.replace(placeholder, text)
     text, names = positional(statement.replace("{now}", PostgresDatabase.now))
     arguments = sql.SQL(", ").join(sql.Literal(parameters[name]) for name in names)
     execute = sql.SQL("EXECUTE hot ({})").format(arguments) if names else sql.SQL("EXECUTE hot")

@@ -9,13 +9,11 @@ import pytest
 from server_jobs import SchemaMissingError, create_job_registry
 from server_jobs.databases.postgres.connection import positional
 from server_jobs.domain.interfaces import Statement
-from server_jobs.domain.record import JobFilter, JobQuery, JobStatus
-from server_jobs.domain.search import Condition, FindStep, Part
+from server_jobs.domain.record import JobQuery, JobStatus
 from server_jobs.domain.table_names import TABLES, in_schema
 from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
 from server_jobs.stores.dialect import statements_of
-from server_jobs.stores.job_filters import NEWEST, rows_between, scanned, scanned_rows
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.postgres_databases import new_database
@@ -42,27 +40,20 @@ def url() -> Iterator[str]:
 
 
 STATEMENTS = statements_of("postgresql")
-STEP = FindStep(filter=JobFilter(where=(Condition(Part.PARAMS, ("to",), "ada"),)))
 PARTS = {
     "{now}": "statement_timestamp()",
-    "{scanned}": scanned(STEP),
-    "{among}": f"{STATEMENTS.fragments['given']} AND ",
-    "{source}": "jobs",
-    "{counted}": NEWEST,
-    "{direction}": "DESC",
+    "{view}": "jobs",
+    "{column}": "job_name",
+    "{ids}": STATEMENTS.fragments["ids_pending"],
 }
-# Of the statements whose rows are not those of a step.
-ROWS = {
-    "SEARCH": rows_between("jobs"),
-    "SEARCH_RANGE": scanned_rows(STEP, "jobs", f", {STATEMENTS.fragments['document_bytes']} AS bytes"),
-}
+"""The parts of statements that are known only at run time."""
 
 
 def statements() -> Iterator[tuple[str, str]]:
     """Yield every statement of the store on PostgreSQL, by name."""
     for name, statement in vars(STATEMENTS).items():
         if isinstance(statement, Statement):
-            sql = statement.sql.replace("{rows}", ROWS.get(name, scanned_rows(STEP)))
+            sql = statement.sql
             for place, part in PARTS.items():
                 sql = sql.replace(place, part)
             yield name, sql

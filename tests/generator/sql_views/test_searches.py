@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -12,10 +12,12 @@ import psycopg
 import pytest
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.domain.interfaces import Database
+from server_jobs.domain.interfaces import Database, Row, Statement, Value
 from server_jobs.domain.record import JobFilter, NewJob
 from server_jobs.domain.search import FindStep, IndexedColumn, condition_in
-from server_jobs.stores import dialect, job_filters, sql
+from server_jobs.stores import sql
+from server_jobs.stores.call_maker import filled
+from server_jobs.stores.dialect import DialectName, statements_of
 from server_jobs.stores.sql import SqlStore
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.migrations.declared_state import wanted_objects
@@ -106,18 +108,19 @@ async def test_a_search_finds_the_same_jobs_with_the_index_and_without(engine: E
     documents = (*map(json.dumps, DOCUMENTS), *ROUNDED)
     jobs = [NewJob(f"job-{number:02}", text) for number, text in enumerate(documents)]
     await store.insert([one._replace(job_name=spec.class_name) for one in jobs])
-    sources: list[str] = []
+    measured: list[str] = []
+    run = store._run
 
-    def noted(step: FindStep, source: str = "jobs", more: str = "") -> str:
-        sources.append(source)
-        return job_filters.scanned_rows(step, source, more)
+    async def noted(statement: Statement, **parameters: Value) -> Sequence[Row]:
+        measured.extend([statement.sql] if "most_bytes" in statement.parameters else [])
+        return await run(statement, **parameters)
 
     for condition in CONDITIONS:
         column = TO if condition.startswith("params.to") else COUNT
-        with patch.object(sql.read, "scanned_rows", noted):
+        with patch.object(store, "_run", noted):
             with_index = await found(store, condition, column)
         assert with_index == await found(store, condition, None), condition
-    assert sum("case_jobs" in source for source in sources) > len(sources) / 2
+    assert sum("case_jobs" in one for one in measured) > len(measured) / 2
     await store.close()
 
 
@@ -126,12 +129,16 @@ async def test_with_too_many_candidates_or_without_the_view_all_jobs_are_scanned
     await store.open()
     await store.insert([NewJob(f"{number}", '{"to": "ann"}', job_name=spec.class_name) for number in range(5)])
 
-    looked_up = patch.object(sql.read, "candidates", wraps=job_filters.candidates)
-    with patch.object(sql.read, "MOST_CANDIDATES", 4), looked_up as candidates:
+    noted = patch.object(sql.read, "filled", wraps=filled)
+    with patch.object(sql.read, "MOST_CANDIDATES", 4), noted as of_a_view:
         assert await found(store, "params.to=ann", TO) == list("01234")
-        assert candidates.called
+        assert of_a_view.called
     assert await found(store, "params.to=ann", replace(TO, view="missing_jobs")) == list("01234")
     await store.close()
+
+
+def count_of(dialect: DialectName, column: IndexedColumn) -> str:
+    return filled(statements_of(dialect).COUNT_CANDIDATES, view=column.view, column=column.name).sql
 
 
 @pytest.mark.parametrize("column", [TO, COUNT], ids=["text", "integer"])
@@ -141,13 +148,11 @@ def test_the_search_reads_the_index_for_any_statistics(
 ) -> None:
     """Also in a generic plan, which the server makes after five calls."""
     if engine.dialect.name == "sqlite":
-        source = job_filters.candidates(column, dialect.untyped)
         with engine.connect() as connection:
-            query = f"EXPLAIN QUERY PLAN {job_filters.count_of(source)}"
+            query = f"EXPLAIN QUERY PLAN {count_of('sqlite', column)}"
             plan = [str(row[3]) for row in connection.execute(text(query), {"value": 1, "most": 1})]
         assert sum(f"case_jobs_{column.name}_idx" in line for line in plan) == 2, plan
         return
-    source = job_filters.candidates(column, dialect.typed)
     fill = (
         "INSERT INTO jobs (id, job_name, params, created_at, updated_at) SELECT gen_random_uuid(), '%s',"
         " '{\"to\":\"' || %s || '\",\"count\":' || %s || '}', now(), now() FROM generate_series(1, 20000) AS i"
@@ -165,7 +170,7 @@ def test_the_search_reads_the_index_for_any_statistics(
             connection.execute("ANALYZE jobs")
         connection.execute("SET enable_seqscan = off")
         connection.execute("SET plan_cache_mode = force_generic_plan")
-        query = job_filters.count_of(source).replace(":value", "$1").replace(":most", "$2")
+        query = count_of("postgresql", column).replace(":value", "$1").replace(":most", "$2")
         connection.execute(f"PREPARE search AS {query}".encode())
         plan = [str(row[0]) for row in connection.execute("EXPLAIN (ANALYZE, TIMING OFF) EXECUTE search ('7', 10001)")]
     assert sum(f"case_jobs_{column.name}_idx" in line for line in plan) == 2, plan

@@ -12,51 +12,8 @@ The moves of the state machine exist here again; the conformance suite compares 
 
 from __future__ import annotations
 
-from ..statements import (
-    ATTEMPTS,
-    BATCH_JOBS,
-    COUNT_BATCH,
-    FIND_RANGE,
-    FIND_SCHEDULE,
-    GET,
-    HELD_JOBS,
-    HOLDERS,
-    LIST_SCHEDULES,
-    NOW,
-    PAUSE_QUEUE,
-    PAUSED_QUEUES,
-    PING,
-    REMOVE_WORKER,
-    RESUME_QUEUE,
-    SUMMARY,
-    WORKERS,
-)
-from .by_hand import *
 from .claim import *
 from .common import *
 from .enqueue import *
-from .history import *
-from .maintenance import *
 from .read import *
 from .schedules import *
-from .settle import *
-
-__all__ = [
-    "ATTEMPTS",
-    "BATCH_JOBS",
-    "COUNT_BATCH",
-    "FIND_RANGE",
-    "FIND_SCHEDULE",
-    "GET",
-    "HELD_JOBS",
-    "HOLDERS",
-    "LIST_SCHEDULES",
-    "NOW",
-    "PAUSED_QUEUES",
-    "PAUSE_QUEUE",
-    "PING",
-    "REMOVE_WORKER",
-    "RESUME_QUEUE",
-    "SUMMARY",
-    "WORKERS",
-]

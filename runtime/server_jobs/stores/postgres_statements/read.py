@@ -1,58 +1,12 @@
-"""Read, list and count jobs."""
+"""Look for work."""
 
 from __future__ import annotations
 
-from ..columns import JOB_COLUMNS
-from ..statements.common import PARKED
-from ..statements.read import PREVIEWS, SUMMARIES, previewed, search_range
 from .claim import DUE, LIMITED, LIMITED_NAMES, UNLIMITED, WAITING
-from .common import MATCHES, OF_QUEUES, moment
+from .common import OF_QUEUES
 from .groups import KNOWN_VALUES, any_due, awaited
 from .maintenance import ended
 from .schedules import DUE_SCHEDULE
-
-_SEARCHED_TEXT = "CASE CAST(:part AS text) WHEN 'result' THEN COALESCE(result, '') ELSE params END"
-FIND = f"SELECT id, job_name, status FROM ({{rows}}) AS jobs WHERE {MATCHES} ORDER BY id"
-DOCUMENT_BYTES = "octet_length(params) + COALESCE(octet_length(result), 0)"
-SEARCH_RANGE = search_range(MATCHES, "CAST(:most_bytes AS bigint)")
-SEARCH = f"""
-SELECT id, job_name, status, CASE WHEN {DOCUMENT_BYTES} <= CAST(:longest AS bigint) THEN params END AS params,
-       CASE WHEN {DOCUMENT_BYTES} <= CAST(:longest AS bigint) THEN result END AS result
-  FROM ({{rows}}) AS jobs
- WHERE {MATCHES}
-   AND (EXISTS (SELECT 1 FROM json_array_elements_text(CAST(:needles AS json)) AS needle
-                 WHERE strpos({_SEARCHED_TEXT}, needle) > 0)
-        OR (CAST(:is_number AS integer) = 1 AND {_SEARCHED_TEXT} ~ '[0-9][eE]'))
- ORDER BY id
-"""
-
-
-_LISTED = f"""FROM jobs
- WHERE {{among}}{MATCHES}
-   AND (CAST(:before AS text) IS NULL OR id < :before)
- ORDER BY id DESC LIMIT :limit"""
-LIST = f"SELECT {JOB_COLUMNS} {_LISTED}"
-LIST_SUMMARIES = f"{SUMMARIES} {_LISTED}"
-
-# See `pages`. OFFSET keeps the planner from any other order of the rows.
-# `octet_length` knows the length of a long text without reading it.
-PAGE = previewed(
-    f"{PREVIEWS} FROM {{source}} AS jobs WHERE {MATCHES} ORDER BY id DESC LIMIT :page", "octet_length(params)"
-)
-OF_GROUP = "LATERAL (SELECT id FROM {jobs} WHERE {group} ORDER BY {order} LIMIT {most}) AS jobs"
-LOOK_UP = "CROSS JOIN LATERAL (SELECT {columns} FROM jobs WHERE jobs.id = chosen.id OFFSET 0) AS jobs"
-
-# For the count of all jobs, which reads the whole table, in a session that avoids that otherwise.
-ALLOW_SCAN: str | None = "SELECT set_config('enable_seqscan', 'on', true)"
-# Statistics and pages have so many parts that the server would compile them for seconds, behind a pooler at every call.
-AVOID_JIT: str | None = "SELECT set_config('jit', 'off', true)"
-# A filter that few jobs match reads the whole table. A plan for its values compares fewer columns, in parallel.
-PLAN_ANEW: str | None = "SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
-COUNT = f"""
-SELECT job_name, status, count(*) AS count, sum(CASE WHEN {PARKED} THEN 1 ELSE 0 END) AS parked FROM {{counted}}
- WHERE CAST(:since AS bigint) IS NULL OR created_at >= {moment(":since")}
- GROUP BY job_name, status ORDER BY job_name, status
-"""
 
 COUNT_DUE = f"""
 SELECT sum(count) AS count

@@ -20,37 +20,28 @@ ORDER BY jobs.priority DESC, scheduled_for, jobs.id LIMIT (SELECT CAST(:most AS 
 -- name: AHEAD
 -- parameters: known, priority, id, most
 -- writes: no, repeatable: yes
--- Count the due jobs of the queue of a pending job that are claimed before it: with a higher priority, or due before it.
+-- Count the due jobs of the queue of a pending job that are claimed before it: with a higher priority, or due before
+-- it.
 SELECT {now} AS now, (
   SELECT count(*) FROM (
     SELECT 1 FROM json_array_elements(CAST(:known AS json)) AS known (value) CROSS JOIN LATERAL (
       (SELECT 1 FROM {pending_unlimited} AND {of_known}
-          AND jobs.priority > CAST(:priority AS integer) AND (scheduled_for IS NULL OR scheduled_for <= {now})
+          AND jobs.priority > CAST(:priority AS integer) AND scheduled_for <= {now}
         {in_order_of_claims})
        UNION ALL
       (SELECT 1 FROM {pending_unlimited} AND {of_known}
           AND jobs.priority = CAST(:priority AS integer) AND scheduled_for <= {now}
           AND (scheduled_for, jobs.id) < ({due_of_job}, :id)
-        {in_order_of_claims})
-       UNION ALL
-      (SELECT 1 FROM {pending_unlimited} AND {of_known}
-          AND jobs.priority = CAST(:priority AS integer) AND scheduled_for IS NULL
-          AND (timestamptz 'epoch', jobs.id) < ({due_of_job}, :id)
         {in_order_of_claims})) AS found
      UNION ALL
     SELECT 1 FROM json_array_elements(CAST(:known AS json)) AS known (value) CROSS JOIN LATERAL (
       (SELECT 1 FROM {pending_limited} AND {of_known}
-          AND jobs.priority > CAST(:priority AS integer) AND (scheduled_for IS NULL OR scheduled_for <= {now})
+          AND jobs.priority > CAST(:priority AS integer) AND scheduled_for <= {now}
         {in_order_of_claims})
        UNION ALL
       (SELECT 1 FROM {pending_limited} AND {of_known}
           AND jobs.priority = CAST(:priority AS integer) AND scheduled_for <= {now}
           AND (scheduled_for, jobs.id) < ({due_of_job}, :id)
-        {in_order_of_claims})
-       UNION ALL
-      (SELECT 1 FROM {pending_limited} AND {of_known}
-          AND jobs.priority = CAST(:priority AS integer) AND scheduled_for IS NULL
-          AND (timestamptz 'epoch', jobs.id) < ({due_of_job}, :id)
         {in_order_of_claims})) AS found
      LIMIT (SELECT CAST(:most AS integer))) AS before_it) AS ahead;
 

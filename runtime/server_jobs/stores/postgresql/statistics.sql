@@ -1,4 +1,5 @@
--- Parts of the statements about queues, and the counts of workers. The server chooses the index that has the condition of the query.
+-- Parts of the statements about queues, and the counts of workers. The server chooses the index that has the condition
+-- of the query.
 
 -- fragment: pending_unlimited
 -- parameters: none

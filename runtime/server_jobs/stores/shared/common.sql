@@ -3,10 +3,10 @@
 -- fragment: job_columns
 -- parameters: none
 -- The fields of `JobRecord`.
-id, job_name, params, status, created_at, updated_at, queue, priority, spec_version, result, progress,
-progress_message, error, attempt_count, max_attempts, scheduled_for, start_before, worker_started_at,
-worker_expires_at, completed_at, correlation_id, unique_key, cancel_requested, fencing_token, concurrency_key,
-rate_key, error_class, worker_id, headers, batch_id, replaced_by
+id, job_name, params, status, scheduled_for, created_at, updated_at, queue, priority, spec_version, result, progress,
+progress_message, error, attempt_count, max_attempts, start_before, worker_started_at, worker_expires_at,
+completed_at, correlation_id, unique_key, cancel_requested, fencing_token, concurrency_key, rate_key, error_class,
+worker_id, headers, batch_id, replaced_by
 
 -- fragment: summary_columns
 -- parameters: none

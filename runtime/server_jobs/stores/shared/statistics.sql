@@ -1,7 +1,7 @@
 -- Count jobs by queue and name.
 --
--- Jobs are counted group by group: one search of an index finds each group, and a count may stop early. So the cost does
--- not depend on the number of jobs. Without the bound, PostgreSQL would also read a row for each job on a page that it
+-- Jobs are counted group by group: one search of an index finds each group, and a count may stop early. So the cost
+-- does not depend on the number of jobs. Without the bound, PostgreSQL would also read a row for each job on a page that it
 -- has not vacuumed yet. A walk over the groups is a recursion with one row for each value of the next column: the next
 -- value for the values before it, and NULL at the end.
 
@@ -168,10 +168,7 @@ limited (job_name, spec_version, queue, priority) AS (
 SELECT queue, job_name, spec_version,
        (SELECT count(*) FROM (
           SELECT 1 FROM {pending_unlimited} AND {of_found}
-             AND scheduled_for <= {now} ORDER BY scheduled_for, id LIMIT {most}) AS counted)
-       + (SELECT count(*) FROM (
-          SELECT 1 FROM {pending_unlimited} AND {of_found}
-             AND scheduled_for IS NULL ORDER BY scheduled_for, id LIMIT {most}) AS counted) AS due,
+             AND scheduled_for <= {now} ORDER BY scheduled_for, id LIMIT {most}) AS counted) AS due,
        (SELECT count(*) FROM (
           SELECT 1 FROM {pending_unlimited} AND {of_found}
              AND scheduled_for > {now} ORDER BY scheduled_for, id LIMIT {most}) AS counted) AS scheduled,
@@ -185,10 +182,7 @@ SELECT queue, job_name, spec_version,
 SELECT queue, job_name, spec_version,
        (SELECT count(*) FROM (
           SELECT 1 FROM {pending_limited} AND {of_found}
-             AND scheduled_for <= {now} ORDER BY scheduled_for, id LIMIT {most}) AS counted)
-       + (SELECT count(*) FROM (
-          SELECT 1 FROM {pending_limited} AND {of_found}
-             AND scheduled_for IS NULL ORDER BY scheduled_for, id LIMIT {most}) AS counted) AS due,
+             AND scheduled_for <= {now} ORDER BY scheduled_for, id LIMIT {most}) AS counted) AS due,
        (SELECT count(*) FROM (
           SELECT 1 FROM {pending_limited} AND {of_found}
              AND scheduled_for > {now} ORDER BY scheduled_for, id LIMIT {most}) AS counted) AS scheduled,

@@ -27,7 +27,7 @@ class Calls:
         self._make = make = CallMaker(database, clock)
         self._call, self._waiting_call = make.call, make.waiting_call
         self._pages = Pages(
-            self._dialect,
+            self._statements,
             lambda page, parameters: self._run_with(self._statements.AVOID_JIT, page, **parameters),
         )
         self._claims = Claims(database, make, clock)

@@ -8,12 +8,12 @@ from types import MappingProxyType
 
 from ...domain.interfaces import Row, Statement, Value
 from ...domain.record import ClaimRequest, JobCount, JobQuery, JobRecord, JobStatus, JobSummary, UpcomingWork
-from ...domain.search import MOST_CANDIDATES, Condition, FindStep, Found, FoundJob, JobPage
+from ...domain.search import MOST_CANDIDATES, Condition, FindStep, Found, FoundJob, IndexedColumn, JobPage
 from ...domain.statistics import BatchCounts
 from ...errors import DatabaseError, SchemaMissingError
 from .. import searching
 from ..call_maker import filled
-from ..job_filters import NEWEST, candidates, count_of, filter_parameters, rows_between, scanned, scanned_rows
+from ..job_filters import filter_parameters
 from ..rows import (
     duration_of,
     integer_of,
@@ -35,7 +35,8 @@ class Reading(Calls):
         return record_of(rows[0]) if rows else None
 
     async def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
-        return [record_of(row) for row in await self._listed(self._statements.LIST, query)]
+        of = self._statements
+        return [record_of(row) for row in await self._listed(of.LIST, of.LIST_GIVEN, query)]
 
     async def summary(self, job_id: str) -> JobSummary | None:
         rows = await self._run_by_id(self._statements.SUMMARY, job_id)
@@ -51,73 +52,71 @@ class Reading(Calls):
         return [text_of(row["id"]) for row in rows]
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:
-        return [summary_of(row) for row in await self._listed(self._statements.LIST_SUMMARIES, query)]
+        of = self._statements
+        return [summary_of(row) for row in await self._listed(of.LIST_SUMMARIES, of.LIST_GIVEN_SUMMARIES, query)]
 
-    async def _listed(self, statement: Statement, query: JobQuery) -> Sequence[Row]:
+    async def _listed(self, statement: Statement, among_given: Statement, query: JobQuery) -> Sequence[Row]:
         parameters = {**filter_parameters(query), "before": query.before, "limit": query.limit}
         ids = await self._pages.few(query) if query.ids is None else query.ids
         if ids is None:
-            return await self._run_with(self._statements.PLAN_ANEW, filled(statement, among=""), **parameters)
-        parameters["ids"] = ids_or_none(ids)
-        among = f"{self._statements.fragments['given']} AND "
-        return await self._run(filled(statement, among=among), **parameters)
+            return await self._run_with(self._statements.PLAN_ANEW, statement, **parameters)
+        return await self._run(among_given, **parameters, ids=ids_or_none(ids))
 
     async def find(self, step: FindStep) -> Found:
         first = step.filter.where[0] if step.filter.where else None
-        if first is not None and first.column is not None and first.has_usable_index:
-            source = candidates(first.column, self._dialect.value)
+        if first is None:
+            return await self._find(step)
+        if first.column is not None and first.has_usable_index:
             lookup: dict[str, Value] = {"value": first.indexed_value, "most": MOST_CANDIDATES + 1}
             try:
-                (found,) = await self._run(Statement(count_of(source), writes=False), **lookup)
+                count = _of_column(self._statements.COUNT_CANDIDATES, first.column)
+                (found,) = await self._run(count, **lookup)
             except DatabaseError as error:
                 if not isinstance(error, SchemaMissingError) and "no such" not in str(error):
                     raise
             else:  # the database has the view
                 if integer_of(found["count"]) <= MOST_CANDIDATES:
-                    return await self._find(step, source, lookup)
-        return await self._find(step)
+                    return await self._search(step, first, first.column, lookup)
+        return await self._search(step, first)
 
     async def find_page(self, query: JobQuery) -> JobPage:
         return await self._pages.read(query)
 
-    async def _find(
-        self, step: FindStep, source: str = "jobs", lookup: Mapping[str, Value] = MappingProxyType({})
-    ) -> Found:
-        query = scanned(step, source)
-        place: dict[str, Value] = {"limit": step.size, **lookup}
-        if ":after" in query:
-            place["after"] = step.after
-        if step.filter.where:
-            return await self._search(step, step.filter.where[0], source, place, lookup)
+    async def _find(self, step: FindStep) -> Found:
+        of, place = self._statements, _place_of(step)
+        measure, find = (of.FIND_RANGE_BACKWARDS, of.FIND_BACKWARDS) if step.newest_first else (of.FIND_RANGE, of.FIND)
         (range_,), rows = await self.database.run(
-            self._call(filled(self._statements.FIND_RANGE, scanned=query), **place),
-            self._call(
-                filled(self._statements.FIND, rows=scanned_rows(step, source)),
-                **place,
-                **filter_parameters(step.filter),
-            ),
+            self._call(measure, **place), self._call(find, **place, **filter_parameters(step.filter))
         )
         jobs = tuple(_found(row) for row in (reversed(rows) if step.newest_first else rows))
         return Found(jobs, _place_after(step, range_, integer_of(range_["count"])))
 
     async def _search(
-        self, step: FindStep, first: Condition, source: str, place: dict[str, Value], lookup: Mapping[str, Value]
+        self,
+        step: FindStep,
+        first: Condition,
+        column: IndexedColumn | None = None,
+        lookup: Mapping[str, Value] = MappingProxyType({}),
     ) -> Found:
-        """Take a step with conditions. Another statement finds out before how many documents it reads."""
+        """Take a step with conditions, among the candidates of an indexed column if it is given.
+
+        Another statement finds out before how many documents it reads.
+        """
         of, among = self._statements, filter_parameters(step.filter)
-        measured = scanned_rows(step, source, f", {of.fragments['document_bytes']} AS bytes")
-        (range_,) = await self._run(
-            filled(of.SEARCH_RANGE, direction="DESC" if step.newest_first else "ASC", rows=measured),
-            **place,
-            **among,
-            most_bytes=searching.STEP_BYTES,
-        )
+        if column is None:
+            measure = of.SEARCH_RANGE_BACKWARDS if step.newest_first else of.SEARCH_RANGE
+            read = of.SEARCH
+        else:
+            candidates = of.SEARCH_CANDIDATES_RANGE_BACKWARDS if step.newest_first else of.SEARCH_CANDIDATES_RANGE
+            measure, read = _of_column(candidates, column), _of_column(of.SEARCH_CANDIDATES, column)
+        place = _place_of(step)
+        (range_,) = await self._run(measure, **place, **lookup, **among, most_bytes=searching.STEP_BYTES)
         if not integer_of(range_["count"]):
             return Found((), None)
         rows = await self._run(
-            filled(of.SEARCH, rows=rows_between(source)),
+            read,
             **among,
-            **(lookup if source != "jobs" else {}),
+            **lookup,
             first=text_of(range_["first"]),
             last=text_of(range_["last"]),
             part=first.part,
@@ -132,9 +131,9 @@ class Reading(Calls):
     async def count_jobs(self, *, since: datetime | None = None, newest: int | None = None) -> Sequence[JobCount]:
         of, given = self._statements, {"since": None if since is None else timestamp(since)}
         if newest is None:
-            rows = await self._run_with(of.ALLOW_SCAN, filled(of.COUNT, counted="jobs"), **given)
+            rows = await self._run_with(of.ALLOW_SCAN, of.COUNT, **given)
         else:
-            rows = await self._run(filled(of.COUNT, counted=NEWEST), **given, newest=newest)
+            rows = await self._run(of.COUNT_NEWEST, **given, newest=newest)
         return [
             JobCount(
                 text_of(row["job_name"]),
@@ -152,6 +151,15 @@ class Reading(Calls):
     async def upcoming_work(self, request: ClaimRequest) -> UpcomingWork:
         (row,) = await self._run(self._statements.UPCOMING_WORK, **request_parameters(request))
         return UpcomingWork(**{name: _wait(row[name]) for name in UpcomingWork.__dataclass_fields__})
+
+
+def _of_column(statement: Statement, column: IndexedColumn) -> Statement:
+    """Return the statement for an indexed column of a view. Both names come from the specs."""
+    return filled(statement, view=column.view, column=column.name)
+
+
+def _place_of(step: FindStep) -> dict[str, Value]:
+    return {"after": step.after, "limit": step.size}
 
 
 def _place_after(step: FindStep, range_: Row, scanned_jobs: int) -> str | None:

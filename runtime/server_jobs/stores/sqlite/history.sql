@@ -18,28 +18,23 @@ jobs.priority = :priority AND scheduled_for <= min({now}, :due)
        AND (scheduled_for, jobs.id) < (:due, :id)
 
 -- name: AHEAD
--- parameters: priority, due, id, most
+-- parameters: priority, most
 -- writes: no, repeatable: yes
--- Count the due jobs of the queue of a pending job that are claimed before it: with a higher priority, or due before it.
+-- Count the due jobs of the queue of a pending job that are claimed before it: with a higher priority, or due before
+-- it.
 SELECT {now} AS now, (
   SELECT count(*) FROM (
     SELECT 1 FROM (
     SELECT 1 FROM {known_jobs} CROSS JOIN {pending_unlimited} AND {of_known}
-       AND jobs.priority > :priority AND (scheduled_for IS NULL OR scheduled_for <= {now})
+       AND jobs.priority > :priority AND scheduled_for <= {now}
      UNION ALL
-    SELECT 1 FROM {known_jobs} CROSS JOIN {pending_unlimited} AND {of_known} AND {is_due_earlier}
-     UNION ALL
-    SELECT 1 FROM {known_jobs} CROSS JOIN {pending_unlimited} AND {of_known}
-       AND jobs.priority = :priority AND scheduled_for IS NULL AND (0, jobs.id) < (:due, :id))
+    SELECT 1 FROM {known_jobs} CROSS JOIN {pending_unlimited} AND {of_known} AND {is_due_earlier})
      UNION ALL
     SELECT 1 FROM (
     SELECT 1 FROM {known_jobs} CROSS JOIN {pending_limited} AND {of_known}
-       AND jobs.priority > :priority AND (scheduled_for IS NULL OR scheduled_for <= {now})
+       AND jobs.priority > :priority AND scheduled_for <= {now}
      UNION ALL
-    SELECT 1 FROM {known_jobs} CROSS JOIN {pending_limited} AND {of_known} AND {is_due_earlier}
-     UNION ALL
-    SELECT 1 FROM {known_jobs} CROSS JOIN {pending_limited} AND {of_known}
-       AND jobs.priority = :priority AND scheduled_for IS NULL AND (0, jobs.id) < (:due, :id))
+    SELECT 1 FROM {known_jobs} CROSS JOIN {pending_limited} AND {of_known} AND {is_due_earlier})
      LIMIT :most)) AS ahead;
 
 -- name: RATE_FREE_AT

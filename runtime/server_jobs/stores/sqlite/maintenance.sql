@@ -45,8 +45,8 @@ DELETE FROM jobs WHERE {prunable} RETURNING id;
 -- name: PRUNE_ATTEMPTS
 -- parameters: ids, after, limit
 -- writes: yes, repeatable: no
--- Delete attempts in the range of a step, or of the given jobs, that have no job. Follows PRUNE in the same transaction.
--- It also finds attempts of jobs that another program deleted.
+-- Delete attempts in the range of a step, or of the given jobs, that have no job. Follows PRUNE in the same
+-- transaction. It also finds attempts of jobs that another program deleted.
 DELETE FROM job_attempts
  WHERE job_id IN (SELECT job_id FROM job_attempts
                    WHERE :ids IS NULL AND job_id > :after

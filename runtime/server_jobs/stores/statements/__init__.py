@@ -10,12 +10,8 @@ the condition that the claim is not stale, and returns the rows that it changed.
 
 from __future__ import annotations
 
-from .by_hand import *
 from .claim import *
 from .common import *
 from .enqueue import *
-from .history import *
-from .maintenance import *
 from .read import *
 from .schedules import *
-from .settle import *
