@@ -45,7 +45,7 @@ from .attempts.attempt import Attempt, Stop
 from .attempts.direct_run import run_unstored, unavailable_reason
 from .attempts.factory import AttemptFactory
 from .attempts.failure_log import log_late
-from .attempts.handler_call import HandlerCall
+from .attempts.handler_call import call_of
 from .attempts.runner import Runner
 from .pruner import Pruner
 from .scheduler import Scheduler
@@ -407,7 +407,7 @@ class Backend:
             resources=factory.resources,
         )
         return await run_unstored(
-            HandlerCall(job, handler, context),
+            call_of(job, handler, context),
             job,
             params,
             self.for_handlers or self,
@@ -446,7 +446,7 @@ async def run_unbound(
     resources = await lifespans.open() if hooks.lifespans else NO_RESOURCES
     try:
         context = JobContext(job_name=job.job_name, correlation_id=correlation_id, resources=resources)
-        call = HandlerCall(job, handler, context)
+        call = call_of(job, handler, context)
         return await run_unstored(call, job, params, None, None, SystemClock(), hooks.middleware, correlation_id)
     finally:
         await lifespans.close()

@@ -135,7 +135,7 @@ class Slots:
     def _start(self, attempt: Attempt) -> None:
         if not self._running:
             self._prefetcher.size.note_busy(self._backend.clock.monotonic())
-        if attempt.runs_here:
+        if attempt.place.is_here:
             self.ran_here += 1
             if self._is_used_up:
                 self._wake()

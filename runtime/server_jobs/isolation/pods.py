@@ -1,10 +1,9 @@
-"""Handlers in their own pods: the name of a claim, the ends of a pod, and the part of a cluster that workers use."""
+"""Handlers in their own pods: the name of a claim, and the part of a cluster that workers use."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 from hashlib import sha256
 from typing import Protocol
 
@@ -12,15 +11,6 @@ from ..definition import AnyDefinition
 from ..domain.record import Claim, JobRecord, JobStatus
 from ..errors import InvalidOptionError
 from .raised import HandlerProcessError
-
-
-class PodEnd(StrEnum):
-    """How a worker parts with a pod that has taken over its claim."""
-
-    SETTLED = "settled"
-    """The pod has stored the outcome, or lost the claim."""
-    LEFT = "left"
-    """The worker stops. The pod continues without it."""
 
 
 class PodFailedError(HandlerProcessError):

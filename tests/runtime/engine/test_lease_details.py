@@ -10,6 +10,7 @@ from server_jobs import JobContext, JobStatus
 from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Heartbeat, LeaseAnswer
 from server_jobs.engine.attempts.attempt import Stop
+from server_jobs.engine.attempts.pod_place import ClaimForPod
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
@@ -96,7 +97,8 @@ async def test_the_last_renewal_comes_after_the_one_on_its_way() -> None:
     run = await Run(store=store, clock=clock).begin()
     await run.wait(3 * SECOND)
     (attempt,) = run.backend.runner.attempts()
-    handing_over = asyncio.create_task(attempt.hand_over(600 * SECOND))
+    claim = ClaimForPod(attempt, store, run.backend.runner._leases)
+    handing_over = asyncio.create_task(claim.hand_over(600 * SECOND))
     await turns()
     store.arrives.set()
     await handing_over
@@ -124,7 +126,7 @@ async def test_a_report_on_its_way_does_not_bring_a_removed_worker_back() -> Non
 async def test_a_claim_that_a_pod_has_taken_over_is_not_released_when_the_caller_goes_away() -> None:
     run = await Run().begin()
     (attempt,) = run.backend.runner.attempts()
-    await attempt.hand_over(600 * SECOND)
+    await ClaimForPod(attempt, run.store, run.backend.runner._leases).hand_over(600 * SECOND)
     run.tasks[0].cancel()
     await asyncio.wait(run.tasks)
     await turns()

@@ -36,6 +36,8 @@ from server_jobs.domain.outcomes import DoNotRetryError, RetryAfterError
 from server_jobs.domain.record import Claim, Completed, Failed
 from server_jobs.engine.attempts.attempt import Attempt, Stop
 from server_jobs.engine.attempts.factory import HANDLER_PROGRAM
+from server_jobs.engine.attempts.leases import LeaseKeeper
+from server_jobs.engine.attempts.places import InProcess
 from server_jobs.engine.backend import Backend
 from server_jobs.isolation import process
 from server_jobs.isolation.process_pool import HandlerProcesses
@@ -334,9 +336,10 @@ async def test_rows_are_upcast_before_they_get_there_and_parked_if_they_cannot_b
         context=JobContext(job_name="Echo", job_id="1"),
         claimed=0.0,
         lease=timedelta(minutes=5),
-        processes=processes,
+        place=InProcess(processes),
     )
-    settlement = await attempt.run(InMemoryBackend(job_registry=create_job_registry()))
+    backend = InMemoryBackend(job_registry=create_job_registry())
+    settlement = await attempt.run(backend, LeaseKeeper(backend.store, backend.clock))
     if error is None:
         assert isinstance(settlement, Completed)
         assert Report.model_validate_json(settlement.result).text == "hello"
@@ -750,7 +753,7 @@ def test_nothing_of_it_is_loaded_until_a_handler_is_to_run_in_a_process() -> Non
         "print(sorted(name for name in sys.modules if name.startswith('server_jobs.isolation')))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    modules = ("server_jobs.isolation", "server_jobs.isolation.pods", "server_jobs.isolation.raised")
+    modules = ("server_jobs.isolation", "server_jobs.isolation.raised")
     assert done.stdout.strip() == str([*modules])
 
 

@@ -7,6 +7,7 @@ The modules in the order in which a job passes them:
 `runner`        run attempts and follow each one to its end
 `leases`        renew the leases of running attempts
 `attempt`       read the params, and turn the end into an outcome
+`places`        run the handler here, in a thread, or in a process; `pod_place`: in a pod
 `handler_call`  call the handler within its timeout
 `error_text`    write an exception as text
 `settler`       store outcomes in batches

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from pydantic import BaseModel
 
 from ...binding import Binding
 from ...concurrency.tasks import is_being_cancelled
@@ -33,15 +35,15 @@ from ...domain.record import (
 )
 from ...domain.text_limits import clean_text
 from ...domain.tracebacks import Mask, stored_traceback
-from ...errors import InvalidParamsError
-from ...isolation.pods import ClaimName, PodEnd, Pods
+from ...errors import StaleClaimError
 from ...isolation.raised import TimedOutInProcessError
 from ...middleware import Middleware, RunningAttempt, note_outcome, read_headers
 from .error_text import describe, error_class_of, traceback_of
-from .handler_call import PASSED_ON, HandlerCall
+from .handler_call import PASSED_ON
+from .places import Place, UnreadableParamsError, place_here
 
 if TYPE_CHECKING:
-    from ...isolation.process_pool import HandlerProcesses
+    from .leases import LeaseKeeper
 
 T = TypeVar("T")
 
@@ -57,23 +59,11 @@ class Stop(StrEnum):
 _OUTCOMES = {Stop.CANCELLED: Outcome.CANCELLED, Stop.LOST: Outcome.LOST, Stop.SHUTDOWN: Outcome.RELEASED}
 
 
-async def _nothing(_: timedelta) -> None:
-    pass
+class SettledElsewhere(NamedTuple):
+    """The end of an attempt whose outcome this process does not store: its place does, or another claim is newer."""
 
-
-class _UnreadableError(Exception):
-    """The params of a row cannot be read. The message says why."""
-
-    def __init__(self, reason: Exception) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
-
-
-def _legible(read: Callable[[str, int], T], claim: Claim) -> T:
-    try:
-        return read(claim.params, claim.spec_version)
-    except Exception as error:  # upcasters and validators are user code
-        raise _UnreadableError(error) from error
+    outcome: Outcome
+    error: str | None
 
 
 def _mask_of(claim: Claim, job: AnyDefinition) -> Mask:
@@ -104,8 +94,6 @@ class Attempt:
     """Monotonic time of the start."""
     cause: BaseException | None = None
     """The exception that ended the attempt, until `log_failure` has logged it."""
-    is_handed_over = False
-    """Whether a pod holds the claim, and this process neither renews the lease nor stores an outcome."""
     _has_begun = False
     _reported_progress = 0
     _reported_message: str | None = None
@@ -119,37 +107,31 @@ class Attempt:
         context: JobContext,
         claimed: float,
         lease: timedelta,
-        processes: HandlerProcesses | None = None,
-        pods: Pods | None = None,
+        place: Place | None = None,
         versions: Versions | None = None,
         middleware: Sequence[Middleware] = (),
     ) -> None:
         self.claim = claim
         self.job = job
-        self.handler = handler
         self.context = context
         self.claimed = claimed
         """Monotonic time at or before the claim, from which its lease lasts."""
         self.lease = lease
-        self.processes = processes
-        """The processes that run the handler; None: it runs in this process, or in a pod."""
-        self.pods = pods
-        """The cluster whose pod runs the handler; None: it runs on this machine."""
-        self.renew_last: Callable[[timedelta], Awaitable[None]] = _nothing
-        """Renews the lease for the last time in this process, by this time. The runner sets it."""
+        self.place = place or place_here(handler)
         self._versions = versions or job.versions()
-        self._middleware = middleware
+        self.middleware = middleware
         if job.options.redact:
             context.mask = _mask_of(claim, job)
-        self._running = _running(claim, context.mask) if middleware else None
-        self.call = HandlerCall(job, handler, context)
+        self.running = _running(claim, context.mask) if middleware else None
+        """The attempt as middleware sees it; None without middleware."""
+        self.call = self.place.call(job, handler, context)
 
     def stop(self, reason: Stop) -> None:
         """End the handler early, or prevent its call. The first reason counts."""
         if self.stopped is None:
             self.stopped = reason
-            if self._running is not None:
-                note_outcome(self._running, _OUTCOMES[reason])
+            if self.running is not None:
+                note_outcome(self.running, _OUTCOMES[reason])
             self.call.stop()
 
     @property
@@ -157,24 +139,8 @@ class Attempt:
         """Whether `stop` was called."""
         return self.stopped is not None
 
-    @property
-    def runs_here(self) -> bool:
-        """Whether the handler runs in this process."""
-        return self.processes is None and self.pods is None
-
-    async def hand_over(self, boot: timedelta) -> None:
-        """As in `PodAttempt`."""
-        self.is_handed_over = True
-        await self.renew_last(self.lease + boot)
-
-    async def is_current(self) -> bool:
-        """As in `PodAttempt`."""
-        return self.context.jobs is not None and ClaimName.of(self.claim).is_newest(
-            await self.context.jobs.get(self.claim.id)
-        )
-
-    async def run(self, backend: Binding) -> Settlement | PodEnd | None:
-        """Run the handler and return the settlement; None if the claim is lost, `PodEnd` if a pod has taken it over.
+    async def run(self, backend: Binding, leases: LeaseKeeper) -> Settlement | SettledElsewhere:
+        """Run the handler in its place and return the settlement.
 
         Raises `CancelledError` only if the caller itself is cancelled. Unreadable params park the job, because another
         attempt would fail in the same way.
@@ -184,8 +150,8 @@ class Attempt:
             return self._ended()
         self._has_begun = True
         try:
-            outcome = await self._outcome(backend)
-            if isinstance(outcome, PodEnd):
+            outcome = await self.place.run(self, backend, leases)
+            if isinstance(outcome, SettledElsewhere):
                 return outcome
             if isinstance(outcome, Snooze):
                 return Released(
@@ -205,7 +171,7 @@ class Attempt:
             if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
                 raise
             return self._ended()
-        except _UnreadableError as error:
+        except UnreadableParamsError as error:
             return self._parked(error.reason)
         except BaseException as error:  # the only place that catches exceptions of handlers
             if is_being_cancelled() and not self.is_stopped and _comes_from_cancellation(error):
@@ -232,26 +198,22 @@ class Attempt:
         context = self.context
         return context.progress != self._reported_progress or context.progress_message != self._reported_message
 
-    async def _outcome(self, backend: Binding) -> object:
-        """Return the result of the handler. Raises `_UnreadableError` if the params cannot be read."""
-        claim, processes, running = self.claim, self.processes, self._running
-        if self.pods is not None:
-            return await self.call.run_in_pod(self.pods, self)
-        if processes is None:
-            params = _legible(self._versions.read, claim)
-            if running is None:
-                return await self.call.run(backend, params)
-            return await self.call.run_within(self._middleware, running, backend, params)
-        text = _legible(self._versions.current_params, claim)
-        try:
-            return await self.call.run_in(processes, text, running)
-        except InvalidParamsError as error:  # the process reads the params first, and wraps exceptions of the handler
-            raise _UnreadableError(error) from error
+    def read_params(self) -> BaseModel:
+        """Return the params. Raises `UnreadableParamsError`."""
+        return self._legible(self._versions.read)
 
-    def _ended(self) -> Settlement | PodEnd | None:
+    def current_params(self) -> str:
+        """Return the params as text of the current version, not validated. Raises `UnreadableParamsError`."""
+        return self._legible(self._versions.current_params)
+
+    def _legible(self, read: Callable[[str, int], T]) -> T:
+        try:
+            return read(self.claim.params, self.claim.spec_version)
+        except Exception as error:  # upcasters and validators are user code
+            raise UnreadableParamsError(error) from error
+
+    def _ended(self) -> Settlement | SettledElsewhere:
         claim = self.claim
-        if self.is_handed_over:
-            return PodEnd.LEFT
         match self.stopped:
             case Stop.CANCELLED:
                 return Failed(
@@ -266,7 +228,7 @@ class Attempt:
                 ended = Ended(Outcome.RELEASED) if self._has_begun else None
                 return Released(id=claim.id, token=claim.token, report=self._unreported(), ended=ended)
             case _:
-                return None if self.pods is None else PodEnd.SETTLED  # by the pod, or the claim is lost
+                return SettledElsewhere(Outcome.LOST, str(StaleClaimError(claim.id)))
 
     def _refused(self, outcome: Cancel) -> Settlement:
         reason = clean_text(self.context.mask(str(outcome.reason)), MAX_ERROR_CHARACTERS)
@@ -280,7 +242,7 @@ class Attempt:
         ended = Ended(Outcome.UNREADABLE, error_class_of(text))
         return Failed(id=claim.id, token=claim.token, error=error, retry_after=None, ended=ended)
 
-    def _failed(self, cause: BaseException) -> Settlement | PodEnd | None:
+    def _failed(self, cause: BaseException) -> Settlement | SettledElsewhere:
         error = describe(cause, self.context.mask)
         if error.startswith(UNREADABLE):
             error = f"Error: {error}"  # only the engine may write the prefix of a parked job

@@ -48,7 +48,8 @@ async def run_unstored(
     try:
         outcome: object
         if processes is not None:
-            outcome = await call.run_in(processes, _text_of(params), running)
+            text = _text_of(params)
+            outcome = await call.wait_for(processes.run(job, call.handler, text, call.context, running))
         elif running is not None:
             outcome = await call.run_within(middleware, running, backend, params)
         else:

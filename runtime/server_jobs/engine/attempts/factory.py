@@ -19,6 +19,7 @@ from ...middleware import Middleware
 from ...resources import NO_RESOURCES, Resources
 from ..worker_backend import WorkerBackendConfig
 from .attempt import Attempt
+from .places import InProcess, Place, place_here
 
 if TYPE_CHECKING:
     from ...isolation.limits import ProcessLimits
@@ -31,12 +32,11 @@ HAS_PROCESSES = sys.platform not in ("emscripten", "wasi")
 
 
 class _Parts(NamedTuple):
-    """A job with its handler, its processes, its versions and its middleware."""
+    """A job with its handler, its place, its versions and its middleware."""
 
     job: AnyDefinition
     handler: AnyHandler
-    processes: HandlerProcesses | None
-    pods: Pods | None
+    place: Place
     versions: Versions
     middleware: Sequence[Middleware]
 
@@ -126,7 +126,7 @@ class AttemptFactory:
         for claim in claims:
             if claim.job_name not in parts:
                 job = self._registry.find(claim.job_name).job
-                parts[claim.job_name] = self._parts_of(job, self._pods_for(job))
+                parts[claim.job_name] = self._parts_of(job, self._pods_for(job, store))
             attempts.append(self._attempt(parts[claim.job_name], claim, store, claimed, lease))
         return attempts
 
@@ -134,17 +134,23 @@ class AttemptFactory:
         """Return the attempt of a claim on this job, which may be absent from the registry."""
         return self._attempt(self._parts_of(job, None), claim, store, claimed, lease)
 
-    def _pods_for(self, job: AnyDefinition) -> Pods | None:
-        is_elsewhere = job.options.run_in is RunIn.KUBERNETES and not stand_in_for(job.job_name)
-        return self.pods if is_elsewhere else None
+    def _pods_for(self, job: AnyDefinition, store: Store) -> Place | None:
+        if self.pods is None or job.options.run_in is not RunIn.KUBERNETES or stand_in_for(job.job_name):
+            return None
+        from .pod_place import InPod  # loaded only if a job needs it
 
-    def _parts_of(self, job: AnyDefinition, pods: Pods | None) -> _Parts:
-        """Find the handler, processes and versions of a job. Raises `HandlerMissingError`."""
+        return InPod(self.pods, store)
+
+    def _parts_of(self, job: AnyDefinition, place: Place | None) -> _Parts:
+        """Find the handler, the place and the versions of a job. Raises `HandlerMissingError`."""
+        handler = _replaced_handler(job) or self._registry.handler_of(job)
+        if place is None:
+            processes = self.processes_for(job)
+            place = place_here(handler) if processes is None else InProcess(processes)
         return _Parts(
             job=job,
-            handler=_replaced_handler(job) or self._registry.handler_of(job),
-            processes=self.processes_for(job) if pods is None else None,
-            pods=pods,
+            handler=handler,
+            place=place,
             versions=self._registry.versions_of(job),
             middleware=(*self._outermost, *self._registry.hooks.middleware),
         )
@@ -166,8 +172,7 @@ class AttemptFactory:
             context=context,
             claimed=claimed,
             lease=lease,
-            processes=parts.processes,
-            pods=parts.pods,
+            place=parts.place,
             versions=parts.versions,
             middleware=parts.middleware,
         )

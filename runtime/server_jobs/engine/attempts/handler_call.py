@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from functools import lru_cache, partial
 from types import CoroutineType
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TypeGuard, TypeVar
 
 from pydantic import BaseModel
 
@@ -22,11 +22,9 @@ from ...definition import AnyDefinition, AnyHandler, call_handler
 from ...domain.clock import exact_length
 from ...domain.outcomes import Cancel, Snooze
 from ...domain.record import Outcome
-from ...isolation.pods import PodAttempt, PodEnd, Pods
 from ...middleware import Middleware, RunningAttempt, called_within, note_outcome, surrounded
 
-if TYPE_CHECKING:
-    from ...isolation.process_pool import HandlerProcesses
+T = TypeVar("T")
 
 HAS_THREADS = sys.platform != "emscripten"
 
@@ -35,9 +33,9 @@ PASSED_ON = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 
 
 class HandlerCall:
-    """One call of a handler, async or plain, within the timeout of its job.
+    """One call of a handler within the timeout of its job.
 
-    `lingering` is the thread of a plain handler. It may outlive the call, because Python cannot stop a thread.
+    `lingering` is the thread of a `ThreadCall`. It may outlive the call, because Python cannot stop a thread.
     """
 
     lingering: asyncio.Future[object] | None = None
@@ -49,7 +47,7 @@ class HandlerCall:
 
     def __init__(self, job: AnyDefinition, handler: AnyHandler, context: JobContext) -> None:
         self._job = job
-        self._handler = handler
+        self.handler = handler
         self.context = context
 
     def stop(self) -> None:
@@ -104,25 +102,11 @@ class HandlerCall:
 
         return await surrounded(middleware, running, call)
 
-    async def run_in_pod(self, pods: Pods, attempt: PodAttempt) -> PodEnd:
-        """Like `run`, but in a pod, which stores the outcome itself. Raises `PodFailedError` if it does not."""
+    async def wait_for(self, running: Awaitable[T]) -> T:
+        """Wait for a handler that runs outside of this process. `stop` cancels the wait."""
         self._task = asyncio.current_task()
         try:
-            await pods.run(attempt)
-        finally:
-            self._end()
-        return PodEnd.SETTLED
-
-    async def run_in(
-        self, processes: HandlerProcesses, params: str, running: RunningAttempt | None = None
-    ) -> WrittenResult | Snooze | Cancel:
-        """Like `run`, but in another process, which reads the params and writes the result.
-
-        The middleware of that process surrounds the call if `running` is given.
-        """
-        self._task = asyncio.current_task()
-        try:
-            return await processes.run(self._job, self._handler, params, self.context, running)
+            return await running
         finally:
             self._end()
 
@@ -153,8 +137,13 @@ class HandlerCall:
 
     def _begin(self, params: BaseModel) -> object:
         """Call the handler. Return its result, or an awaitable of it."""
-        if is_async(self._handler) or not HAS_THREADS:
-            return call_handler(self._handler, params, self.context)
+        return call_handler(self.handler, params, self.context)
+
+
+class ThreadCall(HandlerCall):
+    """One call of a plain handler, in a thread."""
+
+    def _begin(self, params: BaseModel) -> object:
         return self._in_thread(params)
 
     async def _in_thread(self, params: BaseModel) -> object:
@@ -164,8 +153,18 @@ class HandlerCall:
 
     def _called(self, params: BaseModel) -> object:
         """Call the plain handler, in its thread."""
-        call = partial(call_handler, self._handler, params, self.context)
+        call = partial(call_handler, self.handler, params, self.context)
         return call() if self._running is None else called_within(self._middleware, self._running, call)
+
+
+def call_of(job: AnyDefinition, handler: AnyHandler, context: JobContext) -> HandlerCall:
+    """Return the call of a handler in this process."""
+    return (HandlerCall if runs_in_loop(handler) else ThreadCall)(job, handler, context)
+
+
+def runs_in_loop(handler: AnyHandler) -> bool:
+    """Whether the handler runs in the event loop of this process; other handlers run in a thread."""
+    return is_async(handler) or not HAS_THREADS
 
 
 def isawaitable(value: object) -> TypeGuard[Awaitable[object]]:
@@ -181,7 +180,7 @@ _is_known_to_be_async = lru_cache(maxsize=1024)(_is_coroutine_function)
 
 
 def is_async(handler: AnyHandler) -> bool:
-    """Whether the handler runs in the event loop; other handlers run in a thread."""
+    """Whether the handler is async."""
     try:
         return _is_known_to_be_async(handler)
     except TypeError:  # an object with `__call__` that cannot be hashed

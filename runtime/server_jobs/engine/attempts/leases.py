@@ -114,6 +114,10 @@ class LeaseKeeper:
         leases = [attempt.lease for attempt in self._renewed]
         return min(leases + [worker.lease for worker in self._workers.values()])
 
+    def renews(self, attempt: Attempt) -> bool:
+        """Whether the lease of this attempt is renewed."""
+        return attempt in self._renewed
+
     def leased(self) -> list[Attempt]:
         """The attempts whose leases are renewed."""
         return list(self._renewed)
@@ -218,7 +222,7 @@ class LeaseKeeper:
             return  # settled during the heartbeat
         match answer:
             case LeaseAnswer.LOST:
-                if attempt.stopped is not Stop.LOST and attempt.pods is None:  # a pod may have stored the outcome
+                if attempt.stopped is not Stop.LOST and not attempt.place.settles:  # it may have stored the outcome
                     _logger.warning("the claim on %s %s was lost", attempt.claim.job_name, attempt.claim.id)
                 attempt.stop(Stop.LOST)
             case LeaseAnswer.CANCEL_REQUESTED:

@@ -17,9 +17,8 @@ from ...domain.history import WorkerReport
 from ...domain.interfaces import Store
 from ...domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Outcome, Released, Settlement
 from ...errors import DatabaseError, ServerJobsError, StaleClaimError
-from ...isolation.pods import PodEnd
-from .attempt import Attempt, Stop
-from .failure_log import log_failure, log_pod_failure, log_refused, log_unstored
+from .attempt import Attempt, SettledElsewhere, Stop
+from .failure_log import log_failure, log_refused, log_unstored
 from .leases import LeaseKeeper
 from .outcome_counts import OutcomeCounts
 from .settler import Settler
@@ -133,29 +132,24 @@ class Runner:
         """
         self._attempts[attempt.claim.token] = attempt
         self._leases.add(attempt)
-        attempt.renew_last = partial(self._leases.renew_last, attempt)
         began = attempt.began or self._clock.monotonic()
         try:
-            settlement = await attempt.run(backend)
+            end = await attempt.run(backend, self._leases)
         except BaseException as error:
+            is_leased = self._leases.renews(attempt)
             self._leave(attempt)
-            if isinstance(error, asyncio.CancelledError) and not attempt.is_handed_over:
+            if isinstance(error, asyncio.CancelledError) and is_leased:
                 # Outside of every handler's context.
                 returning = asyncio.get_running_loop().create_task(self._return(attempt), context=Context())
                 await asyncio.shield(returning)
             raise
         attempt.is_over = True
-        if isinstance(settlement, PodEnd):
-            self._leave(attempt)
-            outcome, reason = await self._end_of(attempt, settlement)
-            log_pod_failure(attempt, outcome, reason, self._clock.monotonic() - began)
-            settled(attempt, outcome, reason)
-            return
-        if settlement is None:
+        if isinstance(end, SettledElsewhere):
             self._leave(attempt)
             log_failure(attempt, None, None, None, self._clock.monotonic() - began)
-            settled(attempt, Outcome.LOST, str(StaleClaimError(attempt.claim.id)))
+            settled(attempt, end.outcome, end.error)
             return
+        settlement = end
 
         def stored(status: JobStatus | None, error: BaseException | None) -> None:
             self._leave(attempt)
@@ -177,22 +171,6 @@ class Runner:
 
         self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
 
-    async def _end_of(self, attempt: Attempt, end: PodEnd) -> tuple[Outcome, str | None]:
-        """Return the outcome and the error of an attempt in a pod, as the pod has stored them."""
-        claim = attempt.claim
-        if end is PodEnd.LEFT:
-            _logger.info("%s %s goes on in its pod", claim.job_name, claim.id)
-            return Outcome.RELEASED, None
-        try:
-            stored = [one for one in await self._store.attempts(claim.id) if one.attempt == claim.attempt]
-            record = await self._store.get(claim.id)
-        except DatabaseError as error:
-            return Outcome.LOST, str(error)
-        if stored:
-            return stored[-1].outcome, stored[-1].error
-        is_completed = record is not None and record.status is JobStatus.COMPLETED
-        return (Outcome.COMPLETED, None) if is_completed else (Outcome.LOST, str(StaleClaimError(claim.id)))
-
     async def stop(self, attempts: Sequence[Attempt]) -> None:
         """End these attempts and release their jobs, which keep the attempt.
 
@@ -211,7 +189,7 @@ class Runner:
             if attempt.is_over:
                 # Its handler has ended, and a release would run it twice: retry the outcome until the lease expires.
                 log_unstored(attempt)
-            elif not attempt.is_handed_over:
+            elif self._leases.renews(attempt):  # else its place has taken the claim over
                 unfinished.append(attempt)
         unfinished += self._returning  # a second time: the store refuses a second release
         for attempt in unfinished:

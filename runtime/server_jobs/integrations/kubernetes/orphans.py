@@ -11,6 +11,7 @@ from types import TracebackType
 from lightkube.resources.core_v1 import Pod
 
 from ...engine.attempts.direct_run import take_over
+from ...engine.attempts.pod_place import InPod
 from ...engine.backend import Backend
 from ...errors import ClusterError, ServerJobsError
 from ...isolation.pods import ClaimName, PodAttempt, PodFailedError
@@ -87,7 +88,7 @@ class OrphanedPods:
             return
         try:
             if (attempt := await take_over(self._backend, name)) is not None:
-                attempt.pods = _CrashedPod(reason)
+                attempt.place = InPod(_CrashedPod(reason), self._backend.store)
                 await self._backend.runner.run(attempt, self._backend)
         except ServerJobsError as error:
             _logger.warning("job %s: the failure of its pod was not stored: %s", name.job_id, error)
