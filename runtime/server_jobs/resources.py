@@ -65,7 +65,7 @@ class Resources:
             needed = _known_dependencies(handler, job_name)
         except TypeError:  # an object with `__call__` that cannot be hashed
             needed = _dependencies_of(handler, job_name)
-        return {one.name: self._value_of(one) for one in needed}
+        return {one.name: self._value_of(one) for one in needed} if needed else {}
 
     def _value_of(self, dependency: Dependency) -> object:
         try:

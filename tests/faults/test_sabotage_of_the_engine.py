@@ -16,7 +16,6 @@ from server_jobs.domain.record import Expired
 from server_jobs.engine.attempts import error_text
 from server_jobs.engine.attempts.attempt import Attempt
 from server_jobs.engine.attempts.leases import LeaseKeeper
-from server_jobs.engine.attempts.runner import Runner
 from server_jobs.engine.attempts.settler import Settler
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.prefetch import Prefetcher
@@ -114,8 +113,8 @@ CASES = [
     ),
     Case(
         "the leases of waiting claims are renewed",
-        Runner,
-        "keep_lease",
+        LeaseKeeper,
+        "add",
         nothing,
         test_prefetching.test_the_leases_of_claims_that_wait_are_renewed,
     ),

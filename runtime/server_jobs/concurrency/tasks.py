@@ -20,7 +20,7 @@ else:
 
     def start_task(coroutine: Coroutine[None, None, T], variables: Context | None = None) -> asyncio.Task[T]:
         """Start a task in the next turn of the loop. It uses these context variables, or a copy of the current."""
-        return asyncio.get_running_loop().create_task(coroutine, context=variables)
+        return asyncio.Task(coroutine, loop=asyncio.get_running_loop(), context=variables)
 
 
 async def shielded(future: asyncio.Future[T]) -> T:

@@ -124,9 +124,10 @@ class Versions:
 
     def read(self, text: str, version: int) -> BaseModel:
         """Return the params model for the handler. Raises the errors of `current_params`."""
-        return read_params(
-            self.job_name, self.job.params_model, self.current_params(text, version), self.job.options.redact
-        )
+        job, options = self.job, self.job.options
+        if version != options.version:
+            text = self.current_params(text, version)
+        return read_params(job.job_name, job.params_model, text, options.redact)
 
     def refusal(self, text: str, version: int) -> Exception | None:
         """Return the error that would park a row with these params, or None if it can be read."""

@@ -271,8 +271,7 @@ class Backend:
         if unready := self.attempt_factory.unready:
             request = replace(request, known=tuple(job for job in request.known if job.name not in unready))
         attempts = await self._claim(request)
-        for attempt in attempts:
-            self.runner.keep_lease(attempt)
+        self.runner.leases.add(attempts)
         return attempts
 
     async def _claim(self, request: ClaimRequest) -> Sequence[Attempt]:
@@ -298,7 +297,7 @@ class Backend:
         return await self.runner.run(attempt, self.for_handlers or self)
 
     async def release_lock(self, job_id: str) -> bool:
-        for attempt in self.runner.leased():
+        for attempt in self.runner.leases.leased():
             if attempt.claim.id == job_id and not attempt.is_over:
                 attempt.stop(Stop.SHUTDOWN)
                 return True
@@ -312,7 +311,7 @@ class Backend:
     async def handle_expired_locks(self) -> Sequence[Expired]:
         await self.initialize()
         # After a pause (a suspended machine, a blocked event loop) this may run before the next renewal.
-        leased = [attempt.claim.token for attempt in self.runner.leased()]
+        leased = [attempt.claim.token for attempt in self.runner.leases.leased()]
         expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=leased)
         for one in expired:
             if self.registry.get(one.job_name) is not None:

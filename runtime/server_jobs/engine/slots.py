@@ -148,8 +148,8 @@ class Slots:
 
     async def _run(self, attempt: Attempt) -> None:
         attempt.began = self._backend.clock.monotonic()
-        self._backend.runner.check_lease(attempt, attempt.began)
-        if self._listener is not None and not attempt.is_stopped:
+        self._backend.runner.leases.check(attempt, attempt.began)
+        if self._listener is not None and attempt.stopped is None:
             self._tell_start(attempt)
         try:
             await self._backend.runner.perform(attempt, self._backend.for_handlers or self._backend, self._settled)

@@ -236,7 +236,7 @@ class Worker:
         )
 
     def _start_reports(self) -> None:
-        self.backend.runner.add_worker(self._report(), self.backend.config.lock_timeout)
+        self.backend.runner.leases.add_worker(self._report(), self.backend.config.lock_timeout)
 
     def _wake_up(self) -> None:
         self._wake.set()

@@ -310,7 +310,7 @@ async def test_a_wrong_number_of_answers_leaves_no_job_leased_forever(
     await job.later(PARAMS)
     worker = Worker(backend, until_empty=True)
     await asyncio.wait_for(worker.run(), 5)
-    assert backend.runner.leased() == []
+    assert backend.runner.leases.leased() == []
     assert "could not be settled" in caplog.text
 
 

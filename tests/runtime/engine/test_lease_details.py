@@ -54,9 +54,9 @@ async def test_a_lease_that_is_kept_twice_lasts_as_long_as_its_last_renewal() ->
     await run.wait(3 * LEASE)
     runner = run.backend.runner
     (attempt,) = runner.attempts()
-    before = runner._leases.expires_at(attempt)
-    runner.keep_lease(attempt)
-    assert runner._leases.expires_at(attempt) == before > run.clock.monotonic()
+    before = runner.leases.expires_at(attempt)
+    runner.leases.add([attempt])
+    assert runner.leases.expires_at(attempt) == before > run.clock.monotonic()
     await run.end()
 
 
@@ -97,7 +97,7 @@ async def test_the_last_renewal_comes_after_the_one_on_its_way() -> None:
     run = await Run(store=store, clock=clock).begin()
     await run.wait(3 * SECOND)
     (attempt,) = run.backend.runner.attempts()
-    claim = ClaimForPod(attempt, store, run.backend.runner._leases)
+    claim = ClaimForPod(attempt, store, run.backend.runner.leases)
     handing_over = asyncio.create_task(claim.hand_over(600 * SECOND))
     await turns()
     store.arrives.set()
@@ -113,7 +113,7 @@ async def test_a_report_on_its_way_does_not_bring_a_removed_worker_back() -> Non
     clock = FakeClock()
     store = SlowFirstRenewal(clock)
     runner = Run(store=store, clock=clock).backend.runner
-    runner.add_worker(WORKER, LEASE)
+    runner.leases.add_worker(WORKER, LEASE)
     await turns()
     removing = asyncio.create_task(runner.remove_worker(WORKER.id))
     await turns()
@@ -126,7 +126,7 @@ async def test_a_report_on_its_way_does_not_bring_a_removed_worker_back() -> Non
 async def test_a_claim_that_a_pod_has_taken_over_is_not_released_when_the_caller_goes_away() -> None:
     run = await Run().begin()
     (attempt,) = run.backend.runner.attempts()
-    await ClaimForPod(attempt, run.store, run.backend.runner._leases).hand_over(600 * SECOND)
+    await ClaimForPod(attempt, run.store, run.backend.runner.leases).hand_over(600 * SECOND)
     run.tasks[0].cancel()
     await asyncio.wait(run.tasks)
     await turns()

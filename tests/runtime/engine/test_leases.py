@@ -14,7 +14,6 @@ from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, Completed, Heartbeat, LeaseAnswer
 from server_jobs.engine.attempts.attempt import Attempt
 from server_jobs.engine.attempts.leases import CANCEL_INTERVAL
-from server_jobs.engine.attempts.runner import Runner
 from server_jobs.engine.backend import Backend, WorkerExecutionResult
 from server_jobs.testing import FakeClock
 
@@ -318,7 +317,7 @@ async def test_no_handler_starts_when_its_lease_may_be_over(
 ) -> None:
     """The process was suspended after the claim, and resumes before it can renew anything."""
     if not is_checked:
-        monkeypatch.setattr(Runner, "check_lease", lambda *_: None)
+        monkeypatch.setattr(LeaseKeeper, "check", lambda *_: None)
     starts: list[str] = []
 
     async def handler(params: Text, context: JobContext) -> Text:

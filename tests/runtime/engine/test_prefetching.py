@@ -194,7 +194,7 @@ async def test_the_leases_of_claims_that_wait_are_renewed() -> None:
     assert {(await read(backend, one.claim.id)).status for one in attempts} == {JobStatus.RUNNING}
     backend.runner.release_waiting(attempts)
     await turns()
-    assert backend.runner.leased() == []
+    assert backend.runner.leases.leased() == []
     assert store.calls["renew"] >= 10
 
 
@@ -287,7 +287,7 @@ async def test_a_refused_write_costs_released_claims_no_attempt() -> None:
 
     record = await read(backend, job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
-    assert backend.runner.leased() == []
+    assert backend.runner.leases.leased() == []
 
 
 async def test_a_worker_continues_after_an_outage_longer_than_its_leases() -> None:

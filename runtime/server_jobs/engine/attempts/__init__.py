@@ -11,6 +11,7 @@ The modules in the order in which a job passes them:
 `handler_call`  call the handler within its timeout
 `error_text`    write an exception as text
 `settler`       store outcomes in batches
+`releasing`     release claims that get no outcome
 `failure_log`   log an attempt that failed
 ==============  ==============================================
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel
 
@@ -44,8 +44,6 @@ from .places import Place, UnreadableParamsError, place_here
 
 if TYPE_CHECKING:
     from .leases import LeaseKeeper
-
-T = TypeVar("T")
 
 
 class Stop(StrEnum):
@@ -146,7 +144,7 @@ class Attempt:
         attempt would fail in the same way.
         """
         claim, job = self.claim, self.job
-        if self.is_stopped:
+        if self.stopped is not None:
             return self._ended()
         self._has_begun = True
         try:
@@ -168,7 +166,7 @@ class Attempt:
             else:
                 _, text = write_result(job.job_name, job.result_model, outcome)
         except PASSED_ON as error:
-            if self.stopped is None or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
+            if not self.is_stopped or not isinstance(error, asyncio.CancelledError) or is_being_cancelled():
                 raise
             return self._ended()
         except UnreadableParamsError as error:
@@ -195,21 +193,20 @@ class Attempt:
     @property
     def has_news(self) -> bool:
         """Whether the row lacks the newest progress."""
-        context = self.context
-        return context.progress != self._reported_progress or context.progress_message != self._reported_message
+        return self._unreported() is not None
 
     def read_params(self) -> BaseModel:
         """Return the params. Raises `UnreadableParamsError`."""
-        return self._legible(self._versions.read)
+        try:
+            return self._versions.read(self.claim.params, self.claim.spec_version)
+        except Exception as error:  # upcasters and validators are user code
+            raise UnreadableParamsError(error) from error
 
     def current_params(self) -> str:
         """Return the params as text of the current version, not validated. Raises `UnreadableParamsError`."""
-        return self._legible(self._versions.current_params)
-
-    def _legible(self, read: Callable[[str, int], T]) -> T:
         try:
-            return read(self.claim.params, self.claim.spec_version)
-        except Exception as error:  # upcasters and validators are user code
+            return self._versions.current_params(self.claim.params, self.claim.spec_version)
+        except Exception as error:  # upcasters are user code
             raise UnreadableParamsError(error) from error
 
     def _ended(self) -> Settlement | SettledElsewhere:
@@ -278,7 +275,11 @@ class Attempt:
                 return self.job.options.retry.delay(self.context.attempt, chance)
 
     def _unreported(self) -> Report | None:
-        return Report(self.context.progress, self.context.progress_message) if self.has_news else None
+        """Return the newest progress, if the row lacks it."""
+        context = self.context
+        if context.progress == self._reported_progress and context.progress_message == self._reported_message:
+            return None
+        return Report(context.progress, context.progress_message)
 
 
 def _comes_from_cancellation(error: BaseException) -> bool:

@@ -74,17 +74,26 @@ class LeaseKeeper:
             await asyncio.wait([self._renewal], timeout=_LONGEST_WAIT)
         await self._store.remove_worker(worker_id)
 
-    def add(self, attempt: Attempt) -> None:
-        """Renew the lease of this attempt from now on. Does nothing if it is renewed already."""
-        if attempt in self._renewed:
-            return
-        self._renewed[attempt] = attempt.claimed
-        self._begin(attempt.lease)
+    def add(self, attempts: Sequence[Attempt]) -> None:
+        """Renew the leases of these attempts from now on, except for those that are renewed already."""
+        for attempt in attempts:
+            self._renewed.setdefault(attempt, attempt.claimed)
+        if attempts:
+            self._begin(min(attempt.lease for attempt in attempts))
 
     def remove(self, attempt: Attempt) -> None:
         """Stop renewing the lease of this attempt."""
         self._renewed.pop(attempt, None)
-        self._end_if_idle()
+        if not self._renewed:
+            self._end_if_idle()
+
+    def check(self, attempt: Attempt, now: float) -> None:
+        """Prevent the start of the attempt if its lease may have expired: another worker may have claimed the job.
+
+        This process may have been suspended since the last renewal.
+        """
+        if now >= self._renewed.get(attempt, 0.0) + attempt.lease.total_seconds():
+            attempt.stop(Stop.LOST)
 
     async def renew_last(self, attempt: Attempt, lease: timedelta) -> None:
         """Renew the lease of this attempt once more, by `lease`, and stop renewing it.

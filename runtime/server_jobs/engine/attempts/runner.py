@@ -13,7 +13,6 @@ from functools import partial
 from ...binding import Binding
 from ...concurrency.tasks import shielded, start_task
 from ...domain.clock import Clock
-from ...domain.history import WorkerReport
 from ...domain.interfaces import Store
 from ...domain.record import Cancelled, Claim, Completed, Failed, JobStatus, Outcome, Released, Settlement
 from ...errors import DatabaseError, ServerJobsError, StaleClaimError
@@ -21,14 +20,12 @@ from .attempt import Attempt, SettledElsewhere, Stop
 from .failure_log import log_failure, log_refused, log_unstored
 from .leases import LeaseKeeper
 from .outcome_counts import OutcomeCounts
+from .releasing import release
 from .settler import Settler
 
 _logger = logging.getLogger("server_jobs")
 
 _GRACE = timedelta(seconds=0.3)
-_RELEASE_PAUSES = (0.02, 0.1, 0.2)
-_LONGEST_RELEASE = timedelta(seconds=5)
-_NO_ANSWER = "the database did not answer in time"
 
 Settled = Callable[[Attempt, Outcome, str | None], None]
 """Called with the attempt, its outcome, and the error if it did not complete."""
@@ -40,15 +37,18 @@ class Runner:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._leases = LeaseKeeper(store, clock)
+        self.leases = LeaseKeeper(store, clock)
+        """Renews the leases of attempts that wait, run, or are not stored yet."""
         self._settler = Settler(store, clock)
         self.counts = OutcomeCounts()
         self.batches: set[str] = set()
         """The batches of jobs that finished here since somebody looked whether the batches have ended."""
         self._attempts: dict[str, Attempt] = {}
-        self._returning: set[Attempt] = set()
-        self._leaving: set[asyncio.Event] = set()
-        self._undoing: set[asyncio.Task[None]] = set()
+        self._releasing: set[Attempt] = set()
+        """Attempts without an outcome, whose release is not stored yet."""
+        self._left: set[asyncio.Event] = set()
+        """Set whenever an attempt leaves."""
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def is_failing(self) -> bool:
@@ -59,20 +59,12 @@ class Runner:
         """The attempts that run, or whose outcome is not stored yet."""
         return list(self._attempts.values())
 
-    def leased(self) -> list[Attempt]:
-        """The attempts whose leases are renewed: waiting, running, or not stored yet."""
-        return self._leases.leased()
-
-    def add_worker(self, report: WorkerReport, lease: timedelta) -> None:
-        """Store the report of a worker now, and again with the renewals of leases until `remove_worker`."""
-        self._leases.add_worker(report, lease)
-
     async def remove_worker(self, worker_id: str) -> None:
         """Store the counts and forget a worker that stops. While the database is away, it counts as dead later."""
-        self._leases.stop_reporting(worker_id)
+        self.leases.stop_reporting(worker_id)
         with suppress(DatabaseError):
             await self.counts.store(self._store)
-            await self._leases.remove_worker(worker_id)
+            await self.leases.remove_worker(worker_id)
 
     async def claim(self, claiming: Coroutine[None, None, Sequence[Claim]]) -> Sequence[Claim]:
         """Claim jobs. If the caller is cancelled, finish the claim and release the jobs."""
@@ -80,35 +72,16 @@ class Runner:
         try:
             return await shielded(task)
         except asyncio.CancelledError:
-            undoing = asyncio.get_running_loop().create_task(self._undo(task), context=Context())
-            self._undoing.add(undoing)
-            undoing.add_done_callback(self._undoing.discard)
-            await asyncio.shield(undoing)  # continues if the caller is cancelled again
+            await self._in_background(self._release_answer(task))
             raise
-
-    async def _undo(self, claiming: asyncio.Future[Sequence[Claim]]) -> None:
-        with suppress(ServerJobsError):
-            await self.release(await claiming)
-
-    def keep_lease(self, attempt: Attempt) -> None:
-        """Renew the lease of an attempt until its outcome, or its release, is stored."""
-        self._leases.add(attempt)
-
-    def check_lease(self, attempt: Attempt, now: float) -> None:
-        """Prevent the start of the attempt if its lease may have expired: another worker may have claimed the job.
-
-        This process may have been suspended since the last renewal.
-        """
-        if now >= self._leases.expires_at(attempt):
-            attempt.stop(Stop.LOST)
 
     async def run(self, attempt: Attempt, backend: Binding) -> tuple[Outcome, str | None]:
         """Run an attempt, store its outcome, and return the outcome and the error.
 
         If the caller is cancelled, release the job: the caller went away, not the job.
         """
-        self._leases.add(attempt)
-        self.check_lease(attempt, self._clock.monotonic())
+        self.leases.add((attempt,))
+        self.leases.check(attempt, self._clock.monotonic())
         answer: asyncio.Future[tuple[Outcome, str | None]] = asyncio.get_running_loop().create_future()
 
         def settled(_: Attempt, outcome: Outcome, error: str | None) -> None:
@@ -127,21 +100,21 @@ class Runner:
     ) -> None:
         """Run an attempt and return when its handler is over. Call `settled` once the outcome is stored, or lost.
 
+        The lease of the attempt is renewed already.
+
         If the caller is cancelled, release the job. Set a store error other than `DatabaseError` on `failed`; log it
         if there is no `failed`.
         """
         self._attempts[attempt.claim.token] = attempt
-        self._leases.add(attempt)
         began = attempt.began or self._clock.monotonic()
         try:
-            end = await attempt.run(backend, self._leases)
+            end = await attempt.run(backend, self.leases)
         except BaseException as error:
-            is_leased = self._leases.renews(attempt)
+            is_leased = self.leases.renews(attempt)
             self._leave(attempt)
             if isinstance(error, asyncio.CancelledError) and is_leased:
-                # Outside of every handler's context.
-                returning = asyncio.get_running_loop().create_task(self._return(attempt), context=Context())
-                await asyncio.shield(returning)
+                self._releasing.add(attempt)
+                await self._in_background(self._release(attempt))
             raise
         attempt.is_over = True
         if isinstance(end, SettledElsewhere):
@@ -153,23 +126,26 @@ class Runner:
 
         def stored(status: JobStatus | None, error: BaseException | None) -> None:
             self._leave(attempt)
-            if error is None:
-                self.counts.note(attempt.claim.queue, attempt.claim.job_name, settlement, status)
-                if attempt.claim.batch_id is not None and status is not None and status.is_finished:
-                    self.batches.add(attempt.claim.batch_id)
-                outcome, reason = _ended(attempt, settlement, status)
-                if outcome is not Outcome.COMPLETED:
-                    log_failure(attempt, settlement, status, reason, self._clock.monotonic() - began)
-                settled(attempt, outcome, reason)
+            if error is not None:
+                log_failure(attempt, None, None, None, self._clock.monotonic() - began)
+                if failed is not None and not failed.done():
+                    failed.set_exception(error)
+                else:
+                    log_refused(attempt, "settled", error)
+                settled(attempt, Outcome.LOST, str(error))
                 return
-            log_failure(attempt, None, None, None, self._clock.monotonic() - began)
-            if failed is not None and not failed.done():
-                failed.set_exception(error)
-            else:
-                log_refused(attempt, "settled", error)
-            settled(attempt, Outcome.LOST, str(error))
+            claim = attempt.claim
+            self.counts.note(claim.queue, claim.job_name, settlement, status)
+            if claim.batch_id is not None and status is not None and status.is_finished:
+                self.batches.add(claim.batch_id)
+            if status is JobStatus.COMPLETED:
+                settled(attempt, Outcome.COMPLETED, None)
+                return
+            outcome, reason = _ended(attempt, settlement, status)
+            log_failure(attempt, settlement, status, reason, self._clock.monotonic() - began)
+            settled(attempt, outcome, reason)
 
-        self._settler.put(settlement, deadline=lambda: self._leases.expires_at(attempt), stored=stored)
+        self._settler.put(settlement, deadline=lambda: self.leases.expires_at(attempt), stored=stored)
 
     async def stop(self, attempts: Sequence[Attempt]) -> None:
         """End these attempts and release their jobs, which keep the attempt.
@@ -189,12 +165,19 @@ class Runner:
             if attempt.is_over:
                 # Its handler has ended, and a release would run it twice: retry the outcome until the lease expires.
                 log_unstored(attempt)
-            elif self._leases.renews(attempt):  # else its place has taken the claim over
+            elif self.leases.renews(attempt):  # else its place has taken the claim over
                 unfinished.append(attempt)
-        unfinished += self._returning  # a second time: the store refuses a second release
+        unfinished += self._releasing  # a second time: the store refuses a second release
         for attempt in unfinished:
             self._leave(attempt)
         await self.release([attempt.claim for attempt in unfinished])
+
+    async def release(self, claims: Sequence[Claim]) -> None:
+        """Release claimed jobs at the end; they keep the attempt.
+
+        If the database stays away, or does not answer for a while, their leases expire.
+        """
+        await release(self._store, claims)
 
     def release_waiting(self, attempts: Sequence[Attempt]) -> None:
         """Release the jobs of attempts that did not start, as if they had not been claimed.
@@ -202,79 +185,53 @@ class Runner:
         Renew their leases until the release is stored, even while the database is away.
         """
         for attempt in attempts:
-            self._returning.add(attempt)
+            self._releasing.add(attempt)
             self._settler.put(
                 Released(id=attempt.claim.id, token=attempt.claim.token),
-                deadline=partial(self._leases.expires_at, attempt),
-                stored=partial(self._released, attempt),
+                deadline=partial(self.leases.expires_at, attempt),
+                stored=partial(self._note_released, attempt),
             )
 
-    async def release(self, claims: Sequence[Claim]) -> None:
-        """Release claimed jobs at the end; they keep the attempt.
+    def _note_released(self, attempt: Attempt, _: JobStatus | None, error: BaseException | None) -> None:
+        if error is not None:
+            log_refused(attempt, "released", error)
+        self._releasing.discard(attempt)
+        self._leave(attempt)
 
-        If the database stays away, or does not answer for a while, their leases expire.
-        """
-        if not claims:
-            return
-        try:
-            async with asyncio.timeout(_LONGEST_RELEASE.total_seconds()):
-                await self._release_soon([Released(id=claim.id, token=claim.token) for claim in claims])
-        except TimeoutError:
-            _log_unreleased(claims, _NO_ANSWER)
-        except Exception as error:  # noqa: BLE001  no error may keep a process from its end
-            _log_unreleased(claims, error if isinstance(error, ServerJobsError) else repr(error))
-        except asyncio.CancelledError:
-            _log_unreleased(claims, _NO_ANSWER)
-            raise
-
-    async def _release_soon(self, released: Sequence[Released]) -> None:
-        for pause in _RELEASE_PAUSES:
-            try:
-                await self._store.settle(released)
-            except DatabaseError:
-                await asyncio.sleep(pause)
-            else:
-                return
-        await self._store.settle(released)
-
-    async def _return(self, attempt: Attempt) -> None:
-        """Like `release`. `stop` waits for it."""
-        self._returning.add(attempt)
+    async def _release(self, attempt: Attempt) -> None:
         try:
             await self.release([attempt.claim])
         finally:
-            self._returning.discard(attempt)
+            self._releasing.discard(attempt)
             self._leave(attempt)
 
-    def _released(self, attempt: Attempt, status: JobStatus | None, error: BaseException | None) -> None:
-        del status
-        if error is not None:
-            log_refused(attempt, "released", error)
-        self._returning.discard(attempt)
-        self._leave(attempt)
+    async def _release_answer(self, claiming: asyncio.Future[Sequence[Claim]]) -> None:
+        with suppress(ServerJobsError):
+            await self.release(await claiming)
+
+    async def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        """Do the work outside of the context of every handler, and wait. It goes on if the caller is cancelled."""
+        task = asyncio.get_running_loop().create_task(work, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)
 
     async def _until_left(self, attempts: Sequence[Attempt]) -> None:
         left = asyncio.Event()
-        self._leaving.add(left)
+        self._left.add(left)
         try:
-            while self._returning or any(attempt.claim.token in self._attempts for attempt in attempts):
+            while self._releasing or any(attempt.claim.token in self._attempts for attempt in attempts):
                 left.clear()
                 await left.wait()
         finally:
-            self._leaving.discard(left)
+            self._left.discard(left)
 
     def _leave(self, attempt: Attempt) -> None:
-        self._leases.remove(attempt)
+        """Forget an attempt."""
+        self.leases.remove(attempt)
         self._attempts.pop(attempt.claim.token, None)
-        for left in self._leaving:
+        for left in self._left:
             left.set()
-
-
-def _log_unreleased(claims: Sequence[Claim], reason: object) -> None:
-    for claim in claims:
-        _logger.error(
-            "%s %s could not be released and waits until its lease expires: %s", claim.job_name, claim.id, reason
-        )
 
 
 def _failure(settlement: Settlement) -> Outcome:

@@ -86,10 +86,10 @@ class Settler:
 
         Exceptions of the store other than `DatabaseError` go to `stored` as well.
         """
-        self._enqueue(_Waiting(settlement, deadline, stored))
+        self._waiting.append(_Waiting(settlement, deadline, stored))
+        self._write_soon()
 
-    def _enqueue(self, waiting: _Waiting) -> None:
-        self._waiting.append(waiting)
+    def _write_soon(self) -> None:
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
 
@@ -161,7 +161,8 @@ class Settler:
             except RowLockedError:
                 continue
             except DatabaseError:
-                self._enqueue(waiting)
+                self._waiting.append(waiting)
+                self._write_soon()
             except Exception as error:  # noqa: BLE001  passed to the callback
                 waiting.stored(None, error)
             else:
