@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from typing import TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, ValidationError, WrapSerializer
@@ -49,7 +49,7 @@ def write_params(
 
     Raises `InvalidParamsError` with the JSON pointer of each problem. Hides values at `redact` pointers.
     """
-    return _write(model, params, _Refusal(InvalidParamsError, job_name, redact))
+    return _write(model, params, _refusal(InvalidParamsError, job_name, tuple(redact)))
 
 
 def write_params_of_many(
@@ -61,7 +61,7 @@ def write_params_of_many(
     """
     problems: list[Problem] = []
     left_out = 0
-    refuse = _Refusal(InvalidParamsError, job_name, redact)
+    refuse = _refusal(InvalidParamsError, job_name, tuple(redact))
     for index, (params, kinds) in enumerate(with_kinds(params_list)):
         try:
             written = _write(model, params, refuse, kinds)
@@ -79,7 +79,7 @@ def write_params_of_many(
 
 def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequence[str] = ()) -> BaseModel:
     """Return the model of stored params. Drops undeclared properties. Raises `InvalidParamsError`."""
-    return _read(model, text, _Refusal(InvalidParamsError, job_name, redact))
+    return _read(model, text, _refusal(InvalidParamsError, job_name, tuple(redact)))
 
 
 def write_result(job_name: str, model: type[BaseModel | None], result: object) -> tuple[BaseModel | None, str]:
@@ -87,7 +87,7 @@ def write_result(job_name: str, model: type[BaseModel | None], result: object) -
 
     Without a result, the model is `NoneType`, the value None and the text `null`.
     """
-    refuse = _Refusal(InvalidResultError, job_name, ())
+    refuse = _refusal(InvalidResultError, job_name, ())
     if issubclass(model, BaseModel):
         return _write(model, result, refuse)
     if result is not None:
@@ -101,7 +101,7 @@ def read_result(job_name: str, model: type[BaseModel | None], text: str) -> Base
 
     Without a result, return None, also for a row of an earlier contract with a result.
     """
-    return _read(model, text, _Refusal(InvalidResultError, job_name, ())) if issubclass(model, BaseModel) else None
+    return _read(model, text, _refusal(InvalidResultError, job_name, ())) if issubclass(model, BaseModel) else None
 
 
 def redacted(text: str, pointers: Iterable[str]) -> str:
@@ -176,7 +176,7 @@ class _Refusal:
     """The error for a document that does not fit."""
 
     def __init__(
-        self, error: type[InvalidParamsError | InvalidResultError], job_name: str, redact: Sequence[str]
+        self, error: type[InvalidParamsError | InvalidResultError], job_name: str, redact: tuple[str, ...]
     ) -> None:
         self._error = error
         self._job_name = job_name
@@ -211,6 +211,9 @@ class _Refusal:
             return ""
         text = mask(json.dumps(value, ensure_ascii=False, default=repr))  # before it is truncated
         return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
+
+
+_refusal = lru_cache(maxsize=1024)(_Refusal)
 
 
 def _write(model: type[M], value: object, refuse: _Refusal, kinds: Kinds | None = None) -> tuple[M, str]:
@@ -278,26 +281,26 @@ def _located(value: BaseModel) -> tuple[Problem, ...]:
 
 def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
     try:
-        return _validated(model, text)
+        # Like `model_validate_json`, without its checks at each call.
+        validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
     except ValidationError as error:
         raise refuse.of(error, text) from refuse.cause(error)
+    return validated
 
 
 def _read(model: type[M], text: str, refuse: _Refusal) -> M:
     """Read text that another version of the spec may have written. Ignore undeclared properties, and nothing else."""
+    validate = model.__pydantic_validator__.validate_json
+    validated: M
     try:
-        return _validated(model, text)
+        validated = validate(text, by_alias=True, by_name=False)
     except ValidationError as error:
         trimmed = _without_undeclared(error, text, model)
         if trimmed is not None:
             with suppress(ValidationError):
-                return _validated(model, trimmed)
+                validated = validate(trimmed, by_alias=True, by_name=False)
+                return validated
         raise refuse.of(error, text) from refuse.cause(error)
-
-
-def _validated(model: type[M], text: str) -> M:
-    # Like `model_validate_json`, without its checks at each call.
-    validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
     return validated
 
 

@@ -15,6 +15,7 @@ LONGEST_WAIT = timedelta(seconds=1)
 _MOMENT = 0.05  # seconds that a prefetched claim should wait at most, as other workers could run the job
 _LIMITED_MOMENT = 0.005  # the same for a job with limits, as a claim that waits uses up the limit
 _MOST = 1000
+_MOST_CHARACTERS = 32 * 1024 * 1024  # of the params of waiting claims, as large as those of the last claim
 _GROWTH = 4
 
 
@@ -29,13 +30,11 @@ class PrefetchSize:
         """How many claims may wait for a slot."""
         self.limited = 0
         """How many claims of jobs with limits may wait for a slot."""
-        self._started = 0
+        self.started = 0
+        """The claimed jobs that started since the last claim."""
         self._busy = 0.0
         self._busy_since: float | None = None
-
-    def note_started(self) -> None:
-        """Count a claimed job that starts."""
-        self._started += 1
+        self._most = _MOST
 
     def note_busy(self, now: float) -> None:
         """Note that the first job runs."""
@@ -47,13 +46,19 @@ class PrefetchSize:
             self._busy += now - self._busy_since
             self._busy_since = None
 
-    def note_claimed(self, now: float) -> None:
-        """Adjust to the jobs started since the last claim; `now` is the monotonic time of this claim's answer."""
+    def note_claimed(self, now: float, characters: int = 0) -> None:
+        """Adjust to the jobs started since the last claim.
+
+        `now` is the monotonic time of this claim's answer, and `characters` the mean length of its params; 0 if it
+        brought no jobs.
+        """
+        if characters:
+            self._most = min(_MOST, _MOST_CHARACTERS // characters)
         if self._busy_since is not None:
             self._busy, self._busy_since = self._busy + now - self._busy_since, now
         self.any = self._started_in(_MOMENT)
         self.limited = self._started_in(_LIMITED_MOMENT)
-        self._started, self._busy = 0, 0.0
+        self.started, self._busy = 0, 0.0
 
     def reset(self) -> None:
         """Stop the prefetch, as claims waited too long."""
@@ -61,8 +66,8 @@ class PrefetchSize:
 
     def _started_in(self, moment: float) -> int:
         """Return how many jobs start in that time: at most four times the jobs that started, as a few say little."""
-        most = min(_GROWTH * self._started, _MOST)
-        return most if self._busy <= 0 else min(most, int(self._started / self._busy * moment))
+        most = min(_GROWTH * self.started, self._most)
+        return most if self._busy <= 0 else min(most, int(self.started / self._busy * moment))
 
 
 class Prefetcher:
@@ -75,7 +80,8 @@ class Prefetcher:
         self._backend = backend
         self._queues = queues
         self._worker_id = worker_id
-        self._waiting: deque[tuple[float, Attempt]] = deque()
+        self.waiting: deque[tuple[float, Attempt]] = deque()
+        """The claims that wait for a slot, with the monotonic time of their claim."""
         self._was_full = False
         self._claimed_at = float("-inf")
         self.size = PrefetchSize()
@@ -84,17 +90,17 @@ class Prefetcher:
 
     def __len__(self) -> int:
         """Return the number of claims that wait for a slot."""
-        return len(self._waiting)
+        return len(self.waiting)
 
     @property
     def is_low(self) -> bool:
         """Whether the next claim should come before the waiting jobs run out."""
-        return len(self._waiting) <= self.size.any // 2
+        return len(self.waiting) <= self.size.any // 2
 
     def next(self) -> Attempt:
         """Remove and return the attempt that has waited longest."""
-        self.size.note_started()
-        return self._waiting.popleft()[1]
+        self.size.started += 1
+        return self.waiting.popleft()[1]
 
     def wanted(self, free: int) -> int:
         """Return how many jobs to claim for this number of free slots.
@@ -102,14 +108,14 @@ class Prefetcher:
         0 if the queue is empty, or if a claim would bring too few. A claim that returned fewer jobs than it wanted may
         have met jobs that must not wait for a slot. The next claim then waits until slots for them are free.
         """
-        room = free - len(self._waiting)
+        room = free - len(self.waiting)
         size = self.size.any if self._was_full else self.size.limited
         is_time = self.may_be_more and room + size >= max(1, size // 2)
         return max(0, room + self.size.any) if is_time else 0
 
     async def claim(self, wanted: int, free: int) -> None:
         """Claim up to `wanted` jobs, for this number of free slots and to wait for one."""
-        room = free - len(self._waiting)
+        room = free - len(self.waiting)
         self.may_be_more = False
         self._claimed_at = asyncio.get_running_loop().time()
         try:
@@ -127,10 +133,11 @@ class Prefetcher:
 
     def _add(self, attempts: Sequence[Attempt], *, is_full: bool) -> None:
         now = self._backend.clock.monotonic()
-        self.size.note_claimed(now)
+        lengths = [len(attempt.claim.params) for attempt in attempts]
+        self.size.note_claimed(now, sum(lengths) // max(1, len(lengths)))
         self._was_full = is_full
         self.may_be_more = self.may_be_more or is_full
-        self._waiting.extend((now, attempt) for attempt in attempts)
+        self.waiting.extend([(now, attempt) for attempt in attempts])
 
     def poll_after(self, interval: float) -> None:
         """Allow the next claim if the last one is at least `interval` seconds ago."""
@@ -140,12 +147,12 @@ class Prefetcher:
     def release_late(self) -> None:
         """Release the waiting claims if one has waited longer than `LONGEST_WAIT`."""
         now = self._backend.clock.monotonic()
-        if self._waiting and now - self._waiting[0][0] > LONGEST_WAIT.total_seconds():
+        if self.waiting and now - self.waiting[0][0] > LONGEST_WAIT.total_seconds():
             self.size.reset()
             self.release()
 
     def release(self) -> None:
         """Release the waiting claims; their jobs keep the attempt."""
-        attempts = [attempt for _, attempt in self._waiting]
-        self._waiting.clear()
+        attempts = [attempt for _, attempt in self.waiting]
+        self.waiting.clear()
         self._backend.runner.release_waiting(attempts)

@@ -35,9 +35,11 @@ class Listener(Protocol):
 class Slots:
     """Runs up to `size` attempts of `prefetcher` at the same time, and starts the next one when a slot is free.
 
-    Calls `wake` when the worker has something to do: claim more jobs, or look whether its work is done. `most_here` is
-    the number of jobs after which it starts no more jobs whose handlers run in this process; None: no limit.
+    `most_here` is the number of jobs after which it starts no more jobs whose handlers run in this process; None: no
+    limit.
     """
+
+    _wake: Callable[[], object]
 
     def __init__(
         self,
@@ -45,7 +47,6 @@ class Slots:
         prefetcher: Prefetcher,
         size: int,
         listener: Listener | None,
-        wake: Callable[[], None],
         *,
         most_here: int | None = None,
     ) -> None:
@@ -56,17 +57,20 @@ class Slots:
         self._backend = backend
         self._prefetcher = prefetcher
         self._listener = listener
-        self._wake = wake
         self._running: dict[Attempt, asyncio.Task[None] | None] = {}
         self._unsettled: set[Attempt] = set()
         self._variables = Context()
-        self._is_filling = self._is_next_turn_planned = False
+        self._is_filling = self._is_next_turn_planned = self._waits_for_outcomes = False
         self.is_stuck = False
         """Whether stuck threads occupied every slot at the last `report_stuck`."""
-        self._is_closed = False
+        self._is_closed = self._is_used_up = False
 
-    def open(self) -> None:
-        """Prepare for jobs in this event loop. Handlers get copies of the current context variables."""
+    def open(self, wake: Callable[[], object]) -> None:
+        """Prepare for jobs in this event loop. Handlers get copies of the current context variables.
+
+        Call `wake` when the worker has something to do: claim more jobs, or look whether its work is done.
+        """
+        self._wake = wake
         self._variables = copy_context()
         self._is_next_turn_planned = self._is_closed = False
 
@@ -78,10 +82,6 @@ class Slots:
     def free(self) -> int:
         """The number of jobs that may start now."""
         return self._size - len(self._running)
-
-    @property
-    def _is_used_up(self) -> bool:
-        return self._most_here is not None and self.ran_here >= self._most_here
 
     @property
     def is_busy(self) -> bool:
@@ -103,20 +103,26 @@ class Slots:
         """
         if self._is_filling or self._is_next_turn_planned:
             return  # a finished job called this; the loop below is running or planned
-        loop = asyncio.get_running_loop()
+        if self._has_next():
+            if self.is_blocked():
+                self._waits_for_outcomes = True
+            else:
+                self._start_waiting(asyncio.get_running_loop())
+        if self._prefetcher.may_be_more and self._prefetcher.is_low:
+            self._wake()
+
+    def _start_waiting(self, loop: asyncio.AbstractEventLoop) -> None:
         turn_ends = loop.time() + _LONGEST_TURN
         self._is_filling = True
-        may_start = not self.is_blocked()  # constant during one short turn
         try:
-            while may_start and self._has_next():
+            self._start(self._prefetcher.next())
+            while self._has_next():
                 if loop.time() > turn_ends:
                     self.fill_soon()
                     break
                 self._start(self._prefetcher.next())
         finally:
             self._is_filling = False
-        if self._prefetcher.may_be_more and self._prefetcher.is_low:
-            self._wake()
 
     def fill_soon(self) -> None:
         """Like `fill`, in the next turn of the event loop."""
@@ -130,14 +136,15 @@ class Slots:
 
     def _has_next(self) -> bool:
         is_open = not self._is_closed and not self._is_used_up
-        return is_open and len(self._prefetcher) > 0 and self.free > 0
+        return is_open and len(self._running) < self._size and bool(self._prefetcher.waiting)
 
     def _start(self, attempt: Attempt) -> None:
         if not self._running:
             self._prefetcher.size.note_busy(self._backend.clock.monotonic())
         if attempt.place.is_here:
             self.ran_here += 1
-            if self._is_used_up:
+            if self.ran_here == self._most_here:
+                self._is_used_up = True
                 self._wake()
         self._unsettled.add(attempt)
         self._running[attempt] = None
@@ -181,8 +188,9 @@ class Slots:
         self._prefetcher.may_be_more = True  # it may be due again, or its limit may have blocked other jobs
         if not self._unsettled or self._prefetcher.is_low:
             self._wake()
-        if self._has_next():
-            self.fill()  # it was blocked
+        if self._waits_for_outcomes:
+            self._waits_for_outcomes = False
+            self.fill()
 
     def report_stuck(self) -> None:
         """Log once when stuck threads occupy every slot. Python cannot stop a thread, so the operator must restart."""

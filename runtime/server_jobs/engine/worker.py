@@ -98,7 +98,7 @@ class Worker:
         self._drains_until: float | None = None
         self._prefetcher = Prefetcher(backend, queues, self.id)
         most_here = None if limits is None else limits.max_jobs
-        self._slots = Slots(backend, self._prefetcher, self.concurrency, listener, self._wake_up, most_here=most_here)
+        self._slots = Slots(backend, self._prefetcher, self.concurrency, listener, most_here=most_here)
         self._limits = backend.attempt_factory.limits = limits
         self._unready = backend.attempt_factory.unready
         self.reached_limit: str | None = None
@@ -186,7 +186,7 @@ class Worker:
         self._wake, self._is_over = asyncio.Event(), asyncio.Event()
         if not self._stops:
             self._drains_until = None
-        self._slots.open()
+        self._slots.open(self._wake.set)
         self._prefetcher.may_be_more = True
         self._looked = self.backend.clock.monotonic()
         wake = _from_any_thread(self._look_again)
@@ -237,9 +237,6 @@ class Worker:
 
     def _start_reports(self) -> None:
         self.backend.runner.leases.add_worker(self._report(), self.backend.config.lock_timeout)
-
-    def _wake_up(self) -> None:
-        self._wake.set()
 
     def _look_again(self) -> None:
         self._prefetcher.may_be_more = True

@@ -289,7 +289,7 @@ class Claims:
         claims = claims_of(rows, batch)
         if claims and self._dialect.packs_rows:
             # Packing long params costs more: they are escaped and parsed again.
-            self._packs = sum(len(claim.params) for claim in claims) < LONG_TEXT * len(claims)
+            self._packs = sum([len(claim.params) for claim in claims]) < LONG_TEXT * len(claims)
         return claims
 
     async def _release_unanswered(self) -> None:

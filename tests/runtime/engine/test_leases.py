@@ -13,7 +13,7 @@ from server_jobs import Cancellation, DatabaseError, JobContext, JobStatus, Work
 from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, Completed, Heartbeat, LeaseAnswer
 from server_jobs.engine.attempts.attempt import Attempt
-from server_jobs.engine.attempts.leases import CANCEL_INTERVAL
+from server_jobs.engine.attempts.leases import CANCEL_INTERVAL, LeaseKeeper
 from server_jobs.engine.backend import Backend, WorkerExecutionResult
 from server_jobs.testing import FakeClock
 

@@ -6,18 +6,18 @@ import pytest
 from server_jobs.engine.prefetch import PrefetchSize
 
 
-def after(*steps: tuple[int, float], waited: float = 0.0) -> PrefetchSize:
+def after(*steps: tuple[int, float], waited: float = 0.0, characters: int = 0) -> PrefetchSize:
     """Return a prefetch after these steps: jobs started, and the busy seconds they took. It waits before each claim."""
     prefetch, now = PrefetchSize(), 100.0
     prefetch.note_claimed(now)
     for begun, seconds in steps:
         prefetch.note_busy(now)
         for _ in range(begun):
-            prefetch.note_started()
+            prefetch.started += 1
         now += seconds
         prefetch.note_idle(now)
         now += waited
-        prefetch.note_claimed(now)
+        prefetch.note_claimed(now, characters)
     return prefetch
 
 
@@ -38,6 +38,20 @@ def test_the_prefetch_grows_step_by_step_up_to_a_bound() -> None:
     assert after((5, 0.001), (25, 0.001), (105, 0.001), (425, 0.001)).any == 1000
 
 
+def test_jobs_with_long_params_wait_in_smaller_numbers() -> None:
+    steps = [(1000, 0.001)] * 2
+    assert after(*steps, characters=1024 * 1024).any == 32
+    assert after(*steps, characters=100 * 1024 * 1024).any == 0
+    assert after(*steps, characters=100).any == 1000
+
+
+def test_a_claim_without_jobs_says_nothing_about_the_length_of_their_params() -> None:
+    prefetch = after((1000, 0.001), characters=1024 * 1024)
+    prefetch.started = 1000
+    prefetch.note_claimed(200.0)
+    assert prefetch.any == 32
+
+
 @pytest.mark.parametrize("waited", [0.03, 0.5])
 def test_it_grows_as_fast_where_claims_are_slow(waited: float) -> None:
     prefetch = after((5, 0.001), (25, 0.001), waited=waited)
@@ -48,7 +62,7 @@ def test_jobs_that_run_on_are_no_wait_for_a_claim() -> None:
     prefetch = PrefetchSize()
     prefetch.note_busy(100.0)
     for _ in range(5):
-        prefetch.note_started()
+        prefetch.started += 1
     prefetch.note_claimed(101.0)
     assert prefetch.any == 0
 

@@ -380,12 +380,12 @@ def test_fewer_jobs_with_limits_than_without_are_prefetched_at_the_same_pace() -
     size.note_claimed(0.0)
     size.note_busy(0.0)
     for _ in range(1000):
-        size.note_started()
+        size.started += 1
     size.note_claimed(0.1)
     assert (size.any, size.limited) == (500, 50)
 
     for _ in range(10):
-        size.note_started()
+        size.started += 1
     size.note_claimed(1.1)
     assert (size.any, size.limited) == (0, 0)
 

@@ -79,7 +79,7 @@ class LeaseKeeper:
         for attempt in attempts:
             self._renewed.setdefault(attempt, attempt.claimed)
         if attempts:
-            self._begin(min(attempt.lease for attempt in attempts))
+            self._begin(min([attempt.lease for attempt in attempts]))
 
     def remove(self, attempt: Attempt) -> None:
         """Stop renewing the lease of this attempt."""

@@ -136,9 +136,10 @@ class Runner:
                 return
             claim = attempt.claim
             self.counts.note(claim.queue, claim.job_name, settlement, status)
-            if claim.batch_id is not None and status is not None and status.is_finished:
+            is_completed = status is JobStatus.COMPLETED
+            if claim.batch_id is not None and (is_completed or (status is not None and status.is_finished)):
                 self.batches.add(claim.batch_id)
-            if status is JobStatus.COMPLETED:
+            if is_completed:
                 settled(attempt, Outcome.COMPLETED, None)
                 return
             outcome, reason = _ended(attempt, settlement, status)

@@ -87,11 +87,11 @@ class Settler:
         Exceptions of the store other than `DatabaseError` go to `stored` as well.
         """
         self._waiting.append(_Waiting(settlement, deadline, stored))
-        self._write_soon()
-
-    def _write_soon(self) -> None:
         if self._task is None or self._task.done():
-            self._task = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
+            self._begin()
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._write_all(), context=Context())
 
     async def _write_all(self) -> None:
         while True:
@@ -162,7 +162,8 @@ class Settler:
                 continue
             except DatabaseError:
                 self._waiting.append(waiting)
-                self._write_soon()
+                if self._task is None or self._task.done():
+                    self._begin()
             except Exception as error:  # noqa: BLE001  passed to the callback
                 waiting.stored(None, error)
             else:

@@ -80,9 +80,9 @@ class Attempts(Calls):
         places: list[dict[str, int]] = []
         for group in _without_repeats(settlements):
             batch = [settlements[index] for index in group.values()]
-            if self._statements.SETTLE_ONE is not None and (large := [one for one in batch if self._is_large(one)]):
-                calls += [self._call(self._statements.SETTLE_ONE, **outcome_parameters(one)) for one in large]
-                batch = [one for one in batch if not self._is_large(one)]
+            if self._statements.SETTLE_ONE is not None and (large := self._large(batch)):
+                calls += [self._call(self._statements.SETTLE_ONE, **outcome_parameters(one)) for one in large.values()]
+                batch = [one for one in batch if one.id not in large]
             results = {one.id: text for one in batch if _is_plain(one) and (text := result_text(one)) is not None}
             for text in json_objects(results) if results else ():
                 calls += self._completing(text)
@@ -158,8 +158,9 @@ class Attempts(Calls):
             for row in rows:
                 yield group[text_of(row["id"])], row
 
-    def _is_large(self, settlement: Settlement) -> bool:
-        return isinstance(settlement, Completed) and is_large(settlement.result, self.name)
+    def _large(self, batch: Sequence[Settlement]) -> Mapping[str, Completed]:
+        """Return the completed attempts whose results need their own statement, by the id of their job."""
+        return {one.id: one for one in batch if isinstance(one, Completed) and is_large(one.result, self.name)}
 
     def _completing(self, items: str) -> Sequence[BoundCall]:
         of = self._statements
