@@ -24,9 +24,8 @@ from tests.http.caller import TOKEN, Caller, new_backend
 
 Case = schemathesis.Case[Any]
 LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
-SHORT = bool(os.environ.get("SERVER_JOBS_FEW_REQUESTS")) and not LONG
 FEW = settings(
-    max_examples=50 if LONG else 2 if SHORT else 6,
+    max_examples=50 if LONG else 6,
     suppress_health_check=[HealthCheck.filter_too_much],
 )
 
@@ -77,7 +76,7 @@ def a_schema(*, has_edge_cases: bool) -> BaseSchema:
     return schema
 
 
-answers = a_schema(has_edge_cases=not SHORT)
+answers = a_schema(has_edge_cases=True)
 # The token is checked before the parameters.
 refusals = a_schema(has_edge_cases=LONG)
 
