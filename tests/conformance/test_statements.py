@@ -139,10 +139,10 @@ UNDECIDED = {
 
 
 def statements(dialect: DialectName, now: str) -> Iterator[tuple[str, Statement]]:
-    """Yield each statement that reads or writes `jobs`, with the parts that are known only at run time."""
+    """Yield each statement, with the parts that are known only at run time."""
     of = statements_of(dialect)
     for name, statement in vars(of).items():
-        if isinstance(statement, Statement):
+        if isinstance(statement, Statement) and name != "CREATE_NAME_TABLE":  # it writes only if the table is missing
             parts = {"view": "cron_jobs", "column": "name", "ids": of.fragments["ids_pending"]}
             yield name, filled(statement, **parts, now=now)
 
@@ -156,6 +156,7 @@ class AnyParameters(dict[str, None]):
 def sqlite(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     create_sqlite_file(tmp_path / "jobs.sqlite3")
     with closing(sqlite3.connect(tmp_path / "jobs.sqlite3")) as connection:
+        connection.execute(statements_of("sqlite").CREATE_NAME_TABLE.sql)
         yield connection
 
 
@@ -165,6 +166,7 @@ def postgresql() -> Iterator[psycopg.Connection]:
     with new_database() as url, postgres_connection(url) as connection:
         connection.prepare_threshold = None  # the test prepares them itself
         connection.execute(session_settings(connection.info.backend_pid).encode())
+        connection.execute(statements_of("postgresql").CREATE_NAME_TABLE.sql.encode())
         connection.execute("SET plan_cache_mode = force_generic_plan")
         connection.execute(
             "INSERT INTO jobs (id, job_name, params, status, unique_key, concurrency_key, rate_key, queue, created_at,"

@@ -22,6 +22,7 @@ from server_jobs.domain.record import (
     ScheduleRecord,
 )
 from server_jobs.domain.statistics import ENQUEUE_WINDOW
+from server_jobs.stores.columns import NEW_COLUMNS
 from server_jobs.stores.dialect import DialectName, dialect_of, statements_of
 from server_jobs.stores.rows import milliseconds, timestamp
 from server_jobs.stores.sql_files import read_blocks
@@ -67,7 +68,7 @@ def test_a_statement_that_reads_may_be_repeated(dialect: DialectName) -> None:
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_each_fragment_is_used(dialect: DialectName) -> None:
     at_run_time = {"given_now", "ids_pending", "ids_running", "ids_failed", "ids_failed_of_class", "ids_cancelled"}
-    at_run_time |= {"ids_parked", "ids_of_batch", "is_replaced"}
+    at_run_time |= {"ids_parked", "ids_of_batch"}
     texts = "".join(path.read_text(encoding="utf-8") for path in FILES if path.parent.name in (dialect, "shared"))
     unused = {name for name in statements_of(dialect).fragments if f"{{{name}}}" not in texts}
     assert unused - at_run_time == set()
@@ -82,6 +83,7 @@ def test_values_of_the_domain_are_those_of_the_statements(dialect: DialectName) 
     assert columns_in(of.fragments["summary_columns"]) == [
         field.name for field in fields(JobSummary) if field.name != "is_parked"
     ]
+    assert columns_in(of.fragments["new_columns"]) == columns_in(NEW_COLUMNS)
     assert {*columns_in(of.fragments["schedule_columns"]), "shard_key"} == {
         field.name for field in fields(ScheduleRecord)
     }

@@ -6,7 +6,9 @@ from .claim import DUE, LIMITED, LIMITED_NAMES, UNLIMITED, WAITING
 from .common import OF_QUEUES
 from .groups import KNOWN_VALUES, any_due, awaited
 from .maintenance import ended
-from .schedules import DUE_SCHEDULE
+
+DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
+
 
 COUNT_DUE = f"""
 SELECT sum(count) AS count

@@ -1,8 +1,8 @@
 -- Count jobs by queue and name.
 --
 -- Jobs are counted group by group: one search of an index finds each group, and a count may stop early. So the cost
--- does not depend on the number of jobs. Without the bound, PostgreSQL would also read a row for each job on a page that it
--- has not vacuumed yet. A walk over the groups is a recursion with one row for each value of the next column: the next
+-- does not depend on the number of jobs. Without the bound, PostgreSQL would also read a row for each job on a page that
+-- it has not vacuumed yet. A walk over the groups is a recursion with one row for each value of the next column: the next
 -- value for the values before it, and NULL at the end.
 
 -- fragment: unlimited_queues

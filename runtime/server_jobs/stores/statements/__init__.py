@@ -12,6 +12,4 @@ from __future__ import annotations
 
 from .claim import *
 from .common import *
-from .enqueue import *
 from .read import *
-from .schedules import *

@@ -6,7 +6,9 @@ from .claim import MISLABELLED, WAITING
 from .common import OF_QUEUES
 from .groups import LIMITED, UNLIMITED, any_due, awaited
 from .maintenance import ENDED_BATCHES
-from .schedules import DUE_SCHEDULE
+
+DUE_SCHEDULE = "enabled AND (next_run_at IS NULL OR next_run_at <= {now})"
+
 
 # The kinds of pending work, and whether the rows have the labels of the specs.
 PENDING_WORK = f"""
