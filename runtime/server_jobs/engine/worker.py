@@ -332,6 +332,7 @@ class Worker:
         self._prefetcher.release()
         await asyncio.sleep(0)  # jobs claimed just now start
         while (self._slots.is_busy or not working.done()) and self._stops < 2:
+            self._prefetcher.release()  # the jobs of a claim that was on its way
             self._wake.clear()
             try:
                 async with asyncio.timeout(self._left_to_drain()):

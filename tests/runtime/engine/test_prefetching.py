@@ -34,6 +34,7 @@ from tests.runtime.example_jobs import (
     backend_on,
     echo,
     read,
+    status_of,
     text_job,
     turns,
     until,
@@ -177,6 +178,41 @@ async def test_stopping_releases_waiting_jobs_at_once_without_an_attempt() -> No
     switch.opened.set()
     await until(task)
     assert "b" not in switch.texts[506:]
+
+
+class LateClaim(FaultyStore):
+    """A store whose second claim is answered late."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.arrives = asyncio.Event(), asyncio.Event()
+
+    async def claim(self, request: ClaimRequest) -> Sequence[Claim]:
+        claims = await super().claim(request)
+        if self.calls["claim"] == 2:
+            self.is_asked.set()
+            await self.arrives.wait()
+        return claims
+
+
+async def test_stopping_releases_the_jobs_of_a_claim_on_its_way_while_others_run() -> None:
+    switch, store = Switch(), LateClaim()
+    job = text_job(switch)
+    backend = backend_on(store, job)
+    (slow,) = await queued(job, ["stop"])
+    worker = Worker(backend, concurrency=2, drain_timeout=10 * SECOND)
+    task = asyncio.create_task(worker.run())
+    await until(switch.is_slow)
+    late = await queued(job, ["late"])
+    await until(store.is_asked)
+    worker.stop()
+    await turns()
+    store.arrives.set()
+    await released(backend, late, still_running=0)
+    assert await status_of(backend, slow) is JobStatus.RUNNING
+    switch.opened.set()
+    await until(task)
+    assert switch.texts == ["stop"]
 
 
 async def test_the_leases_of_claims_that_wait_are_renewed() -> None:
