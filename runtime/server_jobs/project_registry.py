@@ -18,15 +18,15 @@ from .registry import JobRegistry
 _IMPORT_MACHINERY = ("<frozen ", "importlib")
 
 
-def registry_of(project: Project) -> JobRegistry:
-    """Import the generated registry of a project, with its handlers. Raises `ProjectError`."""
+def registry_of(project: Project, only: str | None = None) -> JobRegistry:
+    """Import the generated registry of a project, with all jobs or `only` one. Raises `ProjectError`."""
     path = project.root / project.output / "registry.py"
     if not path.is_file():
         raise ProjectError(
             f"nothing is generated yet, there is no {path}; run `server-jobs generate`, "
             "or name a registry of your own with --registry MODULE:ATTRIBUTE"
         )
-    return import_registry(f"{project.output_package}.registry:registry", import_folders(project.root))
+    return import_registry(f"{project.output_package}.registry:registry", import_folders(project.root), only)
 
 
 def import_folders(root: Path) -> list[str]:
@@ -35,11 +35,11 @@ def import_folders(root: Path) -> list[str]:
     return [str(folder) for folder in (root, root / "src") if folder == root or folder.is_dir()]
 
 
-def import_registry(place: str, folders: Sequence[str]) -> JobRegistry:
-    """Import the registry and its handlers, with these folders first on the path.
+def import_registry(place: str, folders: Sequence[str], only: str | None = None) -> JobRegistry:
+    """Import the registry with its jobs and handlers, with these folders first on the path.
 
-    Raises `InvalidOptionError` for an invalid place. Raises `ProjectError` if the import fails, with the line that
-    failed.
+    `only` is the name of the one job to import, if the command needs no other one. The registry may lack it. Raises
+    `InvalidOptionError` for an invalid place. Raises `ProjectError` if the import fails, with the line that failed.
     """
     module_name, _, attribute = place.partition(":")
     if not all(part.isidentifier() for part in (*module_name.split("."), attribute)):
@@ -47,7 +47,7 @@ def import_registry(place: str, folders: Sequence[str]) -> JobRegistry:
     with _importing(module_name, folders):
         registry: object = getattr(import_module(module_name), attribute, None)
         if isinstance(registry, JobRegistry):
-            registry.load()
+            registry.load() if only is None else registry.get(only)
         enable_our_loggers()
     if not isinstance(registry, JobRegistry):
         found = "there is none" if registry is None else f"it has the type {type(registry).__name__}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from functools import cached_property
 
 from ..domain.clock import Clock
 from ..domain.interfaces import QueueStore
@@ -43,12 +44,20 @@ class Pruner:
     ) -> None:
         self._store = store
         self._budget = budget
-        self._rules = retention_rules(registry)
+        self._registry = registry
         self._clock = clock
         self._after = ""
-        shortest = min((rule.age for rule in self._rules), default=LONGEST_SCAN_PAUSE)
-        self._scan_pause = min(max(shortest, SHORTEST_SCAN_PAUSE), LONGEST_SCAN_PAUSE)
         self._pauses_until = float("-inf")
+
+    @cached_property
+    def _rules(self) -> tuple[PruneRule, ...]:
+        # Read late: it imports every job of the registry, and a process that only enqueues has no other need for them.
+        return retention_rules(self._registry)
+
+    @cached_property
+    def _scan_pause(self) -> timedelta:
+        shortest = min((rule.age for rule in self._rules), default=LONGEST_SCAN_PAUSE)
+        return min(max(shortest, SHORTEST_SCAN_PAUSE), LONGEST_SCAN_PAUSE)
 
     async def tick(self) -> int:
         """Run the next steps, if the pause is over, and return the number of deleted jobs. Call about once per second.

@@ -117,12 +117,17 @@ class Workspace:
     @cached_property
     def registry(self) -> JobRegistry:
         """Return the jobs of the project. Raises `ProjectError` if they are not generated yet or cannot be imported."""
+        return self.registry_for(None)
+
+    def registry_for(self, job: str | None) -> JobRegistry:
+        """Like `registry`, for a command that needs one job of this name: import no other one."""
         if not self.registry_place:
-            registry = registry_of(self.required_project())
+            registry = registry_of(self.required_project(), job)
             if self.uses_django:
                 django_settings.add_tasks(registry)
             return registry
-        return import_registry(self.registry_place, import_folders(self.project.root if self.project else self.folder))
+        folders = import_folders(self.project.root if self.project else self.folder)
+        return import_registry(self.registry_place, folders, job)
 
     def open_database(self, *, only_reads: bool = False) -> Database:
         """Return the database, not connected yet. Raises `DatabaseError` if it certainly cannot be used.
@@ -170,13 +175,17 @@ class Workspace:
     @asynccontextmanager
     async def open_backend(
         self,
+        registry: JobRegistry | None = None,
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
         lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
     ) -> AsyncIterator[Backend]:
-        """Open a backend on the database, with every job bound to it. The log gets the records of handlers too."""
-        registry = self.registry
+        """Open a backend on the database, with every job bound to it. The log gets the records of handlers too.
+
+        `registry` is by default the one with all jobs.
+        """
+        registry = registry or self.registry
         self.open_database()  # raises its errors before anything connects
         connection = connect(
             registry,
@@ -192,7 +201,7 @@ class Workspace:
     def stored_name(self, name: str) -> str:
         """Return the stored name of a job. Rows of another project may have a name that is not registered."""
         try:
-            registry = self.registry
+            registry = self.registry_for(name)
         except ServerJobsError:
             return name
         job = registry.get(name)

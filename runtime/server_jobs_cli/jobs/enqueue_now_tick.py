@@ -113,8 +113,10 @@ def enqueue(
         correlation_id=correlation_id,
     )
     with _note_on_changed_specs(workspace):
-        handle = run(_enqueue(workspace, job, params, options))
-    registration = workspace.registry.find(job)
+        registry = workspace.registry_for(job)
+        registration = registry.find(job)
+        registration.job.new_job(params, **options)  # validate before the database is opened
+        handle = run(_enqueue(workspace, registry, registration.job, params, options))
     if as_json:
         print_json({"id": str(handle), "job_name": registration.job.job_name, "created": handle.created})
         return
@@ -127,12 +129,10 @@ def enqueue(
 
 
 async def _enqueue(
-    workspace: Workspace, name: str, params: dict[str, object], options: EnqueueOptions
+    workspace: Workspace, registry: JobRegistry, job: AnyJob, params: dict[str, object], options: EnqueueOptions
 ) -> JobHandle[BaseModel]:
-    job = workspace.registry.find(name).job
-    job.new_job(params, **options)  # validate before the database is opened
-    async with workspace.open_backend():
-        with _errors_of_middleware(workspace.registry), enqueuing_as(actor()):
+    async with workspace.open_backend(registry):
+        with _errors_of_middleware(registry), enqueuing_as(actor()):
             handle: JobHandle[BaseModel] = await job.later(params, **options)
     return handle
 
