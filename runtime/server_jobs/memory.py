@@ -66,6 +66,8 @@ class InMemoryBackend(Backend):
         self.config = replace(self.config, database=database)
         self.attempt_factory = AttemptFactory(self.config, has_processes=False)
         self._given = None if resources is None else Resources(resources)
+        self._declared: object = None
+        """The scheduler and the jobs at the last declaration of schedules."""
 
     async def open_resources(self) -> None:
         if self._given is None:
@@ -76,7 +78,10 @@ class InMemoryBackend(Backend):
 
     async def initialize(self) -> None:
         await super().initialize()
-        await self.scheduler.declare()
+        declared = self.scheduler, self.registry.known_jobs()  # another tuple after each registration
+        if declared != self._declared:
+            await self.scheduler.declare()
+            self._declared = declared
 
     def add_job(
         self, *, job_name: str, params: BaseModel | Mapping[str, object], **options: Unpack[EnqueueOptions]

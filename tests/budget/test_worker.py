@@ -14,7 +14,9 @@ from types import FrameType
 
 import pytest
 from server_jobs import Worker
+from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.engine.backend import Backend
+from server_jobs.memory import InMemoryBackend
 
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
@@ -93,17 +95,44 @@ async def test_python_calls_of_a_worker_for_each_job(name: str, tmp_path: Path) 
     assert_figure("calls", f"worker-{name}", least)
 
 
-async def test_python_calls_to_enqueue_a_job(tmp_path: Path) -> None:
-    calls, jobs = Calls(), 100
-    with sqlite_url(tmp_path) as url:
+@pytest.mark.parametrize("name", DATABASES)
+async def test_python_calls_to_enqueue_a_job(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PostgresDatabase, "announce", lambda _: None)  # calls of a few milliseconds share a NOTIFY
+    with DATABASES[name](tmp_path) as url:
+        async with opened(url) as backend:
+            assert_figure("calls", f"later-{name}", await _calls_of_later(backend))
+
+
+async def test_python_calls_to_enqueue_a_job_in_memory() -> None:
+    backend = InMemoryBackend(job_registry=registry)
+
+    assert_figure("calls", "later-memory", await _calls_of_later(backend))
+    await backend.shutdown()
+
+
+async def _calls_of_later(backend: Backend) -> float:
+    calls, job, jobs = Calls(), Plain.using(backend), 100
+    await job.later({"number": 0})
+    for number in range(jobs):
+        with calls:
+            await job.later({"number": number})
+    return calls.count / jobs
+
+
+@pytest.mark.parametrize("name", DATABASES)
+async def test_python_calls_to_enqueue_one_of_many_jobs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PostgresDatabase, "announce", lambda _: None)
+    calls, jobs = Calls(), [{"number": number} for number in range(1_000)]
+    with DATABASES[name](tmp_path) as url:
         async with opened(url) as backend:
             job = Plain.using(backend)
-            await job.later({"number": 0})
-            for number in range(jobs):
-                with calls:
-                    await job.later({"number": number})
+            await job.later_many(jobs)
+            with calls:
+                await job.later_many(jobs)
 
-    assert_figure("calls", "later-sqlite", calls.count / jobs)
+    assert_figure("calls", f"later-many-{name}", calls.count / len(jobs))
 
 
 async def test_objects_that_only_the_cycle_collector_frees(tmp_path: Path) -> None:

@@ -255,13 +255,14 @@ def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, onl
     """Return the text of a model. Skip the checks if it equals `checked`, which passed them."""
     try:
         serializer = value.__pydantic_serializer__
-        text = serializer.to_json(value, by_alias=True, exclude_unset=only_set, warnings=False).decode()
+        data = serializer.to_json(value, by_alias=True, exclude_unset=only_set, warnings=False)
     except _NOT_WRITABLE as error:
         cause = refuse.cause(error)
         reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")
         raise refuse(_located(value) or [Problem("", reason)]) from cause
-    if text == checked:
-        return text
+    if checked is not None and data == checked.encode():
+        return checked
+    text: str = data.decode()
     problems = check(text, is_written=True)
     # NaN and infinity become null, which a nullable property would accept, or invalid JSON.
     if not problems and ("null" in text or "NaN" in text or "Infinity" in text):

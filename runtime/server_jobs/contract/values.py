@@ -64,7 +64,8 @@ def with_kinds(values: Iterable[T]) -> Iterator[tuple[T, Kinds | None]]:
     remaining = iter(values)
     while some := list(islice(remaining, _AT_ONCE)):
         kinds = _plain_kinds(some)
-        yield from ((value, kinds) for value in some)
+        for value in some:
+            yield value, kinds
 
 
 def check(text: str, *, is_written: bool = False, is_shallow: bool = False) -> tuple[Problem, ...]:

@@ -157,7 +157,8 @@ class Pool:
 
         Planning a claim costs the server as much as claiming a hundred jobs.
         """
-        self._idle.sort(key=lambda connection: connection.has_prepared(calls))  # stable
+        if len(self._idle) > 1:
+            self._idle.sort(key=lambda connection: connection.has_prepared(calls))  # stable
         while self._idle:
             connection = self._idle.pop()
             if connection.is_usable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import zip_longest
 
 from ...domain.clock import Clock
@@ -52,9 +52,9 @@ class Calls:
         (row,) = await self._run(self._statements.NOW)
         return self._make.call_at(timestamp(time_of(row["now"]) or EPOCH))
 
-    def _call_with(self, keys: Iterable[str | None]) -> MakeCall:
+    def _call_with(self, keys: list[str | None]) -> MakeCall:
         """Return the function that makes calls for jobs with these unique keys."""
-        return self._call if all(key is None for key in keys) else self._waiting_call
+        return self._call if keys.count(None) == len(keys) else self._waiting_call
 
     async def _key_owners(self, unique_keys: Sequence[str | None], ids: Sequence[str] = ()) -> Sequence[Row]:
         """Return the unfinished jobs with these unique keys, and the jobs with these ids without their key."""

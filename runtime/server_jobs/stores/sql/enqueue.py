@@ -87,7 +87,7 @@ class Enqueuing(Calls):
         if len(jobs) == 1:
             yield self._one(of.INSERT_ONE, jobs[0])
             return
-        call, shared = self._call_with(job.unique_key for job in jobs), shared_parameters(jobs[0])
+        call, shared = self._call_with([job.unique_key for job in jobs]), shared_parameters(jobs[0])
         for own in self._own_parameters(jobs):
             if self._dialect.packs_rows and packed is not None and inserted is not None:
                 yield call(packed, **shared, **own)

@@ -134,7 +134,7 @@ class Schedules(Enqueuing):
     async def fire(self, firing: Firing) -> Sequence[bool]:
         new = [job for _, job in firing.slots]
         jobs = json_of(_slot_rows(new))
-        call = self._call_with(job.unique_key for job in new)
+        call = self._call_with([job.unique_key for job in new])
         *_, created, _ = await self.database.run(
             *self._freeing(new),
             call(self._statements.FIRE, schedule_id=firing.schedule_id, jobs=jobs),
