@@ -17,6 +17,7 @@ from server_jobs import (
     InvalidOptionError,
     JobNotBoundError,
     JobQuery,
+    ScheduleHandle,
     connect,
     connect_databases,
     create_job_registry,
@@ -28,7 +29,7 @@ from server_jobs.named_databases import Databases
 from server_jobs.routing import rendezvous
 from server_jobs.stores.memory import MemoryStore
 
-from .letters import EU, NAMES, TENANTS, US, CleanUp, Letter, Report, TypedLetter, new_registry
+from .letters import EU, NAMES, TENANTS, US, CleanUp, Letter, Report, Sent, TypedLetter, new_registry
 
 
 def in_memory() -> Databases:
@@ -170,6 +171,9 @@ async def test_a_schedule_is_added_and_run_where_its_params_belong(databases: Da
     there = Letter.using(databases["us"]).schedule("weekly")
     with pytest.raises(InvalidOptionError, match="belongs to the database 'eu'"):
         await there.change(params={"tenant": EU})
+    of_route: ScheduleHandle[Sent, Mapping[str, object]] = ScheduleHandle(Letter, "other", databases["us"])
+    with pytest.raises(InvalidOptionError, match="belongs to the database 'eu'"):
+        await of_route.add(cron="0 7 * * 1", params={"tenant": EU})
     await there.change(cron="0 8 * * 1", params={"tenant": US, "text": "new"})
     await there.run()
     assert await stored(databases) == {"eu": 0, "us": 1}
