@@ -79,7 +79,8 @@ def test_a_worker_ends_with_status_0_although_the_database_does_not_answer(
         time.sleep(SILENCE)
         sent = worker.signal()
         status = worker.wait()
-    assert (status, time.monotonic() - sent < DRAIN + 1 + SLACK) == (0, True), worker.text
+    # The lock holds until the end, so a worker that waits for it never ends. Two processes share the processors.
+    assert (status, time.monotonic() - sent < DRAIN + 1 + SLACK * processes) == (0, True), worker.text
     for line in (
         "the database did not answer within 0.7 s: the worker ends, and its claims expire",
         "stopped: 0 completed, 0 failed attempts",
