@@ -1,8 +1,8 @@
 """The state machine of jobs: its moves, as pure functions from a record to the next record.
 
 `transitions` has the table of all moves and states. The state machine exists three times, because SQL cannot call these
-functions: here, for the memory store; in `stores.statements`; and in `stores.postgres_statements`, with one statement
-per move. The conformance suite compares all three with the table.
+functions: here, for the memory store, and in the `.sql` files of both dialects in `stores`, with one statement per
+move. The conformance suite compares all three with the table.
 
 Only `retry` changes a finished job. A parked job is a failed job with unreadable params. `cancel` and `repair` change
 it too.

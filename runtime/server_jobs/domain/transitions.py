@@ -1,7 +1,7 @@
 """The table of the state machine: which move takes a job from which state to which.
 
-`lifecycle` has the moves as functions, for the memory store. `stores.statements` and `stores.postgres_statements` have
-them as SQL. The conformance suite makes every move in every state on every store and compares with this table. The
+`lifecycle` has the moves as functions, for the memory store. The `.sql` files in `stores` have them for both dialects
+of SQL. The conformance suite makes every move in every state on every store and compares with this table. The
 documentation draws its picture from it.
 """
 

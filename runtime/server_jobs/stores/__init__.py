@@ -4,18 +4,18 @@
 to change                                open
 =======================================  ===========================================================
 the methods of a store, in Python        `memory`, `sql`
-the store of a URL                       `opening`
 the parts of a claim                     `claims`
 the jobs of one tenant                   `tenant`
-the SQL for SQLite, Turso and D1         `statements`
-the SQL for PostgreSQL                   `postgres_statements`
-the fence of writes under a claim        `lifecycle.is_leased` in `domain`, `statements.settle.NOT_STALE`,
-                                         `postgres_statements.settle._FENCE` and `_NOT_STALE`
+the SQL for SQLite, Turso and D1         `sqlite/*.sql`, and `shared/*.sql`
+the SQL for PostgreSQL                   `postgresql/*.sql`, and `shared/*.sql`
+how these files are read                 `sql_files`; `dialect` lists the statements
+the fence of writes under a claim        `lifecycle.is_leased` in `domain`, `not_stale` in `settle.sql`
 the columns of the table `jobs`          `columns`, which lists the other places
-the SQL of a filter for jobs             `job_filters`, and `search.matches` in `domain`
-the SQL of schedules                     `schedule_sets` if declared, `schedule_changes` at run time
+the SQL of a filter for jobs             `matches` in `common.sql`, and `search.matches` in `domain`
+the SQL of schedules                     `shared/schedule_sets.sql` if declared, `shared/schedules.sql` at run time
 =======================================  ===========================================================
 
-The four folders have the same modules, one for each kind of work: `enqueue`, then `claim` or `attempts`, `settle`,
-`maintenance`, `by_hand`, `schedules`, `read` and `history`.
+`memory`, `sql` and the files of SQL have the same topics: `enqueue`, then `claim` or `attempts`, `settle`,
+`maintenance`, `by_hand`, `schedules`, `read` and `history`. The statements of the claim are still in `statements` and
+`postgres_statements`.
 """

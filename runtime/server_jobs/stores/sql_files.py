@@ -59,13 +59,19 @@ def read_blocks(*folders: Path) -> dict[str, Block]:
             listed = _PARAMETERS.search(header)
             names = frozenset(re.findall(r"\w+", listed[1])) - {"none"} if listed else frozenset[str]()
             written[name] = Block(kind, header, _COMMENT.sub("", text).strip().removesuffix(";"), names)
-    return {name: _whole(block, written) for name, block in written.items()}
+    whole: dict[str, Block] = {}
+    for name in written:
+        _resolve(name, written, whole)
+    return whole
 
 
-def _whole(block: Block, written: Mapping[str, Block]) -> Block:
-    """Return the block with its fragments."""
-    _, _, text, parameters = block
-    for name in set(_INCLUDED.findall(text)):
-        fragment = _whole(written[name], written)
-        text, parameters = text.replace(f"{{{name}}}", fragment.text), parameters | fragment.parameters
-    return block._replace(text=text, parameters=parameters)
+def _resolve(name: str, written: Mapping[str, Block], whole: dict[str, Block]) -> Block:
+    """Return a block with its fragments, and keep it in `whole`."""
+    if name not in whole:
+        block = written[name]
+        text, parameters = block.text, block.parameters
+        for included in set(_INCLUDED.findall(text)):
+            fragment = _resolve(included, written, whole)
+            text, parameters = text.replace(f"{{{included}}}", fragment.text), parameters | fragment.parameters
+        whole[name] = block._replace(text=text, parameters=parameters)
+    return whole[name]

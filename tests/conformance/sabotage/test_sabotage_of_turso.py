@@ -29,7 +29,7 @@ open_stream = test_turso.test_a_call_is_one_request_that_leaves_no_stream_open
 
 
 async def lost_write(server: HranaServer) -> None:
-    await test_turso.test_writes_are_never_sent_twice(server, dropped_after, [])
+    await test_turso.test_other_writes_are_never_sent_twice(server, dropped_after, [])
 
 
 async def lost_read(server: HranaServer) -> None:
@@ -71,9 +71,9 @@ def test_without_the_rule_for_retries_writes_are_sent_twice(
     repeated = TursoDatabase._repeated
 
     async def always(
-        database: TursoDatabase, body: str, statements: int, *, only_reads: bool
+        database: TursoDatabase, body: str, statements: int, *, may_repeat: bool
     ) -> Sequence[Sequence[Row]]:
-        return await repeated(database, body, statements, only_reads=True)
+        return await repeated(database, body, statements, may_repeat=True)
 
     monkeypatch.setattr(TursoDatabase, "_repeated", always)
 

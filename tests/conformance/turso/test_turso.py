@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -110,6 +111,18 @@ async def test_reads_are_repeated(
 
 
 @pytest.mark.parametrize("trouble", LOSSES.values(), ids=LOSSES)
+async def test_a_write_that_may_be_repeated_is_sent_again(server: HranaServer, trouble: Trouble) -> None:
+    write, parameters = insertion("a")
+    again = replace(write, sql=write.sql.replace("INSERT", "INSERT OR IGNORE"), may_repeat=True)
+    server.troubles.append(trouble)
+    async with opened(server) as database:
+        await database.run((again, parameters))
+
+    assert server.posts == 2
+    assert rows_in(server) == 1
+
+
+@pytest.mark.parametrize("trouble", LOSSES.values(), ids=LOSSES)
 async def test_reads_are_not_repeated_forever(server: HranaServer, trouble: Trouble) -> None:
     server.troubles += [trouble] * 9
     async with opened(server) as database:
@@ -121,7 +134,7 @@ async def test_reads_are_not_repeated_forever(server: HranaServer, trouble: Trou
 
 @pytest.mark.parametrize("trouble", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("others", [[], [LOOK]], ids=["one", "several"])
-async def test_writes_are_never_sent_twice(
+async def test_other_writes_are_never_sent_twice(
     server: HranaServer, trouble: Trouble, others: list[tuple[Statement, Mapping[str, Value]]]
 ) -> None:
     server.troubles.append(trouble)

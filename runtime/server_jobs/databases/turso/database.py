@@ -114,9 +114,11 @@ class TursoDatabase:
             body = request(calls)
         except UnsendableValueError as error:
             raise DatabaseError(f"{self.shown_url} cannot store a value: {error}") from error
-        return await self._repeated(body, len(calls), only_reads=not any(one.writes for one, _ in calls))
+        return await self._repeated(
+            body, len(calls), may_repeat=all(one.may_repeat or not one.writes for one, _ in calls)
+        )
 
-    async def _repeated(self, body: str, statements: int, *, only_reads: bool) -> Sequence[Sequence[Row]]:
+    async def _repeated(self, body: str, statements: int, *, may_repeat: bool) -> Sequence[Sequence[Row]]:
         time = asyncio.get_running_loop().time
         latest = time() + _LATEST_REPEAT
         for pause in _PAUSES:
@@ -126,7 +128,7 @@ class TursoDatabase:
                 if time() > latest:
                     raise
             except UnansweredError:
-                if not only_reads:
+                if not may_repeat:
                     raise
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreads load only
         return await self._ask(body, statements)
