@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
 from typing import TypedDict, Unpack, cast
@@ -117,9 +117,10 @@ class Databases(Routed):
         return cast("type[J]", made)
 
     async def shutdown(self) -> None:
-        """Shut down all backends that were opened. The next call opens them again."""
-        for backend in list(self._backends.values()):
-            await backend.shutdown()
+        """Shut down all backends, also if one of them fails. The next call opens them again."""
+        async with AsyncExitStack() as shutdowns:
+            for backend in self._backends.values():
+                shutdowns.push_async_callback(backend.shutdown)
 
     def _new(self, name: str) -> NamedBackend:
         variable = self.routing.variable_of(name)

@@ -273,3 +273,22 @@ async def test_a_copy_of_a_database_holds_its_name(urls: Mapping[str, str], tmp_
     await store.open()
     assert await store.read_name() == "us"
     await store.close()
+
+
+@pytest.mark.parametrize("broken", ["eu", "us"])
+async def test_a_database_that_fails_to_close_leaves_no_other_open(
+    broken: str, urls: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    databases = Databases(new_registry())
+    for name in urls:
+        await databases[name].initialize()
+
+    async def fail() -> None:
+        raise DatabaseError("it is down")
+
+    monkeypatch.setattr(databases[broken], "shutdown", fail)
+    with pytest.raises(DatabaseError, match="it is down"):
+        await databases.shutdown()
+    assert [name for name in urls if databases[name].loop is not None] == [broken]
+    monkeypatch.undo()
+    await databases[broken].shutdown()
