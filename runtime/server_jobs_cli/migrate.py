@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from server_jobs.databases.sqlite.errors import advice_for
-from server_jobs.errors import DatabaseError, PrivilegeMissingError, ProjectError
+from server_jobs.errors import DatabaseError, PrivilegeMissingError, ProjectError, SchemaMissingError
 from server_jobs.migrations import configuration
 from server_jobs.migrations.differences import missing_parts
 from server_jobs.migrations.engine import enter_schema, migration_engine, sqlalchemy_url
@@ -21,6 +21,8 @@ from server_jobs.migrations.environment import OnStep, Step
 from server_jobs.migrations.occupied import MigrationRefusedError
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.migrations.version_table import recorded
+from server_jobs.named_databases import check_held_name
+from server_jobs.stores.sql import SqlStore
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -44,13 +46,15 @@ _INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
 def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: bool, as_json: bool) -> None:
     """Bring the tables of the database to the newest revision, and print which revisions ran.
 
-    Prints the database first. The table server_jobs_version records the
-    revisions. The configuration and the revisions of an application's own Alembic are never used. A Turso database gets
-    the same revisions as plain SQL, and cannot be downgraded.
+    Prints the database first. If the project names several databases, it goes through all of them, and each holds its
+    name from then on. The table server_jobs_version records the revisions. The configuration and the revisions of an
+    application's own Alembic are never used. A Turso database gets the same revisions as plain SQL, and cannot be
+    downgraded.
 
     \b
     Examples:
       server-jobs migrate
+      server-jobs migrate --database eu
       server-jobs migrate --database postgresql://localhost/shop
       server-jobs migrate --database libsql://shop-ann.turso.io
       server-jobs migrate --sql > schema.sql
@@ -59,16 +63,39 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
     Exit status: 0 done, 2 wrong usage, 3 the project or the database cannot be used.
     """
     if sql:
-        _migrated(workspace, revision, downgrade, sql=True)
+        _migrated(workspace.databases()[0], revision, downgrade, sql=True)
         return
-    (note if as_json else say)(f"migrating {workspace.shown_place}")
-    ran, heads = _migrated(workspace, revision, downgrade, sql=False)
+    documents: list[dict[str, object]] = []
+    for one in workspace.databases():
+        (note if as_json else say)(f"migrating {one.shown_place}")
+        with suppress(SchemaMissingError):  # there is no file yet
+            run(_check_name(one, writes=False))
+        ran, heads = _migrated(one, revision, downgrade, sql=False)
+        if downgrade is None:
+            run(_check_name(one, writes=True))
+        name = {} if one.name is None else {"name": one.name}
+        documents.append({**name, "database": one.shown_url, "ran": [asdict(step) for step in ran], "heads": heads})
+        if as_json:
+            continue
+        for step in ran:
+            say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
+        say(f"{one.shown_place} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
     if as_json:
-        print_json({"database": workspace.shown_url, "ran": [asdict(step) for step in ran], "heads": heads})
+        print_json({"databases": documents} if len(documents) > 1 else documents[0])
+
+
+async def _check_name(workspace: Workspace, *, writes: bool) -> None:
+    """Raise `DatabaseError` if the database of a name holds another one. Write its name, if it has none."""
+    if workspace.name is None:
         return
-    for step in ran:
-        say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
-    say(f"{workspace.shown_place} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
+    store = SqlStore(workspace.open_database())
+    await store.database.open()
+    try:
+        held = await (store.write_name(workspace.name) if writes else store.read_name())
+    finally:
+        await store.database.close()
+    if held is not None:
+        check_held_name(workspace.name, workspace.variables[workspace.name], held)
 
 
 def _migrated(workspace: Workspace, revision: str, downgrade: str | None, *, sql: bool) -> tuple[list[Step], list[str]]:

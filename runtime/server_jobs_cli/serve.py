@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +23,8 @@ from .console.workspace import Workspace
 
 if TYPE_CHECKING:
     from server_jobs.http.http_options import HttpOptions
+    from server_jobs.http.stopping import Stopping
+    from starlette.types import ASGIApp
 
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -64,6 +69,9 @@ def serve(
     JOBS_TOKEN or JOBS_TOKENS as `Authorization: Bearer TOKEN`. The server runs jobs of the trigger only: start a worker
     for the others. Put a server with TLS in front if other machines can reach it.
 
+    If the project names several databases and --database chooses none, the routes of each are under /NAME/_jobs, and
+    their dashboards link to each other.
+
     \b
     Examples:
       export JOBS_TOKEN=$(server-jobs token)
@@ -102,20 +110,39 @@ async def _serve(
     workspace: Workspace, host: str, port: int, tokens: Tokens, options: HttpOptions, connections: int
 ) -> bool:
     """Serve until a signal comes. Return False if the address cannot be used."""
-    from server_jobs.http.app import PREFIX, create_app, under_prefix
     from server_jobs.http.stopping import Stopping
 
     from .http_server import ConnectionLimits, HttpServer
     from .interpreter import set_up_interpreter
 
-    async with workspace.open_backend() as backend:
-        stopping = Stopping()
-        app = under_prefix(create_app(backend, tokens, options=options, stopping=stopping))
+    stopping = Stopping()
+    async with _opened(workspace, tokens, options, stopping) as (app, prefix):
         set_up_interpreter()
         server = HttpServer(app, host, port, stopping, ConnectionLimits(connections=connections))
         return await server.run(
-            lambda url: note(f"serving {url}{PREFIX}, with the dashboard at {url}{PREFIX}/dashboard/; stop with Ctrl-C")
+            lambda url: note(f"serving {url}{prefix}, with the dashboard at {url}{prefix}/dashboard/; stop with Ctrl-C")
         )
+
+
+@asynccontextmanager
+async def _opened(
+    workspace: Workspace, tokens: Tokens, options: HttpOptions, stopping: Stopping
+) -> AsyncIterator[tuple[ASGIApp, str]]:
+    """Yield the routes of the database, or of each of several ones, and the prefix of the first ones."""
+    from server_jobs.http.app import PREFIX, create_app, under_prefixes
+
+    if len(workspace.databases()) == 1:
+        async with workspace.open_backend() as backend:
+            yield under_prefixes({PREFIX: create_app(backend, tokens, options=options, stopping=stopping)}), PREFIX
+        return
+    async with workspace.open_databases() as databases:
+        prefixes = {name: f"/{name}{PREFIX}" for name in databases}
+        linked = replace(options, databases={name: f"{prefix}/dashboard/" for name, prefix in prefixes.items()})
+        apps = {
+            prefix: create_app(databases[name], tokens, options=linked, stopping=stopping)
+            for name, prefix in prefixes.items()
+        }
+        yield under_prefixes(apps), next(iter(apps))
 
 
 def _share(most: int, connections: int) -> int:

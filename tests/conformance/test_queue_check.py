@@ -23,7 +23,7 @@ from server_jobs.testing import FakeClock
 from server_jobs_cli.generator.queue_check import QueueReport, RefusedSchedule, State, check_queue
 
 from tests.conformance.examples import completed, failed, finish, insert_and_claim, job, schedule
-from tests.conformance.stores import STORES, OpenStore, create_sqlite_file
+from tests.conformance.stores import STORES, OpenStore, create_sqlite_file, open_sqlite
 from tests.faults.conftest import IS_LONG
 
 SQL_STORES = [name for name in STORES if name != "memory"]
@@ -121,7 +121,7 @@ def sql_store(request: pytest.FixtureRequest, clock: FakeClock, runner: asyncio.
 
 async def test_every_row_that_is_to_be_run_is_read_as_a_worker_would(sql_store: SqlStore) -> None:
     await fill(sql_store)
-    report = await check_queue(sql_store, registry_with(), page=2, shown=2)
+    report = await check_queue([sql_store], registry_with(), page=2, shown=2)
 
     one, two = report.rows_of("SendEmail", 1), report.rows_of("SendEmail", 2)
     assert (one.count, one.refused, one.retryable) == (7, 3, 1)
@@ -141,9 +141,21 @@ async def test_every_row_that_is_to_be_run_is_read_as_a_worker_would(sql_store: 
     ]
 
 
+async def test_the_rows_of_several_databases_are_counted_together(clock: FakeClock) -> None:
+    async with open_sqlite(clock) as eu, open_sqlite(clock) as us:
+        assert isinstance(eu, SqlStore)
+        assert isinstance(us, SqlStore)
+        for store in (eu, us):
+            await fill(store)
+        report = await check_queue([eu, us], registry_with(), shown=2)
+    rows = report.rows_of("SendEmail", 1)
+    assert (rows.count, rows.refused, rows.retryable, len(rows.examples)) == (14, 6, 2, 2)
+    assert len(report.schedules) == 4
+
+
 async def test_rows_whose_upcaster_is_a_stub_wait_and_are_not_refused(sql_store: SqlStore) -> None:
     await sql_store.insert([job("a", params="no matter")])
-    report = await check_queue(sql_store, registry_with(stub))
+    report = await check_queue([sql_store], registry_with(stub))
     assert not report.has_refusals
     assert "is still a stub" in str(report.rows_of("SendEmail", 1).waits)
 
@@ -160,7 +172,7 @@ async def test_the_check_writes_nothing(sql_store: SqlStore) -> None:
         return await run(*calls, look=look)
 
     sql_store.database.run = watched  # type: ignore[method-assign]
-    await check_queue(sql_store, registry_with())
+    await check_queue([sql_store], registry_with())
     assert written == []
     assert (await sql_store.list_jobs(JobQuery(limit=100)), await sql_store.list_schedules()) == before
 
@@ -174,7 +186,7 @@ async def test_a_file_that_was_checked_is_the_same_byte_for_byte(tmp_path: Path)
     await store.close()
     before = hashlib.sha256(path.read_bytes()).hexdigest()
     await store.open()
-    await check_queue(store, registry_with())
+    await check_queue([store], registry_with())
     await store.close()
     assert hashlib.sha256(path.read_bytes()).hexdigest() == before
     assert [each.name for each in tmp_path.iterdir()] == ["jobs.sqlite3"]
@@ -196,7 +208,7 @@ async def test_many_rows_are_read_in_a_bounded_time_and_page_by_page(
         params = '{"to":["ada@example.com","grace@example.com"],"password":"secret"}'
         await store.insert([job(f"j{number:06}", params=params, spec_version=2) for number in range(count)])
         began = time.process_time()
-        report = await check_queue(store, registry_with())
+        report = await check_queue([store], registry_with())
         seconds = time.process_time() - began
     assert report.rows_of("SendEmail", 2).count == count
     assert not report.has_refusals

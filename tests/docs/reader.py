@@ -82,10 +82,11 @@ class Reader:
                 deployment.check(ROOT / "docs/how-to" / path, self.folder)
             case "sh", _:
                 commands.check(block.text)
-            case "toml", title:
+            case "toml", title if title:
+                self._add_settings(block)
+                find_project(self.folder)  # checks them
+            case "toml", _:
                 _check_settings(block.text)
-                if title:
-                    self._add_settings(block)
             case "pgsql", _:
                 pass  # `test_postgresql` names the test of each one.
             case language, _ if _DIRECTIVE.fullmatch(language):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -202,7 +202,14 @@ def names_a_caller(scope: Scope, tokens: Tokens) -> bool:
 
 def under_prefix(app: ASGIApp, prefix: str = PREFIX) -> Starlette:
     """Return an application with the routes at `/_jobs`, or at another prefix, and nothing else."""
-    outer = Starlette(routes=[Mount(prefix, app)], exception_handlers={HTTPException: http_exception})
+    return under_prefixes({prefix: app})
+
+
+def under_prefixes(apps: Mapping[str, ASGIApp]) -> Starlette:
+    """Return an application with the routes of each application at its prefix, and nothing else."""
+    outer = Starlette(
+        routes=[Mount(prefix, app) for prefix, app in apps.items()], exception_handlers={HTTPException: http_exception}
+    )
     outer.router.redirect_slashes = False  # a redirect would reveal the routes
     return outer
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from ..domain.options import check_duration, check_range
@@ -43,6 +44,8 @@ class HttpOptions:
     """Requests of one token or person that search documents, at a time. Further ones get 429."""
     most_searches: int = 1
     """Requests that search documents, at a time. Further ones wait for their turn."""
+    databases: Mapping[str, str] = field(default_factory=dict)
+    """The path or URL of the dashboard of each of several databases, by name, for links between them."""
     needs_length: bool = False
     """Whether to refuse a body without `Content-Length`, for hosts that read the body first."""
 

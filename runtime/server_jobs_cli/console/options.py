@@ -75,11 +75,12 @@ _folder = click.option(
 )
 _database = click.option(
     "--database",
-    metavar="URL",
+    metavar="NAME|URL",
     callback=_remember,
     expose_value=False,
-    help="The database, such as sqlite:///jobs.sqlite3; by default that of SERVER_JOBS_DATABASE_URL (the project may "
-    "name another variable), else that of TURSO_DATABASE_URL, else sqlite:///server-jobs.sqlite3.",
+    help="A database that the project names, or a URL such as sqlite:///jobs.sqlite3. Default: the only database, with "
+    "the URL in SERVER_JOBS_DATABASE_URL (the project may name another variable), else in TURSO_DATABASE_URL, else "
+    "sqlite:///server-jobs.sqlite3.",
 )
 _registry = click.option(
     "--registry",

@@ -6,15 +6,15 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from server_jobs.connection import connect
+from server_jobs.connection import connect, connect_databases
 from server_jobs.databases.opening import open_database
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.url import (
@@ -26,6 +26,7 @@ from server_jobs.databases.url import (
     without_password,
 )
 from server_jobs.domain.interfaces import Database, Store
+from server_jobs.domain.record import NewJob
 from server_jobs.engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
 from server_jobs.errors import (
     DatabaseError,
@@ -37,12 +38,16 @@ from server_jobs.errors import (
 from server_jobs.project import Project, find_project
 from server_jobs.project_registry import import_folders, import_registry, registry_of
 from server_jobs.registry import JobRegistry
+from server_jobs.routing import DATABASE_NAME, Routing
 from server_jobs.stores.sql import SqlStore
 
 from . import django_settings
 from .failures import TERMINATED
 from .log import application_logging
 from .output import note, suggestion
+
+if TYPE_CHECKING:
+    from server_jobs.named_databases import Databases
 
 T = TypeVar("T")
 
@@ -53,6 +58,7 @@ class Workspace:
 
     folder: Path
     database: str | None = field(default=None, repr=False)
+    """The name of a database of the project, or a URL."""
     registry_place: str | None = None
     program: tuple[str, ...] | None = None
     """The command that starts this program again, if another command runs it."""
@@ -78,11 +84,50 @@ class Workspace:
         return self.project or find_project(self.folder)
 
     @cached_property
+    def variables(self) -> Mapping[str, str]:
+        """Return the variable with the URL of each of several databases, by name; empty for one database."""
+        if self.registry_place:
+            routing = self.registry.routing
+            return {} if routing is None else routing.variables
+        return {} if self.project is None else self.project.databases
+
+    @cached_property
+    def name(self) -> str | None:
+        """Return the name of the database in its project; None without names, or with a URL.
+
+        Raises `InvalidOptionError` for an unknown name, and if the project has several databases and none is chosen.
+        """
+        if not self.variables or (self.database is not None and not DATABASE_NAME.fullmatch(self.database)):
+            return None
+        if self.database is None and len(self.variables) == 1:
+            return next(iter(self.variables))
+        if self.database not in self.variables:
+            names = ", ".join(self.variables)
+            wrong = "" if self.database is None else f"no database is called {self.database!r}; "
+            raise InvalidOptionError(f"{wrong}the project has the databases {names}; choose one with --database NAME")
+        return self.database
+
+    def databases(self) -> Sequence[Workspace]:
+        """Return a workspace for each database of the project; this one if it has one, or if an option chooses."""
+        if self.database is not None or not self.variables:
+            return [self]
+        return [replace(self, database=name) for name in self.variables]
+
+    def of_job(self, registry: JobRegistry, new: NewJob) -> Workspace:
+        """Return a workspace for the database that a new job belongs to, unless an option chooses one."""
+        if self.database is not None or registry.routing is None:
+            return self
+        return replace(self, database=registry.routing.name_of_jobs([new]))
+
+    @cached_property
     def url(self) -> str:
         """Return the URL of the database. It may contain a password: print `shown_url` instead.
 
         The default is Django's database, or a file in the project's folder, also if the command runs in a folder below.
+        Raises `InvalidOptionError` as `name`, and `DatabaseError` if the variable of a name is not set.
         """
+        if self.name is not None:
+            return Routing(self.variables).url_of(self.name)
         if self.database is None and self.uses_django:
             return django_settings.url()
         url = database_url(self.database, variable=self.project.database_url_env if self.project else None)
@@ -110,9 +155,10 @@ class Workspace:
 
     @property
     def shown_place(self) -> str:
-        """Return the URL without its password, and the schema."""
+        """Return the URL without its password, the schema, and the name of the database."""
         is_used = self.schema is not None and is_postgres(self.url)
-        return f"{self.shown_url} (schema {self.schema})" if is_used else self.shown_url
+        place = f"{self.shown_url} (schema {self.schema})" if is_used else self.shown_url
+        return place if self.name is None else f"{self.name}, {place}"
 
     @cached_property
     def registry(self) -> JobRegistry:
@@ -134,6 +180,7 @@ class Workspace:
 
         With `only_reads`, a SQLite file is not changed.
         """
+        _ = self.name  # a wrong choice is wrong usage
         try:
             database = open_database(self.url, schema=self.schema)
         except InvalidOptionError as error:
@@ -155,8 +202,12 @@ class Workspace:
 
     @asynccontextmanager
     async def open_store(self, *, only_reads: bool = False) -> AsyncIterator[SqlStore]:
-        """Open the stored jobs without a registry; with `only_reads`, without changing them."""
+        """Open the stored jobs, without a registry; with `only_reads`, without changing them."""
         store = SqlStore(self.open_database(only_reads=only_reads))
+        if self.name is not None:
+            from server_jobs.named_databases import check_held_name  # most projects have one database
+
+            store.check_name = partial(check_held_name, self.name, self.variables[self.name])
         try:
             await store.open()
             yield store
@@ -189,7 +240,8 @@ class Workspace:
         self.open_database()  # raises its errors before anything connects
         connection = connect(
             registry,
-            self.url,
+            self.url if self.name is None else None,
+            database=self.name,
             max_concurrency=concurrency,
             lock_timeout=lock_timeout,
             poll_interval=poll_interval,
@@ -197,6 +249,30 @@ class Workspace:
         with application_logging():
             async with connection as backend:
                 yield backend
+
+    @asynccontextmanager
+    async def unopened_backend(self) -> AsyncIterator[Backend]:
+        """Return a backend that connects at its first use. The log gets the records of handlers too."""
+        binding: Backend | Databases
+        if self.name is None:
+            backend = binding = Backend(database=self.url, job_registry=self.registry)
+        else:
+            from server_jobs.named_databases import Databases
+
+            binding = Databases(self.registry)
+            backend = binding[self.name]
+        try:
+            with application_logging():
+                yield backend
+        finally:
+            await binding.shutdown()
+
+    @asynccontextmanager
+    async def open_databases(self) -> AsyncIterator[Databases]:
+        """Bind every job to the databases of the project. Each opens at its first use."""
+        with application_logging():
+            async with connect_databases(self.registry) as databases:
+                yield databases
 
     def stored_name(self, name: str) -> str:
         """Return the stored name of a job. Rows of another project may have a name that is not registered."""

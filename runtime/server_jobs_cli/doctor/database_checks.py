@@ -60,15 +60,19 @@ _EXPIRED = "SELECT count(*) AS jobs FROM jobs WHERE status = 'running' AND worke
 
 
 async def check_databases(workspace: Workspace) -> AsyncIterator[Finding]:
-    """Examine the database: the file, the tables, the schedules and the unfinished jobs."""
+    """Examine each database: the file, the tables, the schedules and the unfinished jobs."""
     try:
-        shown_place = workspace.shown_place
+        databases = workspace.databases()
     except ProjectError:
         return  # `check_project` reports it.
-    except ServerJobsError as error:
-        yield fail(str(error), _UNUSABLE)
-        return
+    for one in databases:
+        async for finding in _check_database(one):
+            yield finding
+
+
+async def _check_database(workspace: Workspace) -> AsyncIterator[Finding]:
     try:
+        shown_place = workspace.shown_place
         async with workspace.open_store(only_reads=True) as store:
             yield ok(f"the database {shown_place} answers, and the tables are there")
             if isinstance(store.database, SqliteDatabase):
@@ -86,7 +90,9 @@ async def check_databases(workspace: Workspace) -> AsyncIterator[Finding]:
             async for finding in _check_rows(workspace, store):
                 yield finding
     except ServerJobsError as error:
-        yield fail(str(error), _UNUSABLE)
+        named = workspace.database is not None and workspace.database in workspace.variables
+        place = f"database {workspace.database}: " if named else ""
+        yield fail(f"{place}{error}", "its jobs cannot be enqueued or run until then" if named else _UNUSABLE)
 
 
 async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator[Finding]:
@@ -169,7 +175,7 @@ async def _check_rows(workspace: Workspace, store: SqlStore) -> AsyncIterator[Fi
         registry = workspace.registry
     except ServerJobsError:
         return  # `check_project` reports it.
-    for finding in _check_schedules(registry, await store.list_schedules()):
+    for finding in _check_schedules(workspace, registry, await store.list_schedules()):
         yield finding
     (due,) = await store.database.run((Statement(_DUE.format(now=store.database.now), writes=False), {}))
     for finding in _check_due(registry, due):
@@ -260,20 +266,29 @@ def _check_unfinished(registry: JobRegistry, name: str, version: int, count: obj
     )
 
 
-def _check_schedules(registry: JobRegistry, records: Iterable[ScheduleRecord]) -> Iterator[Finding]:
+def _check_schedules(
+    workspace: Workspace, registry: JobRegistry, records: Iterable[ScheduleRecord]
+) -> Iterator[Finding]:
     stored = {record.id: record for record in records}
     declarations = [declaration_of(one.job) for one in registry.registrations()]
-    declared = {schedule.id: schedule for one in declarations for schedule in one.schedules}
+    routing = None if workspace.name is None else registry.routing
+    declared = {
+        schedule.id: schedule
+        for one in declarations
+        for schedule in one.schedules
+        if routing is None or routing.name_of(schedule.shard_key) == workspace.name
+    }
     wrong = 0
     for schedule in declared.values():
         record = stored.get(schedule.id)
         if record is None or not _is_equal(schedule, record):
             wrong += 1
             what = "is not in the database" if record is None else "is not the same in the database"
-            yield fail(
-                f"the schedule {schedule.label} {what}",
-                f"run `{SchemaMissingError.command}`, or start a worker, which stores it",
-            )
+            stores = "start a worker, which stores it"
+            if routing is None:
+                yield fail(f"the schedule {schedule.label} {what}", f"run `{SchemaMissingError.command}`, or {stores}")
+            else:  # migrations store no schedules if the project names its databases
+                yield warn(f"the schedule {schedule.label} {what}", stores)
     for record in stored.values():
         is_expected = record.id in declared or record.source == ScheduleSource.ADDED
         if record.enabled and not is_expected and registry.has(record.job_name):

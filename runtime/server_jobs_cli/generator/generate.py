@@ -174,8 +174,11 @@ def _target(name: str) -> str:
 )
 @click.option(
     "--database",
-    metavar="URL",
-    help="Look at the rows there as well: which of them the specs could not read. Changes none.",
+    metavar="[NAME|URL]",
+    is_flag=False,
+    flag_value="",
+    help="Look at the rows there as well: which of them the specs could not read. Changes none. Without a value: "
+    "in all databases of the project.",
 )
 @_formatted
 def check(folder: Path, *, target: str | None, against: str | None, database: str | None, form: Form) -> None:
@@ -200,7 +203,11 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
     with project_errors():
         project = find_project(folder)
         plan = Plan() if against is None and is_clean(project) else new_plan(project, against=against)
-        queue = _look_at_queue(project, folder, database, plan) if database and not plan.problems else None
+        queue = (
+            _look_at_queue(project, folder, database or None, plan)
+            if database is not None and not plan.problems
+            else None
+        )
         code = () if target is None else _look_at_code(project)
         result = report.Result(project=project, plan=plan, files=plan.findings, target=target, code=code, queue=queue)
         text = [*report.for_programs(result, form)]
@@ -260,10 +267,10 @@ def _look_at_code(project: Project) -> Sequence[CodeFinding]:
     return check_worker(project)
 
 
-def _look_at_queue(project: Project, folder: Path, url: str, plan: Plan) -> QueueFindings:
+def _look_at_queue(project: Project, folder: Path, database: str | None, plan: Plan) -> QueueFindings:
     from .queue_check import check_database
 
-    return check_database(project, folder, url, plan)
+    return check_database(project, folder, database, plan)
 
 
 def _print_row_findings(queue: QueueFindings, form: Form) -> None:

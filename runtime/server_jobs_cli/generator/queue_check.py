@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -108,24 +109,29 @@ class QueueReport:
         return next(found, VersionRows(job_name=job_name, version=version))
 
 
-async def check_queue(store: SqlStore, registry: JobRegistry, *, page: int = PAGE, shown: int = SHOWN) -> QueueReport:
+async def check_queue(
+    stores: Sequence[SqlStore], registry: JobRegistry, *, page: int = PAGE, shown: int = SHOWN
+) -> QueueReport:
     """Read every unfinished and parked row as a worker with this registry would, `page` rows at a time.
 
-    Calls the upcasters of the registry but no handler. Keeps at most `shown` examples for each version.
+    `stores` are the databases of the project. Calls the upcasters of the registry but no handler. Keeps at most `shown`
+    examples for each version.
     """
     found: dict[tuple[str, int], VersionRows] = {}
-    async for row in _rows(store, page):
-        rows = _place_of(row, found, registry)
-        rows.states[State(text_of(row["state"]))] += 1
-        if rows.waits is None and (reason := _reason(row, registry)) is not None:
-            rows.refused += 1
-            if len(rows.examples) < shown:
-                rows.examples.append(Refusal(text_of(row["id"]), reason))
-    (retryable,) = await store.database.run((Statement(_RETRYABLE, writes=False), {}))
-    for row in retryable:
-        _place_of(row, found, registry).retryable += integer_of(row["jobs"])
-    schedules = _refused_schedules(registry, await store.list_schedules())
-    return QueueReport(tuple(found[key] for key in sorted(found)), tuple(schedules))
+    schedules: dict[str, RefusedSchedule] = {}
+    for store in stores:
+        async for row in _rows(store, page):
+            rows = _place_of(row, found, registry)
+            rows.states[State(text_of(row["state"]))] += 1
+            if rows.waits is None and (reason := _reason(row, registry)) is not None:
+                rows.refused += 1
+                if len(rows.examples) < shown:
+                    rows.examples.append(Refusal(text_of(row["id"]), reason))
+        (retryable,) = await store.database.run((Statement(_RETRYABLE, writes=False), {}))
+        for row in retryable:
+            _place_of(row, found, registry).retryable += integer_of(row["jobs"])
+        schedules |= {one.id: one for one in _refused_schedules(registry, await store.list_schedules())}
+    return QueueReport(tuple(found[key] for key in sorted(found)), tuple(schedules.values()))
 
 
 async def _rows(store: SqlStore, page: int) -> AsyncIterator[Row]:
@@ -183,13 +189,15 @@ def _refused_schedules(registry: JobRegistry, stored: Sequence[ScheduleRecord]) 
 class QueueFindings:
     """The rows of the database with this URL (without a password), and the versions in the lock.
 
-    `is_planned` if the rows were read with code that is not generated yet.
+    `url` has the names of several databases. `is_partial` if the project has others. `is_planned` if the rows were read
+    with code that is not generated yet.
     """
 
     url: str
     report: QueueReport
     lock: Lock
     is_planned: bool = False
+    is_partial: bool = False
 
     @property
     def is_refused(self) -> bool:
@@ -239,27 +247,35 @@ class QueueFindings:
 
         Rows are upcast version by version, so a version is needed while an older version has rows.
         """
-        for name, job in sorted(self.lock.jobs.items()):
+        for name, job in [] if self.is_partial else sorted(self.lock.jobs.items()):
             needed = [rows.version for rows in self._of(name) if rows.count or rows.retryable]
             oldest = min([*needed, job.newest])
             yield from ((name, version) for version in sorted(job.versions) if version < oldest)
 
 
-def check_database(project: Project, folder: Path, url: str, plan: Plan) -> QueueFindings:
+def check_database(project: Project, folder: Path, database: str | None, plan: Plan) -> QueueFindings:
     """Read the queue with the code that the plan would generate, even if it may not be written.
 
-    Raises `DatabaseError`, or `ProjectError` if the import fails.
+    `database` is a name or a URL; None: all databases of the project. Raises `DatabaseError`, or `ProjectError` if the
+    import fails.
     """
-    workspace = Workspace(folder=folder, database=url)
+    workspace = Workspace(folder=folder, database=database)
     with planned_modules(project, plan):
-        shown_url, registry = workspace.shown_url, workspace.registry
-        report = run(_report(workspace, registry))
-    return QueueFindings(shown_url, report, read_lock(project), is_planned=bool(plan.findings))
+        databases, registry = workspace.databases(), workspace.registry
+        report = run(_report(databases, registry))
+    return QueueFindings(
+        databases[0].shown_url if len(databases) == 1 else ", ".join(str(one.name) for one in databases),
+        report,
+        read_lock(project),
+        is_planned=bool(plan.findings),
+        is_partial=len(databases) < len(project.databases),
+    )
 
 
-async def _report(workspace: Workspace, registry: JobRegistry) -> QueueReport:
-    async with workspace.open_store(only_reads=True) as store:
-        return await check_queue(store, registry)
+async def _report(databases: Sequence[Workspace], registry: JobRegistry) -> QueueReport:
+    async with AsyncExitStack() as opened:
+        stores = [await opened.enter_async_context(one.open_store(only_reads=True)) for one in databases]
+        return await check_queue(stores, registry)
 
 
 def _version_lines(rows: VersionRows) -> Iterator[str]:

@@ -15,7 +15,6 @@ from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import JobStatus
 from server_jobs.domain.tracebacks import error_place
-from server_jobs.engine.backend import Backend
 from server_jobs.engine.tick import Tick
 from server_jobs.engine.tick import tick as tick_once
 from server_jobs.errors import (
@@ -33,7 +32,7 @@ from server_jobs.result import JobMetadata, JobResult
 
 from ..console.failures import NO
 from ..console.json_option import json_option
-from ..console.log import application_logging, logging_to_stderr
+from ..console.log import logging_to_stderr
 from ..console.options import duration, json_object, moment, with_workspace
 from ..console.output import note, print_json, print_result, say
 from ..console.workspace import Workspace, actor, run
@@ -115,8 +114,8 @@ def enqueue(
     with _note_on_changed_specs(workspace):
         registry = workspace.registry_for(job)
         registration = registry.find(job)
-        registration.job.new_job(params, **options)  # validate before the database is opened
-        handle = run(_enqueue(workspace, registry, registration.job, params, options))
+        new = registration.job.new_job(params, **options)  # validate before the database is opened
+        handle = run(_enqueue(workspace.of_job(registry, new), registry, registration.job, params, options))
     if as_json:
         print_json({"id": str(handle), "job_name": registration.job.job_name, "created": handle.created})
         return
@@ -131,9 +130,9 @@ def enqueue(
 async def _enqueue(
     workspace: Workspace, registry: JobRegistry, job: AnyJob, params: dict[str, object], options: EnqueueOptions
 ) -> JobHandle[BaseModel]:
-    async with workspace.open_backend(registry):
+    async with workspace.open_backend(registry) as backend:
         with _errors_of_middleware(registry), enqueuing_as(actor()):
-            handle: JobHandle[BaseModel] = await job.later(params, **options)
+            handle: JobHandle[BaseModel] = await job.using(backend).later(params, **options)
     return handle
 
 
@@ -219,19 +218,14 @@ def now(
 
 
 async def _run_unstored(workspace: Workspace, job: AnyJob, params: dict[str, object]) -> JobResult[BaseModel | None]:
-    # It connects only if the handler uses it.
-    backend = Backend(database=workspace.url, job_registry=workspace.registry)
-    try:
-        with application_logging():
-            return await job.using(backend).now(params, persist=False)
-    finally:
-        await backend.shutdown()
+    async with workspace.of_job(workspace.registry, job.new_job(params)).unopened_backend() as backend:
+        return await job.using(backend).now(params, persist=False)
 
 
 async def _run_stored(
     workspace: Workspace, job: AnyJob, params: dict[str, object], lease: timedelta, correlation_id: str | None
 ) -> JobResult[BaseModel | None]:
-    async with workspace.open_backend() as backend:
+    async with workspace.of_job(workspace.registry, job.new_job(params)).open_backend() as backend:
         with _errors_of_middleware(workspace.registry):
             return await job.using(backend).now(params, worker_timeout=lease, correlation_id=correlation_id)
 

@@ -93,7 +93,7 @@ async def _run(workspace: Workspace, options: WorkerOptions, shutdown: Shutdown,
 async def _run_attempt(backend: Backend, attempt: Attempt) -> Outcome:
     log, began = WorkerLog(), backend.clock.monotonic()
     log.started(attempt.claim)
-    outcome, error = await backend.runner.run(attempt, backend)
+    outcome, error = await backend.runner.run(attempt, backend.for_handlers or backend)
     log.ended(attempt.claim, outcome, error, backend.clock.monotonic() - began)
     await backend.runner.counts.store(backend.store)
     if batches := list(backend.runner.batches):

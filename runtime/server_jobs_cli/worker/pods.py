@@ -6,12 +6,13 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from server_jobs.engine.backend import Backend
 from server_jobs.errors import ClusterError
 from server_jobs.isolation.pods import NoPods
+from server_jobs.named_databases import NamedBackend
 
 from .starting import WorkerOptions
 from .worker_log import EVENTS
@@ -76,13 +77,18 @@ async def _start_of(parts: AsyncExitStack, backend: Backend, options: WorkerOpti
             spec=spec_like(own),
             start_timeout=options.pod_start_timeout,
             drain_timeout=options.drain_timeout,
-            options=("--log-level", options.log_level, *(("--json",) if options.as_json else ())),
+            options=(*_database(backend), "--log-level", options.log_level, *(("--json",) if options.as_json else ())),
         )
         pods = KubernetesPods(cluster, settings, interval=options.poll_interval)
         backend.attempt_factory.pods = await parts.enter_async_context(pods)
         await parts.enter_async_context(OrphanedPods(cluster, backend))
 
     return start
+
+
+def _database(backend: Backend) -> Sequence[str]:
+    """Return the option that chooses the database of this backend, if the project names several."""
+    return ("--database", backend.database_name) if isinstance(backend, NamedBackend) else ()
 
 
 async def _start_later(start: Callable[[], Awaitable[None]], backend: Backend) -> None:

@@ -14,7 +14,7 @@ import click
 from server_jobs import __version__
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.worker import DEFAULT_DRAIN_TIMEOUT
-from server_jobs.errors import DatabaseUnreachableError
+from server_jobs.errors import DatabaseUnreachableError, ServerJobsError
 from server_jobs.isolation.limits import ProcessLimits
 from server_jobs.registry import JobRegistry
 
@@ -94,6 +94,29 @@ async def open_backend(workspace: Workspace, options: WorkerOptions, shutdown: S
                     raise click.exceptions.Exit(0) from None
                 raise
         yield backend
+
+
+async def check_databases(databases: Sequence[Workspace]) -> None:
+    """Log which of several databases cannot be used. Raise the first error if none can, for a reason of its own.
+
+    A database that cannot be reached may come back.
+    """
+    _ = databases[0].registry  # raise problems of the project
+    found = await asyncio.gather(*(_problem_of(one) for one in databases))
+    if all(error is not None and not isinstance(error, DatabaseUnreachableError) for error in found):
+        raise next(error for error in found if error is not None)
+    for one, error in zip(databases, found, strict=True):
+        if error is not None:
+            extra = {"event": "database_away", "database": one.database}
+            _logger.error("database %s cannot be used, its processes try again: %s", one.database, error, extra=extra)
+
+
+async def _problem_of(database: Workspace) -> ServerJobsError | None:
+    try:
+        async with database.open_store(only_reads=True):
+            return None
+    except ServerJobsError as error:
+        return error
 
 
 async def _wait_for_backend(stack: AsyncExitStack, workspace: Workspace, options: WorkerOptions) -> Backend:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warning
 from server_jobs.domain.clock import length
+from server_jobs.errors import ServerJobsError
 from server_jobs.isolation.limits import MEGABYTE
 
 from ..console.failures import NO
@@ -27,7 +28,7 @@ from ..console.log import logging_through
 from ..console.workspace import Workspace
 from .metrics_server import listen, listen_for_users, serving
 from .shutdown import Lifeline, Shutdown, Word
-from .starting import WorkerOptions, announce, open_backend
+from .starting import WorkerOptions, announce, check_databases, open_backend
 from .worker_log import EVENTS, log_handler
 
 if TYPE_CHECKING:
@@ -43,38 +44,36 @@ _LONGEST_PAUSE = timedelta(seconds=30)
 _MARGIN = 0.92
 
 
-def supervise(workspace: Workspace, options: WorkerOptions, processes: int, *, reloads: bool = False) -> int:
-    """Run worker processes until they are stopped or done, and return the exit status.
+def supervise(databases: Sequence[Workspace], options: WorkerOptions, processes: int, *, reloads: bool = False) -> int:
+    """Run that many worker processes of each database until they are stopped or done, and return the exit status.
 
-    With `reloads`, restart them after each change of the code.
-    Check project, registry and database before the first process starts. Raises the errors of a single worker.
+    With `reloads`, restart them after each change of the code. Check project, registry and databases before the first
+    process starts. Raises the errors of a single worker. Of several databases, one that can be used is enough.
     """
-    command = worker_command(workspace, options)
     with (
         logging_through(log_handler(as_json=options.as_json), options.log_level),
         Shutdown(options.drain_timeout, margin=_MARGIN) as shutdown,
     ):
-        return asyncio.run(_supervise(workspace, options, processes, command, shutdown, reloads=reloads))
+        return asyncio.run(_supervise(databases, options, processes, shutdown, reloads=reloads))
 
 
 async def _supervise(
-    workspace: Workspace,
-    options: WorkerOptions,
-    processes: int,
-    command: Sequence[str],
-    shutdown: Shutdown,
-    *,
-    reloads: bool,
+    databases: Sequence[Workspace], options: WorkerOptions, processes: int, shutdown: Shutdown, *, reloads: bool
 ) -> int:
-    with _metrics(options, processes) as (endpoint, sockets):
-        async with open_backend(workspace, options, shutdown) as backend:
-            announce(backend.registry, options, workspace.shown_url, processes=processes)
-        has_several_writers = processes > 1 and isinstance(workspace.open_database(), SqliteDatabase)
+    first, is_one = databases[0], len(databases) == 1
+    with _metrics(options, processes * len(databases)) as (endpoint, sockets):
+        if is_one:
+            async with open_backend(first, options, shutdown):
+                pass
+        else:
+            await check_databases(databases)
+        place = first.shown_url if is_one else f"the databases {', '.join(str(one.database) for one in databases)}"
+        announce(first.registry, options, place, processes=processes * len(databases))
+        has_several_writers = processes > 1 and any(_is_file(one) for one in databases)
         if has_several_writers and (warning := wal_reset_warning()):
             _logger.warning(warning, extra={"event": "sqlite_wal_reset"})
         supervisor = Supervisor(
-            command,
-            processes,
+            [worker_command(one, options) for one in databases for _ in range(processes)],
             drain_timeout=options.drain_timeout,
             until_empty=options.until_empty,
             metrics_sockets=sockets,
@@ -83,11 +82,18 @@ async def _supervise(
         if reloads:
             from .reloading import reload_on_change  # for development, and needs the generator
 
-            reload_on_change(workspace, supervisor)
+            reload_on_change(first, supervisor)
         if endpoint is not None:
             endpoint.watch(supervisor)
         with shutdown.guards(supervisor):
             return await supervisor.run()
+
+
+def _is_file(database: Workspace) -> bool:
+    try:
+        return isinstance(database.open_database(), SqliteDatabase)
+    except ServerJobsError:
+        return False  # its own processes log the error
 
 
 @contextmanager
@@ -112,7 +118,7 @@ def _metrics(
 
 
 class Supervisor:
-    """Keeps that many processes of a command running until `stop` is called. Each gets its number, from 1 on.
+    """Keeps a process of each command running until `stop` is called. Each gets its number, from 1 on.
 
     With `until_empty`, a process that is done is not replaced, and the supervisor ends with the last process. With
     `reloads`, a process that cannot be set up is started again by the next `reload`.
@@ -120,17 +126,15 @@ class Supervisor:
 
     def __init__(
         self,
-        command: Sequence[str],
-        processes: int,
+        commands: Sequence[Sequence[str]],
         *,
         drain_timeout: timedelta,
         until_empty: bool,
         metrics_sockets: Mapping[int, socket.socket] | None = None,
         reloads: bool = False,
     ) -> None:
-        self._command = command
+        self._commands = dict(enumerate(commands, start=1))
         self._metrics_sockets = metrics_sockets or {}
-        self._processes = processes
         self._drain_timeout = drain_timeout.total_seconds()
         self._until_empty = until_empty
         self._running: dict[int, WorkerProcess] = {}
@@ -146,7 +150,7 @@ class Supervisor:
         Return 0, or 1 if one had to be killed, or the status of a failed set-up.
         """
         async with asyncio.TaskGroup() as group:
-            for number in range(1, self._processes + 1):
+            for number in self._commands:
                 group.create_task(self._keep(number))
         _logger.info("all processes have ended", extra={"event": "supervisor_stopped"})
         return self._status
@@ -169,7 +173,7 @@ class Supervisor:
         if self._is_stopping.is_set():
             return
         _logger.info("%s changed; restarting the worker", changed, extra={"event": "reloading"})
-        for number in {*range(1, self._processes + 1)} - self._retired:
+        for number in self._commands.keys() - self._retired:
             self._retired.add(number)
             # A process that stops already would release its jobs at once if it were asked again.
             if (process := self._running.get(number)) is not None:
@@ -223,7 +227,7 @@ class Supervisor:
         self._retired.discard(number)
         try:
             process = WorkerProcess(
-                [*self._command, "--supervised", str(number)], metrics_socket=self._metrics_sockets.get(number)
+                [*self._commands[number], "--supervised", str(number)], metrics_socket=self._metrics_sockets.get(number)
             )
         except OSError as error:  # not enough memory, or too many processes
             return ProcessEnd(status=NO, how=f"could not be started: {error}")

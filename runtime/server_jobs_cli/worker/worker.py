@@ -22,7 +22,7 @@ from .starting import WorkerOptions, drain_timeout_option, log_level_option
     type=click.IntRange(1, 1_000),
     default=1,
     show_default=True,
-    help="Worker processes, each with its own --concurrency; one that dies is replaced.",
+    help="Worker processes of each database, each with its own --concurrency; one that dies is replaced.",
 )
 @click.option(
     "--concurrency",
@@ -112,6 +112,9 @@ def worker(
     second after the drain timeout, or after the second signal. If a job hangs until then, or the database does not
     answer, another worker takes the job over when its lease expires.
 
+    A process serves one database. If the project names several and --database chooses none, the command starts
+    --processes for each. A database that cannot be used stops only its own processes, which try again.
+
     With several processes, a process that dies is replaced: at once the first time, then after pauses of up to 30 s
     as long as it dies within 10 s. To replace one by hand, send it SIGTERM.
 
@@ -133,6 +136,7 @@ def worker(
     Examples:
       server-jobs worker --concurrency 20 --queues mail,default
       server-jobs worker --processes 4 --concurrency 10
+      server-jobs worker --database eu
       server-jobs worker --until-empty --live
       server-jobs worker --reload
 
@@ -159,15 +163,16 @@ def worker(
     )
     if supervised is not None:
         sys.exit(work_supervised(workspace, options, supervised))
-    elif processes > 1 or reloads or options.limits is not None:
+    databases = workspace.databases()
+    if len(databases) > 1 or processes > 1 or reloads or options.limits is not None:
         _check_several(live=live)
         if reloads and until_empty:
             raise click.UsageError("--reload runs until it is stopped; leave out --until-empty")
         # Needed for several processes only.
         from .supervisor import supervise
 
-        sys.exit(supervise(workspace, options, processes, reloads=reloads))
-    elif live and not as_json and stdout_console().is_terminal:
+        sys.exit(supervise(databases, options, processes, reloads=reloads))
+    if live and not as_json and stdout_console().is_terminal:
         work_live(workspace, options)
     else:
         work(workspace, options)
@@ -180,9 +185,11 @@ def _is_default(option: str) -> bool:
 def _check_several(*, live: bool) -> None:
     if live:
         raise click.UsageError(
-            "--live shows one process that is never replaced; leave it out, or --processes, --reload and limits"
+            "--live shows one process that is never replaced; leave it out, or --processes, --reload and limits, and "
+            "choose one of several databases with --database"
         )
     if sys.platform == "win32":
         raise click.UsageError(
-            "--processes, --reload and limits need the signals of POSIX; on Windows, start several workers"
+            "--processes, --reload, limits and several databases need the signals of POSIX; on Windows, start several "
+            "workers, each with --database"
         )

@@ -274,7 +274,7 @@ class Script:
             "def say(words): os.write(0, words)\n"
         )
         command = [sys.executable, "-I", "-S", "-c", head + source]
-        return Supervisor(command, processes, drain_timeout=timedelta(seconds=5), until_empty=until_empty)
+        return Supervisor([command] * processes, drain_timeout=timedelta(seconds=5), until_empty=until_empty)
 
     @property
     def starts(self) -> int:
@@ -335,7 +335,7 @@ async def test_a_process_that_cannot_be_started_is_tried_again_and_can_be_stoppe
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervising, "_FIRST_PAUSE", timedelta(seconds=30))
-    supervisor = Supervisor([str(tmp_path / "nothing")], 1, drain_timeout=timedelta(seconds=5), until_empty=False)
+    supervisor = Supervisor([[str(tmp_path / "nothing")]], drain_timeout=timedelta(seconds=5), until_empty=False)
     running = asyncio.create_task(supervisor.run())
     await _until(lambda: "another one is started in 30.0s" in caplog.text)
     assert "worker[1] could not be started: [Errno 2]" in caplog.text

@@ -29,15 +29,31 @@ _FILES = (
     "prometheus/kustomization.yaml",
     "prometheus/monitoring.yaml",
 )
+_LONGEST_SUFFIX = 32  # a label with the group, which has at most 30 characters, has at most 63
 _TIME_TO_END = 5
 """Seconds between the drain timeout and the end of the grace period; a worker ends within one."""
 
 
 @dataclass(frozen=True, slots=True)
+class _Database:
+    """A database of the project: the name of its TriggerAuthentication, and the variable with its URL.
+
+    `name` is its name in the project, None if there is only one. `suffix` ends the names of its objects.
+    """
+
+    login: Code
+    variable: Code
+    name: str | None = None
+    suffix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Group:
-    """The values of the templates for one group of workers."""
+    """The values of the templates for one group of workers of one database."""
 
     name: Code
+    login: Code
+    database: Code | None
     labels: Code
     queues: Code | None
     concurrency: Code
@@ -62,12 +78,15 @@ def kubernetes_files(
     if not jobs:
         return []
     name = settings.name or _name(project)
-    groups = [_group(project, name, group, jobs, steps) for group in settings.groups]
+    databases = _databases(project, name)
+    groups = [
+        _group(project, name, group, database, jobs, steps) for group in settings.groups for database in databases
+    ]
     values: dict[str, object] = {
         "header": header(),
         "name": Code(name),
         "image": Code(settings.image or name),
-        "url_variable": Code(project.url_variable),
+        "databases": databases,
         "worker_labels": _labels(name, "worker"),
         "migrate_labels": _labels(name, "migrate"),
         "starts_pods": any(group.starts_pods for group in groups),
@@ -78,17 +97,36 @@ def kubernetes_files(
     ]
 
 
+def _databases(project: Project, name: str) -> list[_Database]:
+    if not project.databases:
+        return [_Database(Code(name), Code(project.url_variable))]
+    suffixes = {database: f"-{database.replace('_', '-')}" for database in project.databases}
+    longest = max(map(len, suffixes.values()))
+    if len({*suffixes.values()}) < len(suffixes) or longest > _LONGEST_SUFFIX:
+        raise ProjectError(
+            f"for manifests, names of databases must have at most {_LONGEST_SUFFIX - 1} characters, and differ by more "
+            f"than - and _, unlike {', '.join(suffixes)}"
+        )
+    return [
+        _Database(Code(f"{name}{suffixes[database]}"), Code(variable), database, suffixes[database])
+        for database, variable in project.databases.items()
+    ]
+
+
 def _group(
     project: Project,
     name: str,
     group: WorkerGroup,
+    database: _Database,
     jobs: Sequence[JobSpec],
     steps: Mapping[str, Sequence[VersionStep]],
 ) -> _Group:
     return _Group(
-        name=Code(group.name),
-        labels=_labels(name, "worker", {"server-jobs/group": group.name}),
+        name=Code(f"{group.name}{database.suffix}"),
+        login=database.login,
         # A JSON string is a YAML string as well.
+        database=None if database.name is None else Code(json.dumps(f"--database={database.name}")),
+        labels=_labels(name, "worker", {"server-jobs/group": f"{group.name}{database.suffix}"}),
         queues=Code(json.dumps(f"--queues={','.join(group.queues)}")) if group.queues else None,
         concurrency=Code(group.concurrency),
         drain=Code(group.drain_seconds),

@@ -119,6 +119,7 @@ class Guarded:
                 csrf=csrf_token(subject, tokens),
                 has_cookie=is_token,
                 follows_changes=self._settings.follows_changes,
+                databases=self._settings.options.databases,
                 recent=self._settings.recent,
                 form=form,
             )

@@ -68,7 +68,7 @@ class Recent:
 class Visit:
     """One request of an admitted caller. `actor` is the name for the audit log.
 
-    With `follows_changes`, an open page updates itself.
+    With `follows_changes`, an open page updates itself. `databases` has the dashboard of each of several databases.
     """
 
     request: Request
@@ -78,6 +78,7 @@ class Visit:
     csrf: str
     has_cookie: bool
     follows_changes: bool
+    databases: Mapping[str, str]
     recent: Recent
     form: Form = field(default_factory=dict)
 

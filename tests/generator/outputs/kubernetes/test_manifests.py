@@ -311,6 +311,53 @@ def test_the_name_of_the_project_is_that_of_the_objects(tmp_path: Path) -> None:
     assert names == {"my-shop-jobs", "my-shop-jobs-migrate", "my-shop-jobs-worker", "my-shop-jobs-workers"}
 
 
+NAMED = 'outputs = ["kubernetes"]\n[tool.server-jobs.databases]\n'
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_each_named_database_has_its_own_workers_and_its_own_scaling(
+    build: Callable[[Path], list[Object]], tmp_path: Path
+) -> None:
+    project = project_with(tmp_path, f'{NAMED}eu_1 = "EU_URL"\nus = "US_URL"\n{GROUP}queues = ["mail"]\n{REST}')
+    project.generate()
+    made = build(overlay(project.path("generated/kubernetes"), tmp_path / "overlay"))
+    validate_all(made)
+    by_kind = {
+        kind: [one for one in made if one["kind"] == kind]
+        for kind in ("Deployment", "ScaledObject", "TriggerAuthentication", "PodDisruptionBudget")
+    }
+    arguments = {
+        one["metadata"]["name"].removeprefix("staging-server-jobs-"): one["spec"]["template"]["spec"]["containers"][0][
+            "command"
+        ][2]
+        for one in by_kind["Deployment"]
+    }
+    assert arguments == {
+        f"{group}-{suffix}": f"--database={name}"
+        for group in ("mail", "rest")
+        for suffix, name in (("eu-1", "eu_1"), ("us", "us"))
+    }
+    logins = {
+        one["metadata"]["name"].removeprefix("staging-server-jobs-"): one["spec"]["secretTargetRef"][0]["key"]
+        for one in by_kind["TriggerAuthentication"]
+    }
+    assert logins == {"eu-1": "EU_URL", "us": "US_URL"}
+    for one in by_kind["ScaledObject"]:
+        (trigger,) = one["spec"]["triggers"]
+        assert one["spec"]["scaleTargetRef"]["name"] == one["metadata"]["name"]
+        suffix = trigger["authenticationRef"]["name"].removeprefix("staging-server-jobs-")
+        assert one["metadata"]["name"].endswith(f"-{suffix}")
+    selectors = [str(one["spec"]["selector"]) for one in (*by_kind["Deployment"], *by_kind["PodDisruptionBudget"])]
+    assert sorted(selectors) == sorted([*{*selectors}] * 2), "each budget is for the pods of one deployment"
+
+
+@pytest.mark.parametrize("names", [("eu_1", "eu-1"), ("e" * 32, "us")])
+def test_names_of_databases_that_no_object_can_have_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
+    databases = "".join(f'{name} = "URL_{number}"\n' for number, name in enumerate(names))
+    refused = project_with(tmp_path, f"{NAMED}{databases}").run("generate")
+    assert "for manifests, names of databases must have at most 31 characters, and differ by more" in refused.output
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
