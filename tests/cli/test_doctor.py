@@ -112,8 +112,8 @@ def test_unfinished_unknown_jobs_are_warnings(well: Shop) -> None:
             id=job_id,
         )
     findings = examine(well, status=0)
-    assert found(findings, "1 unfinished jobs are called 'Gone'")["verdict"] == "warn"
-    assert found(findings, "1 unfinished jobs Nap are of version 7, and here is version 1")["verdict"] == "warn"
+    assert found(findings, "1 unfinished job is called 'Gone'")["verdict"] == "warn"
+    assert found(findings, "1 unfinished job Nap is of version 7, and here is version 1")["verdict"] == "warn"
 
 
 def test_however_many_names_of_jobs_are_unknown_the_report_stays_short(well: Shop) -> None:
@@ -124,8 +124,8 @@ def test_however_many_names_of_jobs_are_unknown_the_report_stays_short(well: Sho
 
     findings = examine(well, status=0)
 
-    assert sum("unfinished jobs are called" in str(finding["message"]) for finding in findings) == 9
-    assert found(findings, "1 unfinished jobs Nap are of version 7")["verdict"] == "warn"
+    assert sum("unfinished job is called" in str(finding["message"]) for finding in findings) == 9
+    assert found(findings, "1 unfinished job Nap is of version 7")["verdict"] == "warn"
     assert found(findings, "21 more names and versions of unfinished jobs")["verdict"] == "warn"
 
 

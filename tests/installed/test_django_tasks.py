@@ -158,7 +158,7 @@ def test_a_worker_runs_tasks_and_a_renamed_one_waits(shop: Shop) -> None:
     assert (name, status, type(ship["process"])) == ("ship", "SUCCESSFUL", int)
     assert id_length > 0
     assert "no such job is registered here" in shop.manage("jobs", "why", gone)
-    assert "1 unfinished jobs are called 'shop.tasks.gone'" in shop.manage("jobs", "doctor")
+    assert "1 unfinished job is called 'shop.tasks.gone'" in shop.manage("jobs", "doctor")
     listed = shop.manage("jobs", "list", "--job", "shop.tasks.note", "--json")
     assert {one["id"] for one in json.loads(listed)} == {plain, slow}
 

@@ -120,6 +120,11 @@ def find_specs(project_root: Path, specs_dir: Path) -> list[SpecFile | SpecProbl
     try:
         return list(read_spec_files(project_root, specs_dir))
     except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, FileNotFoundError) and not specs_dir.exists():
+            raise ProjectError(
+                f"there is no folder {specs_dir} for specs; create it, or state another one as `specs` in "
+                "pyproject.toml, under [tool.server-jobs]"
+            ) from error
         raise ProjectError(f"specs cannot be read from {specs_dir}: {error}") from error
 
 

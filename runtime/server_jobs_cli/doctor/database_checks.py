@@ -247,10 +247,11 @@ def _check_due(registry: JobRegistry, rows: Iterable[Row]) -> Iterator[Finding]:
 
 
 def _check_unfinished(registry: JobRegistry, name: str, version: int, count: object) -> Iterator[Finding]:
+    jobs, are = ("job", "is") if count == 1 else ("jobs", "are")
     job = registry.get(name)
     if job is None:
         yield warn(
-            f"{count} unfinished jobs are called {name!r}, and no such job is registered here",
+            f"{count} unfinished {jobs} {are} called {name!r}, and no such job is registered here",
             "start a worker that knows it, or cancel them",
         )
         return
@@ -262,7 +263,7 @@ def _check_unfinished(registry: JobRegistry, name: str, version: int, count: obj
     else:
         advice = f"start a worker of a release that has version {version}, or cancel them"
     yield warn(
-        f"{count} unfinished jobs {name} are of version {version}, and {versions.unknown_reason(version)}", advice
+        f"{count} unfinished {jobs} {name} {are} of version {version}, and {versions.unknown_reason(version)}", advice
     )
 
 

@@ -307,7 +307,12 @@ def test_no_specs_are_no_problem(tmp_path: Path) -> None:
     assert read(tmp_path, {}).jobs == ()
 
 
-@pytest.mark.parametrize("place", ["nowhere", "file.txt", "../outside"])
+def test_a_folder_of_specs_that_is_missing_is_named_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(ProjectError, match=r"there is no folder .*nowhere for specs; create it, or state another one"):
+        read_specs(tmp_path, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("place", ["file.txt", "../outside"])
 def test_a_folder_that_cannot_be_read_is_an_error_of_the_project(tmp_path: Path, place: str) -> None:
     root = tmp_path / "project"
     root.mkdir()
