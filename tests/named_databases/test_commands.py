@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -163,6 +165,20 @@ def test_migrate_doctor_and_check_go_through_all_databases(project: TemporaryPro
     for name, other in zip(NAMES, reversed(NAMES), strict=True):
         assert f"fail  database {name}: " in wrong.stdout
         assert f"leads to the database '{other}', not to '{name}'" in wrong.stdout
+
+
+def test_migrate_changes_no_table_in_a_database_of_another_name(project: TemporaryProject, tmp_path: Path) -> None:
+    fleet = Fleet({"eu": f"sqlite:///{tmp_path / 'us'}.sqlite3", "us": "sqlite:///unused.sqlite3"})
+    with closing(sqlite3.connect(tmp_path / "us.sqlite3")) as file:
+        file.execute("CREATE TABLE server_jobs_database (name text NOT NULL PRIMARY KEY)")
+        file.execute("INSERT INTO server_jobs_database VALUES ('us')")
+        file.commit()
+    refused = in_project(project, fleet, "migrate", "--database", "eu")
+    assert (refused.returncode, "leads to the database 'us', not to 'eu'" in refused.stderr) == (3, True)
+    with closing(sqlite3.connect(tmp_path / "us.sqlite3")) as file:
+        assert file.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall() == [
+            ("server_jobs_database",)
+        ]
 
 
 def test_migrate_names_one_database_alone(project: TemporaryProject, tmp_path: Path) -> None:
