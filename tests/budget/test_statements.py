@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from .meters import METERS, steps_of_life
 
 STEPS = ["enqueue", "claim", "settle"]
 MANY = 50
+ROUNDS = 3
 
 
 @pytest.mark.parametrize("count", [1, MANY])
@@ -52,12 +54,17 @@ async def test_wal_bytes_that_postgresql_writes_for_each_step() -> None:
         await store.open()
         for work in steps_of_life(store, MANY).values():
             await work()  # the tables have pages afterwards
-        for step, work in steps_of_life(store, MANY).items():
-            began = _flushed(observer)
-            await work()
-            rows = observer.execute(_WRITTEN, {"began": began, "ended": _flushed(observer)}).fetchall()
-            assert_figure("wal-bytes", f"postgresql-{step}-{MANY}", int(rows[0][0]))
+        least = dict.fromkeys(STEPS, sys.maxsize)
+        for _ in range(ROUNDS):  # now and then a page of an index is full and splits
+            for step, work in steps_of_life(store, MANY).items():
+                began = _flushed(observer)
+                await work()
+                rows = observer.execute(_WRITTEN, {"began": began, "ended": _flushed(observer)}).fetchall()
+                least[step] = min(least[step], int(rows[0][0]))
         await store.close()
+
+    for step, written in least.items():
+        assert_figure("wal-bytes", f"postgresql-{step}-{MANY}", written)
 
 
 # Other databases of the server share its log. A full image of a page depends on the time of the last checkpoint.
