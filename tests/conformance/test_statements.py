@@ -102,10 +102,6 @@ INDEXES: dict[str, tuple[str, str]] = {
         "limited_group, limited_lane, limited_running, primary key, replaced, unlimited_group",
         "limited_group, limited_lane, limited_running, primary key, replaced, unlimited_group",
     ),
-    "CLAIM_LANES": (
-        "limited_group, limited_lane, limited_running, primary key, replaced, unlimited_group",
-        "limited_group, limited_lane, limited_running, primary key, replaced, unlimited_group",
-    ),
     "RECORD_STARTS": ("limited_running", ""),
     "PRUNE_RANGE": ("primary key", "primary key"),
     "PRUNE": ("primary key", "primary key"),

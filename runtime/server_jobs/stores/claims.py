@@ -245,7 +245,7 @@ class Claims:
         batch = new_batch()
         self._start = (self._start + _STRIDE) % 2**64
         claim = self._call(
-            self._statements.CLAIM_LANES if lanes else self._statements.CLAIM_LIMITED,
+            self._statements.CLAIM_LIMITED,
             **_parameters(request),
             unlimited=unlimited,
             batch=batch,

@@ -134,7 +134,6 @@ class Statements:
     LIMITED_DUE: Statement
     LOCK_LIMITS: Statement | None
     CLAIM_LIMITED: Statement
-    CLAIM_LANES: Statement
     RECORD_STARTS: Statement | None
     FORGET_STARTS: Statement
     PAUSE_QUEUE: Statement

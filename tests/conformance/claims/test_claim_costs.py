@@ -30,7 +30,7 @@ MANY = 1_000_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 10_000
 BATCH = 20
 NOW = 1_000_000_000
 POSTGRESQL = statements_of("postgresql")
-NAMES = ["CLAIM", "DUE", "UPCOMING_WORK", "LIMITED_DUE", "ADOPTABLE", "CLAIM_LIMITED", "CLAIM_LANES"]
+NAMES = ["CLAIM", "DUE", "UPCOMING_WORK", "LIMITED_DUE", "ADOPTABLE", "CLAIM_LIMITED"]
 KNOWN = (KnownJob("Free", 1), KnownJob("Crawl", 1, ConcurrencyLimit(limit=5)))
 
 
@@ -149,7 +149,7 @@ def test_a_claim_that_reads_jobs_which_it_cannot_take_is_noticed(kind: str, cond
         assert _touched(connection, claim, KINDS[kind]) > 100
 
 
-MOST_COST = 8_000
+MOST_COST = 25_000
 """Well below `jit_above_cost` (100,000), above which PostgreSQL compiles a statement for longer than it runs."""
 
 

@@ -21,7 +21,6 @@ from tests.conformance.stores import create_sqlite_file
 
 STATEMENTS = [
     "CLAIM_LIMITED",
-    "CLAIM_LANES",
     "LIMITED_DUE",
     "ADOPTABLE",
     "ADOPT",
@@ -100,7 +99,7 @@ def test_sqlite_takes_no_more_steps_for_a_backlog_a_hundred_times_as_long(tmp_pa
 
 
 @pytest.mark.parametrize(
-    "name", ["CLAIM", "DUE", "ADOPTABLE", "ADOPT", "LIMITED_DUE", "CLAIM_LIMITED", "CLAIM_LANES", *ON_SQLITE]
+    "name", ["CLAIM", "DUE", "ADOPTABLE", "ADOPT", "LIMITED_DUE", "CLAIM_LIMITED", *ON_SQLITE]
 )
 def test_sqlite_passes_by_jobs_that_are_due_later(tmp_path: Path, name: str) -> None:
     def steps(later: int) -> int:

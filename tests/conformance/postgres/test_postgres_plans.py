@@ -131,7 +131,7 @@ PARAMETERS: dict[str, Mapping[str, Value]] = {
     "CLAIM_NEXT": CLAIM | {"after": "w9999"},
     "CANCEL_LATE": {},
     "END_BATCHES": {"batch_ids": None},
-    "PENDING_WORK": CLAIM | {"tick_id": None, "tick_known": None, "tick_interval": 0},
+    "PENDING_WORK": CLAIM | {"batch_ids": None, "tick_id": None, "tick_known": None, "tick_interval": 0},
     "COUNT_NEWEST": {"since": None, "newest": BATCH},
     "QUEUE_STATES": {"most": BATCH, "most_failed": BATCH},
     "FAILURE_GROUPS": {"queues": None, "most": BATCH},

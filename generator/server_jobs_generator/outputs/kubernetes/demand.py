@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from server_jobs.domain.options import RateLimit
 from server_jobs.project import WorkerGroup
-from server_jobs.stores.postgres_statements.groups import STARTABLE
+from server_jobs.stores.dialect import statements_of
 
 from ...contracts.job_history import VersionStep
 from ...ir.spec import JobSpec
@@ -33,11 +33,12 @@ def demand(
     A job that has been due for longer than `wait_seconds` counts more: after twice that time it counts twice, and at
     most like all slots of a pod. Counting stops at the jobs that fill `max_replicas`.
     """
+    startable = statements_of("postgresql").fragments["startable"]
     scheduled = [job.class_name for job in jobs if not group.queues or job.options.queue in group.queues]
     query = render(
         "kubernetes/keda/demand.sql.jinja",
         known=[row for job in jobs for row in _known(job, steps.get(job.class_name, ()))],
-        startable=Code(textwrap.dedent(f"{' ' * 9}{STARTABLE}").replace("\n", "\n     ").format(now="now()")),
+        startable=Code(textwrap.dedent(f"{' ' * 9}{startable}").replace("\n", "\n     ").format(now="now()")),
         of_queues=Code(f" AND queue IN ({_texts(group.queues)})" if group.queues else ""),
         of_schedules=Code(_texts(scheduled) or "NULL"),
         most=Code(group.max_replicas * group.concurrency),

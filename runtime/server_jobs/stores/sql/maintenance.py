@@ -42,7 +42,7 @@ class Maintenance(Calls):
 
     async def pending_work(self, request: ClaimRequest, tick: WorkerReport | None = None) -> PendingWork:
         looked = self._statements.PENDING_WORK
-        (row,) = await self._run(looked, **request_parameters(request), **tick_parameters(tick))
+        (row,) = await self._run(looked, **request_parameters(request), **tick_parameters(tick), batch_ids=None)
         if not row["has_mislabelled"]:
             self._claims.note_labelled(request)
         return PendingWork(

@@ -20,7 +20,7 @@ from server_jobs.testing import FakeClock
 from tests.conformance.postgres_databases import spoil
 from tests.sabotage import sabotage
 
-LIMITED_CLAIMS = ("CLAIM_LIMITED", "CLAIM_LANES")
+LIMITED_CLAIMS = ("CLAIM_LIMITED",)
 CLAIMS = ("CLAIM", "CLAIM_ONE", *LIMITED_CLAIMS)
 
 ConformanceTest = Callable[[Store, FakeClock], Coroutine[None, None, None]]

@@ -24,7 +24,7 @@ def without_lanes(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     """Let claims read only the first few jobs with limits."""
     monkeypatch.setattr(claims, "WINDOW", 8)
     nowhere = "FROM (SELECT * FROM lanes LIMIT 0) AS lanes JOIN limits"
-    without("FROM lanes JOIN limits", "CLAIM_LANES", instead=nowhere)(monkeypatch, store)
+    without("FROM lanes JOIN limits", "CLAIM_LIMITED", instead=nowhere)(monkeypatch, store)
 
 
 CASES = [
