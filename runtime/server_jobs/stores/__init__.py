@@ -16,6 +16,5 @@ the SQL of schedules                     shared/schedule_sets.sql if declared, s
 =======================================  ===========================================================
 
 `memory`, `sql` and the files of SQL have the same topics: `enqueue`, then `claim` or `attempts`, `settle`,
-`maintenance`, `by_hand`, `schedules`, `read` and `history`. The statements of the claim are still in `statements` and
-`postgres_statements`.
+`maintenance`, `by_hand`, `schedules`, `read` and `history`.
 """

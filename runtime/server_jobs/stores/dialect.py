@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
 
@@ -202,24 +200,4 @@ def statements_of(dialect: DialectName) -> Statements:
     blocks = read_blocks(_FOLDER / "shared", _FOLDER / dialect)
     fragments = {name: block.text for name, block in blocks.items() if block.kind == "fragment"}
     found: dict[str, Any] = {name: block.statement() for name, block in blocks.items() if block.kind != "fragment"}
-    found = {**_not_yet_in_files(dialect, found), **found}
     return Statements(fragments, **found)
-
-
-def _not_yet_in_files(dialect: str, found: Mapping[str, object]) -> dict[str, Statement | None]:
-    module = import_module(f"server_jobs.stores.{'postgres_statements' if dialect == 'postgresql' else 'statements'}")
-    names = [field.name for field in fields(Statements) if field.name not in found and field.name != "fragments"]
-    return {name: _from(name, getattr(module, name, "")) for name in names}
-
-
-def _from(name: str, sql: str | None) -> Statement | None:
-    if sql is None:
-        return None
-    writes = any(word in sql for word in ("INSERT INTO", "UPDATE jobs", "UPDATE cron", "UPDATE job_", "DELETE FROM"))
-    return Statement(
-        sql,
-        writes,
-        may_be_forgotten=name in ("CLAIM", "REPORT_WORKER"),
-        may_wait=name in ("LOCK_LIMITS", "SUPERSEDE", "REPLACE", "REPLACE_ONE"),
-        parameters=frozenset(re.findall(r"(?<!:):([a-z_]+)", sql)),
-    )

@@ -39,17 +39,20 @@ def _cells(line: str) -> list[str]:
 def stored(row: dict[str, str]) -> NewJob:
     """Return the job of a row of the first table."""
     hours, minutes, seconds = map(int, row["scheduled_for"].split(":"))
-    keys = (None if row[name] == "NULL" else row[name] for name in ("concurrency_key", "rate_key"))
     return NewJob(
         row["id"],
         "{}",
-        None,
-        *keys,
+        concurrency_key=_key(row["concurrency_key"]),
+        rate_key=_key(row["rate_key"]),
         job_name=row["job_name"],
         queue=row["queue"],
         priority=int(row["priority"]),
         scheduled_for=START + timedelta(hours=hours, minutes=minutes, seconds=seconds),
     )
+
+
+def _key(cell: str) -> str | None:
+    return None if cell == "NULL" else cell
 
 
 async def start(store: Store, clock: FakeClock, jobs: Sequence[NewJob]) -> None:

@@ -98,9 +98,7 @@ def test_sqlite_takes_no_more_steps_for_a_backlog_a_hundred_times_as_long(tmp_pa
     assert long <= short * 1.5 + 10
 
 
-@pytest.mark.parametrize(
-    "name", ["CLAIM", "DUE", "ADOPTABLE", "ADOPT", "LIMITED_DUE", "CLAIM_LIMITED", *ON_SQLITE]
-)
+@pytest.mark.parametrize("name", ["CLAIM", "DUE", "ADOPTABLE", "ADOPT", "LIMITED_DUE", "CLAIM_LIMITED", *ON_SQLITE])
 def test_sqlite_passes_by_jobs_that_are_due_later(tmp_path: Path, name: str) -> None:
     def steps(later: int) -> int:
         pending = ("{}", 5, 2_000_000, 1, 1, "pending", 0, None, None)

@@ -8,7 +8,7 @@ import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import KnownJob
-from server_jobs.stores import claims
+from server_jobs.stores.claims import limited
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import IMPORT, SECOND, SEND, failed, ids, job, request
@@ -35,9 +35,9 @@ async def test_new_jobs_after_empty_claims_are_claimed(store: Store, clock: Fake
 async def test_a_free_key_among_many_that_are_used_up_is_found_at_once(
     store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "WINDOW", 8)
-    monkeypatch.setattr(claims, "LANES", 2)
-    monkeypatch.setattr(claims, "FURTHER_LANES", 20)
+    monkeypatch.setattr(limited, "WINDOW", 8)
+    monkeypatch.setattr(limited, "LANES", 2)
+    monkeypatch.setattr(limited, "FURTHER_LANES", 20)
     known = KnownJob("Call", 1, rate=RateLimit(limit=1, per=timedelta(hours=1)))
     keys = [f"{number * 2**64 // 30:016x}" for number in range(30)]
     await store.insert([job(key, "Call", concurrency_key="", rate_key=key) for key in keys])

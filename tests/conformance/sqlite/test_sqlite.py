@@ -426,8 +426,8 @@ async def test_long_params_are_claimed_without_packing_them(path: Path) -> None:
     for turn in range(2):
         await store.insert([job(f"{turn}", params=json.dumps("x" * LONG_TEXT))])
         await store.claim(request())
-        assert not store._claims._packs
+        assert not store._claims._execution._packing.is_on
     await store.insert([job("short")])
     await store.claim(request())
-    assert store._claims._packs
+    assert store._claims._execution._packing.is_on
     await store.close()

@@ -10,7 +10,8 @@ import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import Claim, ClaimRequest, JobStatus, KnownJob, NewJob
-from server_jobs.stores import claims as sql_claims
+from server_jobs.stores.claims import labels
+from server_jobs.stores.claims import limited as limited_claims
 from server_jobs.stores.sql import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
@@ -164,7 +165,7 @@ async def test_a_job_whose_limit_was_taken_away_is_claimed_like_any_other(store:
 
     assert await take(store, SEND, limit=2) == ["b", "c"]
     await store.insert([of("ada", "e")])  # enqueued by a release that still has the limit
-    clock.advance(sql_claims.RELABEL_INTERVAL)
+    clock.advance(labels.RELABEL_INTERVAL)
     assert await take(store, SEND) == ["d", "e"]
 
 
@@ -178,7 +179,7 @@ async def test_jobs_without_keys_hide_no_others(store: Store, clock: FakeClock) 
 async def test_more_jobs_without_keys_than_a_claim_scans_hide_no_others(
     store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql_claims, "ADOPTED_AT_ONCE", 4)
+    monkeypatch.setattr(labels, "ADOPTED_AT_ONCE", 4)
     await store.insert([job(f"a{number:02}") for number in range(40)])
     await store.insert([job("x", "ImportCsv"), of("ada", "y")])
 
@@ -338,8 +339,8 @@ async def test_claims_at_the_same_time_never_exceed_a_limit(store: Store, clock:
 @pytest.fixture
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQL claims scan eight jobs and four lanes."""
-    monkeypatch.setattr(sql_claims, "WINDOW", 8)
-    monkeypatch.setattr(sql_claims, "LANES", 4)
+    monkeypatch.setattr(limited_claims, "WINDOW", 8)
+    monkeypatch.setattr(limited_claims, "LANES", 4)
 
 
 @pytest.mark.usefixtures("narrow")

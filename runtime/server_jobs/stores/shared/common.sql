@@ -14,11 +14,6 @@ worker_id, headers, batch_id, replaced_by
 id, job_name, status, queue, priority, progress, progress_message, attempt_count, max_attempts, created_at,
 updated_at, scheduled_for, completed_at
 
--- fragment: claim_columns
--- parameters: none
--- The fields of `Claim` that a row has.
-id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers, batch_id, queue, scheduled_for
-
 -- fragment: attempt_columns
 -- parameters: none
 -- The columns of `job_attempts`, except for the place of the row.

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from server_jobs.domain.record import ClaimRequest, JobRecord, JobStatus
-from server_jobs.stores.postgres_statements.groups import KNOWN_VALUES
 
 from tests.conformance.suite import test_claim, test_pause, test_reading
 
 from .case import Case, instead_of, without
+
+KNOWN = "json_array_elements(CAST(:known AS json)) AS known (value)"
 
 
 def claimable_in_any_version(record: JobRecord, request: ClaimRequest, now: datetime) -> bool:
@@ -30,9 +31,9 @@ CASES = [
             instead="jobs.spec_version FROM json_each(:known) JOIN jobs ON jobs.job_name = value->>0",
         ),
         postgresql=without(
-            f"CAST(value->>1 AS integer) AS spec_version FROM {KNOWN_VALUES}",
+            f"CAST(value->>1 AS integer) AS spec_version FROM {KNOWN}",
             "CLAIM",
-            instead=f"jobs.spec_version FROM {KNOWN_VALUES} JOIN jobs ON jobs.job_name = value->>0",
+            instead=f"jobs.spec_version FROM {KNOWN} JOIN jobs ON jobs.job_name = value->>0",
         ),
         memory=instead_of("is_claimable", claimable_in_any_version),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobRecord
-from server_jobs.stores import claims
+from server_jobs.stores.claims import limited
 from server_jobs.stores.memory.room import Room
 
 from tests.conformance.suite import test_claim, test_limits
@@ -22,7 +22,7 @@ class EndlessRoom(Room):
 
 def without_lanes(monkeypatch: pytest.MonkeyPatch, store: Store) -> None:
     """Let claims read only the first few jobs with limits."""
-    monkeypatch.setattr(claims, "WINDOW", 8)
+    monkeypatch.setattr(limited, "WINDOW", 8)
     nowhere = "FROM (SELECT * FROM lanes LIMIT 0) AS lanes JOIN limits"
     without("FROM lanes JOIN limits", "CLAIM_LIMITED", instead=nowhere)(monkeypatch, store)
 
