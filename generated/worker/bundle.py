@@ -42,9 +42,10 @@ def check_package(folder: Path) -> None:
     if not DIGEST or not folder.parent.exists():
         return
     whole = sha256()
-    for module in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
-        content = sha256(module.read_bytes()).hexdigest()
-        whole.update(f"{module.relative_to(folder).as_posix()} {content}\n".encode())
+    files = (path for path in folder.rglob("*") if path.suffix in (".py", ".sql"))
+    for file in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
+        content = sha256(file.read_bytes()).hexdigest()
+        whole.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
     if whole.hexdigest() != DIGEST:
         sys.exit(
             f"{folder} is not server-jobs {VERSION}, which generated these files: nothing is uploaded.\n"

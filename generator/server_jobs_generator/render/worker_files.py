@@ -100,7 +100,7 @@ def _without_src(folder: str) -> str:
 class EnginePackage:
     """`requirement` is the package's line for pyproject.toml; `source` is the folder it was installed from, if any.
 
-    `digest` is a hash of its modules; "" for a folder, whose content changes.
+    `digest` is a hash of its modules and statements; "" for a folder, whose content changes.
     """
 
     requirement: str
@@ -122,11 +122,12 @@ def engine_package(project_root: Path, worker: Path) -> EnginePackage:
 
 
 def _content_digest(folder: Path) -> str:
-    """Return a hash of the modules in a folder. `bundle.py` computes it again before each upload."""
+    """Return a hash of the modules and statements in a folder. `bundle.py` computes it again before each upload."""
     whole = sha256()
-    for module in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
-        content = sha256(module.read_bytes()).hexdigest()
-        whole.update(f"{module.relative_to(folder).as_posix()} {content}\n".encode())
+    files = (path for path in folder.rglob("*") if path.suffix in (".py", ".sql"))
+    for file in sorted(files, key=lambda path: path.relative_to(folder).as_posix()):
+        content = sha256(file.read_bytes()).hexdigest()
+        whole.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
     return whole.hexdigest()
 
 

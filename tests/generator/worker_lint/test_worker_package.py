@@ -99,7 +99,7 @@ def test_secrets_are_for_their_owner_alone(project: TemporaryProject) -> None:
     assert "install -m 600 .dev.vars.example .dev.vars" in project.read("generated/worker/.dev.vars.example")
 
 
-@pytest.mark.parametrize("change", ["another module", "one module more", "no package"])
+@pytest.mark.parametrize("change", ["another module", "one module more", "another statement", "no package"])
 def test_another_package_of_that_name_is_not_uploaded(project: TemporaryProject, change: str) -> None:
     package = project.path("generated/worker/python_modules/server_jobs")
     match change:
@@ -107,6 +107,8 @@ def test_another_package_of_that_name_is_not_uploaded(project: TemporaryProject,
             (package / "ids.py").write_text("import os\n", encoding="utf-8")
         case "one module more":
             (package / "more.py").touch()
+        case "another statement":
+            next(package.rglob("claim.sql")).write_text("DELETE FROM jobs", encoding="utf-8")
         case _:
             shutil.rmtree(package)
 

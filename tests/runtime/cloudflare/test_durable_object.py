@@ -81,11 +81,11 @@ BRANCH = revision("0002_a", "server_jobs_0001_a", "CREATE TABLE branch (n)")
 MERGE = revision("0003_c", "server_jobs_0002_a, server_jobs_0002_b", "CREATE TABLE three (n)")
 
 
-def upgraded(storage: FakeStorage, **files: str) -> set[object]:
+def upgraded(storage: FakeStorage, **files: str) -> set[str]:
     """Run these revisions, and return the names of the tables."""
     database = DurableObjectDatabase(storage)
     ObjectSchema(database, revisions_in({f"{name}.sql": text for name, text in files.items()})).upgrade()
-    return {row["name"] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return {str(row["name"]) for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def test_a_deploy_runs_only_new_revisions() -> None:
