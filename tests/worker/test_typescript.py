@@ -271,7 +271,7 @@ def test_a_project_without_jobs_has_a_module_that_compiles(tmp_path: Path) -> No
 
 def _expected(job: JobSpec, model: type[BaseModel], params: JsonValue) -> tuple[str | None, ...]:
     _, text = write_params("Case", model, params)
-    return job_keys("Case", job.options, text)[:3]  # a statement has no key of a shard
+    return job_keys("Case", job.options, text)[:3]  # a statement has no shard key
 
 
 def rows(folder: Path, job: JobSpec, cases: Sequence[Sequence[JsonValue]]) -> list[Any]:

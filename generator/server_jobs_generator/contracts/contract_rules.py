@@ -94,7 +94,7 @@ _GENERAL: Mapping[ChangeRule, str] = {
     ),
     ChangeRule.UNIQUE_CHANGED: "jobs that are queued keep their keys: they and new ones do not exclude each other",
     ChangeRule.SHARD_CHANGED: (
-        "stored jobs stay in their shards: their unique keys and limits exclude new jobs only in the same shard"
+        "stored jobs stay in their databases: unique keys and limits exclude new jobs only in the same database"
     ),
     ChangeRule.REDACT_REMOVED: "stored rows may have a secret there: keep it in redact while there are any",
     ChangeRule.VERSION_LOWERED: "rows of the higher version may be queued; raise it instead",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 from server_jobs.contract.job_keys import is_redacted
 from server_jobs.contract.values import path_of
-from server_jobs.domain.options import JobOptions, keys_across_shards
+from server_jobs.domain.options import JobOptions, keys_across_databases
 
 from ..problems.problem import did_you_mean, shown
 from ..problems.rules import OPTION_VALUE, POINTER_UNRESOLVED, Mistake
@@ -36,25 +36,25 @@ def shard_pointer_mistake(pointers: ParamsPointers, value: JsonValue) -> Mistake
     for key in path_of(value):
         if not _requires(schema, key):
             needs = f"state {shown(key)} in properties and in required"
-            return OPTION_VALUE, f"{shown(value)} must be in all params, so that each job has a shard; {needs}"
+            return OPTION_VALUE, f"{shown(value)} must be in all params, so that each job has a database; {needs}"
         schema, file = follow(pointers.fitting.library, schemas_below(schema, key)[0], file)
     if not isinstance(schema, dict) or schema.get("type") not in _TYPES:
-        return OPTION_VALUE, f'{shown(value)} must have the type "string" or "integer", as it names a shard'
+        return OPTION_VALUE, f'{shown(value)} must have the type "string" or "integer", as it chooses a database'
     return None
 
 
 def unsharded_keys(options: JobOptions, shard_by: str) -> Iterator[tuple[Pointer, str]]:
-    """Yield each key that jobs of several shards could share, with a message."""
-    for name in keys_across_shards(shard_by, options):
-        message = f"must contain {shown(shard_by)}, the value of shardBy: a shard knows only its own jobs"
+    """Yield each key that jobs of several databases could share, with a message."""
+    for name in keys_across_databases(shard_by, options):
+        message = f"must contain {shown(shard_by)}, the value of shardBy: a database knows only its own jobs"
         yield (name, "by"), f"{message}; add it, or leave out {name}"
 
 
 def redaction_mistake(options: JobOptions, shard_by: str) -> str | None:
-    """Return why a redacted value cannot choose a shard; None if it is not redacted."""
+    """Return why a redacted value cannot choose a database; None if it is not redacted."""
     if not is_redacted(shard_by, options.redact):
         return None
-    return f"{shown(shard_by)} is redacted, and everybody sees the name of a shard; choose another value"
+    return f"{shown(shard_by)} is redacted, and errors and addresses show the value of shardBy; choose another one"
 
 
 def _requires(schema: JsonValue, key: str) -> bool:

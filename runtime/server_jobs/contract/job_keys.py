@@ -1,7 +1,7 @@
-"""The keys of a job: its unique key, the keys under which its limits count it, and the key of its shard.
+"""The keys of a job: its unique key, the keys under which its limits count it, and its shard key.
 
 The first three are hashes of the values at some pointers into the params. If the spec redacts one of them, the hash is
-keyed. The key of the shard is the value itself.
+keyed. The shard key is the value that chooses its database.
 """
 
 from __future__ import annotations

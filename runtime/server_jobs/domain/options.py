@@ -150,7 +150,7 @@ class JobOptions:
     starts within `expires_after` after the due time, the job is cancelled (None: no limit). `unique_by` lists JSON
     pointers into the params: at most one unfinished job has the same values there. `on_conflict` says what happens to
     another one. `concurrency` and `rate` limit the claims of workers. `shard_by` is a pointer to the text or whole
-    number that chooses the shard of a job (None: none); the keys of the unique jobs and of both limits must contain it.
+    number that chooses the database of a job (None: none). The keys of `unique` and of both limits must contain it.
     `redact` lists pointers to values that tools hide. `run_in` PROCESS runs each handler in its own process. KUBERNETES
     runs it in its own pod, with `image` (None: the image of the worker) and `resources`. A `retired` job cannot be
     enqueued; queued ones still run.
@@ -197,8 +197,8 @@ class JobOptions:
             _check_shard_by(self, self.shard_by)
 
 
-def keys_across_shards(shard_by: str, options: JobOptions) -> Iterator[str]:
-    """Yield the options whose keys do not contain the value at `shard_by`, so that jobs of two shards could share one.
+def keys_across_databases(shard_by: str, options: JobOptions) -> Iterator[str]:
+    """Yield the options whose keys lack the value at `shard_by`, so that jobs of two databases could share one.
 
     A key contains the value if it has this pointer, or a pointer to a part around it.
     """
@@ -216,8 +216,8 @@ def keys_across_shards(shard_by: str, options: JobOptions) -> Iterator[str]:
 def _check_shard_by(options: JobOptions, shard_by: str) -> None:
     if not shard_by.startswith("/"):
         raise InvalidOptionError(f"shard_by must be a JSON pointer into params such as '/tenant', not {shard_by!r}")
-    for name in keys_across_shards(shard_by, options):
-        raise InvalidOptionError(f"{name} must go by {shard_by!r} too, the value of shard_by: shards do not share keys")
+    for name in keys_across_databases(shard_by, options):
+        raise InvalidOptionError(f"{name} must go by {shard_by!r} too, as shard_by does: databases share no keys")
 
 
 def check_duration(name: str, value: timedelta) -> None:

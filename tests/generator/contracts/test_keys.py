@@ -1,4 +1,4 @@
-"""Unique keys and shards of jobs, and the findings when they change."""
+"""Unique keys and databases of jobs, and the findings when they change."""
 
 from __future__ import annotations
 

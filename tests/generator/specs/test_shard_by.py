@@ -55,11 +55,11 @@ def test_a_required_text_or_whole_number_chooses_the_shard(tmp_path: Path, point
         ),
         (
             "/note",
-            '/shardBy "/note" must be in all params, so that each job has a shard; state "note" in properties and in required',
+            '/shardBy "/note" must be in all params, so that each job has a database; state "note" in properties and in required',
         ),
-        ("/customer", '/shardBy "/customer" must have the type "string" or "integer", as it names a shard'),
-        ("/name", '/shardBy "/name" must have the type "string" or "integer", as it names a shard'),
-        ("/share", '/shardBy "/share" must have the type "string" or "integer", as it names a shard'),
+        ("/customer", '/shardBy "/customer" must have the type "string" or "integer", as it chooses a database'),
+        ("/name", '/shardBy "/name" must have the type "string" or "integer", as it chooses a database'),
+        ("/share", '/shardBy "/share" must have the type "string" or "integer", as it chooses a database'),
     ],
 )
 def test_other_values_are_refused_with_the_reason(tmp_path: Path, value: object, message: str) -> None:
@@ -85,7 +85,7 @@ def test_a_property_of_one_branch_does_not_choose_the_shard(tmp_path: Path) -> N
 def test_a_key_that_two_shards_could_share_is_refused(tmp_path: Path, name: str, keys: dict[str, object]) -> None:
     (line,) = problems(tmp_path, a_spec(PARAMS, **{"x-job": {"shardBy": "/tenant", **keys}, "$defs": DEFINITIONS}))
     assert line.partition("/x-job")[2] == (
-        f'/{name}/by must contain "/tenant", the value of shardBy: a shard knows only its own jobs; '
+        f'/{name}/by must contain "/tenant", the value of shardBy: a database knows only its own jobs; '
         f"add it, or leave out {name}"
     )
 
@@ -108,5 +108,5 @@ def test_a_key_may_have_the_pointer_or_a_part_around_it(tmp_path: Path, shard_by
 def test_a_redacted_value_does_not_choose_the_shard(tmp_path: Path) -> None:
     (line,) = problems(tmp_path, spec(shardBy="/customer/id", redact=["/customer"]))
     assert line.partition("/x-job")[2] == (
-        '/shardBy "/customer/id" is redacted, and everybody sees the name of a shard; choose another value'
+        '/shardBy "/customer/id" is redacted, and errors and addresses show the value of shardBy; choose another one'
     )
