@@ -31,9 +31,10 @@ def test_each_folder_is_described(package: str) -> None:
 @pytest.mark.parametrize(("page", "least"), [("docs/explanation/architecture.md", 5), ("CONTRIBUTING.md", 10)])
 def test_each_file_that_is_named_exists(page: str, least: int) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
-    paths = re.findall(r"`([\w/]+/[\w.]+)`", text) + re.findall(r"\]\(([\w/.]+)\)", text)
+    paths = [ROOT / path for path in re.findall(r"`([\w/]+/[\w.]+)`", text)]
+    paths += [(ROOT / page).parent / link for link in re.findall(r"\]\(([\w/.-]+)\)", text)]
     assert len(paths) >= least
-    assert [path for path in paths if not (ROOT / path).exists()] == []
+    assert [path for path in paths if not path.exists()] == []
 
 
 def test_each_folder_of_tests_is_described() -> None:
