@@ -68,11 +68,12 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
     documents: list[dict[str, object]] = []
     for one in workspace.databases():
         (note if as_json else say)(f"migrating {one.shown_place}")
-        with suppress(SchemaMissingError):  # there is no file yet
-            run(_check_name(one, writes=False))
+        if one.name is not None:
+            with suppress(SchemaMissingError):  # there is no file yet
+                run(_check_name(one, one.name, writes=False))
         ran, heads = _migrated(one, revision, downgrade, sql=False)
-        if downgrade is None:
-            run(_check_name(one, writes=True))
+        if one.name is not None and downgrade is None:
+            run(_check_name(one, one.name, writes=True))
         name = {} if one.name is None else {"name": one.name}
         documents.append({**name, "database": one.shown_url, "ran": [asdict(step) for step in ran], "heads": heads})
         if as_json:
@@ -84,18 +85,16 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
         print_json({"databases": documents} if len(documents) > 1 else documents[0])
 
 
-async def _check_name(workspace: Workspace, *, writes: bool) -> None:
-    """Raise `DatabaseError` if the database of a name holds another one. Write its name, if it has none."""
-    if workspace.name is None:
-        return
+async def _check_name(workspace: Workspace, name: str, *, writes: bool) -> None:
+    """Raise `DatabaseError` if the database holds another name. With `writes`, let it hold this one if it has none."""
     store = SqlStore(workspace.open_database())
     await store.database.open()
     try:
-        held = await (store.write_name(workspace.name) if writes else store.read_name())
+        held = await (store.write_name(name) if writes else store.read_name())
     finally:
         await store.database.close()
     if held is not None:
-        check_held_name(workspace.name, workspace.variables[workspace.name], held)
+        check_held_name(name, workspace.variables[name], held)
 
 
 def _migrated(workspace: Workspace, revision: str, downgrade: str | None, *, sql: bool) -> tuple[list[Step], list[str]]:

@@ -58,12 +58,12 @@ class Maintenance:
             await asyncio.wait(running)
 
     async def stop(self) -> None:
-        """Cancel the running chores."""
-        for task in self._rounds.values():
+        """Cancel the running chores, also one that a last look of the worker starts meanwhile."""
+        while self._rounds:
+            _, task = self._rounds.popitem()
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        self._rounds.clear()
 
     def _start(self, name: str, *chores: Callable[[], Awaitable[None]]) -> None:
         running = self._rounds.get(name)

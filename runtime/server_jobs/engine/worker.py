@@ -255,7 +255,8 @@ class Worker:
             self._prefetcher.release_late()
             await self._claim()
             self._may_claim = True
-            self._maintenance.tick()  # after the claim, which it would delay
+            if not self._stops:
+                self._maintenance.tick()  # after the claim, which it would delay
             is_finished = await self._is_finished()
         except DatabaseError as error:
             if isinstance(error, PrivilegeMissingError) and not self._may_claim:

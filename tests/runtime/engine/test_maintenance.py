@@ -75,3 +75,20 @@ async def test_many_late_jobs_are_cancelled_step_by_step_and_delay_no_expired_le
     assert counts == {JobStatus.CANCELLED: MOST_LATE, JobStatus.PENDING: 1}
     assert (store.steps, store.expired) == (2, 3)
     await maintenance.stop()
+
+
+async def test_a_chore_that_starts_while_the_others_are_stopped_is_stopped_too() -> None:
+    store = SlowPruning(FakeClock())
+    kept = JobOptions(retention=Retention(completed=timedelta(days=1)))
+    backend = Backend(database=store, job_registry=create_job_registry().register(text_job(echo, options=kept)))
+    maintenance = Maintenance(backend, lambda: None)
+    maintenance.tick()
+    await turns()
+
+    stopping = asyncio.create_task(maintenance.stop())
+    await asyncio.sleep(0)
+    backend.runner.batches.add("a batch that ended meanwhile")
+    maintenance.tick()
+    await stopping
+
+    assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
