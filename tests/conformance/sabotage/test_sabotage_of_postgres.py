@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import psycopg
 import pytest
 from server_jobs.databases.postgres import connection as postgres_connection
 from server_jobs.databases.postgres import driver as postgres_driver
-from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Claim, Settlement
 from server_jobs.errors import DatabaseError
+from server_jobs.stores.call_maker import CallMaker
 from server_jobs.stores.dialect import statements_of
-from server_jobs.stores.sql import SqlStore
 
 from tests.conformance.claims import test_limit_races
 from tests.conformance.examples import completed, failed
@@ -113,10 +112,7 @@ def test_without_a_bound_outcomes_wait_for_a_locked_row(
 def test_without_a_word_that_they_wait_inserts_take_the_connections_that_leases_need(
     monkeypatch: pytest.MonkeyPatch, impatient: None, jobs: int
 ) -> None:
-    def silent(store: SqlStore, keys: object) -> Callable[..., tuple[Statement, Mapping[str, Value]]]:
-        return store._call
-
-    monkeypatch.setattr(SqlStore, "_call_with", silent)
+    monkeypatch.setattr(CallMaker, "waiting_call", CallMaker.call)
 
     async def waiting(url: str, connection: psycopg.Connection) -> None:
         test = test_postgres_trouble.test_leases_are_renewed_while_any_number_of_inserts_waits_for_a_unique_key

@@ -133,7 +133,7 @@ SELECT * FROM (
    LIMIT (SELECT most FROM wanted)) AS due LIMIT 10000
 
 -- fragment: take
--- parameters: batch, lease, worker_id
+-- parameters: batch, worker_id
 -- A claim starts an attempt under a new token and lease.
 UPDATE jobs
    SET status = 'running', attempt_count = attempt_count + 1, fencing_token = CAST(:batch AS text) || id,

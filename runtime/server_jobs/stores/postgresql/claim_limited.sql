@@ -130,7 +130,7 @@ SELECT '(limits)', '(limits)', '', timestamptz 'epoch', timestamptz '9999-12-31 
     ON CONFLICT (id) DO UPDATE SET id = excluded.id WHERE false;
 
 -- name: CLAIM_LIMITED
--- parameters: known, limit, slots, limited, unlimited, window, lanes, start
+-- parameters: limit, slots, limited, unlimited, window, lanes, start
 -- writes: yes, repeatable: no
 -- Claim the most urgent jobs, with limits and without, as far as the limits allow. Reads at most `window` jobs with
 -- limits, and the first jobs of at most `lanes` lanes.

@@ -49,8 +49,8 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'running' AND worker_expires_at
 -- parameters: known, queues
 -- writes: no, repeatable: yes
 -- The milliseconds until the first job is due, until the first one that is not due yet, and until a lease or a slot.
--- Another program may have written `infinity`, which breaks arithmetic. The known jobs are an array, because the planner
--- would join a query with all running jobs.
+-- Another program may have written `infinity`, which breaks arithmetic. The known jobs are an array, because the
+-- planner would join a query with all running jobs.
 SELECT CAST(ceil(extract(epoch FROM CASE WHEN due IS NOT NULL THEN
          LEAST(GREATEST(due, timestamptz 'epoch'), timestamptz '9999-12-31 UTC') END - {now}) * 1000) AS bigint)
          AS until_due,

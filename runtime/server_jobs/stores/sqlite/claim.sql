@@ -68,8 +68,8 @@ pending_group AS MATERIALIZED (
   SELECT count(*) OVER () AS groups, job_name, spec_version, queue, priority FROM some_group WHERE priority IS NOT NULL)
 
 -- fragment: unlimited_due
--- parameters: none
--- The most urgent due jobs without limits of `known_job`, up to the number in `wanted`; the statement states both.
+-- parameters: limit
+-- The most urgent due jobs without limits of `known_job`, which the statement states. Turso's LIMIT knows no table.
 {unlimited_groups},
 -- Several groups are merged. The queue of the recursion has the next job of each group. Each step returns the most
 -- urgent one, and replaces it by its successor in the group: of the same time, or of a later one.
@@ -91,16 +91,16 @@ merged (id, attempt_count, max_attempts, priority, scheduled_for, job_name, spec
       (SELECT jobs.id FROM jobs INDEXED BY jobs_unlimited_group
         WHERE {of_unlimited_group} AND jobs.scheduled_for > place.scheduled_for AND jobs.scheduled_for <= {now}
         ORDER BY jobs.scheduled_for, jobs.id LIMIT 1))
-   ORDER BY 4 DESC, 5, 1 LIMIT (SELECT most FROM wanted))
+   ORDER BY 4 DESC, 5, 1 LIMIT :limit)
 -- A single group is read in its order.
 SELECT * FROM (
   SELECT jobs.id, jobs.attempt_count, jobs.max_attempts, jobs.priority, jobs.scheduled_for, jobs.job_name
     FROM pending_group AS place CROSS JOIN jobs INDEXED BY jobs_unlimited_group
    WHERE {of_unlimited_group} AND jobs.scheduled_for <= {now} AND place.groups = 1
-   LIMIT (SELECT most FROM wanted))
+   LIMIT :limit)
  UNION ALL
 SELECT id, attempt_count, max_attempts, priority, scheduled_for, job_name FROM merged
- ORDER BY priority DESC, scheduled_for, id LIMIT (SELECT most FROM wanted)
+ ORDER BY priority DESC, scheduled_for, id LIMIT :limit
 
 -- fragment: take
 -- parameters: batch, lease, worker_id
@@ -111,12 +111,11 @@ UPDATE jobs
        progress_message = NULL, updated_at = {now}
 
 -- name: CLAIM
--- parameters: known, limit, slots
+-- parameters: known, slots
 -- writes: yes, repeatable: no, unflushed: yes
 -- Claim the most urgent jobs without limits.
 WITH due AS MATERIALIZED (
-  WITH RECURSIVE wanted AS (SELECT :limit AS most),
-  known_job AS MATERIALIZED (
+  WITH RECURSIVE known_job AS MATERIALIZED (
     SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)),
   {unlimited_due})
 {take}

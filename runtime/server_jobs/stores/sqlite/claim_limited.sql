@@ -59,9 +59,9 @@ pending_group AS MATERIALIZED (
   SELECT count(*) OVER () AS groups, job_name, spec_version, queue, priority FROM some_group WHERE priority IS NOT NULL)
 
 -- fragment: limited_due
--- parameters: none
--- The most urgent due jobs with limits of `known_job`, up to the number in `wanted`, as `unlimited_due`. Whether their
--- limits allow them is not known yet.
+-- parameters: window
+-- The most urgent due jobs with limits of `known_job`, as `unlimited_due`. Whether their limits allow them is not known
+-- yet.
 {limited_groups},
 merged (id, attempt_count, max_attempts, priority, scheduled_for, job_name, spec_version, queue) AS (
   SELECT jobs.id, jobs.attempt_count, jobs.max_attempts, place.priority, jobs.scheduled_for, place.job_name,
@@ -81,15 +81,15 @@ merged (id, attempt_count, max_attempts, priority, scheduled_for, job_name, spec
       (SELECT jobs.id FROM jobs INDEXED BY jobs_limited_group
         WHERE {of_limited_group} AND jobs.scheduled_for > place.scheduled_for AND jobs.scheduled_for <= {now}
         ORDER BY jobs.scheduled_for, jobs.id LIMIT 1))
-   ORDER BY 4 DESC, 5, 1 LIMIT (SELECT most FROM wanted))
+   ORDER BY 4 DESC, 5, 1 LIMIT :window)
 SELECT * FROM (
   SELECT jobs.id, jobs.attempt_count, jobs.max_attempts, jobs.priority, jobs.scheduled_for, jobs.job_name
     FROM pending_group AS place CROSS JOIN jobs INDEXED BY jobs_limited_group
    WHERE {of_limited_group} AND jobs.scheduled_for <= {now} AND place.groups = 1
-   LIMIT (SELECT most FROM wanted))
+   LIMIT :window)
  UNION ALL
 SELECT id, attempt_count, max_attempts, priority, scheduled_for, job_name FROM merged
- ORDER BY priority DESC, scheduled_for, id LIMIT (SELECT most FROM wanted)
+ ORDER BY priority DESC, scheduled_for, id LIMIT :window
 
 -- name: LIMITED_DUE
 -- parameters: known, beyond
@@ -106,7 +106,7 @@ SELECT due FROM (
 -- SQLite allows only one writing transaction.
 
 -- name: CLAIM_LIMITED
--- parameters: known, queues, limit, slots, limited, unlimited, window, lanes, start
+-- parameters: known, limit, slots, limited, unlimited, window, lanes, start
 -- writes: yes, repeatable: no
 -- Claim the most urgent jobs, with limits and without, as far as the limits allow. Reads at most `window` jobs with
 -- limits, and the first jobs of at most `lanes` lanes.
@@ -143,8 +143,7 @@ open_name AS MATERIALIZED (
                AND start.started_at >= {now} - period)) IS NOT TRUE),
 -- The first `window` due jobs of these names. Jobs of full lanes may fill it, and hide the jobs behind them.
 walk AS MATERIALIZED (
-  WITH RECURSIVE wanted AS (SELECT :window AS most),
-  known_job AS MATERIALIZED (
+  WITH RECURSIVE known_job AS MATERIALIZED (
     SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)
      WHERE value->>0 IN (SELECT job_name FROM open_name)),
   {limited_due}),
@@ -226,12 +225,11 @@ allowed AS (
          row_number() OVER (PARTITION BY job_name, concurrency_key
                             ORDER BY priority DESC, scheduled_for, id) AS position
     FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
--- The most urgent jobs of the other names.
+-- The most urgent jobs of the other names. `unlimited` is 0 or `limit`.
 unlimited AS MATERIALIZED (
-  WITH RECURSIVE wanted AS (SELECT :unlimited AS most),
-  known_job AS MATERIALIZED (
+  WITH RECURSIVE known_job AS MATERIALIZED (
     SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)
-     WHERE value->>0 NOT IN (SELECT job_name FROM ({limits}))),
+     WHERE value->>0 NOT IN (SELECT job_name FROM ({limits})) AND :unlimited > 0),
   {unlimited_due}),
 due AS MATERIALIZED (
   SELECT * FROM (
@@ -284,13 +282,12 @@ SELECT due FROM (
    WHERE {of_unlimited_group} AND jobs.scheduled_for <= {now}) LIMIT 1;
 
 -- name: ADOPT
--- parameters: known, limit
+-- parameters: known
 -- writes: yes, repeatable: yes
 -- Give these jobs the keys of limits that depend on no values.
 UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE id IN (SELECT id FROM (
-   WITH RECURSIVE wanted AS (SELECT :limit AS most),
-   known_job AS MATERIALIZED (
+   WITH RECURSIVE known_job AS MATERIALIZED (
      SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)
       WHERE value->>0 IN (SELECT job_name FROM ({limits}))),
    {unlimited_due}))
