@@ -53,9 +53,7 @@ def test_a_lost_protection_is_noticed_by_the_test_that_is_there_for_it(
         asyncio.run(run_on_a_new_store(store, sabotage, noticed_by, monkeypatch))
 
 
-@pytest.mark.parametrize(
-    ("store", "limit"), [("sqlite", "SELECT :limit AS most"), ("postgresql", "CAST(:limit AS integer)")]
-)
+@pytest.mark.parametrize(("store", "limit"), [("sqlite", "LIMIT :limit"), ("postgresql", "CAST(:limit AS integer)")])
 def test_a_database_that_takes_the_limit_of_a_claim_for_a_suggestion_is_noticed_when_it_claims(
     store: str, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
