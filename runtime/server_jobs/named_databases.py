@@ -25,7 +25,7 @@ from .middleware import NO_HEADERS
 from .registry import JobRegistry
 from .resources import OpenLifespans
 from .routing import Routing
-from .stores.sql import SqlStore
+from .stores.sql.store import SqlStore
 
 
 class BackendOptions(TypedDict, total=False):

@@ -22,7 +22,7 @@ from server_jobs.migrations.occupied import MigrationRefusedError
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.migrations.version_table import recorded
 from server_jobs.named_databases import check_held_name
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 

@@ -16,7 +16,7 @@ from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.record import Claim, ClaimRequest, Completed, KnownJob, NewJob
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.d1_binding import FakeD1, FakeResult
 from tests.conformance.hrana_server import HranaServer

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from server_jobs.databases.postgres.database import PostgresDatabase
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.postgres_databases import new_database, postgres_connection
 

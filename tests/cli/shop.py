@@ -17,7 +17,7 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import NewJob
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs_cli.program import program
 
 T = TypeVar("T")

@@ -15,7 +15,7 @@ from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Store
 from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from sqlalchemy import create_engine
 

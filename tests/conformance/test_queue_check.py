@@ -18,7 +18,7 @@ from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.interfaces import Statement
 from server_jobs.domain.record import UNREADABLE, JobQuery, JobStatus
 from server_jobs.errors import UpcastNotImplementedError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs_cli.generator.queue_check import QueueReport, RefusedSchedule, State, check_queue
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db import connections
 from server_jobs.django import database
 from server_jobs.domain.interfaces import Store
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres_databases import empty_database

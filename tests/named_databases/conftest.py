@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from server_jobs.named_databases import hold_name
 from server_jobs.stores.opening import store_of
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.postgres_databases import new_database
 from tests.conformance.stores import create_sqlite_file

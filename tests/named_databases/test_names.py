@@ -17,7 +17,7 @@ from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Database, Row, Statement, Value
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import new_database

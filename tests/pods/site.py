@@ -17,7 +17,7 @@ from typing import TypeVar
 from server_jobs import JobRecord, JobStatus
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.history import AttemptRecord
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.cli.started import Started
 from tests.conformance.postgres_databases import empty_database

@@ -32,7 +32,7 @@ from server_jobs.engine.backend import Backend
 from server_jobs.engine.maintenance import Maintenance
 from server_jobs.errors import MOST_PROBLEMS
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.fake_job import FakeJob
 

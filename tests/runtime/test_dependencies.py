@@ -18,7 +18,7 @@ from server_jobs.engine.attempts.factory import AttemptFactory
 from server_jobs.memory import InMemoryBackend
 from server_jobs.resources import Resources
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import InMemoryJobs
 
 from tests.runtime.example_jobs import Text, TextJob, text_job

@@ -41,7 +41,7 @@ from server_jobs.http.app import under_prefix
 from server_jobs.memory import InMemoryBackend
 from server_jobs.schema import cron_jobs, jobs
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from starlette.types import ASGIApp
 
 from tests.conformance.stores import create_sqlite_file

@@ -13,7 +13,7 @@ from server_jobs.domain.clock import SQLITE_NOW, Clock
 from server_jobs.domain.interfaces import Row, Statement, Store, Value, Wake
 from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from sqlalchemy import create_engine
 from sqlalchemy.schema import CreateIndex, CreateTable
 

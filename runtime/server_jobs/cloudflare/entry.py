@@ -21,7 +21,7 @@ from ..errors import DatabaseError, InvalidOptionError
 from ..registry import JobRegistry
 from ..security.key_secret import key_secret
 from ..security.variables import KEY_SECRET_VARIABLE
-from ..stores.sql import SqlStore
+from ..stores.sql.store import SqlStore
 from .alarm import AlarmSetter, next_alarm
 from .background import Pauses, keep_running
 from .bindings import database_of, text_in

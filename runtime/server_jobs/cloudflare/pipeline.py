@@ -24,7 +24,7 @@ from ..http.gate import backend_of
 from ..http.http_options import HttpOptions
 from ..http.problem_document import RefusedError
 from ..security.tokens import Scope
-from ..stores.sql import SqlStore
+from ..stores.sql.store import SqlStore
 
 _TRANSACTION = ("BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
 

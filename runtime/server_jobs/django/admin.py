@@ -24,7 +24,7 @@ from django.views.decorators.csrf import csrf_protect
 from ..domain.audit import LONGEST_AUDIT_PAGE, AuditQuery
 from ..domain.record import Cancellation, Deletion, JobRecord, JobStatus, Retrial
 from ..inspection.job_document import shown_params
-from ..stores.sql import SqlStore
+from ..stores.sql.store import SqlStore
 from .backend import DjangoBackend
 from .filters import JobFilter, QueueFilter
 from .models import StoredAttempt, StoredJob

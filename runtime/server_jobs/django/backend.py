@@ -16,7 +16,7 @@ from ..hooks import Hooks
 from ..middleware import enqueuing
 from ..registry import JobRegistry
 from ..result import JobMetadata
-from ..stores.sql import SqlStore
+from ..stores.sql.store import SqlStore
 from .database import DjangoDatabase, DjangoStore
 from .handlers_here import engine_here
 

@@ -18,7 +18,7 @@ from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
 from ..domain.interfaces import Row, Statement, Value, Wake
 from ..domain.table_names import in_schema
 from ..errors import DatabaseBusyError, DatabaseError, InvalidOptionError, SchemaMissingError
-from ..stores.sql import SqlStore
+from ..stores.sql.store import SqlStore
 from ..transactions.address import address_of
 from ..transactions.wake_ups import NOTIFICATION, PRIVILEGES, column_of, forget, note_answer
 

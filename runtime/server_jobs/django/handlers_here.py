@@ -15,7 +15,7 @@ from ..engine.attempts.factory import AttemptFactory
 from ..engine.attempts.handler_call import is_async, isawaitable
 from ..engine.backend import Backend
 from ..registry import JobRegistry
-from ..stores.sql import SqlStore
+from ..stores.sql.store import SqlStore
 
 NoteError = Callable[[Exception], object]
 

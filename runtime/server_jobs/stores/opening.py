@@ -6,7 +6,7 @@ from ..databases.opening import open_database
 from ..databases.url import tenant_address
 from ..domain.interfaces import Database, Store
 from ..errors import InvalidOptionError
-from .sql import SqlStore
+from .sql.store import SqlStore
 from .tenant import TenantStore
 
 

@@ -9,7 +9,7 @@ from ..domain.audit import APPLICATION
 from ..domain.interfaces import Database
 from ..domain.record import Claim, Inserted, NewJob, ScheduleChange, ScheduleRecord
 from ..errors import InvalidOptionError
-from .sql import SqlStore
+from .sql.store import SqlStore
 
 Send = Callable[[str, Sequence[NewJob]], Awaitable[Sequence[Inserted]]]
 MakeTables = Callable[[], Awaitable[None]]

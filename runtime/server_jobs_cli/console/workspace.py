@@ -39,7 +39,7 @@ from server_jobs.project import Project, find_project
 from server_jobs.project_registry import import_folders, import_registry, registry_of
 from server_jobs.registry import JobRegistry
 from server_jobs.routing import DATABASE_NAME, Routing
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from . import django_settings
 from .failures import TERMINATED

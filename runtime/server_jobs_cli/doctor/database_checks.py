@@ -20,7 +20,7 @@ from server_jobs.inspection.shell_command import shell_command
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.rows import integer_of, text_of, time_of
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from ..console.output import age, local
 from ..console.workspace import Workspace

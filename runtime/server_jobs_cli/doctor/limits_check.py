@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 from server_jobs.domain.interfaces import Statement
 from server_jobs.errors import DatabaseError, SchemaMissingError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from .findings import Finding, ok, warn
 

@@ -16,7 +16,7 @@ from server_jobs.project import Project
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.rows import integer_of, text_of
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.lock_file import Lock, read_lock
 from server_jobs_generator.plan import Plan

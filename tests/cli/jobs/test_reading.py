@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.errors import DatabaseError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.cli.shop import Shop
 from tests.conformance.examples import job

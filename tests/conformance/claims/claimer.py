@@ -10,7 +10,7 @@ import sys
 
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Store
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import completed, ids, request
 

@@ -15,7 +15,7 @@ from server_jobs.databases.sqlite.connection import Call, Rows
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.options import ConcurrencyLimit
 from server_jobs.domain.record import ClaimRequest, KnownJob
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import SEND, ids, job, request

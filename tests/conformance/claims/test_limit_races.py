@@ -19,7 +19,7 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Database
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import ClaimRequest, JobQuery, JobRecord, KnownJob
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import completed, job
 from tests.conformance.postgres_databases import empty_database

@@ -13,7 +13,7 @@ from server_jobs.domain.record import Heartbeat
 from server_jobs.stores.claims.trail import FULL_LOOK_INTERVAL
 from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.rows import request_parameters
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import LEASE, completed, ids, job, request

@@ -13,7 +13,7 @@ from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.options import ConcurrencyLimit, OnConflict, RateLimit
 from server_jobs.domain.record import Ended, KnownJob, Outcome
 from server_jobs.stores.claims.unanswered import LONGEST_CLAIM
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import LEASE, SECOND, SEND, completed, failed, ids, job, read, request

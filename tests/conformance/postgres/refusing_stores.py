@@ -10,7 +10,7 @@ from functools import cache
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.interfaces import Store
 from server_jobs.schema import metadata
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from sqlalchemy import create_engine
 

@@ -20,7 +20,7 @@ from server_jobs.databases.postgres.servers import Servers
 from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus
 from server_jobs.errors import DatabaseError, DuplicateJobError, InvalidOptionError, SchemaMissingError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import (
     LEASE,

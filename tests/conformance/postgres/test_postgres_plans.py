@@ -24,7 +24,7 @@ from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus, KnownJob, 
 from server_jobs.stores.dialect import statements_of
 from server_jobs.stores.job_filters import NO_FILTER
 from server_jobs.stores.rows import json_of, request_parameters
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import LEASE, completed, failed, job, request
 from tests.conformance.postgres_databases import new_database, postgres_connection

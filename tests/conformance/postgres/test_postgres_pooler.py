@@ -26,7 +26,7 @@ from server_jobs.databases.postgres.connection import Call
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.domain.record import JobQuery, JobStatus
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.claims.claimer import claim_until_empty
 from tests.conformance.examples import LEASE, START, firing, ids, job, read, reclaim, request, schedule

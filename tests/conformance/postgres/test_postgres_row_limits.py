@@ -17,7 +17,7 @@ from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_NAME,
 from server_jobs.errors import DatabaseError
 from server_jobs.middleware import LONGEST_HEADERS
 from server_jobs.schema import jobs
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from sqlalchemy import Text
 
 from tests.conformance.examples import LEASE, completed, failed, job, read, request

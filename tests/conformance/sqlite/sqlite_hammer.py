@@ -15,7 +15,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import completed, ids, job, request
 

@@ -14,7 +14,7 @@ import sys
 
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.errors import ServerJobsError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import job
 

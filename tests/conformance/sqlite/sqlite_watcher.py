@@ -12,7 +12,7 @@ import sys
 import time
 
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import request
 

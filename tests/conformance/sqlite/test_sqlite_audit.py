@@ -12,7 +12,7 @@ from server_jobs.databases.sqlite.connection import Call, Rows
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.audit import AuditQuery
 from server_jobs.errors import DatabaseError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import failed, job, request

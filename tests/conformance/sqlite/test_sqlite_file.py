@@ -18,7 +18,7 @@ from server_jobs.databases.sqlite.connection import OpenFile
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.errors import DatabaseError, SchemaMissingError
 from server_jobs.migrations.engine import migration_engine
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import ids, job, request
 from tests.conformance.stores import create_sqlite_file

@@ -12,7 +12,7 @@ import pytest
 from server_jobs.databases.sqlite.connection import SqliteConnection, Work
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.record import Heartbeat
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import LEASE, completed, failed, ids, job, request

@@ -18,7 +18,7 @@ import pytest
 from server_jobs.databases.sqlite.connection import SqliteConnection
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.record import NewJob
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.stores import create_sqlite_file
 

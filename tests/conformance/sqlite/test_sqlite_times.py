@@ -14,7 +14,7 @@ from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.record import Cancellation, Deletion, JobFilter, JobStatus, PruneRule, PruneStep
 from server_jobs.stores.call_maker import CallMaker
 from server_jobs.stores.rows import timestamp
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import LEASE, START, failed, insert_and_claim, job, read
 from tests.conformance.stores import create_sqlite_file

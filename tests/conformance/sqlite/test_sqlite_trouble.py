@@ -19,7 +19,7 @@ from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warn
 from server_jobs.databases.sqlite.errors import is_busy, refused
 from server_jobs.domain.interfaces import Row, Statement
 from server_jobs.errors import DatabaseBusyError, DatabaseError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import completed, insert_and_claim, job, read, request
 from tests.conformance.sqlite.sqlite_visitor import NOBODY

@@ -20,7 +20,7 @@ from server_jobs.databases.sqlite import watcher
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.sqlite.watcher import LONGEST_GAP, SHORTEST_GAP, CommitChecks, watch_file
 from server_jobs.errors import DatabaseError
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import completed, job, request
 from tests.conformance.stores import create_sqlite_file

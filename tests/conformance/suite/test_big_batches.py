@@ -10,7 +10,7 @@ from server_jobs.contract.values import MAX_DOCUMENT_BYTES, MAX_MESSAGE_CHARACTE
 from server_jobs.domain.interfaces import Database, Row, Statement, Store, Value
 from server_jobs.domain.record import Completed, Heartbeat, JobStatus, LeaseAnswer, Report
 from server_jobs.stores.rows import LONG_TEXT
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import LEASE, SECOND, completed, failed, job, read, request
 

@@ -12,7 +12,7 @@ from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import Claim, ClaimRequest, JobStatus, KnownJob, NewJob
 from server_jobs.stores.claims import labels
 from server_jobs.stores.claims import limited as limited_claims
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     IMPORT,

@@ -26,7 +26,7 @@ from server_jobs.domain.record import (
 )
 from server_jobs.errors import InvalidOptionError, JobNotFoundError
 from server_jobs.stores.rows import EPOCH
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     IMPORT,

@@ -20,7 +20,7 @@ from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.turso.hrana import RefusedError, answered_rows, refusal_in
 from server_jobs.databases.turso.hrana_values import MalformedAnswerError, read, written
 from server_jobs.domain.interfaces import Statement, Value
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.hrana_server import (
     HranaServer,

@@ -17,7 +17,7 @@ from server_jobs.databases.turso import database as turso
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.turso.fetch_transport import FetchTransport
 from server_jobs.databases.turso.url import endpoint_of
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import completed, insert_and_claim, job

@@ -30,7 +30,7 @@ from server_jobs.databases.turso.http_transport import Reply, Transport
 from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.domain.interfaces import Statement
 from server_jobs.domain.record import Heartbeat, JobQuery, LeaseAnswer
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs_cli.console.workspace import Workspace
 from server_jobs_cli.plain_sql import plain_revisions, upgrade
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from server_jobs.databases.turso import database as turso
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Statement, Value
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.hrana_server import (

@@ -13,7 +13,7 @@ from server_jobs import connect
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.record import Claim, Completed, JobStatus, KnownJob
 from server_jobs.engine.scheduler import Scheduler
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import job, request, schedule

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.config import main
 from server_jobs.domain.table_names import TABLES
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs_cli.console.workspace import Workspace
 from server_jobs_cli.doctor.database_checks import check_revision
 from sqlalchemy import Engine, create_engine, inspect, text

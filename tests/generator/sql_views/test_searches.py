@@ -15,10 +15,10 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Database, Row, Statement, Value
 from server_jobs.domain.record import JobFilter, NewJob
 from server_jobs.domain.search import FindStep, IndexedColumn, condition_in
-from server_jobs.stores import sql
 from server_jobs.stores.call_maker import filled
 from server_jobs.stores.dialect import DialectName, statements_of
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql import read
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.migrations.declared_state import wanted_objects
 from server_jobs_generator.migrations.sql_objects import changes
@@ -129,8 +129,8 @@ async def test_with_too_many_candidates_or_without_the_view_all_jobs_are_scanned
     await store.open()
     await store.insert([NewJob(f"{number}", '{"to": "ann"}', job_name=spec.class_name) for number in range(5)])
 
-    noted = patch.object(sql.read, "filled", wraps=filled)
-    with patch.object(sql.read, "MOST_CANDIDATES", 4), noted as of_a_view:
+    noted = patch.object(read, "filled", wraps=filled)
+    with patch.object(read, "MOST_CANDIDATES", 4), noted as of_a_view:
         assert await found(store, "params.to=ann", TO) == list("01234")
         assert of_a_view.called
     assert await found(store, "params.to=ann", replace(TO, view="missing_jobs")) == list("01234")

@@ -19,7 +19,7 @@ from server_jobs.databases.d1.database import D1Database
 from server_jobs.databases.query_check import check_queries
 from server_jobs.domain.record import JobQuery, JobRecord, Outcome
 from server_jobs.memory import InMemoryBackend
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.stores import create_d1_file

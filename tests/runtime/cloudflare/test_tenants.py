@@ -38,7 +38,7 @@ from server_jobs.http.app import application
 from server_jobs.http.http_options import HttpOptions
 from server_jobs.security.tokens import NamedToken, Tokens, new_token, rights_of
 from server_jobs.stores.opening import store_of
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.stores.tenant import TenantStore
 
 from tests.runtime.cloudflare.object_storage import FakeStorage

@@ -31,7 +31,7 @@ from server_jobs.domain.record import Claim, ClaimRequest, JobQuery, NewJob, Set
 from server_jobs.engine.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import create_sqlite_file

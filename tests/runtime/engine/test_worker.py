@@ -35,7 +35,7 @@ from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, DueSchedules, Heartbeat, LeaseAnswer, NewJob, Outcome
 from server_jobs.engine.backend import Backend
 from server_jobs.stores.memory import MemoryStore
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import create_sqlite_file

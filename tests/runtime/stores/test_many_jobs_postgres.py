@@ -17,7 +17,7 @@ from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.domain.record import JobFilter, JobStatus
 from server_jobs.domain.search import FindStep
 from server_jobs.engine.bulk import BulkAction, BulkResult, change_page
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.postgres_databases import new_database, postgres_connection
 

@@ -172,7 +172,7 @@ def test_command():
 def test_outside_of_jobs(jobs):
     import sqlite3
     from server_jobs.databases.opening import open_database
-    from server_jobs.stores.sql import SqlStore
+    from server_jobs.stores.sql.store import SqlStore
     asyncio.run(SqlStore(open_database("sqlite:///real.sqlite3")).open())
 """
 

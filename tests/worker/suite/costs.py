@@ -15,7 +15,7 @@ from server_jobs.databases.d1.database import D1Database
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.options import ConcurrencyLimit
 from server_jobs.domain.record import ClaimRequest, Completed, KnownJob, NewJob
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 
 from tests.worker.suite.original import original_life
 from tests.worker.suite.stores import TABLES

@@ -10,7 +10,7 @@ from typing import Any
 from server_jobs.databases.d1.database import D1Database
 from server_jobs.databases.durable_object.database import DurableObjectDatabase
 from server_jobs.domain.interfaces import Database, Statement, Store
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]

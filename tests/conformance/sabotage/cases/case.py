@@ -14,7 +14,7 @@ from server_jobs.domain import lifecycle
 from server_jobs.domain.interfaces import Store
 from server_jobs.stores import memory
 from server_jobs.stores.dialect import dialect_of
-from server_jobs.stores.sql import SqlStore
+from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres_databases import spoil

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 from server_jobs.domain.lifecycle import claim
 from server_jobs.domain.record import JobRecord, JobStatus
-from server_jobs.stores import rows, sql
+from server_jobs.stores import rows
 from server_jobs.stores.claims import unlimited
 from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql import attempts
 
 from tests.conformance.suite import test_big_batches, test_claim, test_leases
 from tests.sabotage import sabotage
@@ -76,7 +77,7 @@ CASES = [
     Case(
         "a batch for each claim",
         noticed_by=test_claim.test_every_claim_has_its_own_token,
-        sql=together(with_other(unlimited, "new_batch", one_batch), with_other(sql.attempts, "new_batch", one_batch)),
+        sql=together(with_other(unlimited, "new_batch", one_batch), with_other(attempts, "new_batch", one_batch)),
         memory=instead_of("new_batch", one_batch),
     ),
     Case(
