@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 from server_jobs.domain.interfaces import Statement
-from server_jobs.stores.dialect import Statements
+from server_jobs.stores.sql.dialect import Statements
 
 # The statements that replace another one if the database packs its rows.
 _PACKED = {

@@ -29,7 +29,7 @@ from .result import JobResult
 
 if TYPE_CHECKING:
     from .domain.interfaces import Database, Store
-    from .stores.dialect import DialectName
+    from .stores.sql.dialect import DialectName
     from .transactions.insertion import Insertion
     from .transactions.joining import Answers, AnyAsyncTransaction, AnySyncTransaction
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from server_jobs.databases.postgres.driver import session_settings
 from server_jobs.domain.clock import SQLITE_NOW
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres.test_postgres_plans import explain, is_of_jobs, nodes_of, rows_of

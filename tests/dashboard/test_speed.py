@@ -21,7 +21,7 @@ from server_jobs.domain.record import JobStatus
 from server_jobs.engine.backend import Backend
 from server_jobs.http import create_app
 from server_jobs.http.app import under_prefix
-from server_jobs.stores import pages
+from server_jobs.stores.sql import pages
 
 from tests.conformance.postgres_databases import new_database
 from tests.conformance.stores import create_sqlite_file

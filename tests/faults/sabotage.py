@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.sabotage import altered
 

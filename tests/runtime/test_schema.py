@@ -15,7 +15,7 @@ from server_jobs.domain.clock import SQLITE_NOW
 from server_jobs.domain.record import JobRecord
 from server_jobs.errors import InvalidOptionError
 from server_jobs.schema import JobStatus, Timestamp, attach, cron_jobs, jobs, metadata
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 from sqlalchemy import (
     BigInteger,
     Column,

@@ -19,7 +19,7 @@ from server_jobs.engine.backend import Backend
 from server_jobs.engine.worker import Worker
 from server_jobs.handle import JobHandle
 from server_jobs.stores import memory
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.sabotage import sabotage
 

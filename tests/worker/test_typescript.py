@@ -26,8 +26,8 @@ from server_jobs.domain.options import JobOptions
 from server_jobs.schema import metadata
 from server_jobs.security.links import events_link
 from server_jobs.security.tokens import Tokens
-from server_jobs.stores.columns import GIVEN_TYPES
-from server_jobs.stores.rows import milliseconds
+from server_jobs.stores.sql.columns import GIVEN_TYPES
+from server_jobs.stores.sql.rows import milliseconds
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text

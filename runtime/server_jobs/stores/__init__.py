@@ -4,13 +4,10 @@
 to change                                open
 =======================================  ===========================================================
 the methods of a store, in Python        `memory`, `sql`
-the parts of a claim                     `claims`
 the jobs of one tenant                   `tenant`
 the SQL for SQLite, Turso and D1         sqlite/*.sql, and shared/*.sql
 the SQL for PostgreSQL                   postgresql/*.sql, and shared/*.sql
-how these files are read                 `sql_files`; `dialect` lists the statements
 the fence of writes under a claim        `lifecycle.is_leased` in `domain`, not_stale in settle.sql
-the columns of the table `jobs`          `columns`, which lists the other places
 the SQL of a filter for jobs             matches in common.sql, and `search.matches` in `domain`
 the SQL of schedules                     shared/schedule_sets.sql if declared, shared/schedules.sql at run time
 =======================================  ===========================================================

@@ -17,9 +17,9 @@ from ..domain.record import NewJob
 from ..domain.table_names import in_schema
 from ..errors import InvalidOptionError
 from ..middleware import enqueuing
-from ..stores.conflicts import ids_by_key, is_kept
-from ..stores.dialect import DialectName, statements_of
-from ..stores.rows import json_of, new_job_lists, new_job_row, own_values, shared_parameters
+from ..stores.sql.conflicts import ids_by_key, is_kept
+from ..stores.sql.dialect import DialectName, statements_of
+from ..stores.sql.rows import json_of, new_job_lists, new_job_row, own_values, shared_parameters
 from .wake_ups import NOTIFICATION
 
 Parameters = tuple[Value, ...] | dict[str, Value]

@@ -13,8 +13,8 @@ from ..domain.record import Inserted, NewJob
 from ..domain.table_names import NAME_TABLE
 from ..errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from ..middleware import Middleware, enqueuing
-from ..stores.conflicts import is_kept, merged
-from ..stores.rows import text_of
+from ..stores.sql.conflicts import is_kept, merged
+from ..stores.sql.rows import text_of
 from .address import Address, address_of
 from .insertion import DIALECTS, Call, Parameters, Target, in_key_order
 from .wake_ups import NOTIFICATION, PRIVILEGES, column_of, forget, note_answer

@@ -19,7 +19,7 @@ from server_jobs.errors import PrivilegeMissingError, ProjectError, SchemaMissin
 from server_jobs.inspection.shell_command import shell_command
 from server_jobs.migrations.recorded import Recorded
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.rows import integer_of, text_of, time_of
+from server_jobs.stores.sql.rows import integer_of, text_of, time_of
 from server_jobs.stores.sql.store import SqlStore
 
 from ..console.output import age, local

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from server_jobs.domain.interfaces import Database, Row, Statement
 from server_jobs.errors import DatabaseError
-from server_jobs.stores.rows import integer_of
+from server_jobs.stores.sql.rows import integer_of
 
 from .findings import Finding, ok, warn
 

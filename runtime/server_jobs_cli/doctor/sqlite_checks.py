@@ -9,7 +9,7 @@ from pathlib import Path
 
 from server_jobs.databases.sqlite.database import SqliteDatabase, wal_reset_warning
 from server_jobs.domain.interfaces import Row, Statement, Value
-from server_jobs.stores.rows import integer_of
+from server_jobs.stores.sql.rows import integer_of
 
 from .findings import Finding, ok, warn
 

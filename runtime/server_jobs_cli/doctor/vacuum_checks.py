@@ -9,7 +9,7 @@ from server_jobs.domain.clock import length
 from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.domain.table_names import TABLES
 from server_jobs.errors import DatabaseError
-from server_jobs.stores.rows import integer_of, text_of, time_of
+from server_jobs.stores.sql.rows import integer_of, text_of, time_of
 from server_jobs.stores.sql.store import SqlStore
 
 from ..console.output import age

@@ -14,8 +14,8 @@ from server_jobs.domain.record import ScheduleRecord
 from server_jobs.errors import InvalidDocumentError, UpcastError
 from server_jobs.project import Project
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.dialect import statements_of
-from server_jobs.stores.rows import integer_of, text_of
+from server_jobs.stores.sql.dialect import statements_of
+from server_jobs.stores.sql.rows import integer_of, text_of
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs_generator.contracts.contract import Status
 from server_jobs_generator.contracts.lock_file import Lock, read_lock

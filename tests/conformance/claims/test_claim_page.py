@@ -11,7 +11,7 @@ import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import KnownJob, NewJob
-from server_jobs.stores.dialect import DialectName, statements_of
+from server_jobs.stores.sql.dialect import DialectName, statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import START, claim_on, completed, ids, read, request

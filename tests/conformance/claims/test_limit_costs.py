@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 from server_jobs.domain.interfaces import Statement
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file

@@ -10,9 +10,9 @@ import pytest
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Heartbeat
-from server_jobs.stores.claims.trail import FULL_LOOK_INTERVAL
-from server_jobs.stores.dialect import statements_of
-from server_jobs.stores.rows import request_parameters
+from server_jobs.stores.sql.claims.trail import FULL_LOOK_INTERVAL
+from server_jobs.stores.sql.dialect import statements_of
+from server_jobs.stores.sql.rows import request_parameters
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 

@@ -8,7 +8,7 @@ import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import KnownJob
-from server_jobs.stores.claims import limited
+from server_jobs.stores.sql.claims import limited
 from server_jobs.testing import FakeClock
 
 from tests.conformance.examples import IMPORT, SECOND, SEND, failed, ids, job, request

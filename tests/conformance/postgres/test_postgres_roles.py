@@ -25,8 +25,8 @@ from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.record import PruneRule, PruneStep
 from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
-from server_jobs.stores.columns import NEW_COLUMNS
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.columns import NEW_COLUMNS
+from server_jobs.stores.sql.dialect import statements_of
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.examples import schedule

@@ -13,7 +13,7 @@ from server_jobs.domain.record import JobQuery, JobStatus
 from server_jobs.domain.table_names import TABLES, in_schema
 from server_jobs.engine.backend import Backend
 from server_jobs.schema import metadata
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.postgres_databases import new_database

@@ -30,7 +30,7 @@ from server_jobs.databases.sqlite.connection import Call, Rows
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Claim, Heartbeat, JobQuery, LeaseAnswer, NewJob, Settlement
 from server_jobs.errors import DatabaseBusyError, DatabaseError, DatabaseUnreachableError, RowLockedError
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import (

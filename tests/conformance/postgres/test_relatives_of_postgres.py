@@ -24,7 +24,7 @@ from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.django import database as django_database
 from server_jobs.domain.interfaces import Statement
 from server_jobs.schema import metadata
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.transactions import storing, wake_ups
 from sqlalchemy import create_engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from server_jobs.errors import DatabaseError
 from server_jobs.stores import searching
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import STORES

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs.stores.dialect import DialectName, statements_of
+from server_jobs.stores.sql.dialect import DialectName, statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.claims import test_claim_groups as groups

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from server_jobs.domain.interfaces import Store
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 from server_jobs.testing import FakeClock
 
 from tests.conformance.stores import STORES

@@ -10,8 +10,8 @@ import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import Claim, ClaimRequest, JobStatus, KnownJob, NewJob
-from server_jobs.stores.claims import labels
-from server_jobs.stores.claims import limited as limited_claims
+from server_jobs.stores.sql.claims import labels
+from server_jobs.stores.sql.claims import limited as limited_claims
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (

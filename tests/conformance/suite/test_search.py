@@ -31,7 +31,8 @@ from server_jobs.domain.record import (
 )
 from server_jobs.domain.search import FindStep, condition_in
 from server_jobs.errors import InvalidOptionError
-from server_jobs.stores import pages, searching
+from server_jobs.stores import searching
+from server_jobs.stores.sql import pages
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     MILLISECOND,

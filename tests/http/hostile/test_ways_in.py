@@ -21,7 +21,7 @@ from server_jobs.http.places import Places
 from server_jobs.memory import InMemoryBackend
 from server_jobs.project import OUTPUTS
 from server_jobs.schema import metadata
-from server_jobs.stores.columns import NEW_COLUMNS
+from server_jobs.stores.sql.columns import NEW_COLUMNS
 from server_jobs_cli.agents.reading_tools import reading_tools
 from server_jobs_cli.agents.writing_tools import writing_tools
 from server_jobs_cli.commands import COMMANDS

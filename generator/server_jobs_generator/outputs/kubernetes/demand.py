@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from server_jobs.domain.options import RateLimit
 from server_jobs.project import WorkerGroup
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 
 from ...contracts.job_history import VersionStep
 from ...ir.spec import JobSpec

@@ -1,1 +1,14 @@
-"""The store for SQL databases: `store` puts it together from its parts."""
+"""The store for SQL databases. `store` puts it together from its parts.
+
+===============================  ==================================================
+to change                        open
+===============================  ==================================================
+the parts of a claim             `claims`
+the statements that exist        `dialect`; `sql_files` reads them
+the columns of the table `jobs`  `columns`, which lists the other places
+the values of parameters         `rows`; `job_filters` if they choose jobs
+what a row becomes               `rows`; `statistics` for counts
+a unique key that exists         `conflicts`
+a page of a list of jobs         `pages`
+===============================  ==================================================
+"""

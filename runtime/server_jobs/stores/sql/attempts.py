@@ -12,8 +12,9 @@ from ...domain.interfaces import Row, Statement, Value
 from ...domain.record import Claim, ClaimRequest, Completed, Expired, Heartbeat, JobStatus, LeaseAnswer, Settlement
 from ...domain.text_limits import is_storable
 from ...errors import DatabaseError
-from ..call_maker import BoundCall
-from ..rows import (
+from .call_maker import BoundCall
+from .calls import Calls
+from .rows import (
     claims_of,
     heartbeat_row,
     is_large,
@@ -30,7 +31,6 @@ from ..rows import (
     unpacked,
     worker_parameters,
 )
-from .calls import Calls
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
 

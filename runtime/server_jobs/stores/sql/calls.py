@@ -9,11 +9,11 @@ from ...domain.clock import Clock
 from ...domain.interfaces import Database, Row, Statement, Value
 from ...domain.record import NewJob
 from ...domain.text_limits import is_storable
-from ..call_maker import CallMaker, MakeCall
-from ..claims import Claims
-from ..dialect import dialect_of
-from ..pages import Pages
-from ..rows import EPOCH, json_lists, json_of, time_of, timestamp
+from .call_maker import CallMaker, MakeCall
+from .claims import Claims
+from .dialect import dialect_of
+from .pages import Pages
+from .rows import EPOCH, json_lists, json_of, time_of, timestamp
 
 TRIES = 5  # the job with the unique key may finish between two statements
 

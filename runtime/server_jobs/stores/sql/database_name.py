@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...errors import DatabaseError, SchemaMissingError
-from ..rows import text_of
 from .calls import Calls
+from .rows import text_of
 
 CheckName = Callable[[str | None], None]
 

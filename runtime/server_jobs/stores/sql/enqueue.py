@@ -14,9 +14,10 @@ from ...domain.interfaces import Row, Statement, Value
 from ...domain.options import OnConflict
 from ...domain.record import Claim, Inserted, NewJob
 from ...errors import DatabaseError, DuplicateJobError
-from ..call_maker import BoundCall
-from ..conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
-from ..rows import (
+from .call_maker import BoundCall
+from .calls import TRIES, Calls
+from .conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
+from .rows import (
     claims_of,
     is_large,
     is_packed,
@@ -31,7 +32,6 @@ from ..rows import (
     text_of,
     unpacked,
 )
-from .calls import TRIES, Calls
 
 _AT_ONCE = 1000  # rows per statement, so that its memory stays small
 

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from ...domain.history import MOST_AHEAD, AttemptRecord, Blockers, WorkerRecord
 from ...domain.record import JobRecord, KnownJob
 from ...domain.statistics import EnqueuedCount, FailureGroup, MinuteCounts, QueueState
-from ..rows import (
+from .calls import Calls
+from .rows import (
     EPOCH,
     attempt_of,
     enqueued_count_of,
@@ -21,8 +22,7 @@ from ..rows import (
     timestamp,
     worker_of,
 )
-from ..statistics import groups_of, states_of
-from .calls import Calls
+from .statistics import groups_of, states_of
 
 _END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))
 

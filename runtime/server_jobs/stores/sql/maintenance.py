@@ -9,9 +9,10 @@ from ...domain.interfaces import Value
 from ...domain.lifecycle import shortest_age
 from ...domain.record import PRUNE_STEP, ClaimRequest, LateJob, PendingWork, Pruned, PruneRule, PruneStep
 from ...domain.statistics import COUNT_RETENTION, JobCounts
-from ..call_maker import BoundCall
-from ..job_filters import NO_FILTER, filter_parameters
-from ..rows import (
+from .call_maker import BoundCall
+from .calls import Calls, ids_or_none
+from .job_filters import NO_FILTER, filter_parameters
+from .rows import (
     integer_of,
     json_of,
     milliseconds,
@@ -21,7 +22,6 @@ from ..rows import (
     tick_parameters,
     worker_parameters,
 )
-from .calls import Calls, ids_or_none
 
 
 class Maintenance(Calls):

@@ -12,9 +12,11 @@ from ...domain.search import MOST_CANDIDATES, Condition, FindStep, Found, FoundJ
 from ...domain.statistics import BatchCounts
 from ...errors import DatabaseError, SchemaMissingError
 from .. import searching
-from ..call_maker import filled
-from ..job_filters import filter_parameters
-from ..rows import (
+from ..searching import Candidate, search
+from .call_maker import filled
+from .calls import Calls, ids_or_none
+from .job_filters import filter_parameters
+from .rows import (
     duration_of,
     integer_of,
     json_of,
@@ -25,8 +27,6 @@ from ..rows import (
     text_of,
     timestamp,
 )
-from ..searching import Candidate, search
-from .calls import Calls, ids_or_none
 
 
 class Reading(Calls):

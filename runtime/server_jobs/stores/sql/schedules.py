@@ -10,8 +10,9 @@ from ...domain.ids import new_job_id
 from ...domain.interfaces import Statement, Value
 from ...domain.record import Declaration, DueSchedules, Firing, NewJob, ScheduleChange, ScheduleRecord
 from ...domain.text_limits import is_storable
-from ..call_maker import BoundCall
-from ..rows import (
+from .call_maker import BoundCall
+from .enqueue import Enqueuing
+from .rows import (
     EPOCH,
     declaration_row,
     json_of,
@@ -23,7 +24,6 @@ from ..rows import (
     time_of,
     timestamp,
 )
-from .enqueue import Enqueuing
 
 
 class Schedules(Enqueuing):

@@ -8,8 +8,8 @@ from functools import partial
 
 from server_jobs.domain.lifecycle import claim, expire, settle
 from server_jobs.domain.record import JobRecord, Settlement
-from server_jobs.stores.claims import unanswered
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.claims import unanswered
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.claims import test_unanswered_claims
 from tests.conformance.examples import SEND

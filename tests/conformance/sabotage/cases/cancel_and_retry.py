@@ -8,7 +8,7 @@ from functools import partial
 
 from server_jobs.domain.lifecycle import retry, settle
 from server_jobs.domain.record import JobRecord, JobStatus, Settlement
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.suite import test_cancel_and_retry, test_leases, test_settle
 

@@ -13,7 +13,7 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain import lifecycle
 from server_jobs.domain.interfaces import Store
 from server_jobs.stores import memory
-from server_jobs.stores.dialect import dialect_of
+from server_jobs.stores.sql.dialect import dialect_of
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 

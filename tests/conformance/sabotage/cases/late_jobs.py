@@ -8,7 +8,7 @@ from functools import partial
 
 from server_jobs.domain.lifecycle import retry
 from server_jobs.domain.record import JobRecord
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.examples import request
 from tests.conformance.suite import test_late_jobs

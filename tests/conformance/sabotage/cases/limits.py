@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobRecord
-from server_jobs.stores.claims import limited
 from server_jobs.stores.memory.room import Room
+from server_jobs.stores.sql.claims import limited
 
 from tests.conformance.suite import test_claim, test_limits
 

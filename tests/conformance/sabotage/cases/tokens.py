@@ -6,10 +6,9 @@ from datetime import datetime, timedelta
 
 from server_jobs.domain.lifecycle import claim
 from server_jobs.domain.record import JobRecord, JobStatus
-from server_jobs.stores import rows
-from server_jobs.stores.claims import unlimited
-from server_jobs.stores.dialect import statements_of
-from server_jobs.stores.sql import attempts
+from server_jobs.stores.sql import attempts, rows
+from server_jobs.stores.sql.claims import unlimited
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.suite import test_big_batches, test_claim, test_leases
 from tests.sabotage import sabotage

@@ -7,7 +7,7 @@ from functools import partial
 
 from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import JobRecord, NewJob
-from server_jobs.stores.dialect import statements_of
+from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.examples import request
 from tests.conformance.suite import test_conflicts, test_insert

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..domain.interfaces import Value
-from ..domain.record import EVERY_JOB, JobFilter
+from ...domain.interfaces import Value
+from ...domain.record import EVERY_JOB, JobFilter
 from .rows import json_of, milliseconds
 
 _TEXTS = ("job_name", "error_class", "correlation_id", "worker_id")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from ..domain.clock import Clock
-from ..domain.interfaces import Database, Statement, Value
+from ...domain.clock import Clock
+from ...domain.interfaces import Database, Statement, Value
 from .dialect import dialect_of
 from .rows import timestamp
 

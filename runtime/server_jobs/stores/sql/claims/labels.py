@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ...domain.clock import Clock
-from ...domain.interfaces import Database
-from ...domain.record import ClaimRequest, KnownJob
+from ....domain.clock import Clock
+from ....domain.interfaces import Database
+from ....domain.record import ClaimRequest, KnownJob
 from ..call_maker import MakeCall
 from ..dialect import dialect_of
 from ..rows import request_parameters

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from ..domain.interfaces import Row, Statement, Value
-from ..domain.record import JobQuery, JobStatus
-from ..domain.search import MOST_CANDIDATES, MOST_SCANNED, JobPage
+from ...domain.interfaces import Row, Statement, Value
+from ...domain.record import JobQuery, JobStatus
+from ...domain.search import MOST_CANDIDATES, MOST_SCANNED, JobPage
 from .call_maker import filled
 from .dialect import Statements
 from .job_filters import filter_parameters

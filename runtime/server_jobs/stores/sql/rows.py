@@ -15,11 +15,11 @@ from typing import Any, cast
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from ..domain.audit import AuditAction, AuditRecord
-from ..domain.history import TICK_REPORT_INTERVAL, AttemptRecord, WorkerRecord, WorkerReport
-from ..domain.ids import batch_of, token_of
-from ..domain.interfaces import Row, Value
-from ..domain.record import (
+from ...domain.audit import AuditAction, AuditRecord
+from ...domain.history import TICK_REPORT_INTERVAL, AttemptRecord, WorkerRecord, WorkerReport
+from ...domain.ids import batch_of, token_of
+from ...domain.interfaces import Row, Value
+from ...domain.record import (
     Cancelled,
     Claim,
     ClaimRequest,
@@ -39,8 +39,8 @@ from ..domain.record import (
     ScheduleRecord,
     Settlement,
 )
-from ..domain.record import record_of as record_from
-from ..domain.statistics import Counts, EnqueuedCount, FailureGroup, MinuteCounts
+from ...domain.record import record_of as record_from
+from ...domain.statistics import Counts, EnqueuedCount, FailureGroup, MinuteCounts
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000

@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from ..domain.interfaces import Database, Statement
+from ...domain.interfaces import Database, Statement
 from .sql_files import read_blocks
 
 DialectName = Literal["sqlite", "postgresql"]
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)

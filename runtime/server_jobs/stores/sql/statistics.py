@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..domain.interfaces import Row
-from ..domain.statistics import FailureGroup, QueueState, at_most
+from ...domain.interfaces import Row
+from ...domain.statistics import FailureGroup, QueueState, at_most
 from .rows import failure_group_of, integer_of, text_of, time_of
 
 _UNFINISHED = ("due", "scheduled", "running")

@@ -11,9 +11,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ...domain.clock import Clock
-from ...domain.ids import new_batch
-from ...domain.record import Claim, ClaimRequest
+from ....domain.clock import Clock
+from ....domain.ids import new_batch
+from ....domain.record import Claim, ClaimRequest
 from ..call_maker import BoundCall
 from ..rows import request_parameters
 from .execution import Execution, parameters_of

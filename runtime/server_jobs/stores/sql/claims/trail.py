@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ...domain.clock import Clock
-from ...domain.record import ClaimRequest, KnownJob
+from ....domain.clock import Clock
+from ....domain.record import ClaimRequest, KnownJob
 
 FULL_LOOK_INTERVAL = timedelta(milliseconds=250)
 """Time that large claims may continue within one group before a claim looks for more urgent jobs."""

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_type_hints
 
-from ..domain.record import NewJob
+from ...domain.record import NewJob
 
 _NOT_GIVEN = ("shard_key", "scheduled_for", "delay", "expires_after", "on_conflict")
 GIVEN_TYPES: Mapping[str, str] = {

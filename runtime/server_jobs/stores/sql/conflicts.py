@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ..domain.interfaces import Row
-from ..domain.options import OnConflict
-from ..domain.record import Inserted, NewJob
+from ...domain.interfaces import Row
+from ...domain.options import OnConflict
+from ...domain.record import Inserted, NewJob
 from .rows import text_of
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...domain.clock import Clock
-from ...domain.ids import new_batch
-from ...domain.record import Claim, ClaimRequest
+from ....domain.clock import Clock
+from ....domain.ids import new_batch
+from ....domain.record import Claim, ClaimRequest
 from ..call_maker import BoundCall
 from ..rows import request_parameters
 from .execution import Execution, parameters_of

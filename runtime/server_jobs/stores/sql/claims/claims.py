@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ...domain.clock import Clock, SystemClock
-from ...domain.interfaces import Database
-from ...domain.record import Claim, ClaimRequest
+from ....domain.clock import Clock, SystemClock
+from ....domain.interfaces import Database
+from ....domain.record import Claim, ClaimRequest
 from ..call_maker import CallMaker
 from .execution import Execution
 from .labels import Labels

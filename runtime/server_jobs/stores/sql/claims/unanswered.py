@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from ...domain.clock import Clock
+from ....domain.clock import Clock
 
 LONGEST_CLAIM = timedelta(seconds=10)
 """Longest time that a server continues with a claim after its connection was lost."""

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ..domain.interfaces import Statement
+from ...domain.interfaces import Statement
 
 _BLOCK = re.compile(r"^-- (name|fragment|none): (\w+)\n((?:--.*\n)*)", re.MULTILINE)
 _PARAMETERS = re.compile(r"^-- parameters: ((?:.*\n--   )*.*)$", re.MULTILINE)

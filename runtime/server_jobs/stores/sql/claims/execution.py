@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...domain.clock import Clock
-from ...domain.interfaces import Database, Statement, Value
-from ...domain.record import Claim, ClaimRequest
-from ...errors import DatabaseError
+from ....domain.clock import Clock
+from ....domain.interfaces import Database, Statement, Value
+from ....domain.record import Claim, ClaimRequest
+from ....errors import DatabaseError
 from ..call_maker import BoundCall, MakeCall
 from ..dialect import dialect_of
 from ..rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
