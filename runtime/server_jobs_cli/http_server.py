@@ -338,6 +338,7 @@ class LimitedProtocol(H11Protocol):
         self._cancel_deadline()
         self._connections.remove(self)
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()  # its timer refers back; uvicorn keeps it after a reset
         del self.app, self.cycle  # both refer back: without them, the memory is free now, and not after a collection
 
     def data_received(self, data: bytes) -> None:
