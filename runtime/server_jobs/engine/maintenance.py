@@ -58,7 +58,7 @@ class Maintenance:
             await asyncio.wait(running)
 
     async def stop(self) -> None:
-        """Cancel the running chores, also one that a last look of the worker starts meanwhile."""
+        """Cancel the running chores, and each chore that starts before all have ended."""
         while self._rounds:
             _, task = self._rounds.popitem()
             task.cancel()

@@ -75,7 +75,7 @@ class LeaseKeeper:
         await self._store.remove_worker(worker_id)
 
     def add(self, attempts: Sequence[Attempt]) -> None:
-        """Renew the leases of these attempts from now on, except for those that are renewed already."""
+        """Renew the leases of these attempts from now on. Skip attempts that are renewed already."""
         for attempt in attempts:
             self._renewed.setdefault(attempt, attempt.claimed)
         if attempts:
