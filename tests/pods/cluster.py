@@ -206,7 +206,7 @@ class EmulatedCluster:
 
         def stop() -> None:
             pod.stop(pod.document["spec"]["terminationGracePeriodSeconds"])
-            del self.pods[pod.name]
+            self.pods.pop(pod.name, None)  # the job of a drained pod may be deleted at the same time
 
         pod.document["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
         thread = threading.Thread(target=stop, daemon=True)
