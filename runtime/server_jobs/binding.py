@@ -84,6 +84,10 @@ class NamedJobBackend(JobBackend, Protocol):
         ...
 
 
+class PlacedJobs(list[NewJob]):
+    """The new jobs of one call of a job class, which finds their database once, before the call of `insert`."""
+
+
 class Routed:
     """A binding to several databases, which chooses one for each call. A class, so that asking for it costs no call."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, cast, overload
 
 from pydantic import BaseModel
 
-from .binding import JobBackend, Routed, hooks_without_backend
+from .binding import JobBackend, PlacedJobs, Routed, hooks_without_backend
 from .concurrency.blocking import wait_for
 from .contract.documents import lost_fields, write_params, write_params_of_many
 from .contract.upcasts import AnyEarlierVersion
@@ -75,7 +75,7 @@ class Job(JobDefinition[P, R, D]):
             again = await SendEmail.later(email)
             assert again == handle and not again.created  # `to` and `subject` are the unique key
         """
-        new = [cls.new_job(params, **options)]
+        new = PlacedJobs([cls.new_job(params, **options)])
         backend = cls.current_backend(new)
         (inserted,) = await backend.insert(new)
         return JobHandle.of(cls, backend, inserted)
@@ -90,7 +90,7 @@ class Job(JobDefinition[P, R, D]):
             handle = SendEmail.later_sync({"to": "ada@example.com", "subject": "Hello"})
             print(handle, handle.created)
         """
-        new = [cls.new_job(params, **options)]
+        new = PlacedJobs([cls.new_job(params, **options)])
         backend = cls.current_backend(new)
         (inserted,) = wait_for(backend, f"{cls.job_name}.later(...)", lambda: backend.insert(new))
         return JobHandle.of(cls, backend, inserted)
@@ -139,7 +139,7 @@ class Job(JobDefinition[P, R, D]):
     async def _stored(
         cls, backend: JobBackend, batch_id: str, jobs: list[NewJob], completion: list[NewJob]
     ) -> Batch[R]:
-        inserted = (await backend.insert(jobs + completion))[: len(jobs)]
+        inserted = (await backend.insert(PlacedJobs(jobs + completion)))[: len(jobs)]
         if completion and not any(one.created for one in inserted):
             await backend.end_batches([batch_id])
         return cls._batch(backend, batch_id, inserted)

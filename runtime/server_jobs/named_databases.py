@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TypedDict, Unpack, cast
 
-from .binding import J, Routed
+from .binding import J, PlacedJobs, Routed
 from .definition import AnyDefinition
 from .domain.interfaces import Database, Store
 from .domain.record import Declaration, Inserted, JobRecord, NewJob
@@ -195,7 +195,7 @@ class NamedBackend(Backend, Routed):
                 await super().initialize()
 
     async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
-        if jobs:
+        if jobs and not isinstance(jobs, PlacedJobs):
             self._check(jobs)
         with _naming(self.database_name, self.variable):
             return await super().insert(jobs, request_trace)
@@ -205,7 +205,6 @@ class NamedBackend(Backend, Routed):
             return await super().end_batches(batch_ids)
 
     async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
-        self._check([new])
         with _naming(self.database_name, self.variable):
             return await super().run_new(job, new, worker_timeout)
 

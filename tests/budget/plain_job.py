@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pydantic import BaseModel
-from server_jobs import JobContext, create_job_registry, define_job
+from server_jobs import JobContext, JobOptions, create_job_registry, define_job
 
 
 class Number(BaseModel):
@@ -19,3 +19,8 @@ async def return_number(params: Number, context: JobContext) -> Number:
 
 Plain = define_job(name="Plain", params=Number, result=Number, handler=return_number)
 registry = create_job_registry().register(Plain)
+
+Sharded = define_job(
+    name="Sharded", params=Number, result=Number, handler=return_number, options=JobOptions(shard_by="/number")
+)
+"""The same, in one of several databases."""

@@ -7,22 +7,26 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
 import pytest
-from server_jobs import Worker
+from server_jobs import Databases, Job, Worker, create_job_registry
+from server_jobs.binding import Binding
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.engine.backend import Backend
 from server_jobs.memory import InMemoryBackend
+from server_jobs.stores.memory import MemoryStore
 
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
 
 from .figures import assert_figure, read_table
-from .plain_job import Plain, registry
+from .plain_job import Number, Plain, Sharded, registry
+
+NumberJob = type[Job[Number, Number, Mapping[str, object]]]
 
 ROUNDS = 6
 MANY = 100_000 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 20_000
@@ -112,12 +116,20 @@ async def test_python_calls_to_enqueue_a_job_in_memory() -> None:
     await backend.shutdown()
 
 
-async def _calls_of_later(backend: Backend) -> float:
-    calls, job, jobs = Calls(), Plain.using(backend), 100
+async def test_python_calls_to_find_one_of_several_databases() -> None:
+    names = {"eu": "EU_DATABASE_URL", "us": "US_DATABASE_URL"}
+    of_names = create_job_registry(databases=names, database_of={"0": "eu", "1": "us"}.__getitem__).register(Sharded)
+    databases = Databases(of_names, databases={name: MemoryStore() for name in names})
+
+    assert_figure("calls", "later-named", await _calls_of_later(databases, Sharded))
+
+
+async def _calls_of_later(backend: Binding, number_job: NumberJob = Plain) -> float:
+    calls, job, jobs = Calls(), number_job.using(backend), 100
     await job.later({"number": 0})
     for number in range(jobs):
         with calls:
-            await job.later({"number": number})
+            await job.later({"number": number % 2})
     return calls.count / jobs
 
 

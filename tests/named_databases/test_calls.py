@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import closing
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -156,7 +155,6 @@ async def test_a_class_that_is_bound_to_one_database_refuses_params_of_another(d
         lambda: letter.now({"tenant": EU}),
         lambda: letter.schedule("weekly").add(cron="0 7 * * 1", params={"tenant": EU}),
         lambda: databases["us"].insert([Letter.new_job({"tenant": EU})]),
-        lambda: databases["us"].run_new(Letter, Letter.new_job({"tenant": EU}), timedelta(minutes=1)),
         lambda: databases["us"].insert([CleanUp.new_job({})]),
     ):
         with pytest.raises(InvalidOptionError, match="belongs to the database 'eu', not to 'us'; enqueue it there"):
@@ -270,6 +268,34 @@ async def test_a_function_of_the_project_that_fails_stores_nothing(answer: objec
     with made.registry.bound_to(made), pytest.raises(InvalidOptionError, match="database_of"):
         await Letter.later({"tenant": EU})
     assert await stored(made) == {"eu": 0, "us": 0}
+
+
+def calls_with_params(job: TypedLetter) -> Mapping[str, Callable[[], Coroutine[object, object, object]]]:
+    letters = [{"tenant": EU, "text": str(number)} for number in range(3)]
+    return {
+        "later": lambda: job.later({"tenant": EU}),
+        "later_sync": lambda: asyncio.to_thread(job.later_sync, {"tenant": EU}),
+        "later_many": lambda: job.later_many(letters, then=Report.new_job({"tenant": EU})),
+        "later_many_sync": lambda: asyncio.to_thread(job.later_many_sync, letters),
+        "now": lambda: job.now({"tenant": EU}),
+        "now without a row": lambda: job.now({"tenant": EU}, persist=False),
+        "add": lambda: job.schedule("weekly").add(cron="0 7 * * 1", params={"tenant": EU}),
+    }
+
+
+@pytest.mark.parametrize("is_chosen", [False, True], ids=["all", "eu"])
+@pytest.mark.parametrize("name", calls_with_params(Letter))
+async def test_a_call_asks_for_the_database_of_a_tenant_once(name: str, *, is_chosen: bool) -> None:
+    asked: list[str] = []
+
+    def choose(tenant: str) -> str:
+        asked.append(tenant)
+        return "eu" if len(asked) == 1 else "us"
+
+    made = Databases(new_registry(choose), databases={each: MemoryStore() for each in NAMES})
+    job = Letter.using(made["eu"] if is_chosen else made)
+    await calls_with_params(job)[name]()
+    assert asked == [EU]
 
 
 @pytest.mark.parametrize("tenant", ["x" * 900_000, "\N{SNAKE}", "", "eu\nus", " "])
