@@ -34,7 +34,14 @@ _COMMAND = """
 from server_jobs_cli.program import program
 program(["enqueue", "Job1"], standalone_mode=False)
 """
-PROGRAMS = {"enqueue": _ENQUEUE, "enqueue-command": _COMMAND}
+_HANDLER = """
+from server_jobs import JobContext
+from generated.models.job_1 import Job1Params, Job1Result
+
+async def handle(params: Job1Params, context: JobContext) -> Job1Result:
+    return Job1Result()
+"""
+PROGRAMS = {"enqueue": _ENQUEUE, "enqueue-command": _COMMAND, "now-command": _COMMAND.replace("enqueue", "now")}
 _REPORT = "\nimport sys\nprint(*sys.modules)"
 
 
@@ -57,6 +64,7 @@ def project(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     for number in range(request.param):
         temporary.write_spec(f"job_{number}", a_spec(title=f"Job{number}"))
     temporary.generate()
+    (tmp_path / "handlers" / "job_1.py").write_text(_HANDLER, encoding="utf-8")
     create_sqlite_file(tmp_path / "server-jobs.sqlite3")
     return tmp_path
 
@@ -66,7 +74,7 @@ def test_modules_of_an_import(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_modules_of_an_enqueue_do_not_depend_on_the_number_of_specs(name: str, project: Path) -> None:
+def test_the_modules_of_a_program_with_one_job_do_not_depend_on_the_number_of_specs(name: str, project: Path) -> None:
     found = imported(PROGRAMS[name], project)
 
     assert_figure("modules", name, found["server_jobs"] + found["server_jobs_cli"])

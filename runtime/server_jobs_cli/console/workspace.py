@@ -251,15 +251,15 @@ class Workspace:
                 yield backend
 
     @asynccontextmanager
-    async def unopened_backend(self) -> AsyncIterator[Backend]:
-        """Return a backend that connects at its first use. The log gets the records of handlers too."""
+    async def unopened_backend(self, registry: JobRegistry) -> AsyncIterator[Backend]:
+        """Like `open_backend`, but bind no job, and connect at the first use."""
         binding: Backend | Databases
         if self.name is None:
-            backend = binding = Backend(database=self.url, job_registry=self.registry)
+            backend = binding = Backend(database=self.url, job_registry=registry)
         else:
             from server_jobs.named_databases import Databases
 
-            binding = Databases(self.registry)
+            binding = Databases(registry)
             backend = binding[self.name]
         try:
             with application_logging():

@@ -199,13 +199,15 @@ def now(
     Exit status: 0 completed, 1 it failed or the params do not fit, 2 wrong usage, 3 project or database cannot be used.
     """
     with logging_to_stderr(), _note_on_changed_specs(workspace):
-        registration = workspace.registry.find(job)
+        registry = workspace.registry_for(job)
+        registration = registry.find(job)
         if registration.is_stub:
             raise HandlerNotImplementedError(registration.job.job_name)
+        chosen = workspace.of_job(registry, registration.job.new_job(params))
         result = run(
-            _run_unstored(workspace, registration.job, params)
+            _run_unstored(chosen, registry, registration.job, params)
             if no_persist
-            else _run_stored(workspace, registration.job, params, worker_timeout, correlation_id)
+            else _run_stored(chosen, registry, registration.job, params, worker_timeout, correlation_id)
         )
     if as_json:
         print_json(_document(result))
@@ -217,16 +219,23 @@ def now(
         click.get_current_context().exit(NO)
 
 
-async def _run_unstored(workspace: Workspace, job: AnyJob, params: dict[str, object]) -> JobResult[BaseModel | None]:
-    async with workspace.of_job(workspace.registry, job.new_job(params)).unopened_backend() as backend:
+async def _run_unstored(
+    workspace: Workspace, registry: JobRegistry, job: AnyJob, params: dict[str, object]
+) -> JobResult[BaseModel | None]:
+    async with workspace.unopened_backend(registry) as backend:
         return await job.using(backend).now(params, persist=False)
 
 
 async def _run_stored(
-    workspace: Workspace, job: AnyJob, params: dict[str, object], lease: timedelta, correlation_id: str | None
+    workspace: Workspace,
+    registry: JobRegistry,
+    job: AnyJob,
+    params: dict[str, object],
+    lease: timedelta,
+    correlation_id: str | None,
 ) -> JobResult[BaseModel | None]:
-    async with workspace.of_job(workspace.registry, job.new_job(params)).open_backend() as backend:
-        with _errors_of_middleware(workspace.registry):
+    async with workspace.open_backend(registry) as backend:
+        with _errors_of_middleware(registry):
             return await job.using(backend).now(params, worker_timeout=lease, correlation_id=correlation_id)
 
 

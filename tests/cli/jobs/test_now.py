@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 from server_jobs import JobStatus
 
 from tests.cli.shop import REGISTRY, Shop, run
+from tests.conformance.stores import create_sqlite_file
+from tests.generator.projects import generated_project, job_spec
+
+_ENQUEUES_A_COPY = """
+import sys
+from server_jobs import JobContext
+from generated.jobs import Copy
+from generated.models.letter import LetterParams, LetterResult
+
+async def handle(params: LetterParams, context: JobContext) -> LetterResult:
+    assert "generated.jobs.unrelated" not in sys.modules
+    await Copy.later({})
+    return LetterResult()
+"""
 
 
 def test_now_prints_the_result_and_leaves_a_completed_row(shop: Shop) -> None:
@@ -81,3 +98,21 @@ def test_a_tick_stops_at_its_limit(shop: Shop) -> None:
         "completed": 2,
         "failed": 0,
     }
+
+
+def test_now_imports_its_own_job_and_its_handler_may_enqueue_others(tmp_path: Path) -> None:
+    specs = {name: job_spec(name.title()) for name in ("letter", "copy", "unrelated")}
+    project = generated_project(tmp_path, specs)
+    project.path("handlers/letter.py").write_text(_ENQUEUES_A_COPY, encoding="utf-8")
+    project.path("handlers/unrelated.py").write_text("raise OSError('a library is missing')", encoding="utf-8")
+    create_sqlite_file(tmp_path / "server-jobs.sqlite3")
+
+    def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "server_jobs_cli", *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    ran = run_command("now", "letter")
+    assert (ran.returncode, ran.stdout) == (0, "{}\n"), ran.stderr
+    listed = json.loads(run_command("list", "--json").stdout)
+    assert sorted((job["job_name"], job["status"]) for job in listed) == [("Copy", "pending"), ("Letter", "completed")]
