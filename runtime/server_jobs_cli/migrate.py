@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TypeVar
 
 import click
@@ -13,7 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from server_jobs.databases.sqlite.errors import advice_for
-from server_jobs.errors import DatabaseError, PrivilegeMissingError, ProjectError, SchemaMissingError
+from server_jobs.errors import DatabaseError, PrivilegeMissingError, ProjectError, SchemaMissingError, ServerJobsError
 from server_jobs.migrations import configuration
 from server_jobs.migrations.differences import missing_parts
 from server_jobs.migrations.engine import enter_schema, migration_engine, sqlalchemy_url
@@ -26,7 +27,7 @@ from server_jobs.stores.sql.store import SqlStore
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from .console.failures import missing_extra
+from .console.failures import document_of, exit_status, missing_extra
 from .console.json_option import json_option
 from .console.options import with_workspace
 from .console.output import note, one_line, print_json, say
@@ -47,9 +48,9 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
     """Bring the tables of the database to the newest revision, and print which revisions ran.
 
     Prints the database first. If the project names several databases, it goes through all of them, and each holds its
-    name from then on. The table server_jobs_version records the revisions. The configuration and the revisions of an
-    application's own Alembic are never used. A Turso database gets the same revisions as plain SQL, and cannot be
-    downgraded.
+    name from then on. If one fails, the others are migrated, and the last line names those that failed. The table
+    server_jobs_version records the revisions. The configuration and the revisions of an application's own Alembic are
+    never used. A Turso database gets the same revisions as plain SQL, and cannot be downgraded.
 
     \b
     Examples:
@@ -60,29 +61,57 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
       server-jobs migrate --sql > schema.sql
       server-jobs migrate --downgrade base
 
-    Exit status: 0 done, 2 wrong usage, 3 the project or the database cannot be used.
+    Exit status: 0 done, 2 wrong usage, 3 the project or a database cannot be used.
     """
     if sql:
         _migrated(workspace.databases()[0], revision, downgrade, sql=True)
         return
+    _revisions_folder(workspace)  # raises once what all databases would raise
+    databases = workspace.databases()
     documents: list[dict[str, object]] = []
-    for one in workspace.databases():
-        (note if as_json else say)(f"migrating {one.shown_place}")
-        if one.name is not None:
-            with suppress(SchemaMissingError):  # there is no file yet
-                run(_check_name(one, one.name, writes=False))
-        ran, heads = _migrated(one, revision, downgrade, sql=False)
-        if one.name is not None and downgrade is None:
-            run(_check_name(one, one.name, writes=True))
-        name = {} if one.name is None else {"name": one.name}
-        documents.append({**name, "database": one.shown_url, "ran": [asdict(step) for step in ran], "heads": heads})
-        if as_json:
-            continue
+    failures: dict[str, ServerJobsError] = {}
+    for one in databases:
+        try:
+            documents.append(_migrate_one(one, revision, downgrade, as_json=as_json))
+        except ServerJobsError as error:
+            if len(databases) == 1:
+                raise
+            name = str(one.database)
+            failures[name] = error
+            documents.append({"name": name, "error": document_of(error)})
+            note(f"Error: database {name}: {error}")
+    if as_json:
+        print_json({"databases": documents} if len(databases) > 1 else documents[0])
+    if failures:
+        note(_summary(failures, [str(one.database) for one in databases]))
+        click.get_current_context().exit(max(map(exit_status, failures.values())))
+
+
+def _summary(failures: Collection[str], names: Sequence[str]) -> str:
+    done = ", ".join(name for name in names if name not in failures)
+    others = f"; {done} {'is' if ',' not in done else 'are'} done" if done else ""
+    return (
+        f"{len(failures)} of {len(names)} databases failed: {', '.join(failures)}{others}. Correct the errors above, "
+        "and run the same command again"
+    )
+
+
+def _migrate_one(workspace: Workspace, revision: str, downgrade: str | None, *, as_json: bool) -> dict[str, object]:
+    """Migrate one database, and print the steps. Return them as JSON."""
+    (note if as_json else say)(f"migrating {workspace.shown_place}")
+    name = workspace.name
+    if name is not None:
+        with suppress(SchemaMissingError):  # there is no file yet
+            run(_check_name(workspace, name, writes=False))
+    ran, heads = _migrated(workspace, revision, downgrade, sql=False)
+    if name is not None and downgrade is None:
+        run(_check_name(workspace, name, writes=True))
+    if not as_json:
         for step in ran:
             say(f"{step.direction} {step.revision}  {one_line(step.description)}".rstrip())
-        say(f"{one.shown_place} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
-    if as_json:
-        print_json({"databases": documents} if len(documents) > 1 else documents[0])
+        say(f"{workspace.shown_place} is {'now ' if ran else ''}at {_target(downgrade or revision, heads)}")
+    named = {} if name is None else {"name": name}
+    return {**named, "database": workspace.shown_url, "ran": [asdict(step) for step in ran], "heads": heads}
 
 
 async def _check_name(workspace: Workspace, name: str, *, writes: bool) -> None:
@@ -165,13 +194,17 @@ def alembic_config(workspace: Workspace, on_step: OnStep | None = None) -> Confi
 
     Raises `ProjectError` without a project or without generated revisions.
     """
-    project = workspace.required_project()
-    versions = project.root / project.output / "migrations/versions"
-    if not versions.is_dir():
-        raise ProjectError(f"there are no migrations yet, {versions} is missing; run `server-jobs generate` first")
-    config = configuration.alembic_config(versions)
+    config = configuration.alembic_config(_revisions_folder(workspace))
     config.attributes["server_jobs"] = {"url": workspace.url, "schema": workspace.schema, "on_step": on_step}
     return config
+
+
+def _revisions_folder(workspace: Workspace) -> Path:
+    project = workspace.required_project()
+    folder = project.root / project.output / "migrations/versions"
+    if not folder.is_dir():
+        raise ProjectError(f"there are no migrations yet, {folder} is missing; run `server-jobs generate` first")
+    return folder
 
 
 def newest_heads(workspace: Workspace) -> set[str]:

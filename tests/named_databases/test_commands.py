@@ -159,12 +159,48 @@ def test_migrate_doctor_and_check_go_through_all_databases(project: TemporaryPro
     swapped = Fleet({"eu": fleet.urls["us"], "us": fleet.urls["eu"]})
     refused = in_project(project, swapped, "migrate")
     assert refused.returncode == 3
-    assert "EU_TEST_DATABASE_URL leads to the database 'us', not to 'eu'" in refused.stderr
+    for name, other in zip(NAMES, reversed(NAMES), strict=True):
+        assert f"{VARIABLES[name]} leads to the database {other!r}, not to {name!r}" in refused.stderr
     wrong = in_project(project, swapped, "doctor")
     assert wrong.returncode == 1
     for name, other in zip(NAMES, reversed(NAMES), strict=True):
         assert f"fail  database {name}: " in wrong.stdout
         assert f"leads to the database '{other}', not to '{name}'" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("broken", "reason"),
+    [
+        ("postgresql://127.0.0.1:1/nowhere", "127.0.0.1"),
+        ("", "EU_TEST_DATABASE_URL is not set"),
+        ("mysql://localhost/shop", "mysql"),
+    ],
+    ids=["down", "unset", "unknown kind"],
+)
+def test_migrate_goes_on_after_a_database_that_fails_and_names_it_last(
+    broken: str, reason: str, project: TemporaryProject, tmp_path: Path
+) -> None:
+    fleet = Fleet({"eu": broken, "us": f"sqlite:///{tmp_path / 'us'}.sqlite3"})
+    done = in_project(project, fleet, "migrate")
+    assert done.returncode == 3
+    assert "us.sqlite3 is now at " in done.stdout
+    *_, error, last = done.stderr.splitlines()
+    assert error.startswith("Error: database eu: ")
+    assert reason in error
+    assert last.startswith("1 of 2 databases failed: eu; us is done. ")
+    again = in_project(project, fleet, "migrate", "--json")
+    failed, migrated = json.loads(again.stdout)["databases"]
+    assert (again.returncode, failed["name"], reason in failed["error"]["message"]) == (3, "eu", True)
+    assert (migrated["name"], migrated["ran"]) == ("us", [])
+
+
+def test_migrate_says_once_that_nothing_is_generated(project: TemporaryProject, tmp_path: Path) -> None:
+    fleet = Fleet({name: f"sqlite:///{tmp_path / name}.sqlite3" for name in NAMES})
+    shutil.rmtree(project.path("generated/migrations"))
+    refused = in_project(project, fleet, "migrate")
+    assert (refused.returncode, refused.stdout) == (3, "")
+    assert refused.stderr.startswith("Error: there are no migrations yet")
+    assert refused.stderr.count("\n") == 1
 
 
 def test_migrate_changes_no_table_in_a_database_of_another_name(project: TemporaryProject, tmp_path: Path) -> None:

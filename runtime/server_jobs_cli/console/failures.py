@@ -62,7 +62,7 @@ def exit_status(error: ServerJobsError) -> int:
 def report(ctx: click.Context, error: ServerJobsError) -> None:
     """Print the error: lines on stderr, or one JSON object on stdout if the command prints JSON."""
     if ctx.meta.get(AS_JSON):
-        print_json({"error": _document(error)}, on_one_line=_prints_lines(ctx))
+        print_json({"error": document_of(error)}, on_one_line=_prints_lines(ctx))
         return
     note(f"Error: {text_of(error)}")
 
@@ -107,7 +107,7 @@ def missing_extra(error: ModuleNotFoundError) -> ProjectError | None:
     )
 
 
-def _document(error: ServerJobsError) -> dict[str, object]:
+def document_of(error: ServerJobsError) -> dict[str, object]:
     document: dict[str, object] = {"type": type(error).__name__, "message": str(error)}
     if isinstance(error, InvalidDocumentError):
         document["problems"] = [{"pointer": problem.pointer, "message": problem.message} for problem in error.problems]
