@@ -215,15 +215,15 @@ class NamedBackend(Backend, Routed):
 
 def main(descriptor: int) -> None:
     """Serve a worker as a process for handlers, which use all databases; see `handler_process`."""
-    from .engine.handler_process import serve  # for processes of handlers only
+    from .engine.handler_process.program import serve  # for processes of handlers only
 
     serve(descriptor, _backend_for_handlers)
 
 
 def _backend_for_handlers(database: str, registry: JobRegistry, lifespans: OpenLifespans) -> Backend:
-    from .engine.handler_process import run_in_here
+    from .engine.handler_process.environment import run_handlers_here
 
-    databases = Databases(registry, made=lambda backend: run_in_here(backend, lifespans))
+    databases = Databases(registry, made=lambda backend: run_handlers_here(backend, lifespans))
     return next(databases[name] for name in databases if os.environ.get(databases.routing.variables[name]) == database)
 
 

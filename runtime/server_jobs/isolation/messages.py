@@ -53,7 +53,7 @@ class Setup(Message):
         return Routing(self.databases, choose) if self.databases else None
 
 
-class Surroundings(Message):
+class AttemptFacts(Message):
     """The facts about an attempt that only middleware needs."""
 
     max_attempts: int
@@ -72,7 +72,7 @@ class Call(Message):
     attempt: int
     correlation_id: str | None
     idempotency_key: str
-    surroundings: Surroundings | None = None
+    facts: AttemptFacts | None = None
 
 
 class Stop(Message):

@@ -21,6 +21,7 @@ from .limits import ProcessLimits
 from .log_record import levels
 from .messages import (
     Answer,
+    AttemptFacts,
     Call,
     Declined,
     HandlerPaths,
@@ -29,7 +30,6 @@ from .messages import (
     Returned,
     Setup,
     Snoozed,
-    Surroundings,
 )
 from .process import HandlerProcess
 from .raised import (
@@ -100,7 +100,7 @@ class HandlerProcesses:
             attempt=context.attempt,
             correlation_id=context.correlation_id,
             idempotency_key=context.idempotency_key,
-            surroundings=None if running is None else _surroundings(running),
+            facts=None if running is None else _facts(running),
         )
         return _outcome_of(job.job_name, await self._answer(call, context, job.options.timeout, running))
 
@@ -221,8 +221,8 @@ def _paths_of(job: AnyDefinition, handler: AnyHandler) -> HandlerPaths:
     )
 
 
-def _surroundings(running: RunningAttempt) -> Surroundings:
-    return Surroundings(max_attempts=running.max_attempts, queue=running.queue, headers=dict(running.headers))
+def _facts(running: RunningAttempt) -> AttemptFacts:
+    return AttemptFacts(max_attempts=running.max_attempts, queue=running.queue, headers=dict(running.headers))
 
 
 def _set_ups_of(registry: JobRegistry) -> list[str]:

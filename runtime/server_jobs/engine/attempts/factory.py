@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ...isolation.pods import Pods
     from ...isolation.process_pool import HandlerProcesses
 
-HANDLER_PROGRAM = "server_jobs.engine.handler_process"
+HANDLER_PROGRAM = "server_jobs.engine.handler_process.program"
 _OUT_OF_REACH = ("memory", "sqlite", "d1")
 HAS_PROCESSES = sys.platform not in ("emscripten", "wasi")
 
