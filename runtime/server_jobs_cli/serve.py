@@ -112,7 +112,8 @@ async def _serve(
     """Serve until a signal comes. Return False if the address cannot be used."""
     from server_jobs.http.stopping import Stopping
 
-    from .http_server import ConnectionLimits, HttpServer
+    from .http_server.limits import ConnectionLimits
+    from .http_server.server import HttpServer
     from .interpreter import set_up_interpreter
 
     stopping = Stopping()

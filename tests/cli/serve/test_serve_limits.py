@@ -28,10 +28,10 @@ PARAMS = {"to": ["a@example.com"], "subject": "s"}
 # `server-jobs serve` with shorter time limits.
 SHORTER = """
 from datetime import timedelta
-from server_jobs_cli import http_server
+from server_jobs_cli.http_server import limits as module
 from server_jobs.http.http_options import HttpOptions
-limits = http_server.ConnectionLimits
-http_server.ConnectionLimits = lambda **given: limits(request=0.5, reading=0.5, **given)
+limits = module.ConnectionLimits
+module.ConnectionLimits = lambda **given: limits(request=0.5, reading=0.5, **given)
 HttpOptions.__init__.__kwdefaults__["body_timeout"] = timedelta(seconds=0.5)
 """
 # Print the number of garbage collections on SIGUSR1.
@@ -44,7 +44,7 @@ signal.signal(signal.SIGUSR1, count)
 # Print the number of connections in memory on SIGUSR1, and never collect garbage.
 KEEPING = """
 import gc, signal, sys, weakref
-from server_jobs_cli.http_server import LimitedProtocol
+from server_jobs_cli.http_server.protocol import LimitedProtocol
 gc.set_threshold = lambda *_: gc.disable()
 alive, made = weakref.WeakSet(), LimitedProtocol.connection_made
 def note(self, transport):
@@ -321,16 +321,16 @@ def test_with_few_open_files_requests_are_answered_and_the_log_stays_small(tmp_p
 
 
 NO_CAP = """
-from server_jobs_cli import http_server
-http_server._within_open_files = lambda limits: limits
+from server_jobs_cli.http_server import server
+server.within_open_files = lambda limits: limits
 """
 ACCEPTED_BY_ASYNCIO = """
 import asyncio, uvicorn
-from server_jobs_cli import http_server
+from server_jobs_cli.http_server import server
 async def startup(self, sockets=None):
     await uvicorn.Server.startup(self, sockets)
     self.on_start(f"http://127.0.0.1:{self.servers[0].sockets[0].getsockname()[1]}")
-http_server._Server.startup = startup
+server._Server.startup = startup
 """
 
 
