@@ -141,13 +141,17 @@ class NamedBackend(Backend, Routed):
     def __init__(
         self, databases: Databases, name: str, database: Store | Database | str, **options: Unpack[BackendOptions]
     ) -> None:
-        self.database_name = name
+        self._name = name
         self.routing = databases.routing
         self.variable = self.routing.variable_of(name)
         super().__init__(database=database, job_registry=databases.registry, **options)
         self.lifespans = databases.lifespans
         self.for_handlers = _InHandlers(databases, name)
         self.attempt_factory.program = __name__
+
+    @property
+    def database_name(self) -> str:
+        return self._name
 
     def use_own_store(self) -> None:
         super().use_own_store()

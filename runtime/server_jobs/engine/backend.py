@@ -153,6 +153,11 @@ class Backend:
             vars(self).update(before)
 
     @property
+    def database_name(self) -> str | None:
+        """The name of its database in a project with several ones, or else None."""
+        return None
+
+    @property
     def registry(self) -> JobRegistry:
         """The jobs of this backend."""
         return self.config.job_registry

@@ -22,7 +22,8 @@ _UP_TO = f"{{}}, counted up to {MOST_COUNTED:,}."
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 T = TypeVar("T")
-Sample = tuple[Mapping[str, str], float]
+Labels = dict[str, str]
+Sample = tuple[Labels, float]
 Place = tuple[str, str]
 """A queue and the name of a job."""
 
@@ -46,23 +47,46 @@ class _Numbers:
         return sorted({**dict.fromkeys(places, zero), **counted}.items(), key=itemgetter(0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """A metric with its samples."""
+
+    name: str
+    kind: str
+    about: str
+    samples: Iterable[Sample]
+
+    def lines(self, common: Labels) -> Iterator[str]:
+        """Yield the lines of the text format, in which each sample has the labels `common` too."""
+        yield f"# HELP {self.name} {self.about}"
+        yield f"# TYPE {self.name} {self.kind}"
+        for labels, value in self.samples:
+            shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in (common | labels).items())
+            yield f"{self.name}{{{shown}}} {value}"
+
+
 async def metrics(request: Request) -> Response:
-    """Return gauges and counters by queue and job name, the workers, and the paused queues."""
+    """Return gauges and counters by queue and job name, the workers, and the paused queues.
+
+    All have the label `database` in a project with several ones.
+    """
     backend = backend_of(request)
     numbers = await _read(backend.store)
-    lines = [
+    common = {} if backend.database_name is None else {"database": backend.database_name}
+    found = [
         *_of_queues(numbers, backend.clock),
-        *_of_enqueued(numbers),
+        _of_enqueued(numbers),
         *_of_outcomes(numbers),
-        *_of_workers(numbers),
-        *_metric(
+        _of_workers(numbers),
+        _Metric(
             "server_jobs_paused_queue",
             "gauge",
             "Queues that are paused.",
             [({"queue": one.name}, 1) for one in numbers.paused],
         ),
-        *_metric("server_jobs_info", "gauge", "The version of this package.", [({"version": __version__}, 1)]),
+        _Metric("server_jobs_info", "gauge", "The version of this package.", [({"version": __version__}, 1)]),
     ]
+    lines = (line for one in found for line in one.lines(common))
     return Response("\n".join(lines) + "\n", media_type=_MEDIA_TYPE)
 
 
@@ -76,14 +100,14 @@ async def _read(store: Store) -> _Numbers:
     )
 
 
-def _of_workers(numbers: _Numbers) -> Iterator[str]:
+def _of_workers(numbers: _Numbers) -> _Metric:
     alive = sum(worker.is_alive for worker in numbers.workers)
     dead = sum(not worker.is_alive and not worker.report.is_tick for worker in numbers.workers)
     samples = [({"state": "alive"}, alive), ({"state": "dead"}, dead)]
-    yield from _metric("server_jobs_workers", "gauge", "Living workers and ticks, and workers that died.", samples)
+    return _Metric("server_jobs_workers", "gauge", "Living workers and ticks, and workers that died.", samples)
 
 
-def _of_queues(numbers: _Numbers, clock: Clock) -> Iterator[str]:
+def _of_queues(numbers: _Numbers, clock: Clock) -> Iterator[_Metric]:
     labelled = [(_labels((state.queue, state.job_name)), state) for state in numbers.states]
     now = clock.now()
     ages = [
@@ -110,23 +134,23 @@ def _of_queues(numbers: _Numbers, clock: Clock) -> Iterator[str]:
             [(labels, state.parked) for labels, state in labelled],
         ),
     ):
-        yield from _metric(name, "gauge", about, samples)
+        yield _Metric(name, "gauge", about, samples)
 
 
-def _of_enqueued(numbers: _Numbers) -> Iterator[str]:
+def _of_enqueued(numbers: _Numbers) -> _Metric:
     counted = {(one.queue, one.job_name): one.count for one in numbers.enqueued}
     samples = [(_labels(place), count) for place, count in numbers.by_place(counted, 0)]
-    yield from _metric(
+    return _Metric(
         "server_jobs_enqueued_last_minute", "gauge", "Jobs that were enqueued in the last 60 seconds.", samples
     )
 
 
-def _labels(place: Place) -> Mapping[str, str]:
+def _labels(place: Place) -> Labels:
     queue, job_name = place
     return {"queue": queue, "job_name": job_name}
 
 
-def _of_outcomes(numbers: _Numbers) -> Iterator[str]:
+def _of_outcomes(numbers: _Numbers) -> Iterator[_Metric]:
     counted = {(one.queue, one.job_name): one.counts for one in numbers.totals}
     labelled = [(_labels(place), counts) for place, counts in numbers.by_place(counted, Counts())]
     for name, about, samples in (
@@ -146,15 +170,7 @@ def _of_outcomes(numbers: _Numbers) -> Iterator[str]:
             [(labels, counts.retried) for labels, counts in labelled],
         ),
     ):
-        yield from _metric(name, "counter", about, samples)
-
-
-def _metric(name: str, kind: str, about: str, samples: Iterable[Sample]) -> Iterator[str]:
-    yield f"# HELP {name} {about}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        shown = ",".join(f'{label}="{_escaped(text)}"' for label, text in labels.items())
-        yield f"{name}{{{shown}}} {value}"
+        yield _Metric(name, "counter", about, samples)
 
 
 def _escaped(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import accumulate
@@ -26,13 +26,15 @@ BUCKETS = (
 """The upper bounds of the histograms in seconds, from 5 ms to 4 hours."""
 
 _LABELS = ("queue", "job_name")
+_DATABASE = "database"
 _BOUNDS = [*map(str, BUCKETS), "+Inf"]
 
 
 class WorkerMetrics(Collector):
     """The metrics of one worker: a listener that counts, and a collector that any thread may read.
 
-    Pass it to the worker, and register it where your application exports its metrics.
+    Pass it to the worker, and register it where your application exports its metrics. They have the label `database` in
+    a project with several ones.
 
         metrics = WorkerMetrics(backend)
         prometheus_client.REGISTRY.register(metrics)
@@ -62,8 +64,10 @@ class WorkerMetrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return all metrics with their current values."""
-        families = _Families()
-        for labels, job in list(self._jobs.items()):
+        name = self._backend.database_name
+        families, common = (_Families(_LABELS), ()) if name is None else (_Families((_DATABASE, *_LABELS)), (name,))
+        for place, job in list(self._jobs.items()):
+            labels = (*common, *place)
             families.running.add_metric(labels, len(job.running))
             families.wait.add_metric(labels, job.wait.buckets(), job.wait.sum)
             families.run.add_metric(labels, job.run.buckets(), job.run.sum)
@@ -72,7 +76,7 @@ class WorkerMetrics(Collector):
         totals = self._backend.runner.counts.totals()
         for queue, job_name in sorted({key[:2] for key in totals}):
             for kind, family in families.outcomes.items():
-                family.add_metric((queue, job_name), totals.get((queue, job_name, kind), 0))
+                family.add_metric((*common, queue, job_name), totals.get((queue, job_name, kind), 0))
         return families.all()
 
     def _job(self, claim: Claim) -> _JobMetrics:
@@ -85,24 +89,24 @@ class WorkerMetrics(Collector):
 class _Families:
     """The metrics of a worker, without values."""
 
-    def __init__(self) -> None:
+    def __init__(self, labels: Sequence[str]) -> None:
         self.running = GaugeMetricFamily(
-            "server_jobs_worker_running_jobs", "Jobs that this worker runs.", labels=_LABELS
+            "server_jobs_worker_running_jobs", "Jobs that this worker runs.", labels=labels
         )
         self.wait = HistogramMetricFamily(
-            "server_jobs_worker_wait_seconds", "Time from the due time of a job to its start.", labels=_LABELS
+            "server_jobs_worker_wait_seconds", "Time from the due time of a job to its start.", labels=labels
         )
         self.run = HistogramMetricFamily(
-            "server_jobs_worker_run_seconds", "Time of an attempt, until its outcome was stored.", labels=_LABELS
+            "server_jobs_worker_run_seconds", "Time of an attempt, until its outcome was stored.", labels=labels
         )
         self.attempts = CounterMetricFamily(
-            "server_jobs_worker_attempts", "Attempts that ended, by outcome.", labels=(*_LABELS, "outcome")
+            "server_jobs_worker_attempts", "Attempts that ended, by outcome.", labels=(*labels, "outcome")
         )
         self.outcomes: dict[Kind, CounterMetricFamily] = {
-            "completed": CounterMetricFamily("server_jobs_worker_completed", "Jobs that completed.", labels=_LABELS),
-            "failed": CounterMetricFamily("server_jobs_worker_failed", "Jobs that failed for good.", labels=_LABELS),
+            "completed": CounterMetricFamily("server_jobs_worker_completed", "Jobs that completed.", labels=labels),
+            "failed": CounterMetricFamily("server_jobs_worker_failed", "Jobs that failed for good.", labels=labels),
             "retried": CounterMetricFamily(
-                "server_jobs_worker_retried", "Failed attempts that are retried.", labels=_LABELS
+                "server_jobs_worker_retried", "Failed attempts that are retried.", labels=labels
             ),
         }
         """The outcomes that change the counters of the database."""
@@ -112,7 +116,7 @@ class _Families:
 
 
 class PrometheusMiddleware(Middleware):
-    """Counts enqueued jobs as `server_jobs_enqueued_total`, by queue and job name, in this process.
+    """Counts enqueued jobs as `server_jobs_enqueued_total`, by queue and job name, in this process, in all databases.
 
     It counts each job that an enqueue wrote without an error, also one that an unfinished job with the same unique key
     stands for.

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 from server_jobs.domain.record import Claim, Outcome
@@ -27,13 +27,14 @@ _SECONDS_TO_START = 60.0
 
 
 class WorkerEndpoint(Collector):
-    """The metrics and the health of one worker process.
+    """The metrics and the health of one worker process, on this one of several databases.
 
     The metrics include the default registry of prometheus_client: memory and CPU of the process, and the metrics of
     handlers and libraries.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, database_name: str | None = None) -> None:
+        self._labels = {} if database_name is None else {"database": database_name}
         self._worker: Worker | None = None
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -50,14 +51,17 @@ class WorkerEndpoint(Collector):
 
     def collect(self) -> Iterable[Metric]:
         """Return the metrics of the worker itself, and of the default registry."""
-        yield GaugeMetricFamily(
-            "server_jobs_worker_ready", "1 while this worker claims jobs, else 0.", int(self.unready() is None)
-        )
+        is_ready = int(self.unready() is None)
+        yield self._gauge("server_jobs_worker_ready", "1 while this worker claims jobs, else 0.", is_ready)
         if self._worker is not None:
-            yield GaugeMetricFamily(
-                "server_jobs_worker_slots", "Jobs that this worker runs at most.", self._worker.concurrency
-            )
+            slots = self._worker.concurrency
+            yield self._gauge("server_jobs_worker_slots", "Jobs that this worker runs at most.", slots)
         yield from REGISTRY.collect()
+
+    def _gauge(self, name: str, about: str, value: float) -> Metric:
+        gauge = Metric(name, about, "gauge")
+        gauge.add_sample(name, self._labels, value)
+        return gauge
 
     def metrics(self) -> bytes:
         return generate_latest(self._registry)

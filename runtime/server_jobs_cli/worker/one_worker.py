@@ -108,7 +108,7 @@ async def _ready(
     workspace: Workspace, options: WorkerOptions, log: WorkerLog, shutdown: Shutdown
 ) -> AsyncIterator[Worker]:
     """Yield a worker on an open database. At its end, log its totals."""
-    with _metrics(options) as endpoint:
+    with _metrics(workspace, options) as endpoint:
         async with open_backend(workspace, options, shutdown) as backend, pods_of(backend, options):
             set_up_interpreter()
             worker = Worker(
@@ -128,14 +128,14 @@ async def _ready(
 
 
 @contextmanager
-def _metrics(options: WorkerOptions) -> Iterator[WorkerEndpoint | None]:
+def _metrics(workspace: Workspace, options: WorkerOptions) -> Iterator[WorkerEndpoint | None]:
     """Serve metrics and health, also while the database cannot be reached; None if no option asks for them."""
     if options.metrics_port is None and options.metrics_socket is None:
         yield None
         return
     from .metrics_endpoint import WorkerEndpoint  # an extra
 
-    endpoint = WorkerEndpoint()
+    endpoint = WorkerEndpoint(workspace.name)
     with serving(_listening(options), endpoint):
         yield endpoint
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -118,6 +118,24 @@ async def a_job_that_waits_for_a_busy_worker() -> Story:
     return Story("a job that waits", site, {10: [], 11: [waiting("11m 0s")], 12: []})
 
 
+async def a_job_that_waits_in_one_of_several_databases() -> Story:
+    site = ScrapedSite("eu")
+    site.is_worker_alive = False
+    site.worker.reason = "the database cannot be used"
+    await site.enqueue("hello")
+    await site.pass_minutes(12)
+    firing = [
+        in_database("eu", waiting("11m 0s"), "Echo jobs wait in the queue mail of the database eu"),
+        in_database("eu", no_worker(), "No worker of mailer on the database eu is alive"),
+        in_database("eu", NOT_READY, "The worker 10.0.0.7:9464 claims no jobs of the database eu"),
+    ]
+    return Story("one of several databases", site, {5: [], 11: firing})
+
+
+def in_database(name: str, alert: Alert, summary: str) -> Alert:
+    return replace(alert, labels={**alert.labels, "database": name}, summary=summary)
+
+
 async def a_job_without_a_worker() -> Story:
     site = ScrapedSite()
     site.is_worker_alive = False
@@ -220,6 +238,7 @@ async def params_that_cannot_be_read() -> Story:
 STORIES = (
     a_target_that_ends,
     a_job_that_waits_for_a_busy_worker,
+    a_job_that_waits_in_one_of_several_databases,
     a_job_without_a_worker,
     no_worker_and_nothing_to_do,
     a_paused_queue,

@@ -94,7 +94,7 @@ def variables() -> list[Json]:
 async def test_each_expression_names_existing_metrics_and_labels() -> None:
     text = await exported()
     existing = names_in(text)
-    labels = {"queue", "job_name", "state", "outcome", "__name__"} | _FURTHER_LABELS
+    labels = {"database", "queue", "job_name", "state", "outcome", "__name__"} | _FURTHER_LABELS
     for expression in expressions():
         assert [name for name in _METRIC.findall(expression) if name not in existing] == [], expression
         grouped = {label.strip() for found in _AGGREGATION.findall(expression) for label in found.split(",")}
