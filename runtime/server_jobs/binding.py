@@ -6,24 +6,22 @@ A test may put another one in the place of both.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 from weakref import WeakSet
 
-from pydantic import BaseModel
-
 from .context import JobContext
-from .domain.record import Inserted, JobRecord, NewJob
+from .domain.record import Inserted, NewJob
 from .errors import HandlerMissingError
 from .hooks import Hooks
-from .result import JobMetadata
 from .routing import Routing
 
 if TYPE_CHECKING:
     from .definition import AnyDefinition, AnyHandler, JobDefinition
     from .domain.interfaces import Store
+    from .engine.direct_runs import DirectRuns
 
 T = TypeVar("T")
 J = TypeVar("J", bound="JobDefinition[Any, Any, Any]")
@@ -60,18 +58,8 @@ class JobBackend(Protocol):
         """Make the completion jobs of ended batches due, and wake the workers of this process."""
         ...
 
-    async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
-        """Store a job as running, run it here, and settle it."""
-        ...
-
-    async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
-        """Claim a stored job, run it here, and settle it. Raises `JobUnavailableError`."""
-        ...
-
-    async def run_unstored(
-        self, job: AnyDefinition, params: BaseModel, correlation_id: str | None
-    ) -> tuple[JobMetadata, BaseModel | None]:
-        """Run the job here and store nothing."""
+    def direct_runs(self) -> AbstractAsyncContextManager[DirectRuns]:
+        """Yield the runs of jobs in this process that a caller waits for, such as `now`."""
         ...
 
 

@@ -14,7 +14,8 @@ from .errors import InvalidOptionError
 from .registry import JobRegistry
 
 if TYPE_CHECKING:
-    from .named_databases import BackendOptions, Databases
+    from .engine.backend import BackendOptions
+    from .named_databases import Databases
 
 
 @asynccontextmanager

@@ -350,22 +350,22 @@ class Job(JobDefinition[P, R, D]):
             return await cls._now_unstored(params, inherited_correlation_id(correlation_id))
         new = cls.new_job(params, correlation_id=correlation_id)
         backend = cls.current_backend([new])
-        return cls.result_of(await backend.run_new(cls, new, worker_timeout))
+        async with backend.direct_runs() as runs:
+            return cls.result_of(await runs.run_new(cls, new, worker_timeout))
 
     @classmethod
     async def _now_unstored(cls, params: P | D, correlation_id: str | None) -> JobResult[R]:
-        from .engine.backend import run_unbound  # imported when used, as in `set_database`
-
         validated, _ = write_params(cls.job_name, cls.params_model, params, cls.options.redact)
         backend = cls.binding()
         if isinstance(backend, Routed):
             backend = cls.current_backend([cls.new_job(params)])
-        running = (
-            run_unbound(cls, validated, correlation_id)
-            if backend is None
-            else backend.run_unstored(cls, validated, correlation_id)
-        )
-        metadata, value = await running
+        if backend is None:
+            from .engine.direct_runs import run_unbound  # imported when used, as in `set_database`
+
+            metadata, value = await run_unbound(cls, validated, correlation_id)
+        else:
+            async with backend.direct_runs() as runs:
+                metadata, value = await runs.run_unstored(cls, validated, correlation_id)
         return JobResult(metadata, cast("R | None", value))
 
     @classmethod
@@ -425,7 +425,8 @@ class Job(JobDefinition[P, R, D]):
             backend = job_id.bound_backend()
         else:
             backend = cls.current_backend()
-        return cls.result_of(await backend.run_stored(cls, job_id, worker_timeout))
+        async with backend.direct_runs() as runs:
+            return cls.result_of(await runs.run_stored(cls, job_id, worker_timeout))
 
 
 def define_job(

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from typing import Unpack
 
 from pydantic import BaseModel
 
-from .domain.clock import Clock
 from .domain.enqueue_options import EnqueueOptions
-from .engine.attempts.factory import AttemptFactory
-from .engine.backend import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_LOCK_TIMEOUT,
-    DEFAULT_POLL_INTERVAL,
-    Backend,
-)
+from .domain.interfaces import Store
+from .engine.backend import BackendOptions
+from .engine.execution import Execution
 from .engine.stand_ins import backends
+from .engine.worker_backend import PollingBackend
 from .handle import JobHandle
 from .middleware import enqueuing
 from .registry import JobRegistry
@@ -28,7 +23,7 @@ from .stores.memory import MemoryStore
 __all__ = ["InMemoryBackend"]
 
 
-class InMemoryBackend(Backend):
+class InMemoryBackend(PollingBackend):
     """A backend that keeps its jobs in memory.
 
     Handlers get `database` as `context.database`; pass a mock or nothing. All handlers run in this process, because
@@ -41,46 +36,39 @@ class InMemoryBackend(Backend):
         assert (await handle.result()).ok
     """
 
-    store: MemoryStore
+    runs_all_here = True
 
     def __init__(
         self,
         *,
         job_registry: JobRegistry,
         database: object = None,
-        max_concurrency: int = DEFAULT_CONCURRENCY,
-        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
-        poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
-        clock: Clock | None = None,
         resources: Sequence[object] | None = None,
+        store: MemoryStore | None = None,
+        **options: Unpack[BackendOptions],
     ) -> None:
-        super().__init__(
-            database=MemoryStore(clock),
-            job_registry=job_registry,
-            max_concurrency=max_concurrency,
-            lock_timeout=lock_timeout,
-            poll_interval=poll_interval,
-            clock=clock,
-        )
+        self._memory = MemoryStore(options.get("clock")) if store is None else store
+        super().__init__(database=self._memory, job_registry=job_registry, **options)
         backends.discard(self)  # the store stays in every test
         self.config = replace(self.config, database=database)
-        self.attempt_factory = AttemptFactory(self.config, has_processes=False)
         self._given = None if resources is None else Resources(resources)
         self._declared: object = None
-        """The scheduler and the jobs at the last declaration of schedules."""
+        """The execution and the jobs at the last declaration of schedules."""
 
-    async def open_resources(self) -> None:
-        if self._given is None:
-            await super().open_resources()
-        else:
-            # A test gives only the resources of the handlers that it runs.
-            self.attempt_factory.resources = self.attempt_factory.checked = self._given
+    @property
+    def store(self) -> MemoryStore:
+        """The jobs in memory."""
+        return self._memory
+
+    def new_execution(self, store: Store) -> Execution:
+        return InMemoryExecution(self, store, self._given)
 
     async def initialize(self) -> None:
         await super().initialize()
-        declared = self.scheduler, self.registry.known_jobs()  # another tuple after each registration
+        execution = self.execution
+        declared = execution, self.registry.known_jobs()  # another tuple after each registration
         if declared != self._declared:
-            await self.scheduler.declare()
+            await execution.scheduler.declare()
             self._declared = declared
 
     def add_job(
@@ -96,3 +84,18 @@ class InMemoryBackend(Backend):
         for notify in self.inserted:
             notify()
         return handle
+
+
+class InMemoryExecution(Execution):
+    """Runs jobs with the given resources; None: with those of the registry's lifespans."""
+
+    def __init__(self, backend: InMemoryBackend, store: Store, given: Resources | None) -> None:
+        super().__init__(backend, store)
+        self._given = given
+
+    async def open_resources(self) -> None:
+        if self._given is None:
+            await super().open_resources()
+        else:
+            # A test gives only the resources of the handlers that it runs.
+            self.attempt_factory.resources = self.attempt_factory.checked = self._given

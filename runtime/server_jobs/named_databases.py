@@ -7,17 +7,18 @@ a job. Engine and stores know one database each, and nothing of the others.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
-from typing import TypedDict, Unpack, cast
+from typing import Unpack, cast
 
 from .binding import J, PlacedJobs, Routed
 from .definition import AnyDefinition
 from .domain.interfaces import Database, Store
-from .domain.record import Declaration, Inserted, JobRecord, NewJob
-from .engine.backend import Backend
+from .domain.record import Declaration, Inserted, NewJob
+from .engine.backend import Backend, BackendOptions
+from .engine.direct_runs import DirectRuns
+from .engine.execution import Execution
 from .engine.scheduler import Scheduler
 from .errors import DatabaseError, InvalidOptionError, ServerJobsError
 from .hooks import Hooks
@@ -26,14 +27,6 @@ from .registry import JobRegistry
 from .resources import OpenLifespans
 from .routing import Routing
 from .stores.sql.store import SqlStore
-
-
-class BackendOptions(TypedDict, total=False):
-    """Options of `Backend` that are the same for all databases."""
-
-    max_concurrency: int
-    lock_timeout: timedelta
-    poll_interval: timedelta
 
 
 class Databases(Routed):
@@ -147,25 +140,19 @@ class NamedBackend(Backend, Routed):
         super().__init__(database=database, job_registry=databases.registry, **options)
         self.lifespans = databases.lifespans
         self.for_handlers = _InHandlers(databases, name)
-        self.attempt_factory.program = __name__
 
     @property
     def database_name(self) -> str:
         return self._name
 
-    def use_own_store(self) -> None:
-        super().use_own_store()
-        if isinstance(self.store, SqlStore):
-            self.store.check_name = partial(check_held_name, self.database_name, self.variable)
+    def own_store(self) -> Store:
+        store = super().own_store()
+        if isinstance(store, SqlStore):
+            store.check_name = partial(check_held_name, self.database_name, self.variable)
+        return store
 
-    def use_store(self, store: Store) -> None:
-        super().use_store(store)
-        self.scheduler = _OwnSchedules(store, self.registry, self.is_here)
-
-    def check_handlers(self) -> None:
-        """As in `Backend`. Raises `InvalidOptionError` also for a schedule whose params have no database."""
-        super().check_handlers()
-        self.scheduler.declarations()
+    def new_execution(self, store: Store) -> Execution:
+        return _NamedExecution(self, store)
 
     def is_here(self, shard_key: str | None) -> bool:
         """Whether jobs with this shard key belong to this database; None: jobs without `shardBy`."""
@@ -208,13 +195,10 @@ class NamedBackend(Backend, Routed):
         with _naming(self.database_name, self.variable):
             return await super().end_batches(batch_ids)
 
-    async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
+    @asynccontextmanager
+    async def direct_runs(self) -> AsyncIterator[DirectRuns]:
         with _naming(self.database_name, self.variable):
-            return await super().run_new(job, new, worker_timeout)
-
-    async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
-        with _naming(self.database_name, self.variable):
-            return await super().run_stored(job, job_id, worker_timeout)
+            yield DirectRuns(self.execution)
 
 
 def main(descriptor: int) -> None:
@@ -252,6 +236,20 @@ class _InHandlers(Routed):
 
     def job_at(self, name: str, job: type[J]) -> type[J]:
         return self._databases.job_at(name, job)
+
+
+class _NamedExecution(Execution):
+    """Runs the jobs of one of several databases, with handler processes that use all of them."""
+
+    def __init__(self, backend: NamedBackend, store: Store) -> None:
+        super().__init__(backend, store)
+        self.attempt_factory.program = __name__
+        self.scheduler = _OwnSchedules(store, self.registry, backend.is_here)
+
+    def check_handlers(self) -> None:
+        """As in `Execution`. Raises `InvalidOptionError` also for a schedule whose params have no database."""
+        super().check_handlers()
+        self.scheduler.declarations()
 
 
 class _OwnSchedules(Scheduler):

@@ -88,8 +88,8 @@ async def planned(store: Store, clock: FakeClock, job: AnyJob) -> Backend:
     """Return a backend that has planned the schedule of this job, at the start of a year."""
     backend = Backend(database=store, job_registry=create_job_registry().register(job), clock=clock)
     backend.registry.bind(backend)
-    await backend.scheduler.declare()
-    await backend.scheduler.tick()
+    await backend.execution.scheduler.declare()
+    await backend.execution.scheduler.tick()
     return backend
 
 
@@ -136,13 +136,13 @@ async def test_workers_and_backfills_at_the_same_time_double_no_slot(
 
     await asyncio.gather(
         weekly.backfill(start=START, end=START + 4 * HOUR),
-        backend.scheduler.tick(),
+        backend.execution.scheduler.tick(),
         weekly.backfill(start=START + 2 * HOUR, end=START + 6 * HOUR),
     )
 
     assert await params_of(store) == [(START + hour * HOUR).isoformat() for hour in range(6)]
     clock.advance(HOUR)
-    assert len(await backend.scheduler.tick()) == 1
+    assert len(await backend.execution.scheduler.tick()) == 1
     assert outcomes(await weekly.backfill(start=START, end=START + 7 * HOUR)) == ["stored"] * 7
 
 

@@ -18,7 +18,7 @@ from server_jobs import (
 )
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobQuery
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.job import AnyJob
 from server_jobs.testing import FakeClock
 
@@ -56,12 +56,12 @@ def hourly(slots: Slots, options: JobOptions | None = None) -> AnyJob:
     )
 
 
-async def planned(store: Store, clock: FakeClock, job: AnyJob) -> Backend:
+async def planned(store: Store, clock: FakeClock, job: AnyJob) -> PollingBackend:
     """Return a backend that has planned the schedule of this job."""
-    backend = Backend(database=store, job_registry=create_job_registry().register(job), clock=clock)
+    backend = PollingBackend(database=store, job_registry=create_job_registry().register(job), clock=clock)
     backend.registry.bind(backend)
-    await backend.scheduler.declare()
-    await backend.scheduler.tick()
+    await backend.execution.scheduler.declare()
+    await backend.execution.scheduler.tick()
     return backend
 
 
@@ -69,9 +69,9 @@ async def test_the_handler_of_a_slot_knows_it_in_every_attempt(store: Store, clo
     slots = Slots()
     backend = await planned(store, clock, hourly(slots))
     clock.advance(HOUR + timedelta(seconds=20))
-    (job_id,) = await backend.scheduler.tick()
+    (job_id,) = await backend.execution.scheduler.tick()
 
-    await backend.claim(1)  # by a worker that dies
+    await backend.poll_and_claim(1)  # by a worker that dies
     clock.advance(2 * HOUR)
     await backend.handle_expired_locks()
     await backend.registry.find("Report").job.schedule("hourly").pause()
@@ -101,7 +101,7 @@ async def test_a_job_that_took_the_place_of_a_slot_has_none(store: Store, clock:
     job = hourly(slots, JobOptions(max_attempts=1, unique_by=("",)))
     backend = await planned(store, clock, job)
     clock.advance(HOUR)
-    (job_id,) = await backend.scheduler.tick()
+    (job_id,) = await backend.execution.scheduler.tick()
 
     replacing = await job.later({}, on_conflict=OnConflict.REPLACE)
     await tick(backend)
@@ -114,7 +114,7 @@ async def test_the_runs_of_a_schedule_are_found_by_its_label(store: Store, clock
     backend = await planned(store, clock, hourly(Slots()))
     for _ in range(2):
         clock.advance(HOUR)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
 
     found = await store.list_jobs(JobQuery(correlation_id="Report/hourly", status=JobStatus.PENDING))
 

@@ -79,12 +79,12 @@ async def test_the_digest_is_scheduled_for_half_past_seven_in_berlin() -> None:
     # In the night of 29 March the clocks in Berlin go forward: half past seven is 06:30 UTC, then 05:30.
     clock = FakeClock(datetime(2026, 3, 28, 0, 0, tzinfo=UTC))
     async with project(clock) as backend:
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         (schedule,) = await backend.store.list_schedules()
         assert schedule.next_run_at == datetime(2026, 3, 28, 6, 30, tzinfo=UTC)
 
         clock.advance(timedelta(hours=7))
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         (schedule,) = await backend.store.list_schedules()
         assert schedule.next_run_at == datetime(2026, 3, 29, 5, 30, tzinfo=UTC)
         assert schedule.last_job_id is not None
@@ -97,9 +97,9 @@ async def test_an_import_that_is_cancelled_while_it_runs_stops() -> None:
     clock = FakeClock()
     async with project(clock) as backend:
         handle = await ImportCsv.later(airports.params())
-        (claim,) = await backend.claim(1)
+        (claim,) = (await backend.poll_and_claim(1)).claimed_jobs
         run = asyncio.ensure_future(backend.execute(claim))
-        while not backend.runner.attempts() or backend.runner.attempts()[0].context.progress < 10:
+        while not backend.execution.runner.attempts() or backend.execution.runner.attempts()[0].context.progress < 10:
             await asyncio.sleep(0)
         await handle.cancel()
         clock.advance(timedelta(seconds=3))

@@ -17,7 +17,7 @@ from server_jobs.engine.attempts import error_text
 from server_jobs.engine.attempts.attempt import Attempt
 from server_jobs.engine.attempts.leases import LeaseKeeper
 from server_jobs.engine.attempts.settler import Settler
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.execution import Execution
 from server_jobs.engine.prefetch import Prefetcher
 from server_jobs.engine.slots import Slots
 
@@ -29,7 +29,7 @@ WEARINESS = 3.0
 """Seconds after which a waiting test counts as failed, without and with sabotage."""
 
 real_note_failure = Settler._note_failure
-real_take = Backend.take
+real_take = Execution.take
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,14 @@ def keep_together(settler: Settler, batch: Sequence[object], error: Exception) -
     settler._size = None
 
 
-async def take_any(backend: Backend, limit: int, **options: object) -> Sequence[Attempt]:
+async def take_any(execution: Execution, limit: int, **options: object) -> Sequence[Attempt]:
     """Claim as many attempted jobs as others."""
-    return await real_take(backend, limit, queues=None, slots=None)
+    return await real_take(execution, limit, queues=None, slots=None)
 
 
-async def expire_all(backend: Backend) -> Sequence[Expired]:
+async def expire_all(execution: Execution) -> Sequence[Expired]:
     """Expire this worker's own jobs too."""
-    return await backend.store.expire(jitter=timedelta(0))
+    return await execution.store.expire(jitter=timedelta(0))
 
 
 def as_it_is(text: str, limit: int) -> str:
@@ -141,7 +141,7 @@ CASES = [
     ),
     Case(
         "attempted jobs are not claimed ahead",
-        Backend,
+        Execution,
         "take",
         take_any,
         test_prefetching.test_attempted_jobs_are_not_prefetched,
@@ -155,8 +155,8 @@ CASES = [
     ),
     Case(
         "what runs here is not taken for lost",
-        Backend,
-        "handle_expired_locks",
+        Execution,
+        "expire",
         expire_all,
         test_worker.test_a_worker_that_was_paused_does_not_take_its_own_running_job_for_lost,
     ),

@@ -451,7 +451,7 @@ async def test_a_job_is_deleted_once_and_a_running_one_is_not() -> None:
     call = Caller()
     job_id = (await call("POST", "/jobs/Keep", {"params": {"text": "x"}})).json()["id"]
     running = (await call("POST", "/jobs/Keep", {"params": {"text": "x"}})).json()["id"]
-    await call.backend.store.claim_one(running, call.backend.request(limit=1))
+    await call.backend.store.claim_one(running, call.backend.execution.request(limit=1))
 
     replies = [await call("DELETE", f"/jobs/{one}") for one in (job_id, job_id, running)]
 

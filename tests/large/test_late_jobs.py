@@ -36,12 +36,12 @@ async def test_due_jobs_run_while_the_late_ones_before_them_are_cancelled(
             await job.later_many([Text(text="in time")] * JOBS)
             for _ in range(3):
                 began = time.perf_counter()
-                await backend.store.pending_work(backend.request(limit=1))
+                await backend.store.pending_work(backend.execution.request(limit=1))
                 show(f"{(time.perf_counter() - began) * 1000:.1f} ms for a look past {LATE:,} late jobs")
             began = time.perf_counter()
             await Worker(backend, until_empty=True).run()
             ran = time.perf_counter() - began
-            await backend.cancel_late()
+            await backend.execution.cancel_late()
             cancelled = time.perf_counter() - began
         statuses: dict[str, int] = dict(connection.execute(_STATUSES).fetchall())
 

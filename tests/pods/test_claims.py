@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 from server_jobs import JobContext, JobOptions, JobStatus, Outcome, RunIn
 from server_jobs.domain.record import Claim, JobRecord
-from server_jobs.engine.attempts.direct_run import take_over
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.direct_runs import take_over
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.errors import InvalidOptionError
 from server_jobs.isolation.pods import ClaimName, NoPods
 from server_jobs.stores.memory import MemoryStore
@@ -32,7 +32,7 @@ class Site:
         self.runs.append(context.attempt)
         return Text(text=f"attempt {context.attempt}")
 
-    def backend(self) -> Backend:
+    def backend(self) -> PollingBackend:
         return backend_on(self.store, self.job, clock=self.clock, lock_timeout=LEASE)
 
     async def claim(self) -> Claim:
@@ -40,14 +40,14 @@ class Site:
         backend = self.backend()
         if not await self.store.count_jobs():
             await self.job.using(backend).later({"text": ""})
-        (claim,) = await backend.claim(1)
+        (claim,) = (await backend.poll_and_claim(1)).claimed_jobs
         return claim
 
     async def run_pod(self, claim: Claim) -> Outcome | None:
         """Run a pod for this claim; None if it did not take the claim over."""
         backend = self.backend()
-        attempt = await take_over(backend, ClaimName.of(claim))
-        return None if attempt is None else (await backend.runner.run(attempt, backend))[0]
+        attempt = await take_over(backend.execution, ClaimName.of(claim))
+        return None if attempt is None else (await backend.execution.run(attempt))[0]
 
     async def read(self, claim: Claim) -> JobRecord:
         record = await self.store.get(claim.id)
@@ -60,10 +60,10 @@ async def test_a_pod_runs_the_claim_of_its_worker_with_a_new_lease() -> None:
     claim = await site.claim()
     site.clock.advance(LEASE * 0.9)
     backend = site.backend()
-    attempt = await take_over(backend, ClaimName.of(claim))
+    attempt = await take_over(backend.execution, ClaimName.of(claim))
     assert attempt is not None
     assert (await site.read(claim)).worker_expires_at == site.clock.now() + LEASE
-    assert await backend.runner.run(attempt, backend) == (Outcome.COMPLETED, None)
+    assert await backend.execution.run(attempt) == (Outcome.COMPLETED, None)
     assert (await site.read(claim)).result == '{"text":"attempt 1"}'
     assert await site.run_pod(claim) is None  # the job is finished
 
@@ -106,11 +106,11 @@ async def test_a_worker_that_may_not_start_pods_fails_a_job_whose_spec_moved_to_
     store = MemoryStore(FakeClock())
     job = text_job(echo, options=JobOptions(run_in=RunIn.KUBERNETES, queue="gpu"))
     backend = backend_on(store, job)
-    backend.attempt_factory.pods = NoPods()
+    backend.execution.attempt_factory.pods = NoPods()
     job_id = await job.using(backend).later({"text": ""})
-    (claim,) = await backend.claim(1)
-    (attempt,) = backend.attempt_factory.attempts_of([claim], store, backend.clock.monotonic(), LEASE)
-    outcome, error = await backend.runner.run(attempt, backend)
+    (claim,) = (await backend.poll_and_claim(1)).claimed_jobs
+    (attempt,) = backend.execution.attempt_factory.attempts_of([claim], store, backend.clock.monotonic(), LEASE)
+    outcome, error = await backend.execution.run(attempt)
     assert outcome is Outcome.FAILED
     assert error is not None
     assert error.endswith("add the queue 'gpu' to this worker, and retry the job")

@@ -11,6 +11,7 @@ from server_jobs import Job, JobContext, JobOptions, JobRecord, JobStatus, Retry
 from server_jobs.definition import Handler
 from server_jobs.domain.interfaces import Store
 from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
@@ -73,12 +74,12 @@ def backend_on(
     lock_timeout: timedelta = timedelta(minutes=5),
     poll_interval: timedelta = SOON,
     max_concurrency: int = 5,
-) -> Backend:
+) -> PollingBackend:
     """Return a backend with these jobs bound to it."""
     registry = create_job_registry()
     for job in jobs:
         registry.register(job)
-    backend = Backend(
+    backend = PollingBackend(
         database=store or MemoryStore(clock),
         job_registry=registry,
         lock_timeout=lock_timeout,

@@ -451,7 +451,7 @@ async def test_maintenance_ends_batches_whose_last_job_another_process_ended() -
     calls: list[None] = []
     backend.inserted.append(lambda: calls.append(None))
 
-    Maintenance(backend, lambda: None).tick()
+    Maintenance(backend.execution, lambda: None).tick()
     await turns()
 
     assert not (await report.handle(batch.id).record()).waits_for_batch

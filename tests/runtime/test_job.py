@@ -375,7 +375,7 @@ async def test_an_error_inside_a_batch_stops_running_jobs_and_starts_no_more() -
     with pytest.raises(DuplicateJobError):
         await job.batch([{"text": "a"}, {"text": "a"}, {"text": "b"}, {"text": "c"}], concurrency=2)
     assert started == ["a"]
-    assert backend.runner.attempts() == []
+    assert backend.execution.runner.attempts() == []
     assert [record.status for record in await backend.store.list_jobs(JobQuery())] == [JobStatus.COMPLETED]
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from server_jobs import (
-    Backend,
     Cancel,
     DoNotRetryError,
     Enqueue,
@@ -43,6 +42,7 @@ from server_jobs.binding import handler_backend
 from server_jobs.definition import Handler
 from server_jobs.domain.record import Inserted, NewJob
 from server_jobs.engine.attempts.attempt import Stop
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.memory import InMemoryBackend
 from server_jobs.middleware import LONGEST_HEADERS
 from server_jobs.stores.memory import MemoryStore
@@ -299,7 +299,7 @@ async def test_an_enqueue_raises_the_error_of_its_middleware(when: str, stored: 
     backend = memory(job, outer, BrokenEnqueue(when))
     with pytest.raises(ConnectionError, match="no collector"):
         await job.later(PARAMS)
-    assert await backend.store.count_due(backend.request(limit=1)) == stored
+    assert await backend.store.count_due(backend.execution.request(limit=1)) == stored
     assert [type(error) for error in outer.errors] == [ConnectionError]
 
 
@@ -310,7 +310,7 @@ async def test_middleware_cannot_suppress_an_error_of_the_store() -> None:
 
     job, outer = text_job(echo), Recorder()
     registry = create_job_registry().register(job).use(outer, Suppressing())
-    registry.bind(Backend(database=Failing(), job_registry=registry))
+    registry.bind(PollingBackend(database=Failing(), job_registry=registry))
     with pytest.raises(OSError, match="disk full"):
         await job.later(PARAMS)
     assert [type(error) for error in outer.errors] == [OSError]
@@ -552,7 +552,7 @@ async def test_a_stopped_attempt_ends_within_middleware(reason: Stop, outcome: O
     (claim,) = (await backend.poll_and_claim()).claimed_jobs
     running = asyncio.create_task(backend.execute(claim))
     await turns()
-    (one,) = backend.runner.attempts()
+    (one,) = backend.execution.runner.attempts()
     one.stop(reason)
     await until(running)
     assert recorder.attempts[0].outcome is outcome
@@ -616,17 +616,17 @@ async def test_a_parked_job_has_no_attempt() -> None:
 
 
 @pytest.fixture
-def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
+def backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PollingBackend:
     """Return a backend on a new file. Its hooks write notes."""
     monkeypatch.setenv(hooks.NOTES, str(tmp_path / "notes"))
     create_sqlite_file(tmp_path / "jobs.sqlite3")
     registry = registry_of(hooks.Look, hooks.LookPlainly, hooks.EnqueueEcho, hooks.Fail, hooks.Misfit, hooks.Wait)
     registry.register(hooks.Late).register(hooks.Secret).register(hooks.RunLook).register(Echo)
     registry.set_up(hooks.set_up)
-    return Backend(database=f"sqlite:///{tmp_path}/jobs.sqlite3", job_registry=registry)
+    return PollingBackend(database=f"sqlite:///{tmp_path}/jobs.sqlite3", job_registry=registry)
 
 
-async def run_there(backend: Backend, job: OrderJob, text: str = "") -> tuple[JobRecord, list[str]]:
+async def run_there(backend: PollingBackend, job: OrderJob, text: str = "") -> tuple[JobRecord, list[str]]:
     """Run a job in its own process. Return its row, and the notes of the middleware there."""
     handle = await job.using(backend).later({"text": text})
     (claim,) = (await backend.poll_and_claim()).claimed_jobs
@@ -635,7 +635,7 @@ async def run_there(backend: Backend, job: OrderJob, text: str = "") -> tuple[Jo
 
 
 @pytest.mark.parametrize("job", [hooks.Look, hooks.LookPlainly])
-async def test_the_process_of_a_handler_has_the_same_middleware(backend: Backend, job: OrderJob) -> None:
+async def test_the_process_of_a_handler_has_the_same_middleware(backend: PollingBackend, job: OrderJob) -> None:
     record, notes = await run_there(backend, job)
     report = Report.model_validate_json(record.result or "")
     assert (report.text, report.more["mailer"]) == (job.job_name, report.pid)
@@ -646,7 +646,7 @@ async def test_the_process_of_a_handler_has_the_same_middleware(backend: Backend
     assert [text for pid, text in hooks.notes() if pid == os.getpid()] == [f"enqueue {job.job_name}", "open", "close"]
 
 
-async def test_a_handler_in_a_process_enqueues_within_middleware(backend: Backend) -> None:
+async def test_a_handler_in_a_process_enqueues_within_middleware(backend: PollingBackend) -> None:
     _, notes = await run_there(backend, hooks.EnqueueEcho)
     assert notes[2:] == ["enqueue Echo", "end completed"]
     await tick(backend)
@@ -654,7 +654,7 @@ async def test_a_handler_in_a_process_enqueues_within_middleware(backend: Backen
     await backend.shutdown()
 
 
-async def test_a_job_that_a_handler_runs_in_its_process_has_the_same_resources(backend: Backend) -> None:
+async def test_a_job_that_a_handler_runs_in_its_process_has_the_same_resources(backend: PollingBackend) -> None:
     record, notes = await run_there(backend, hooks.RunLook)
     report = Report.model_validate_json(record.result or "")
     assert report.more["mailer"] == report.pid
@@ -666,28 +666,28 @@ async def test_a_job_that_a_handler_runs_in_its_process_has_the_same_resources(b
 @pytest.mark.parametrize(
     ("job", "error"), [(hooks.Fail, "ValueError"), (hooks.Misfit, "InvalidResultError")], ids=["raised", "misfit"]
 )
-async def test_middleware_in_a_process_sees_the_error(backend: Backend, job: OrderJob, error: str) -> None:
+async def test_middleware_in_a_process_sees_the_error(backend: PollingBackend, job: OrderJob, error: str) -> None:
     record, notes = await run_there(backend, job)
     assert notes[2:] == [f"error {error}", "end failed"]
     assert (record.error or "").startswith(error)
     await backend.shutdown()
 
 
-async def test_middleware_in_a_process_can_mask_redacted_params(backend: Backend) -> None:
+async def test_middleware_in_a_process_can_mask_redacted_params(backend: PollingBackend) -> None:
     record, notes = await run_there(backend, hooks.Secret, "my-secret")
     assert notes[2:] == ["error ValueError", "no good: •••", "end failed"]
     assert "my-secret" not in (record.error or "")
     await backend.shutdown()
 
 
-async def test_a_timeout_in_a_process_passes_through_middleware(backend: Backend) -> None:
+async def test_a_timeout_in_a_process_passes_through_middleware(backend: PollingBackend) -> None:
     record, notes = await run_there(backend, hooks.Late)
     assert notes[2:] == ["waiting", "error CancelledError", "end timed out", "close"]
     assert (record.error or "").startswith("TimeoutError")
     await backend.shutdown()
 
 
-async def test_an_attempt_released_in_a_process_passes_through_middleware(backend: Backend) -> None:
+async def test_an_attempt_released_in_a_process_passes_through_middleware(backend: PollingBackend) -> None:
     await hooks.Wait.using(backend).later({})
     (claim,) = (await backend.poll_and_claim()).claimed_jobs
     running = asyncio.create_task(backend.execute(claim))
@@ -701,17 +701,17 @@ async def test_an_attempt_released_in_a_process_passes_through_middleware(backen
     await backend.shutdown()
 
 
-def test_processes_refuse_middleware_that_they_cannot_have(backend: Backend) -> None:
+def test_processes_refuse_middleware_that_they_cannot_have(backend: PollingBackend) -> None:
     backend.registry.use(Recorder())
     with pytest.raises(InvalidOptionError, match=r"call registry\.set_up\(function\)"):
-        backend.check_handlers()
+        backend.execution.check_handlers()
 
 
 def test_processes_refuse_a_set_up_function_that_they_cannot_import() -> None:
     registry = registry_of(hooks.Look)
     registry.set_up(lambda jobs: None)
     with pytest.raises(InvalidOptionError, match="the set-up function of the registry cannot run in its own process"):
-        Backend(database="sqlite://", job_registry=registry).check_handlers()
+        PollingBackend(database="sqlite://", job_registry=registry).execution.check_handlers()
 
 
 # --- where middleware is stated --------------------------------------------------------------------------------------
@@ -837,4 +837,4 @@ async def test_headers_are_short_texts(headers: dict[str, str], message: str) ->
     backend = memory(job, Filling())
     with pytest.raises(InvalidOptionError, match=message):
         await job.later(PARAMS)
-    assert await backend.store.count_due(backend.request(limit=1)) == 0
+    assert await backend.store.count_due(backend.execution.request(limit=1)) == 0

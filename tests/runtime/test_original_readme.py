@@ -35,7 +35,8 @@ from server_jobs import (
 )
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.engine.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig, WorkerExecutionResult
+from server_jobs.engine.backend import Backend, WorkerBackendConfig
+from server_jobs.engine.worker_backend import PollingBackend, PollResult, WorkerBackend, WorkerExecutionResult
 from server_jobs.http import Tokens, create_app, new_token
 from server_jobs.http.app import under_prefix
 from server_jobs.memory import InMemoryBackend
@@ -77,11 +78,11 @@ SendEmailJob = define_job(name="SendEmail", params=SendEmailParams, result=SendE
 
 
 @asynccontextmanager
-async def on_sqlite(folder: Path) -> AsyncIterator[Backend]:
+async def on_sqlite(folder: Path) -> AsyncIterator[PollingBackend]:
     """Open both jobs of this README on a SQLite file."""
     create_sqlite_file(folder / "local.db")
     registry = create_job_registry().register(SendEmailJob).register(TestJob)
-    backend = Backend(database=f"sqlite:///{folder}/local.db", job_registry=registry)
+    backend = PollingBackend(database=f"sqlite:///{folder}/local.db", job_registry=registry)
     registry.bind(backend)
     await backend.initialize()
     try:
@@ -403,7 +404,7 @@ async def test_a_row_written_by_the_typescript_package_is_run(tmp_path: Path) ->
         ("server_jobs.schema", "jobs cron_jobs JobStatus metadata"),
         ("server_jobs.cloudflare", "CloudflareWorkerBackend create_cron_handler"),
         ("server_jobs.memory", "InMemoryBackend"),
-        ("server_jobs.engine.backend", "WorkerBackend WorkerBackendConfig PollResult WorkerExecutionResult"),
+        ("server_jobs.engine.worker_backend", "WorkerBackend WorkerBackendConfig PollResult WorkerExecutionResult"),
     ],
 )
 def test_the_exports(module: str, names: str) -> None:

@@ -68,7 +68,7 @@ async def next_alarm(backend: CloudflareWorkerBackend, pause: timedelta = timede
     """
     if not backend.has_queries:
         return _now() + TICK_PAUSE / timedelta(milliseconds=1)
-    wait = (await backend.store.upcoming_work(backend.request(limit=1))).earliest(pause)
+    wait = (await backend.store.upcoming_work(backend.execution.request(limit=1))).earliest(pause)
     return None if wait is None else _now() + wait / timedelta(milliseconds=1)
 
 

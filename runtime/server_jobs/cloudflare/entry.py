@@ -16,7 +16,9 @@ from ..domain.options import check_duration, check_range
 from ..domain.record import Outcome
 from ..engine.attempts.attempt import Attempt, Stop
 from ..engine.backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from ..engine.execution import Execution
 from ..engine.tick import Tick, tick
+from ..engine.worker_backend import PollingBackend
 from ..errors import DatabaseError, InvalidOptionError
 from ..registry import JobRegistry
 from ..security.key_secret import key_secret
@@ -56,7 +58,7 @@ _logger = logging.getLogger("server_jobs")
 DatabaseSource = Store | Database | str | D1Binding | Callable[[Any], Store | Database | str | D1Binding]
 
 
-class CloudflareWorkerBackend(Backend):
+class CloudflareWorkerBackend(PollingBackend):
     """A backend for one invocation of a Worker. `database` is a D1 binding (`env.DB`), a store, a database or a URL.
 
     An invocation makes at most `max_queries` queries, which are statements of D1 or requests to Turso: Cloudflare ends
@@ -94,7 +96,7 @@ class CloudflareWorkerBackend(Backend):
         """Whether another backend of this invocation runs a tick after this one."""
         if isinstance(self.store, SqlStore) and isinstance(self.store.database, CountedDatabase):
             self._budget = QueryBudget(
-                max_queries, max_concurrency, self.store.database, lambda: len(self.runner.attempts())
+                max_queries, max_concurrency, self.store.database, lambda: len(self.execution.runner.attempts())
             )
 
     def allowance(self) -> int | None:
@@ -106,22 +108,8 @@ class CloudflareWorkerBackend(Backend):
         """Whether one more query may be made after all jobs have ended."""
         return self._budget is None or not self._budget.is_used_up
 
-    async def _run(self, attempt: Attempt) -> tuple[Outcome, str | None]:
-        if self._budget is None:
-            return await self._run_logged(attempt)
-        if not self._budget.may_start():
-            attempt.stop(Stop.SHUTDOWN)  # its release counts no attempt
-            return await super()._run(attempt)
-        with self._budget.running_job():
-            return await self._run_logged(attempt)
-
-    async def _run_logged(self, attempt: Attempt) -> tuple[Outcome, str | None]:
-        log_started(attempt.claim)
-        self.started.set()
-        began = self.clock.monotonic()
-        outcome, error = await super()._run(attempt)
-        log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
-        return outcome, error
+    def new_execution(self, store: Store) -> Execution:
+        return _CloudflareExecution(self, store, self._budget)
 
     def goes_on_after(self, earlier: CloudflareWorkerBackend) -> None:
         """Count the queries of another backend of the same invocation as well."""
@@ -131,6 +119,32 @@ class CloudflareWorkerBackend(Backend):
     async def handle_cron(self, *, budget: timedelta = TICK_BUDGET) -> Tick:
         """Expire leases, fire schedules, then run due jobs until none is left or `budget` is over."""
         return await tick(self, budget=budget)
+
+
+class _CloudflareExecution(Execution):
+    """Runs jobs within the queries of an invocation, and logs each attempt."""
+
+    def __init__(self, backend: CloudflareWorkerBackend, store: Store, budget: QueryBudget | None) -> None:
+        super().__init__(backend, store)
+        self._invocation = backend
+        self._budget = budget
+
+    async def run(self, attempt: Attempt) -> tuple[Outcome, str | None]:
+        if self._budget is None:
+            return await self._run_logged(attempt)
+        if not self._budget.may_start():
+            attempt.stop(Stop.SHUTDOWN)  # its release counts no attempt
+            return await super().run(attempt)
+        with self._budget.running_job():
+            return await self._run_logged(attempt)
+
+    async def _run_logged(self, attempt: Attempt) -> tuple[Outcome, str | None]:
+        log_started(attempt.claim)
+        self._invocation.started.set()
+        began = self.clock.monotonic()
+        outcome, error = await super().run(attempt)
+        log_ended(attempt.claim, outcome, error, self.clock.monotonic() - began)
+        return outcome, error
 
 
 class CronHandler:
@@ -257,7 +271,7 @@ class CronHandler:
             if backend.is_owner:
                 await backend.shutdown()
             else:
-                await backend.close_resources()
+                await backend.lifespans.close()
 
 
 def create_cron_handler(

@@ -209,7 +209,7 @@ class TenantObject:
     async def plan(self, pause: timedelta = timedelta(0)) -> None:
         """Set the alarm to the next due job, end of a lease, or schedule. Work that is due now waits for the pause."""
         backend = self._planner = self._planner or self.backend()
-        wait = (await backend.store.upcoming_work(backend.request(limit=1))).earliest(pause)
+        wait = (await backend.store.upcoming_work(backend.execution.request(limit=1))).earliest(pause)
         if wait is not None:
             await self._set_alarm(wait)
         elif retention_rules(self._registry) and self._database.execute(_HAS_JOBS):

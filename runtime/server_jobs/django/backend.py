@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from datetime import timedelta
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from asgiref.sync import async_to_sync
-from pydantic import BaseModel
 
-from ..definition import AnyDefinition
-from ..domain.record import Inserted, JobRecord, NewJob
+from ..domain.record import Inserted, NewJob
 from ..errors import ProjectError
 from ..hooks import Hooks
 from ..middleware import enqueuing
 from ..registry import JobRegistry
-from ..result import JobMetadata
 from ..stores.sql.store import SqlStore
 from .database import DjangoDatabase, DjangoStore
 from .handlers_here import engine_here
+
+if TYPE_CHECKING:
+    from ..engine.direct_runs import DirectRuns
 
 T = TypeVar("T")
 
@@ -76,19 +76,8 @@ class DjangoBackend:
         """Make the completion jobs of ended batches due. Workers see them after the commit."""
         return await self.store.end_batches(batch_ids)
 
-    async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
-        """Store a job as running, run it in the thread of the caller, and settle it."""
-        async with engine_here(self._registry, self.store) as backend:
-            return await backend.run_new(job, new, worker_timeout)
-
-    async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
-        """Claim a stored job, run it in the thread of the caller, and settle it. Raises `JobUnavailableError`."""
-        async with engine_here(self._registry, self.store) as backend:
-            return await backend.run_stored(job, job_id, worker_timeout)
-
-    async def run_unstored(
-        self, job: AnyDefinition, params: BaseModel, correlation_id: str | None
-    ) -> tuple[JobMetadata, BaseModel | None]:
-        """Run the job in the thread of the caller, and store nothing."""
-        async with engine_here(self._registry, self.store) as backend:
-            return await backend.run_unstored(job, params, correlation_id)
+    @asynccontextmanager
+    async def direct_runs(self) -> AsyncIterator[DirectRuns]:
+        """Yield the runs of jobs in the thread of the caller."""
+        async with engine_here(self._registry, self.store) as backend, backend.direct_runs() as runs:
+            yield runs

@@ -11,7 +11,6 @@ from pydantic import BaseModel
 
 from ..context import JobContext
 from ..definition import AnyDefinition, AnyHandler, call_handler
-from ..engine.attempts.factory import AttemptFactory
 from ..engine.attempts.handler_call import is_async, isawaitable
 from ..engine.backend import Backend
 from ..registry import JobRegistry
@@ -28,7 +27,7 @@ async def engine_here(registry: JobRegistry, store: SqlStore, note: NoteError | 
     called with each error of a handler.
     """
     backend = Backend(database=store, job_registry=_HandlersHere(registry, note))
-    backend.attempt_factory = AttemptFactory(backend.config, has_processes=False)
+    backend.runs_all_here = True
     try:
         yield backend
     finally:

@@ -51,10 +51,11 @@ async def arun_jobs(*, raise_errors: bool = True) -> int:
     store = DjangoStore(await sync_to_async(DjangoDatabase)(registry.database_schema))
     count = 0
     async with engine_here(registry, store, errors.append) as backend:
-        await backend.cancel_late()
-        while (claims := await backend.claim(1)) or await backend.end_batches():
-            results = [await backend.execute(claim) for claim in claims]
-            count += sum(result.outcome is not Outcome.LOST for result in results)
+        execution = backend.execution
+        await execution.cancel_late()
+        while (attempts := await execution.take(1)) or await backend.end_batches():
+            outcomes = [await execution.run(attempt) for attempt in attempts]
+            count += sum(outcome is not Outcome.LOST for outcome, _ in outcomes)
     if errors and raise_errors:
         raise errors[0]
     return count

@@ -227,6 +227,13 @@ def check_duration(name: str, value: timedelta) -> None:
         raise InvalidOptionError(f"{name} must be a timedelta that is not negative, not {given!r}")
 
 
+def check_longer_than_zero(name: str, value: timedelta) -> None:
+    """Raise `InvalidOptionError` unless the value is a timedelta of more than zero."""
+    if isinstance(value, timedelta) and value <= timedelta(0):
+        raise InvalidOptionError(f"{name} must be longer than zero, not {value}")
+    check_duration(name, value)
+
+
 def check_range(name: str, value: int, lowest: int, highest: int) -> None:
     """Raise `InvalidOptionError` unless the value is a whole number and `lowest <= value <= highest`."""
     given: object = value  # callers may not use a type checker

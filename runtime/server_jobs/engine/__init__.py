@@ -3,12 +3,15 @@
 =========================================  ==========================
 to change                                  open
 =========================================  ==========================
+enqueueing, and how a store is opened      `backend`
 how a worker loops and stops               `worker`
 how many jobs it claims, and runs at once  `prefetch`, `slots`
+claims, expiry and late jobs               `execution`
 what happens to one claimed job            `attempts`
-schedules, expiry and pruning              `maintenance`, `scheduler`, `pruner`
+when chores run, schedules, pruning        `maintenance`, `scheduler`, `pruner`
 one round of work for a cron trigger       `tick`
-jobs that run without a worker             `attempts.direct_run`
+jobs that run without a worker             `direct_runs`
+claims that a caller polls and executes    `worker_backend`
 changes of all jobs of a filter            `bulk`
 handlers in their own processes            `handler_process`, and `server_jobs.isolation`
 =========================================  ==========================

@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from ..errors import DatabaseError
 from .attempts.failure_log import log_expired
-from .backend import Backend
+from .execution import Execution
 from .scheduler import DECLARATION_INTERVAL
 
 _logger = logging.getLogger("server_jobs")
@@ -32,8 +32,8 @@ class Maintenance:
     Calls `made_due` when a chore may have made jobs due.
     """
 
-    def __init__(self, backend: Backend, made_due: Callable[[], None]) -> None:
-        self._backend = backend
+    def __init__(self, execution: Execution, made_due: Callable[[], None]) -> None:
+        self._execution = execution
         self._made_due = made_due
         self._began = self._declared = self._counted = self._forgot = self._look_at_batches = float("-inf")
         self._rounds: dict[str, asyncio.Task[None]] = {}
@@ -41,9 +41,9 @@ class Maintenance:
 
     def tick(self) -> None:
         """Start each chore that is due and not running."""
-        if self._backend.runner.batches:
+        if self._execution.runner.batches:
             self._start(_BATCHES, self._end_batches_of_jobs)
-        now = self._backend.clock.monotonic()
+        now = self._execution.clock.monotonic()
         if now - self._began < MAINTENANCE_INTERVAL.total_seconds():
             return
         self._began = now
@@ -91,23 +91,23 @@ class Maintenance:
                 _logger.warning("maintenance (%s) works again", name)
 
     async def _expire(self) -> None:
-        expired = await self._backend.handle_expired_locks()
+        expired = await self._execution.expire()
         log_expired(expired)
         if expired:
             self._made_due()
 
     async def _cancel_late(self) -> None:
-        await self._backend.cancel_late()
+        await self._execution.cancel_late()
 
     async def _declare(self) -> None:
-        now = self._backend.clock.monotonic()
+        now = self._execution.clock.monotonic()
         if now - self._declared >= DECLARATION_INTERVAL.total_seconds():
-            await self._backend.scheduler.declare()
+            await self._execution.scheduler.declare()
             self._declared = now
 
     async def _schedule(self) -> None:
         try:
-            is_due = bool(await self._backend.scheduler.tick())
+            is_due = bool(await self._execution.scheduler.tick())
         except DatabaseError:
             self._made_due()  # other schedules may have fired
             raise
@@ -116,31 +116,31 @@ class Maintenance:
 
     async def _end_batches_of_jobs(self) -> None:
         """End the batches of jobs that this process has finished. `_end_batches` finds what a crash leaves behind."""
-        batches = self._backend.runner.batches
+        batches = self._execution.runner.batches
         while batches:
             some = list(batches)
             batches.clear()
-            await self._backend.end_batches(some)
-            await self._backend.clock.sleep(_BATCH_PAUSE)
+            await self._execution.backend.end_batches(some)
+            await self._execution.clock.sleep(_BATCH_PAUSE)
 
     async def _end_batches(self) -> None:
-        clock = self._backend.clock
+        clock = self._execution.clock
         if (began := clock.monotonic()) >= self._look_at_batches:
-            await self._backend.end_batches()
+            await self._execution.backend.end_batches()
             self._look_at_batches = began + (clock.monotonic() - began) * _REST
 
     async def _prune(self) -> None:
-        await self._backend.pruner.tick()
+        await self._execution.pruner.tick()
 
     async def _count(self) -> None:
-        now = self._backend.clock.monotonic()
+        now = self._execution.clock.monotonic()
         if now - self._counted >= _COUNT_INTERVAL.total_seconds():
             self._counted = now
-            await self._backend.runner.counts.store(self._backend.store)
+            await self._execution.runner.counts.store(self._execution.store)
 
     async def _forget(self) -> None:
-        now = self._backend.clock.monotonic()
+        now = self._execution.clock.monotonic()
         if now - self._forgot >= _FORGET_INTERVAL.total_seconds():
-            await self._backend.store.forget_workers()
-            await self._backend.store.forget_counts()
+            await self._execution.store.forget_workers()
+            await self._execution.store.forget_counts()
             self._forgot = now

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from .attempts.attempt import Attempt
-from .backend import Backend
+from .execution import Execution
 
 LONGEST_WAIT = timedelta(seconds=1)
 """Time that a claim may wait for a slot. Then the worker releases it, so that another worker can take it."""
@@ -76,8 +76,8 @@ class Prefetcher:
     The backend renews the leases of waiting claims.
     """
 
-    def __init__(self, backend: Backend, queues: tuple[str, ...] | None, worker_id: str) -> None:
-        self._backend = backend
+    def __init__(self, execution: Execution, queues: tuple[str, ...] | None, worker_id: str) -> None:
+        self._execution = execution
         self._queues = queues
         self._worker_id = worker_id
         self.waiting: deque[tuple[float, Attempt]] = deque()
@@ -119,7 +119,7 @@ class Prefetcher:
         self.may_be_more = False
         self._claimed_at = asyncio.get_running_loop().time()
         try:
-            attempts = await self._backend.take(
+            attempts = await self._execution.take(
                 wanted,
                 queues=self._queues,
                 slots=max(0, room),
@@ -132,7 +132,7 @@ class Prefetcher:
         self._add(attempts, is_full=len(attempts) == wanted)
 
     def _add(self, attempts: Sequence[Attempt], *, is_full: bool) -> None:
-        now = self._backend.clock.monotonic()
+        now = self._execution.clock.monotonic()
         lengths = [len(attempt.claim.params) for attempt in attempts]
         self.size.note_claimed(now, sum(lengths) // max(1, len(lengths)))
         self._was_full = is_full
@@ -146,7 +146,7 @@ class Prefetcher:
 
     def release_late(self) -> None:
         """Release the waiting claims if one has waited longer than `LONGEST_WAIT`."""
-        now = self._backend.clock.monotonic()
+        now = self._execution.clock.monotonic()
         if self.waiting and now - self.waiting[0][0] > LONGEST_WAIT.total_seconds():
             self.size.reset()
             self.release()
@@ -155,4 +155,4 @@ class Prefetcher:
         """Release the waiting claims; their jobs keep the attempt."""
         attempts = [attempt for _, attempt in self.waiting]
         self.waiting.clear()
-        self._backend.runner.release_waiting(attempts)
+        self._execution.runner.release_waiting(attempts)

@@ -11,7 +11,7 @@ from typing import Protocol
 from ..concurrency.tasks import start_task
 from ..domain.record import Claim, Outcome
 from .attempts.attempt import Attempt
-from .backend import Backend
+from .execution import Execution
 from .prefetch import Prefetcher
 
 _logger = logging.getLogger("server_jobs")
@@ -43,7 +43,7 @@ class Slots:
 
     def __init__(
         self,
-        backend: Backend,
+        execution: Execution,
         prefetcher: Prefetcher,
         size: int,
         listener: Listener | None,
@@ -54,7 +54,7 @@ class Slots:
         self._most_here = most_here
         self.ran_here = 0
         """How many jobs were started whose handlers run in this process."""
-        self._backend = backend
+        self._execution = execution
         self._prefetcher = prefetcher
         self._listener = listener
         self._running: dict[Attempt, asyncio.Task[None] | None] = {}
@@ -90,7 +90,7 @@ class Slots:
 
     def is_blocked(self) -> bool:
         """True while outcomes cannot be stored, or not fast enough; the worker stops starting jobs."""
-        return self._backend.runner.is_failing or len(self._unsettled) - len(self._running) > _MOST_UNSETTLED
+        return self._execution.runner.is_failing or len(self._unsettled) - len(self._running) > _MOST_UNSETTLED
 
     def attempts(self) -> list[Attempt]:
         """The running attempts."""
@@ -140,7 +140,7 @@ class Slots:
 
     def _start(self, attempt: Attempt) -> None:
         if not self._running:
-            self._prefetcher.size.note_busy(self._backend.clock.monotonic())
+            self._prefetcher.size.note_busy(self._execution.clock.monotonic())
         if attempt.place.is_here:
             self.ran_here += 1
             if self.ran_here == self._most_here:
@@ -154,12 +154,12 @@ class Slots:
             self._running[attempt] = task
 
     async def _run(self, attempt: Attempt) -> None:
-        attempt.began = self._backend.clock.monotonic()
-        self._backend.runner.leases.check(attempt, attempt.began)
+        attempt.began = self._execution.clock.monotonic()
+        self._execution.runner.leases.check(attempt, attempt.began)
         if self._listener is not None and attempt.stopped is None:
             self._tell_start(attempt)
         try:
-            await self._backend.runner.perform(attempt, self._backend.for_handlers or self._backend, self._settled)
+            await self._execution.runner.perform(attempt, self._execution.binding, self._settled)
             if attempt.call.lingering is not None:
                 await _until_returned(attempt, attempt.call.lingering)
         except Exception:
@@ -175,7 +175,7 @@ class Slots:
     def _free(self, attempt: Attempt) -> None:
         del self._running[attempt]
         if not self._running:
-            self._prefetcher.size.note_idle(self._backend.clock.monotonic())
+            self._prefetcher.size.note_idle(self._execution.clock.monotonic())
         if self._is_closed:
             self._wake()
         else:
@@ -204,7 +204,7 @@ class Slots:
 
     async def stop(self) -> None:
         """Stop the running attempts and release their jobs, which keep the attempt."""
-        await self._backend.runner.stop([*self._unsettled])
+        await self._execution.runner.stop([*self._unsettled])
         for attempt in self._unsettled:
             if not attempt.is_over:  # its handler may go on; nobody waits for it
                 self._tell_end(attempt, Outcome.RELEASED, None)
@@ -223,7 +223,7 @@ class Slots:
     def _tell_end(self, attempt: Attempt, outcome: Outcome, error: str | None) -> None:
         try:
             if self._listener is not None:
-                self._listener.ended(attempt.claim, outcome, error, self._backend.clock.monotonic() - attempt.began)
+                self._listener.ended(attempt.claim, outcome, error, self._execution.clock.monotonic() - attempt.began)
         except Exception:
             _logger.exception("the listener of this worker failed")
 

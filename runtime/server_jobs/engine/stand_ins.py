@@ -50,7 +50,7 @@ def every_backend_on(store: Store) -> Iterator[None]:
             _of_tests.remove(store)
             for backend in set(backends) - before:
                 if backend.store is store:
-                    backend.use_own_store()
+                    backend.use_store(backend.own_store())
 
 
 async def insert_through_stand_ins(

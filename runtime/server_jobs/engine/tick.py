@@ -13,9 +13,11 @@ from typing import TypeVar
 from .. import __version__
 from ..domain.history import WorkerReport
 from ..domain.ids import tick_id
-from ..domain.record import Expired, PendingWork
+from ..domain.record import Expired, Outcome, PendingWork
+from .attempts.attempt import Attempt
 from .attempts.failure_log import log_expired
-from .backend import Backend, WorkerExecutionResult, check_limit
+from .backend import Backend
+from .execution import Execution, check_limit
 
 _logger = logging.getLogger("server_jobs")
 
@@ -59,42 +61,43 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     check_limit(limit or 0)
     until = None if budget is None else backend.clock.monotonic() + budget.total_seconds()
     await backend.initialize()
+    execution, store = backend.execution, backend.store
     chores = _Chores()
     are_counted = backend.allowance() is not None
     if not are_counted:
-        await chores.do("declare", backend.scheduler.declare())
+        await chores.do("declare", execution.scheduler.declare())
     report = _report_of(backend)
-    found = await backend.store.pending_work(backend.request(limit=1), report)
-    if are_counted and found.has_due_report and backend.scheduler.has_schedules_in_code:
+    found = await store.pending_work(execution.request(limit=1), report)
+    if are_counted and found.has_due_report and execution.scheduler.has_schedules_in_code:
         # Where each query counts, as on D1, migrations store the schedules of specs. The next tick plans these.
-        await chores.do("declare", backend.scheduler.declare(only_code=True))
+        await chores.do("declare", execution.scheduler.declare(only_code=True))
     if found.has_due_report:
-        await chores.do("report", backend.store.report_tick(report))
+        await chores.do("report", store.report_tick(report))
     expired: Sequence[Expired] = ()
     scheduled: Sequence[str] = ()
     late = 0
-    results: list[WorkerExecutionResult] = []
+    outcomes: list[Outcome] = []
     if found.has_expired:
-        expired = await chores.do("expire", backend.handle_expired_locks()) or ()
+        expired = await chores.do("expire", execution.expire()) or ()
         log_expired(expired)
     if found.has_late:
-        late = await chores.do("cancel late", backend.cancel_late()) or 0
+        late = await chores.do("cancel late", execution.cancel_late()) or 0
     if found.has_due_schedule:
-        scheduled = await chores.do("schedule", backend.scheduler.tick(allowance=backend.allowance)) or ()
+        scheduled = await chores.do("schedule", execution.scheduler.tick(allowance=backend.allowance)) or ()
     is_as_found = not expired and not scheduled and not chores.errors
-    await chores.do("run", _run_due(backend, found if is_as_found else None, results, limit, until))
-    await chores.do("prune", backend.pruner.resume(backend.allowance))
+    await chores.do("run", _run_due(execution, found if is_as_found else None, outcomes, limit, until))
+    await chores.do("prune", execution.pruner.resume(backend.allowance))
     if backend.allowance() is None:  # counts are not worth a query there
-        await chores.do("count", backend.runner.counts.store(backend.store))
+        await chores.do("count", execution.runner.counts.store(store))
     if found.has_due_report and backend.allowance() != 0:
-        await chores.do("forget", backend.store.forget_workers())
+        await chores.do("forget", store.forget_workers())
     if found.has_due_report and backend.allowance() is None:
-        await chores.do("forget", backend.store.forget_counts())
+        await chores.do("forget", store.forget_counts())
     if chores.errors:
         raise chores.errors[0]
-    completed = sum(result.success for result in results)
-    failed = sum(result.outcome.is_failure for result in results)
-    unfired = len(backend.scheduler.unfired) if found.has_due_schedule else 0
+    completed = outcomes.count(Outcome.COMPLETED)
+    failed = sum(outcome.is_failure for outcome in outcomes)
+    unfired = len(execution.scheduler.unfired) if found.has_due_schedule else 0
     return Tick(len(expired), len(scheduled), completed, failed, unfired, late)
 
 
@@ -128,22 +131,22 @@ def _report_of(backend: Backend) -> WorkerReport:
 
 
 async def _run_due(
-    backend: Backend,
+    execution: Execution,
     found: PendingWork | None,
-    results: list[WorkerExecutionResult],
+    outcomes: list[Outcome],
     limit: int | None,
     until: float | None,
 ) -> None:
     """End batches, claim and run until no job is due. `found` is still valid, unless something has changed since."""
-    request = backend.request(limit=1)
-    found = found or await backend.store.pending_work(request)
-    while (found.has_due_job or found.has_ended_batch) and (until is None or backend.clock.monotonic() < until):
+    request, backend = execution.request(limit=1), execution.backend
+    found = found or await execution.store.pending_work(request)
+    while (found.has_due_job or found.has_ended_batch) and (until is None or execution.clock.monotonic() < until):
         ended = await backend.end_batches() if found.has_ended_batch else ()
-        ran = await _run(backend, _most(backend, limit, len(results)))
+        ran = await _run(execution, _most(backend, limit, len(outcomes)))
         if not ran and not ended:
             break
-        results += ran
-        found = await backend.store.pending_work(request)
+        outcomes += ran
+        found = await execution.store.pending_work(request)
 
 
 def _most(backend: Backend, limit: int | None, ran: int) -> int:
@@ -153,13 +156,20 @@ def _most(backend: Backend, limit: int | None, ran: int) -> int:
     return max(0, min(bound for bound in bounds if bound is not None))
 
 
-async def _run(backend: Backend, most: int) -> list[WorkerExecutionResult]:
-    """Claim at most that many jobs, run them to their end, and return their results."""
+async def _run(execution: Execution, most: int) -> list[Outcome]:
+    """Claim at most that many jobs, run them to their end, and return their outcomes."""
     if not most:
         return []
-    claims = await backend.claim(most)
+    attempts = await execution.take(most)
+    waiting = set(attempts)
+
+    async def run(attempt: Attempt) -> Outcome:
+        waiting.remove(attempt)
+        outcome, _ = await execution.run(attempt)
+        return outcome
+
     try:
-        return await asyncio.gather(*(backend.execute(claim) for claim in claims))
+        return await asyncio.gather(*(run(attempt) for attempt in attempts))
     except BaseException:
-        await asyncio.shield(backend.release(claims))
+        await asyncio.shield(execution.release(list(waiting)))
         raise

@@ -24,6 +24,7 @@ from ..errors import DatabaseError, InvalidOptionError, PrivilegeMissingError, S
 from ..registry import JobRegistry
 from .attempts.attempt import Attempt
 from .backend import Backend
+from .execution import Execution
 from .maintenance import MAINTENANCE_INTERVAL, Maintenance
 from .prefetch import Prefetcher
 from .slots import Listener, Slots
@@ -84,7 +85,7 @@ class Worker:
         check_duration("release_timeout", release_timeout)
         if isinstance(queues, str):
             raise InvalidOptionError(f"queues must be a tuple of names such as ({queues!r},), not {queues!r}")
-        backend.request(limit=1, queues=queues)  # raises for a bad name here instead of at the first claim
+        backend.execution.request(limit=1, queues=queues)  # raises for a bad name here instead of at the first claim
         self.backend = backend
         self.queues = queues
         self.id: str = new_job_id()
@@ -96,18 +97,25 @@ class Worker:
         self._wake = asyncio.Event()
         self._is_over = asyncio.Event()
         self._drains_until: float | None = None
-        self._prefetcher = Prefetcher(backend, queues, self.id)
-        most_here = None if limits is None else limits.max_jobs
-        self._slots = Slots(backend, self._prefetcher, self.concurrency, listener, most_here=most_here)
-        self._limits = backend.attempt_factory.limits = limits
-        self._unready = backend.attempt_factory.unready
+        self._limits = limits
+        self._listener = listener
+        self._use(backend.execution)
         self.reached_limit: str | None = None
         """Which of the `limits` this process has reached, as a sentence."""
-        self._maintenance = Maintenance(backend, self._look_again)
         self._stops = 0
         self._may_claim = False
         self._pause = 0.0
         self._looked: float | None = None
+
+    def _use(self, execution: Execution) -> None:
+        """Work with this execution, which a forked process and a shutdown of the backend replace."""
+        self._execution = execution
+        execution.attempt_factory.limits = self._limits
+        self._unready = execution.attempt_factory.unready
+        self._prefetcher = Prefetcher(execution, self.queues, self.id)
+        most_here = None if self._limits is None else self._limits.max_jobs
+        self._slots = Slots(execution, self._prefetcher, self.concurrency, self._listener, most_here=most_here)
+        self._maintenance = Maintenance(execution, self._look_again)
 
     def stop(self) -> None:
         """Stop claiming, let running jobs finish within the drain timeout, and release the rest.
@@ -138,7 +146,7 @@ class Worker:
             return "the worker is starting"
         if self._pause:
             return "the database cannot be used; the log of the worker has the error"
-        if self.backend.runner.is_failing:
+        if self._execution.runner.is_failing:
             return "outcomes cannot be stored; the log of the worker has the error"
         if (late := self._late()) > _LATE:
             return f"the worker has not looked for jobs for {late:.0f} s"
@@ -160,15 +168,17 @@ class Worker:
         return None
 
     def _late(self) -> float:
-        return 0.0 if self._looked is None else self.backend.clock.monotonic() - self._looked
+        return 0.0 if self._looked is None else self._execution.clock.monotonic() - self._looked
 
     async def prepare(self) -> None:
         """Open the database and the lifespans, and check all handlers. `run` does this first, and raises its errors."""
         await self.backend.initialize()
-        self.backend.attempt_factory.check_pods(self.backend.name)
-        self.backend.check_handlers()
-        await self.backend.open_resources()
-        self.backend.attempt_factory.check_dependencies()
+        if self._execution is not self.backend.execution:
+            self._use(self.backend.execution)
+        self._execution.attempt_factory.check_pods(self.backend.name)
+        self._execution.check_handlers()
+        await self._execution.open_resources()
+        self._execution.attempt_factory.check_dependencies()
 
     async def run(self) -> None:
         """Work until `stop` is called, a limit is reached or, with `until_empty`, the queue is empty.
@@ -188,10 +198,10 @@ class Worker:
             self._drains_until = None
         self._slots.open(self._wake.set)
         self._prefetcher.may_be_more = True
-        self._looked = self.backend.clock.monotonic()
+        self._looked = self._execution.clock.monotonic()
         wake = _from_any_thread(self._look_again)
         self.backend.inserted.append(wake)
-        unwatch = self.backend.store.watch(self._look_again)
+        unwatch = self._execution.store.watch(self._look_again)
         working = asyncio.create_task(self._work(), name="server-jobs-worker")
         working.add_done_callback(lambda _: self._note_over())
         try:
@@ -223,7 +233,7 @@ class Worker:
         self._wake.set()
 
     def _report(self) -> WorkerReport:
-        self._unready = self.backend.attempt_factory.unready
+        self._unready = self._execution.attempt_factory.unready
         known = (job for job in self.backend.registry.known_jobs() if job.name not in self._unready)
         return WorkerReport(
             id=self.id,
@@ -236,7 +246,7 @@ class Worker:
         )
 
     def _start_reports(self) -> None:
-        self.backend.runner.leases.add_worker(self._report(), self.backend.config.lock_timeout)
+        self._execution.runner.leases.add_worker(self._report(), self.backend.config.lock_timeout)
 
     def _look_again(self) -> None:
         self._prefetcher.may_be_more = True
@@ -247,9 +257,9 @@ class Worker:
         self._wake.clear()
         try:
             if self._pause:
-                await self.backend.store.ping()
+                await self._execution.store.ping()
             self._slots.report_stuck()
-            if self._unready != self.backend.attempt_factory.unready:
+            if self._unready != self._execution.attempt_factory.unready:
                 self._start_reports()  # jobs have a place to run now
             self._check_limits()
             self._prefetcher.release_late()
@@ -264,8 +274,8 @@ class Worker:
             self._note_failure(error)
             return False
         finally:
-            self._looked = self.backend.clock.monotonic()
-        if self._pause and not self.backend.runner.is_failing:
+            self._looked = self._execution.clock.monotonic()
+        if self._pause and not self._execution.runner.is_failing:
             _logger.warning("the database is back")
             self._pause = 0.0
         return is_finished
@@ -305,7 +315,7 @@ class Worker:
         await self._maintenance.finish()
         if self._is_busy():
             return False
-        work = await self.backend.store.upcoming_work(self.backend.request(limit=1, queues=self.queues))
+        work = await self._execution.store.upcoming_work(self._execution.request(limit=1, queues=self.queues))
         return all(wait is None or wait > NEARLY_DUE for wait in (work.until_due, work.until_lease_end))
 
     def _is_busy(self) -> bool:
@@ -355,7 +365,7 @@ class Worker:
             async with asyncio.timeout(self._release_timeout.total_seconds()):
                 await self._slots.stop()
                 await asyncio.wait([working])
-                await self.backend.runner.remove_worker(self.id)
+                await self._execution.runner.remove_worker(self.id)
         except TimeoutError:
             _logger.error(  # noqa: TRY400  one line, no trace
                 "the database did not answer within %g s: the worker ends, and its claims expire with their leases",

@@ -73,7 +73,7 @@ class WorkerMetrics(Collector):
             families.run.add_metric(labels, job.run.buckets(), job.run.sum)
             for outcome, count in dict(job.outcomes).items():
                 families.attempts.add_metric((*labels, outcome.value), count)
-        totals = self._backend.runner.counts.totals()
+        totals = self._backend.execution.runner.counts.totals()
         for queue, job_name in sorted({key[:2] for key in totals}):
             for kind, family in families.outcomes.items():
                 family.add_metric((*common, queue, job_name), totals.get((queue, job_name, kind), 0))

@@ -64,10 +64,11 @@ class InMemoryJobs:
     ) -> None:
         self.clock = ShiftedClock()
         """The time of the system, until `advance` moves it."""
-        self.backend = InMemoryBackend(job_registry=registry, database=database, clock=self.clock, resources=resources)
-        """A backend over the same jobs, for `tick` and `create_app`."""
         self._store = RecordingStore(self.clock)
-        self.backend.use_store(self._store)
+        self.backend = InMemoryBackend(
+            job_registry=registry, database=database, clock=self.clock, resources=resources, store=self._store
+        )
+        """A backend over the same jobs, for `tick` and `create_app`."""
         self._recording = RecordingBackend(
             registry, self._store, clock=self.clock, at_once=eager, database=database, resources=resources
         )

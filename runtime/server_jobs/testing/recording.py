@@ -8,23 +8,23 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
-
 from ..binding import StandIn, stand_ins
 from ..definition import AnyDefinition
 from ..domain import lifecycle
 from ..domain.clock import Clock, SystemClock
+from ..domain.interfaces import Store
 from ..domain.record import Claim, Inserted, JobRecord, JobStatus, NewJob
 from ..engine.attempts.attempt import Attempt
-from ..engine.attempts.factory import AttemptFactory
 from ..engine.backend import Backend
+from ..engine.direct_runs import DirectRuns
+from ..engine.execution import Execution
 from ..errors import InvalidOptionError, JobFailedError
 from ..hooks import Hooks
 from ..job import DEFAULT_WORKER_TIMEOUT
 from ..memory import InMemoryBackend
 from ..middleware import NO_HEADERS, Middleware, RunningAttempt, enqueuing
 from ..registry import JobRegistry
-from ..result import JobMetadata, JobResult
+from ..result import JobResult
 from ..stores.memory import MemoryStore
 from .calling_thread import run_from_here
 from .rollbacks import on_rollback, on_rollback_async
@@ -165,19 +165,10 @@ class RecordingBackend:
     async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
         return await self.store.end_batches(batch_ids)
 
-    async def run_new(self, job: AnyDefinition, new: NewJob, worker_timeout: timedelta) -> JobRecord:
-        async with self._run() as run:
-            return await run.run_new(job, new, worker_timeout)
-
-    async def run_stored(self, job: AnyDefinition, job_id: str, worker_timeout: timedelta) -> JobRecord:
-        async with self._run() as run:
-            return await run.run_stored(job, job_id, worker_timeout)
-
-    async def run_unstored(
-        self, job: AnyDefinition, params: BaseModel, correlation_id: str | None
-    ) -> tuple[JobMetadata, BaseModel | None]:
-        async with self._run() as run:
-            return await run.run_unstored(job, params, correlation_id)
+    @asynccontextmanager
+    async def direct_runs(self) -> AsyncIterator[DirectRuns]:
+        async with self._run() as run, run.direct_runs() as runs:
+            yield runs
 
     async def run_due(self, *, raise_errors: bool) -> list[JobResult[Any]]:
         """Cancel expired jobs, then run due jobs, one after another, until none is left. Return their outcomes.
@@ -186,7 +177,7 @@ class RecordingBackend:
         """
         results: list[JobResult[Any]] = []
         async with self._run() as run:
-            await run.cancel_late()
+            await run.execution.cancel_late()
             while attempts := await self._next(run):
                 results.append(await run.finish(attempts[0], raise_errors=raise_errors))
         for record in self.store.due():
@@ -196,8 +187,8 @@ class RecordingBackend:
 
     async def _next(self, run: _OneLoop) -> Sequence[Attempt]:
         """Claim the next due job. End batches if there is none."""
-        attempts = await run.take(1)
-        return await run.take(1) if not attempts and await self.end_batches() else attempts
+        attempts = await run.execution.take(1)
+        return await run.execution.take(1) if not attempts and await self.end_batches() else attempts
 
     def _unrunnable_reason(self, record: JobRecord) -> str | None:
         if (reason := self.registry.waiting_reason(record.job_name, record.spec_version)) is not None:
@@ -211,7 +202,7 @@ class RecordingBackend:
             for one in inserted:
                 if one.created and self._is_here(stored[one.id]):
                     job = self.registry.find(stored[one.id].job_name).job
-                    await run.run_stored(job, one.id, DEFAULT_WORKER_TIMEOUT)
+                    await run.run_stored(job, one.id)
                     if self._raise_errors:
                         run.raise_error_of(one.id)
 
@@ -239,17 +230,25 @@ class _OneLoop(InMemoryBackend):
         database: object,
         resources: Sequence[object] | None,
     ) -> None:
-        super().__init__(job_registry=registry, database=database, clock=clock, resources=resources)
-        self.use_store(store)
+        super().__init__(job_registry=registry, database=database, clock=clock, resources=resources, store=store)
         self._errors = _Errors()
-        self.attempt_factory = AttemptFactory(self.config, has_processes=False, outermost=(self._errors,))
+
+    def new_execution(self, store: Store) -> Execution:
+        execution = super().new_execution(store)
+        execution.attempt_factory.outermost = (self._errors,)
+        return execution
 
     async def initialize(self) -> None:
         await Backend.initialize(self)  # schedules are declared by those who fire them
 
+    async def run_stored(self, job: AnyDefinition, job_id: str) -> None:
+        """Run a stored job to its end."""
+        async with self.direct_runs() as runs:
+            await runs.run_stored(job, job_id, DEFAULT_WORKER_TIMEOUT)
+
     async def finish(self, attempt: Attempt, *, raise_errors: bool) -> JobResult[Any]:
         """Run an attempt to its end. Return its outcome, or raise the error of its handler."""
-        outcome, reason = await self.runner.run(attempt, self)
+        outcome, reason = await self.execution.run(attempt)
         claim = attempt.claim
         if outcome.is_failure and raise_errors:
             self.raise_error_of(claim.id)

@@ -315,5 +315,5 @@ async def _tick(
     workspace: Workspace, concurrency: int, lock_timeout: timedelta, *, limit: int | None, budget: timedelta | None
 ) -> Tick:
     async with workspace.open_backend(concurrency=concurrency, lock_timeout=lock_timeout) as backend:
-        backend.attempt_factory.check_pods(backend.name)
+        backend.execution.attempt_factory.check_pods(backend.name)
         return await tick_once(backend, limit=limit, budget=budget)

@@ -10,8 +10,8 @@ from datetime import timedelta
 import click
 from server_jobs.domain.record import Outcome
 from server_jobs.engine.attempts.attempt import Attempt, Stop
-from server_jobs.engine.attempts.direct_run import take_over
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.direct_runs import take_over
+from server_jobs.engine.execution import Execution
 from server_jobs.errors import InvalidOptionError
 from server_jobs.isolation.pods import ClaimName
 
@@ -82,22 +82,22 @@ def run(
 async def _run(workspace: Workspace, options: WorkerOptions, shutdown: Shutdown, name: ClaimName) -> Outcome | None:
     """Return the outcome; None if the claim is not the newest."""
     async with open_backend(workspace, options, shutdown) as backend:
-        attempt = await take_over(backend, name)
+        attempt = await take_over(backend.execution, name)
         if attempt is None:
             _logger.warning("job %s: this claim is not the newest, so its handler does not run", name.job_id)
             return None
         with shutdown.guards(_Stopping(attempt, options.drain_timeout)):
-            return await _run_attempt(backend, attempt)
+            return await _run_attempt(backend.execution, attempt)
 
 
-async def _run_attempt(backend: Backend, attempt: Attempt) -> Outcome:
-    log, began = WorkerLog(), backend.clock.monotonic()
+async def _run_attempt(execution: Execution, attempt: Attempt) -> Outcome:
+    log, began = WorkerLog(), execution.clock.monotonic()
     log.started(attempt.claim)
-    outcome, error = await backend.runner.run(attempt, backend.for_handlers or backend)
-    log.ended(attempt.claim, outcome, error, backend.clock.monotonic() - began)
-    await backend.runner.counts.store(backend.store)
-    if batches := list(backend.runner.batches):
-        await backend.end_batches(batches)
+    outcome, error = await execution.run(attempt)
+    log.ended(attempt.claim, outcome, error, execution.clock.monotonic() - began)
+    await execution.runner.counts.store(execution.store)
+    if batches := list(execution.runner.batches):
+        await execution.backend.end_batches(batches)
     return outcome
 
 

@@ -33,10 +33,10 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
     If the API server is away, the worker claims no job for pods until it answers, and runs its other jobs. Raises
     `ClusterError` if there is no access to a cluster or a permission is missing.
     """
-    jobs = backend.attempt_factory.jobs_for_pods(backend.name, options.queues)
+    jobs = backend.execution.attempt_factory.jobs_for_pods(backend.name, options.queues)
     if not jobs:
-        if backend.attempt_factory.jobs_for_pods(backend.name):
-            backend.attempt_factory.pods = NoPods()
+        if backend.execution.attempt_factory.jobs_for_pods(backend.name):
+            backend.execution.attempt_factory.pods = NoPods()
         yield
         return
     async with AsyncExitStack() as parts:
@@ -47,7 +47,8 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
             if not error.is_away:
                 raise
             _logger.error("the API server is away, so these jobs wait: %s: %s", ", ".join(jobs), error, extra=_AWAY)  # noqa: TRY400  one line
-            backend.attempt_factory.pods, backend.attempt_factory.unready = NoPods(), frozenset(jobs)
+            factory = backend.execution.attempt_factory
+            factory.pods, factory.unready = NoPods(), frozenset(jobs)
             parts.push_async_callback(_cancelled, asyncio.create_task(_start_later(start, backend)))
         yield
 
@@ -80,7 +81,7 @@ async def _start_of(parts: AsyncExitStack, backend: Backend, options: WorkerOpti
             options=(*_database(backend), "--log-level", options.log_level, *(("--json",) if options.as_json else ())),
         )
         pods = KubernetesPods(cluster, settings, interval=options.poll_interval)
-        backend.attempt_factory.pods = await parts.enter_async_context(pods)
+        backend.execution.attempt_factory.pods = await parts.enter_async_context(pods)
         await parts.enter_async_context(OrphanedPods(cluster, backend))
 
     return start
@@ -104,7 +105,7 @@ async def _start_later(start: Callable[[], Awaitable[None]], backend: Backend) -
                 refusal = str(error)
                 _logger.error("jobs for pods cannot run, trying again: %s", error)  # noqa: TRY400  one line
         else:
-            backend.attempt_factory.unready = frozenset()
+            backend.execution.attempt_factory.unready = frozenset()
             _logger.warning("the API server answers, and jobs for pods run", extra={"event": "cluster_back"})
             return
 

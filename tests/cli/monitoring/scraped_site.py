@@ -8,7 +8,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 from prometheus_client.parser import text_string_to_metric_families
-from server_jobs import Databases, JobContext, JobOptions, create_job_registry
+from server_jobs import Backend, Databases, JobContext, JobOptions, create_job_registry
 from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import NewJob
 from server_jobs.engine.tick import tick
@@ -41,11 +41,11 @@ class ScrapedSite:
         self._clock = FakeClock()
         self.store = MemoryStore(self._clock)
         job = text_job(_fail_if_bad, options=JobOptions(queue="mail"))
-        self._backend = backend_on(self.store, job, clock=self._clock)
+        self._backend: Backend = backend_on(self.store, job, clock=self._clock)
         if database_name is not None:
             registry = create_job_registry(databases={database_name: "A_VARIABLE"}).register(job)
-            self._backend = Databases(registry, databases={database_name: self.store})[database_name]
-            self._backend.clock = self._clock
+            databases = Databases(registry, databases={database_name: self.store}, clock=self._clock)
+            self._backend = databases[database_name]
         self._ask = Caller(app=create_app(self._backend, Tokens(TOKEN)))
         self._series: dict[str, list[str]] = {}
 

@@ -23,7 +23,7 @@ from server_jobs import (
 )
 from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.record import PruneRule, PruneStep
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.schema import metadata
 from server_jobs.stores.sql.columns import NEW_COLUMNS
 from server_jobs.stores.sql.dialect import statements_of
@@ -78,8 +78,8 @@ def urls() -> Iterator[Mapping[str, str]]:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[Backend]:
-    backend = Backend(database=url, job_registry=create_job_registry(database_schema="jobs").register(Echo))
+async def opened(url: str) -> AsyncIterator[PollingBackend]:
+    backend = PollingBackend(database=url, job_registry=create_job_registry(database_schema="jobs").register(Echo))
     await backend.initialize()
     try:
         yield backend

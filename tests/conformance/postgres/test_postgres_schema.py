@@ -11,7 +11,7 @@ from server_jobs.databases.postgres.connection import positional
 from server_jobs.domain.interfaces import Statement
 from server_jobs.domain.record import JobQuery, JobStatus
 from server_jobs.domain.table_names import TABLES, in_schema
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.schema import metadata
 from server_jobs.stores.sql.dialect import statements_of
 from sqlalchemy import MetaData, create_engine, text
@@ -83,7 +83,7 @@ def look_up_tables(connection: psycopg.Connection, name: str, sql: str) -> None:
 
 async def test_a_registry_says_in_which_schema_its_backends_look(url: str) -> None:
     echoed = text_job(echo)
-    backend = Backend(database=url, job_registry=create_job_registry(database_schema=SCHEMA).register(echoed))
+    backend = PollingBackend(database=url, job_registry=create_job_registry(database_schema=SCHEMA).register(echoed))
     await backend.initialize()
     first, *_others = await echoed.using(backend).later_many([{"text": "one"}, {"text": "two"}])
     poll = await backend.poll_and_claim()
@@ -96,7 +96,7 @@ async def test_a_registry_says_in_which_schema_its_backends_look(url: str) -> No
     ]
     await backend.shutdown()
 
-    elsewhere = Backend(database=url, job_registry=create_job_registry().register(echoed))
+    elsewhere = PollingBackend(database=url, job_registry=create_job_registry().register(echoed))
     with pytest.raises(SchemaMissingError, match='relation "cron_jobs" does not exist'):
         await elsewhere.initialize()
     await elsewhere.shutdown()

@@ -228,7 +228,7 @@ async def test_ticks_of_processes_that_come_and_go_delete_what_lies_behind_many_
 
     for _ in range(5):
         backend = Backend(database=store, job_registry=create_job_registry().register(KEPT_A_DAY), clock=clock)
-        backend.pruner = Pruner(store, backend.registry, clock, budget=timedelta(0))  # one step in each tick
+        backend.execution.pruner = Pruner(store, backend.registry, clock, budget=timedelta(0))  # one step in each tick
         await tick(backend)
 
     assert [await store.get(name) for name in ("z1", "z2", "z3")] == [None] * 3

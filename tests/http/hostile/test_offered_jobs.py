@@ -70,7 +70,7 @@ async def test_no_form_enqueues_or_repairs_it() -> None:
     await made.initialize()
     unreadable = NewJob(ID, '{"text": 1}', job_name=NAME, queue="payments", max_attempts=1)
     await made.store.insert([unreadable])
-    for claim in await made.claim(1):
+    for claim in (await made.poll_and_claim(1)).claimed_jobs:
         await made.execute(claim)
     client = Client(under_prefix(create_app(made, Tokens(TOKEN))))
     await client.signs_in()

@@ -453,7 +453,7 @@ async def test_a_result_too_large_for_d1_fails_only_its_job(binding: FakeD1) -> 
 async def test_a_row_too_large_for_d1_is_refused_with_the_limit(binding: FakeD1) -> None:
     backend = CloudflareWorkerBackend(database=binding, job_registry=REGISTRY)
     await Shout.using(backend).later_many([{"text": "x" * 1_040_000}, {"text": "x"}])
-    claims = await backend.claim(2)
+    claims = (await backend.poll_and_claim(2)).claimed_jobs
 
     with pytest.raises(ValueTooLargeError, match="at most 2,000,000 bytes in a row"):
         await backend.store.settle(

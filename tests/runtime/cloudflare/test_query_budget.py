@@ -162,7 +162,7 @@ async def test_a_job_that_was_claimed_starts_only_if_its_queries_remain(binding:
     world = World(binding, asks_until_refused, asks(1))
     await world.enqueue()
     backend = world.invocation()
-    claims = await backend.claim(2)
+    claims = (await backend.poll_and_claim(2)).claimed_jobs
 
     outcomes = [(await backend.execute(claim)).outcome for claim in claims]
 

@@ -26,7 +26,7 @@ from server_jobs import (
 from server_jobs.contract.model import JobModel
 from server_jobs.contract.upcasts import AnyEarlierVersion, Versions
 from server_jobs.domain.record import JobQuery, JobStatus, KnownJob, NewJob
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.errors import InvalidParamsError
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
@@ -101,7 +101,7 @@ def row(job_id: str, version: int, params: str) -> NewJob:
     return NewJob(id=job_id, job_name="Greet", params=params, spec_version=version)
 
 
-async def run_all(backend: Backend) -> None:
+async def run_all(backend: PollingBackend) -> None:
     while claims := (await backend.poll_and_claim()).claimed_jobs:
         for claim in claims:
             await backend.execute(claim)
@@ -166,7 +166,7 @@ async def test_params_of_an_earlier_version_are_read_by_hand() -> None:
 async def test_earlier_versions_can_be_given_to_the_registry_as_handlers_are() -> None:
     job = greet_job()
     registry = create_job_registry().register(job, earlier=(FROM_1, FROM_2))
-    backend = Backend(database=MemoryStore(), job_registry=registry)
+    backend = PollingBackend(database=MemoryStore(), job_registry=registry)
     await backend.store.insert(ROWS)
     await run_all(backend)
     assert (await read(backend, "v1")).status is JobStatus.COMPLETED

@@ -21,7 +21,7 @@ from server_jobs.contract.upcasts import EarlierVersion
 from server_jobs.contract.values import MAX_ERROR_CHARACTERS
 from server_jobs.domain.record import JobRecord, NewJob
 from server_jobs.engine.attempts.error_text import describe
-from server_jobs.engine.backend import Backend, WorkerExecutionResult
+from server_jobs.engine.worker_backend import PollingBackend, WorkerExecutionResult
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
@@ -75,7 +75,7 @@ async def failure_of(handler: TextHandler, options: JobOptions | None = None) ->
     return record.error
 
 
-async def start(backend: Backend, job: TextJob) -> tuple[str, asyncio.Task[WorkerExecutionResult]]:
+async def start(backend: PollingBackend, job: TextJob) -> tuple[str, asyncio.Task[WorkerExecutionResult]]:
     """Enqueue the job, and run it until its handler waits."""
     job_id = await job.later(PARAMS)
     (claim,) = (await backend.poll_and_claim()).claimed_jobs
@@ -387,7 +387,7 @@ async def test_an_error_about_params_of_another_version_shows_none_of_them() -> 
         raise ValueError(f"{params.text} is refused")
 
     job = text_job(handler, options=JobOptions(version=2, redact=("/other",)))
-    backend = Backend(
+    backend = PollingBackend(
         database=MemoryStore(),
         job_registry=create_job_registry().register(
             job, earlier=[EarlierVersion(1, Old, lambda old: Text(text=old.password))]
@@ -539,7 +539,7 @@ async def test_a_caller_that_is_cancelled_gives_its_job_back() -> None:
     assert job_id is not None
     record = await read(backend, job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
-    assert backend.runner.attempts() == []
+    assert backend.execution.runner.attempts() == []
 
 
 async def test_a_caller_cancelled_while_its_job_is_being_stopped_is_cancelled() -> None:
@@ -579,7 +579,7 @@ async def test_stopping_a_job_does_not_cancel_the_code_that_ran_it(swallows: boo
 
     task = asyncio.create_task(caller())
     await turns()
-    (running,) = backend.runner.attempts()
+    (running,) = backend.execution.runner.attempts()
     await backend.release_lock(running.claim.id)
     await task
     assert cancelling == [0]
@@ -587,7 +587,7 @@ async def test_stopping_a_job_does_not_cancel_the_code_that_ran_it(swallows: boo
 
 async def outlived(
     handler: Callable[[Text, JobContext], Text], began: threading.Event
-) -> tuple[Backend, str, asyncio.Future[object]]:
+) -> tuple[PollingBackend, str, asyncio.Future[object]]:
     """Run a plain handler until it starts, and end its attempt. Return the backend, the job, and the running thread."""
     job = text_job(handler)
     backend = backend_on(MemoryStore(), job)
@@ -595,7 +595,7 @@ async def outlived(
     (claim,) = (await backend.poll_and_claim()).claimed_jobs
     task = asyncio.create_task(backend.execute(claim))
     await asyncio.to_thread(began.wait, 5)
-    (attempt,) = backend.runner.attempts()
+    (attempt,) = backend.execution.runner.attempts()
     await backend.release_lock(job_id)
     await task
     assert attempt.call.lingering is not None

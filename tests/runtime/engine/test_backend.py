@@ -28,7 +28,8 @@ from server_jobs import (
 )
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.record import Claim, ClaimRequest, JobQuery, NewJob, Settlement
-from server_jobs.engine.backend import Backend, PollResult, WorkerBackend, WorkerBackendConfig
+from server_jobs.engine.backend import Backend, WorkerBackendConfig
+from server_jobs.engine.worker_backend import PollingBackend, PollResult, WorkerBackend
 from server_jobs.job import AnyJob
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore
@@ -69,7 +70,7 @@ def bound(job: AnyJob) -> object:
 
 def test_a_backend_shows_its_database_and_registry() -> None:
     registry, store = create_job_registry(), MemoryStore()
-    backend: WorkerBackend = Backend(database=store, job_registry=registry)
+    backend: WorkerBackend = PollingBackend(database=store, job_registry=registry)
     assert backend.name == "memory"
     assert backend.config == WorkerBackendConfig(
         database=store,
@@ -450,10 +451,10 @@ async def test_executing_a_claim_that_was_lost_says_so_and_changes_nothing() -> 
 
 
 @pytest.mark.parametrize(
-    "end", [Backend.execute, lambda backend, claim: backend.release_lock(claim.id)], ids=["settled", "released"]
+    "end", [PollingBackend.execute, lambda backend, claim: backend.release_lock(claim.id)], ids=["settled", "released"]
 )
 async def test_a_claim_that_was_settled_or_released_is_not_run(
-    end: Callable[[Backend, Claim], Awaitable[object]],
+    end: Callable[[PollingBackend, Claim], Awaitable[object]],
 ) -> None:
     gate = Gate()
     gate.opened.set()
@@ -573,7 +574,7 @@ async def test_a_caller_cancelled_when_its_job_is_done_does_not_undo_it() -> Non
     backend = backend_on(SlowStore(), job)
     task = asyncio.create_task(job.now(PARAMS))
     await turns()
-    (attempt,) = backend.runner.attempts()
+    (attempt,) = backend.execution.runner.attempts()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -25,7 +25,7 @@ from server_jobs import (
 from server_jobs.domain.record import Expired, JobStatus, NewJob
 from server_jobs.engine.attempts.attempt import Stop
 from server_jobs.engine.attempts.failure_log import log_expired
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
@@ -74,7 +74,7 @@ class Ending:
         self.store = FaultyStore(self.clock)
         self.outcome = outcome
         self.job: TextJob = text_job(self._handle, options=options)
-        self.backend: Backend = backend_on(self.store, self.job, clock=self.clock)
+        self.backend: PollingBackend = backend_on(self.store, self.job, clock=self.clock)
         self.job_id = ""
 
     async def _handle(self, params: Text, context: JobContext) -> Text | Snooze | Cancel:
@@ -178,7 +178,7 @@ async def test_an_error_of_a_stopped_attempt_is_shown_as_one_that_does_not_count
     ending = Ending(WELL)
 
     async def stop_and_fail(context: JobContext) -> None:
-        (attempt,) = ending.backend.runner.attempts()
+        (attempt,) = ending.backend.execution.runner.attempts()
         attempt.stop(stop)
         try:
             await asyncio.sleep(0)

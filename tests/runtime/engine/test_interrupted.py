@@ -22,7 +22,7 @@ from server_jobs.domain.record import (
     UpcomingWork,
 )
 from server_jobs.engine.attempts import releasing
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
@@ -55,7 +55,7 @@ async def dawdle(call: Awaitable[T]) -> T:
     return answer
 
 
-async def all_records(backend: Backend, ids: Sequence[str]) -> list[JobRecord]:
+async def all_records(backend: PollingBackend, ids: Sequence[str]) -> list[JobRecord]:
     return [await read(backend, job_id) for job_id in ids]
 
 
@@ -243,10 +243,10 @@ async def test_waiting_claims_are_released_at_a_stop_on_a_slow_store() -> None:
     job = text_job(echo)
     backend = backend_on(Slow(), job, lock_timeout=60 * SECOND)
     ids = await job.later_many([PARAMS] * 5)
-    attempts = await backend.take(5)
+    attempts = await backend.execution.take(5)
     is_slow.set()
-    backend.runner.release_waiting(attempts)
-    await backend.runner.stop([])
+    backend.execution.runner.release_waiting(attempts)
+    await backend.execution.runner.stop([])
 
     records = await all_records(backend, ids)
     assert {(record.status, record.attempt_count) for record in records} == {(JobStatus.PENDING, 0)}
@@ -310,7 +310,7 @@ async def test_a_wrong_number_of_answers_leaves_no_job_leased_forever(
     await job.later(PARAMS)
     worker = Worker(backend, until_empty=True)
     await asyncio.wait_for(worker.run(), 5)
-    assert backend.runner.leases.leased() == []
+    assert backend.execution.runner.leases.leased() == []
     assert "could not be settled" in caplog.text
 
 
@@ -445,7 +445,7 @@ async def test_a_backend_is_closed_in_time_and_names_the_jobs_that_it_could_not_
     job = text_job(echo)
     backend = backend_on(store := Silent(), job)
     (job_id,) = await job.later_many([PARAMS])
-    await backend.claim(1)
+    await backend.poll_and_claim(1)
     store.silent.add("settle")
     async with asyncio.timeout(5):
         await backend.shutdown()
@@ -455,7 +455,7 @@ async def test_a_backend_is_closed_in_time_and_names_the_jobs_that_it_could_not_
     ]
 
 
-def durations() -> Sequence[Callable[[Backend], object]]:
+def durations() -> Sequence[Callable[[PollingBackend], object]]:
     """Return calls with values that are no duration."""
     return [
         lambda backend: Worker(backend, drain_timeout=5),  # type: ignore[arg-type]

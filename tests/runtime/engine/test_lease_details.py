@@ -52,7 +52,7 @@ async def test_progress_of_a_row_that_was_locked_is_stored_with_the_next_check()
 async def test_a_lease_that_is_kept_twice_lasts_as_long_as_its_last_renewal() -> None:
     run = await Run().begin()
     await run.wait(3 * LEASE)
-    runner = run.backend.runner
+    runner = run.backend.execution.runner
     (attempt,) = runner.attempts()
     before = runner.leases.expires_at(attempt)
     runner.leases.add([attempt])
@@ -96,8 +96,8 @@ async def test_the_last_renewal_comes_after_the_one_on_its_way() -> None:
     store = SlowFirstRenewal(clock)
     run = await Run(store=store, clock=clock).begin()
     await run.wait(3 * SECOND)
-    (attempt,) = run.backend.runner.attempts()
-    claim = ClaimForPod(attempt, store, run.backend.runner.leases)
+    (attempt,) = run.backend.execution.runner.attempts()
+    claim = ClaimForPod(attempt, store, run.backend.execution.runner.leases)
     handing_over = asyncio.create_task(claim.hand_over(600 * SECOND))
     await turns()
     store.arrives.set()
@@ -112,7 +112,7 @@ async def test_the_last_renewal_comes_after_the_one_on_its_way() -> None:
 async def test_a_report_on_its_way_does_not_bring_a_removed_worker_back() -> None:
     clock = FakeClock()
     store = SlowFirstRenewal(clock)
-    runner = Run(store=store, clock=clock).backend.runner
+    runner = Run(store=store, clock=clock).backend.execution.runner
     runner.leases.add_worker(WORKER, LEASE)
     await turns()
     removing = asyncio.create_task(runner.remove_worker(WORKER.id))
@@ -125,8 +125,8 @@ async def test_a_report_on_its_way_does_not_bring_a_removed_worker_back() -> Non
 
 async def test_a_claim_that_a_pod_has_taken_over_is_not_released_when_the_caller_goes_away() -> None:
     run = await Run().begin()
-    (attempt,) = run.backend.runner.attempts()
-    await ClaimForPod(attempt, run.store, run.backend.runner.leases).hand_over(600 * SECOND)
+    (attempt,) = run.backend.execution.runner.attempts()
+    await ClaimForPod(attempt, run.store, run.backend.execution.runner.leases).hand_over(600 * SECOND)
     run.tasks[0].cancel()
     await asyncio.wait(run.tasks)
     await turns()
@@ -136,7 +136,7 @@ async def test_a_claim_that_a_pod_has_taken_over_is_not_released_when_the_caller
 
 async def test_the_first_reason_to_stop_an_attempt_counts() -> None:
     run = await Run().begin()
-    (attempt,) = run.backend.runner.attempts()
+    (attempt,) = run.backend.execution.runner.attempts()
     attempt.stop(Stop.CANCELLED)
     attempt.stop(Stop.LOST)
     await run.result()

@@ -14,7 +14,7 @@ from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, Completed, Heartbeat, LeaseAnswer
 from server_jobs.engine.attempts.attempt import Attempt
 from server_jobs.engine.attempts.leases import CANCEL_INTERVAL, LeaseKeeper
-from server_jobs.engine.backend import Backend, WorkerExecutionResult
+from server_jobs.engine.worker_backend import PollingBackend, WorkerExecutionResult
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
@@ -39,7 +39,7 @@ class Run:
         self.clock = clock or FakeClock()
         self.store = store or FaultyStore(self.clock)
         self.job = job or text_job(self.gate)
-        self.backend: Backend = backend_on(self.store, self.job, clock=self.clock, lock_timeout=lease)
+        self.backend: PollingBackend = backend_on(self.store, self.job, clock=self.clock, lock_timeout=lease)
         self.claims: list[Claim] = []
         self.tasks: list[asyncio.Task[WorkerExecutionResult]] = []
 
@@ -233,7 +233,7 @@ async def take_over(run: Run) -> Claim:
     """Let the lease expire while this process stands still, and claim the job for another worker."""
     run.clock.advance(run.backend.config.lock_timeout + SECOND)
     assert await run.store.expire(jitter=timedelta(0)) != []
-    (claim,) = await run.store.claim(run.backend.request(limit=1))
+    (claim,) = await run.store.claim(run.backend.execution.request(limit=1))
     return claim
 
 
@@ -331,20 +331,20 @@ async def test_no_handler_starts_when_its_lease_may_be_over(
     async def suspended() -> None:
         run.clock.advance(LEASE + SECOND)
         await run.store.expire(jitter=timedelta(0))
-        assert len(await backend_on(run.store, text_job(handler), clock=run.clock).claim(1)) == 1
+        assert len(await backend_on(run.store, text_job(handler), clock=run.clock).execution.take(1)) == 1
 
     if way == "execute":
-        (claim,) = await backend.claim(1)
+        (claim,) = (await backend.poll_and_claim(1)).claimed_jobs
         await suspended()
         await backend.execute(claim)
     else:
-        taken = list(await backend.take(1))
+        taken = list(await backend.execution.take(1))
         await suspended()
 
         async def take(limit: int, **_: object) -> list[Attempt]:
             return [taken.pop()] if taken else []
 
-        monkeypatch.setattr(backend, "take", take)
+        monkeypatch.setattr(backend.execution, "take", take)
         worker = Worker(backend)
         task = asyncio.create_task(worker.run())
         await turns()

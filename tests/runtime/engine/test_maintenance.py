@@ -34,7 +34,7 @@ async def test_pruning_that_takes_long_does_not_delay_expired_leases() -> None:
     store = SlowPruning(clock)
     kept = JobOptions(retention=Retention(completed=timedelta(days=1)))
     registry = create_job_registry().register(text_job(echo, options=kept))
-    maintenance = Maintenance(Backend(database=store, job_registry=registry, clock=clock), lambda: None)
+    maintenance = Maintenance(Backend(database=store, job_registry=registry, clock=clock).execution, lambda: None)
 
     for _ in range(3):
         maintenance.tick()
@@ -62,7 +62,7 @@ async def test_many_late_jobs_are_cancelled_step_by_step_and_delay_no_expired_le
     store = SlowCancelling(clock)
     job = text_job(echo)
     backend = backend_on(store, job, clock=clock)
-    maintenance = Maintenance(backend, lambda: None)
+    maintenance = Maintenance(backend.execution, lambda: None)
     await job.later_many([{"text": "late"}] * (MOST_LATE + 1), expires_after=MAINTENANCE_INTERVAL)
     clock.advance(2 * MAINTENANCE_INTERVAL)
 
@@ -81,13 +81,13 @@ async def test_a_chore_that_starts_while_the_others_are_stopped_is_stopped_too()
     store = SlowPruning(FakeClock())
     kept = JobOptions(retention=Retention(completed=timedelta(days=1)))
     backend = Backend(database=store, job_registry=create_job_registry().register(text_job(echo, options=kept)))
-    maintenance = Maintenance(backend, lambda: None)
+    maintenance = Maintenance(backend.execution, lambda: None)
     maintenance.tick()
     await turns()
 
     stopping = asyncio.create_task(maintenance.stop())
     await asyncio.sleep(0)
-    backend.runner.batches.add("a batch that ended meanwhile")
+    backend.execution.runner.batches.add("a batch that ended meanwhile")
     maintenance.tick()
     await stopping
 

@@ -68,12 +68,12 @@ async def test_an_expired_lease_counts_as_a_failure_or_a_retry() -> None:
     backend = backend_on(store, job := text_job(echo, options=options), clock=clock, lock_timeout=SECOND)
     await job.later(PARAMS)
     for _ in range(2):
-        await store.claim(backend.request(limit=1))
+        await store.claim(backend.execution.request(limit=1))
         clock.advance(3 * SECOND)
         await backend.handle_expired_locks()
         clock.advance(3 * SECOND)
 
-    await backend.runner.counts.store(store)
+    await backend.execution.runner.counts.store(store)
 
     assert await totals(store) == {"Echo": Counts(failed=1, retried=1)}
     assert {one.queue for one in await store.finished_counts(since=None)} == {"mail"}
@@ -89,7 +89,7 @@ async def test_outcomes_count_for_the_queue_of_the_row() -> None:
     await before[1].later(PARAMS)
     after = text_job(echo, "Good", JobOptions(queue="new")), text_job(fail, "Bad", replace(_TWICE, queue="new"))
     backend = backend_on(store, *after, clock=clock, lock_timeout=SECOND)
-    await store.claim(backend.request(limit=1))
+    await store.claim(backend.execution.request(limit=1))
     clock.advance(3 * SECOND)
     await backend.handle_expired_locks()
     clock.advance(3 * SECOND)
@@ -114,13 +114,13 @@ async def test_counts_that_could_not_be_stored_are_stored_later() -> None:
     store = Away()
     backend = backend_on(store, job := text_job(echo))
     await job.later(PARAMS)
-    (claim,) = await backend.claim(1)
+    (claim,) = (await backend.poll_and_claim(1)).claimed_jobs
     await backend.execute(claim)
     with pytest.raises(DatabaseError):
-        await backend.runner.counts.store(store)
+        await backend.execution.runner.counts.store(store)
     store.is_away = False
 
     for _ in range(2):
-        await backend.runner.counts.store(store)
+        await backend.execution.runner.counts.store(store)
 
     assert await totals(store) == {"Echo": Counts(completed=1)}

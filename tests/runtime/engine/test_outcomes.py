@@ -19,7 +19,7 @@ from server_jobs import (
     Worker,
 )
 from server_jobs.domain.record import JobRecord
-from server_jobs.engine.backend import Backend, WorkerExecutionResult
+from server_jobs.engine.worker_backend import PollingBackend, WorkerExecutionResult
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
@@ -41,7 +41,7 @@ def saying(outcome: Snooze | Cancel | BaseException, options: JobOptions | None 
     return text_job(handler, options=options)
 
 
-async def once(job: TextJob, clock: FakeClock) -> tuple[Backend, JobRecord, WorkerExecutionResult]:
+async def once(job: TextJob, clock: FakeClock) -> tuple[PollingBackend, JobRecord, WorkerExecutionResult]:
     """Run and store one attempt of that job."""
     backend = backend_on(MemoryStore(clock), job, clock=clock)
     job_id = await job.later(PARAMS)

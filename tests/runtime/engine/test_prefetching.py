@@ -11,7 +11,6 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import (
-    Backend,
     ConcurrencyLimit,
     DatabaseError,
     JobContext,
@@ -23,6 +22,7 @@ from server_jobs import (
 )
 from server_jobs.domain.record import Claim, ClaimRequest, Outcome
 from server_jobs.engine.prefetch import PrefetchSize
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
@@ -80,7 +80,7 @@ async def queued(job: TextJob, texts: Sequence[str]) -> list[str]:
     return [str(handle) for handle in await job.later_many([{"text": text} for text in texts])]
 
 
-async def released(backend: Backend, ids: Sequence[str], *, still_running: int) -> list[JobRecord]:
+async def released(backend: PollingBackend, ids: Sequence[str], *, still_running: int) -> list[JobRecord]:
     """The rows of the jobs, as soon as at most `still_running` of them run; fails after two seconds."""
     records: list[JobRecord] = []
     for _ in range(20):  # far less than the drain timeout, and several writes on a busy machine
@@ -221,16 +221,16 @@ async def test_the_leases_of_claims_that_wait_are_renewed() -> None:
     switch.is_slow.set()
     backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
     await queued(job, ["a"] * 3)
-    attempts = await backend.take(3)
+    attempts = await backend.execution.take(3)
     await turns()
     for _ in range(30):
         clock.advance(SECOND)
         await turns()
         assert await backend.handle_expired_locks() == []
     assert {(await read(backend, one.claim.id)).status for one in attempts} == {JobStatus.RUNNING}
-    backend.runner.release_waiting(attempts)
+    backend.execution.runner.release_waiting(attempts)
     await turns()
-    assert backend.runner.leases.leased() == []
+    assert backend.execution.runner.leases.leased() == []
     assert store.calls["renew"] >= 10
 
 
@@ -239,12 +239,12 @@ async def test_a_waiting_claim_that_is_asked_to_cancel_is_cancelled_without_runn
     store, job = FaultyStore(clock), text_job(switch)
     backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
     (job_id,) = await queued(job, ["a"])
-    (attempt,) = await backend.take(1)
+    (attempt,) = await backend.execution.take(1)
     await store.cancel(job_id)
     for _ in range(4):
         clock.advance(SECOND)
         await turns()
-    await backend.runner.run(attempt, backend)
+    await backend.execution.runner.run(attempt, backend)
 
     assert (await read(backend, job_id)).status is JobStatus.CANCELLED
     assert switch.texts == []
@@ -256,14 +256,14 @@ async def test_a_waiting_claim_that_was_lost_is_not_run() -> None:
     store, job = FaultyStore(clock_of_database), text_job(switch)
     backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
     (job_id,) = await queued(job, ["a"])
-    (attempt,) = await backend.take(1)
+    (attempt,) = await backend.execution.take(1)
     await turns()
     clock_of_database.advance(10 * SECOND)
     await store.expire(jitter=timedelta(0))
-    (taken,) = await backend_on(store, text_job(echo), clock=clock).claim(1)
+    (taken,) = (await backend_on(store, text_job(echo), clock=clock).poll_and_claim(1)).claimed_jobs
     clock.advance(4 * SECOND)
     await turns()
-    outcome, error = await backend.runner.run(attempt, backend)
+    outcome, error = await backend.execution.runner.run(attempt, backend)
 
     assert (outcome, switch.texts) == (Outcome.LOST, [])
     assert error == f"the claim on job {job_id} was lost (its lease expired); nothing was written"
@@ -309,9 +309,9 @@ async def test_a_refused_write_costs_released_claims_no_attempt() -> None:
     store, job = FaultyStore(clock), text_job(switch)
     backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
     (job_id,) = await queued(job, ["a"])
-    attempts = await backend.take(1)
+    attempts = await backend.execution.take(1)
     store.break_down("settle")
-    backend.runner.release_waiting(attempts)
+    backend.execution.runner.release_waiting(attempts)
     for _ in range(20):
         clock.advance(SECOND)
         await turns()
@@ -323,7 +323,7 @@ async def test_a_refused_write_costs_released_claims_no_attempt() -> None:
 
     record = await read(backend, job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
-    assert backend.runner.leases.leased() == []
+    assert backend.execution.runner.leases.leased() == []
 
 
 async def test_a_worker_continues_after_an_outage_longer_than_its_leases() -> None:

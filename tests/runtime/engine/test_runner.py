@@ -51,7 +51,7 @@ async def test_finished_work_is_not_released_but_stored_when_the_store_is_back(s
         await asyncio.wait_for(finished.backend.shutdown(), 5)
     await until(task)
     assert await status_of(finished.backend, finished.job_id) is JobStatus.RUNNING
-    assert await finished.store.claim(finished.backend.request(limit=1)) == []
+    assert await finished.store.claim(finished.backend.execution.request(limit=1)) == []
 
     finished.clock.advance(SECOND)
     await turns()
@@ -76,6 +76,6 @@ async def test_the_end_of_a_batch_is_looked_for_after_finished_jobs_only() -> No
     while fails:
         (claim,) = (await backend.poll_and_claim()).claimed_jobs
         await backend.execute(claim)
-        seen.append(set(backend.runner.batches))
+        seen.append(set(backend.execution.runner.batches))
         clock.advance(timedelta(hours=1))
     assert seen == [set(), {batch.id}]

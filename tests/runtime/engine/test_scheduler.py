@@ -82,7 +82,7 @@ async def ticks(backend: Backend, clock: FakeClock, duration: timedelta, step: t
     made = 0
     for _ in range(duration // step):
         clock.advance(step)
-        made += len(await backend.scheduler.tick())
+        made += len(await backend.execution.scheduler.tick())
     return made
 
 
@@ -92,7 +92,7 @@ async def test_a_slot_becomes_one_job_with_the_params_of_its_schedule(open_store
     async with open_store(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job)
-        assert await backend.scheduler.tick() == []
+        assert await backend.execution.scheduler.tick() == []
         assert await ticks(backend, clock, 9 * MINUTE) == 0
         assert await ticks(backend, clock, 30 * MINUTE) == 1
         (record,) = await jobs_in(store)
@@ -112,7 +112,7 @@ async def test_two_schedulers_make_one_job_of_each_slot(open_store: OpenStore) -
         backend = backend_on(store, job, clock=clock)
         second = Scheduler(store, backend.registry)
         for _ in range(5):
-            await backend.scheduler.tick()
+            await backend.execution.scheduler.tick()
             await second.tick()
             clock.advance(HOUR)
         assert [record.scheduled_for for record in await jobs_in(store)] == [NOON + hour * HOUR for hour in range(1, 5)]
@@ -182,9 +182,9 @@ async def test_slots_that_passed_unseen_fire_as_the_schedule_says(
     async with open_store(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         clock.advance(5 * HOUR + 30 * MINUTE)
-        assert len(await backend.scheduler.tick()) == len(hours)
+        assert len(await backend.execution.scheduler.tick()) == len(hours)
         assert [record.scheduled_for for record in await jobs_in(store)] == [NOON + hour * HOUR for hour in hours]
         assert await ticks(backend, clock, 30 * MINUTE) == 1
 
@@ -197,9 +197,9 @@ async def test_slots_beyond_the_misfire_limit_are_dropped_and_logged(
     async with open_store(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job, misfire_limit=2)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         clock.advance(5 * HOUR + 30 * MINUTE)
-        assert len(await backend.scheduler.tick()) == 2
+        assert len(await backend.execution.scheduler.tick()) == 2
         assert await ticks(backend, clock, 2 * HOUR + 30 * MINUTE) == 3
         assert [record.scheduled_for for record in await jobs_in(store)] == [NOON + n * HOUR for n in (4, 5, 6, 7, 8)]
     (line,) = caplog.records
@@ -228,9 +228,9 @@ async def test_slots_that_the_limit_lets_through_are_not_called_dropped(caplog: 
     async with open_memory(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job, misfire_limit=5)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         clock.advance(5 * HOUR)
-        assert len(await backend.scheduler.tick()) == 5
+        assert len(await backend.execution.scheduler.tick()) == 5
     assert caplog.records == []
 
 
@@ -239,9 +239,9 @@ async def test_of_a_long_outage_not_every_dropped_slot_is_counted(caplog: pytest
     async with open_memory(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job, cron_expression="* * * * *", misfire_limit=3)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         clock.advance(timedelta(days=200))
-        assert len(await backend.scheduler.tick()) == 3
+        assert len(await backend.execution.scheduler.tick()) == 3
     assert "at least 1000 slots" in caplog.text
 
 
@@ -286,7 +286,7 @@ async def test_a_schedule_that_cannot_be_read_is_reported_and_stops_no_other(
         backend = backend_on(store, job, clock=clock)
         broken = await save(store, job, id="broken", name="a broken one")
         await save(store, job)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         await save(store, job, id=broken.id, name=broken.name, **changes)
         assert await ticks(backend, clock, 2 * HOUR, step=HOUR) == 2
         assert "schedule a broken one of Report cannot fire: " in caplog.text
@@ -306,11 +306,11 @@ async def test_slots_whose_params_are_large_all_fire_a_few_at_a_time(
     async with open_store(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job, params=json.dumps({"text": text}))
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         clock.advance(hours * HOUR)
-        made = [len(await backend.scheduler.tick())]
+        made = [len(await backend.execution.scheduler.tick())]
         while made[-1]:
-            made.append(len(await backend.scheduler.tick()))
+            made.append(len(await backend.execution.scheduler.tick()))
         assert sum(made) == hours
         assert max(made) * len(json.dumps(json.dumps(text))) <= 1_200_000
 
@@ -323,20 +323,20 @@ async def test_a_schedule_whose_jobs_the_database_refuses_keeps_no_other_from_fi
     backend = backend_on(store, job, clock=clock)
     await save(store, job, id="refused", name="a refused one")
     await save(store, job)
-    await backend.scheduler.tick()
+    await backend.execution.scheduler.tick()
     clock.advance(HOUR)
     store.break_down("fire refused")
 
     for _ in range(3):
         with pytest.raises(DatabaseError, match="fire refused"):
-            await backend.scheduler.tick()
+            await backend.execution.scheduler.tick()
 
     assert len(await jobs_in(store)) == 1
     assert [record.getMessage() for record in caplog.records] == [
         "schedule a refused one of Report cannot fire: the database is away (fire refused)"
     ]
     store.mend()
-    (job_id,) = await backend.scheduler.tick()
+    (job_id,) = await backend.execution.scheduler.tick()
     assert job_id == slot_job_id(schedule_id("Report", "a refused one"), NOON + HOUR)
 
 
@@ -349,7 +349,7 @@ async def test_a_database_that_does_not_answer_any_more_is_not_asked_for_each_sc
     store.break_down("fire", "ping")
 
     with pytest.raises(DatabaseError, match="ping"):
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
 
     assert store.calls["fire"] == 1
 
@@ -360,11 +360,11 @@ async def test_a_worker_is_woken_for_new_jobs_even_if_another_schedule_fails() -
     backend = backend_on(store, job, clock=clock)
     await save(store, job, id="refused", name="a refused one")
     await save(store, job)
-    await backend.scheduler.tick()
+    await backend.execution.scheduler.tick()
     clock.advance(HOUR)
     store.break_down("fire refused")
     told: list[bool] = []
-    maintenance = Maintenance(backend, lambda: told.append(True))
+    maintenance = Maintenance(backend.execution, lambda: told.append(True))
 
     maintenance.tick()
     await maintenance.finish()
@@ -389,7 +389,7 @@ async def test_any_error_of_a_validator_is_reported_once_and_stops_no_other_sche
         backend = backend_on(store, strange, job, clock=clock)
         await save(store, strange)
         await save(store, job)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         assert await ticks(backend, clock, 2 * HOUR) == 2
     assert [record.getMessage() for record in caplog.records] == ["schedule hourly of A cannot fire: KeyError('x')"]
 
@@ -399,7 +399,7 @@ async def test_a_schedule_that_fired_in_between_is_reported_again(caplog: pytest
     async with open_memory(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         for params in ("[]", '{"text":"x"}', "[]"):
             await save(store, job, params=params)
             await ticks(backend, clock, HOUR)
@@ -412,7 +412,7 @@ async def test_a_slot_whose_unique_key_is_in_use_makes_no_job_and_does_not_retur
     async with open_memory(clock) as store:
         backend = backend_on(store, job, clock=clock)
         await save(store, job)
-        await backend.scheduler.tick()
+        await backend.execution.scheduler.tick()
         assert await ticks(backend, clock, HOUR) == 1
         assert await ticks(backend, clock, HOUR) == 0
         gate.opened.set()

@@ -75,9 +75,9 @@ def store(clock: FakeClock) -> Store:
 
 async def params_after(backend: Backend, clock: FakeClock, duration: timedelta) -> list[object]:
     """Return the params of all jobs, after two rounds of the scheduler with this time in between."""
-    await backend.scheduler.tick()
+    await backend.execution.scheduler.tick()
     clock.advance(duration)
-    await backend.scheduler.tick()
+    await backend.execution.scheduler.tick()
     return [json.loads(one.params) for one in await backend.store.list_jobs(JobQuery(limit=100))]
 
 
@@ -108,7 +108,7 @@ async def test_params_of_an_unknown_version_are_reported_and_make_no_job(
 
     backend = backend_on(store, old, clock=clock)
     assert await params_after(backend, clock, timedelta(hours=1)) == []
-    assert backend.scheduler.unfired == {new.schedule("ann").id}
+    assert backend.execution.scheduler.unfired == {new.schedule("ann").id}
     assert "schedule ann of Digest cannot fire" in caplog.text
 
 
@@ -117,7 +117,7 @@ async def test_a_run_makes_a_job_at_once_and_keeps_the_plan(store: Store, clock:
     backend = backend_on(store, job, clock=clock)
     weekly = job.schedule("weekly")
     await weekly.add(cron="0 7 * * 1", params={"name": "Ann"})
-    await backend.scheduler.tick()
+    await backend.execution.scheduler.tick()
     await weekly.pause()
     planned = await weekly.record()
 

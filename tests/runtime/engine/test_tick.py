@@ -36,7 +36,7 @@ class Stage:
         await self.store.save_schedules([schedule("s1", "Echo", params=json.dumps(PARAMS))])
         await tick(self.backend)
         self.dead = await self.job.later(PARAMS)
-        assert await self.backend.claim(1)
+        assert (await self.backend.poll_and_claim(1)).claimed_jobs
         self.clock.advance(2 * HOUR)
         self.waiting = await self.job.later(PARAMS)
 
@@ -109,7 +109,7 @@ async def test_jobs_of_schedules_that_fired_are_run_though_another_one_was_refus
     await stage.set_up()
     records = [schedule("s0", "Echo", "refused", params=json.dumps(PARAMS))]
     await stage.store.save_schedules(records)
-    await stage.backend.scheduler.tick(allowance=lambda: 1)  # plans it
+    await stage.backend.execution.scheduler.tick(allowance=lambda: 1)  # plans it
     stage.clock.advance(2 * HOUR)
     stage.store.break_down("fire s0")
 

@@ -33,7 +33,7 @@ from server_jobs import (
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, DueSchedules, Heartbeat, LeaseAnswer, NewJob, Outcome
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
@@ -65,7 +65,7 @@ async def stub(params: Text, context: JobContext) -> Text:
     raise HandlerNotImplementedError("Stub")
 
 
-async def statuses(backend: Backend) -> dict[str, int]:
+async def statuses(backend: PollingBackend) -> dict[str, int]:
     """Return the number of jobs in each status."""
     counts: Counter[str] = Counter()
     for count in await backend.store.count_jobs():
@@ -158,7 +158,7 @@ async def test_until_empty_runs_the_job_of_a_crashed_worker_whose_lease_ends_soo
     backend = backend_on(store, crashed, elsewhere, clock=clock)
     for job, lease in ((crashed, timedelta(seconds=30)), (elsewhere, HOUR)):
         await job.later(PARAMS)
-        assert await store.claim(replace(backend.request(limit=1), lease=lease))
+        assert await store.claim(replace(backend.execution.request(limit=1), lease=lease))
     task = await begin(Worker(backend, until_empty=True))
     await asyncio.sleep(3 * SOON.total_seconds())
     assert not task.done()
@@ -284,7 +284,7 @@ async def test_a_job_of_a_dead_worker_is_taken_over() -> None:
     clock, job = FakeClock(), text_job(echo)
     backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
     job_id = await job.later(PARAMS)
-    await backend.store.claim(backend.request(limit=1))
+    await backend.store.claim(backend.execution.request(limit=1))
     clock.advance(2 * SECOND)
     worker = Worker(backend)
     task = await begin(worker)
@@ -314,7 +314,7 @@ async def test_a_worker_that_was_paused_does_not_take_its_own_running_job_for_lo
     worker = Worker(backend, concurrency=1)
     task = await begin(worker)
     dead = await job.later(PARAMS)
-    await store.claim(backend.request(limit=1))
+    await store.claim(backend.execution.request(limit=1))
 
     clock.advance(5 * SECOND)
     while await status_of(backend, dead) is JobStatus.RUNNING:

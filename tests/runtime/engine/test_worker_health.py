@@ -47,7 +47,7 @@ async def test_a_worker_is_ready_while_it_claims_jobs() -> None:
 
 async def test_a_job_without_a_place_to_run_is_not_said_to_be_the_next_one() -> None:
     backend = backend_on(FaultyStore(), job := text_job(echo))
-    backend.attempt_factory.unready = frozenset({job.job_name})
+    backend.execution.attempt_factory.unready = frozenset({job.job_name})
     waiting = await job.later(PARAMS)
     worker = Worker(backend)
     run = asyncio.create_task(worker.run())
@@ -56,7 +56,7 @@ async def test_a_job_without_a_place_to_run_is_not_said_to_be_the_next_one() -> 
     _, reasons = await why(backend.store, backend.registry, waiting)
     assert [reason.text for reason in reasons] == [f"no living worker of its queue can run {job.job_name} now"]
 
-    backend.attempt_factory.unready = frozenset()
+    backend.execution.attempt_factory.unready = frozenset()
     await job.later(PARAMS)  # wakes the worker
     async with asyncio.timeout(5):
         while not (await backend.store.workers())[0].report.known:

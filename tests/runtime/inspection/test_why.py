@@ -11,8 +11,8 @@ from server_jobs import ConcurrencyLimit, JobNotFoundError, JobOptions, RateLimi
 from server_jobs.contract.upcasts import EarlierVersion
 from server_jobs.domain.history import TICK_LEASE, WorkerReport
 from server_jobs.domain.record import UNREADABLE, Ended, Failed, Outcome
-from server_jobs.engine.backend import Backend
 from server_jobs.engine.tick import tick
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.inspection.why import Cause, Reason, why
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.memory import MemoryStore
@@ -34,7 +34,7 @@ class Situation:
         self.clock = FakeClock()
         self.store = MemoryStore(self.clock)
         self.job: TextJob = text_job(echo, options=options)
-        self.backend: Backend = backend_on(self.store, self.job, clock=self.clock)
+        self.backend: PollingBackend = backend_on(self.store, self.job, clock=self.clock)
 
     async def report(self, worker: WorkerReport = WORKER) -> None:
         await self.store.renew([], LEASE, [worker])
@@ -80,7 +80,7 @@ async def test_a_job_between_two_attempts_waits_for_the_next_one() -> None:
     here = Situation(JobOptions(max_attempts=4))
     await here.report()
     job_id = str(await here.job.later(PARAMS))
-    (claim,) = await here.backend.claim(1)
+    (claim,) = (await here.backend.poll_and_claim(1)).claimed_jobs
     await here.store.settle([Failed(claim.id, claim.token, "no", SECOND)])
 
     reason = await here.reason(job_id)
@@ -102,7 +102,7 @@ async def test_a_job_that_follows_a_running_one_names_it() -> None:
     here = Situation()
     await here.report()
     first = str(await here.job.later(PARAMS, unique_key="k"))
-    await here.backend.claim(1)
+    await here.backend.poll_and_claim(1)
     job_id = str(await here.job.later(PARAMS, unique_key="k", on_conflict="replace"))
 
     reason = await here.reason(job_id)
@@ -115,7 +115,7 @@ async def test_a_full_limit_names_the_jobs_that_use_it_up() -> None:
     await here.report()
     first = str(await here.job.later(PARAMS))
     other = str(await here.job.later({"text": "other"}))
-    await here.backend.claim(1)
+    await here.backend.poll_and_claim(1)
     job_id = str(await here.job.later(PARAMS))
 
     reasons = {reason.cause: reason for reason in await here.reasons(job_id)}
@@ -131,7 +131,7 @@ async def test_an_exceeded_rate_says_until_when() -> None:
     await here.report()
     await here.job.later(PARAMS)
     began = here.clock.now()
-    (claim,) = await here.backend.claim(1)
+    (claim,) = (await here.backend.poll_and_claim(1)).claimed_jobs
     await here.backend.execute(claim)
     here.clock.advance(SECOND)
     await here.report()
@@ -214,7 +214,7 @@ async def test_workers_without_a_free_slot_are_no_reason_while_ticks_run_jobs() 
     await here.report()
     await tick(here.backend)
     handles = await here.job.later_many([PARAMS] * 3)
-    await here.backend.take(2, worker_id=WORKER.id)
+    await here.backend.execution.take(2, worker_id=WORKER.id)
 
     assert (await here.reason(str(handles[-1]))).cause is Cause.NEXT
 
@@ -251,7 +251,7 @@ async def test_workers_without_a_free_slot_are_busy_and_jobs_ahead_are_counted()
     here = Situation()
     await here.report()
     handles = await here.job.later_many([PARAMS] * 5)
-    await here.backend.take(2, worker_id=WORKER.id)
+    await here.backend.execution.take(2, worker_id=WORKER.id)
 
     reasons = await here.reasons(str(handles[-1]))
     assert [reason.cause for reason in reasons] == [Cause.BUSY, Cause.AHEAD]
@@ -262,7 +262,7 @@ async def test_workers_without_a_free_slot_are_busy_and_jobs_ahead_are_counted()
 async def test_a_parked_job_says_what_could_not_be_read() -> None:
     here = Situation()
     job_id = str(await here.job.later(PARAMS))
-    (claim,) = await here.backend.claim(1)
+    (claim,) = (await here.backend.poll_and_claim(1)).claimed_jobs
     ended = Ended(Outcome.UNREADABLE, "InvalidParamsError")
     await here.store.settle([Failed(claim.id, claim.token, f"{UNREADABLE}/text is missing", None, ended=ended)])
 
@@ -277,7 +277,7 @@ async def test_a_running_job_names_its_worker_and_says_if_that_died() -> None:
     here = Situation()
     await here.report()
     job_id = str(await here.job.later(PARAMS))
-    await here.backend.take(1, worker_id=WORKER.id)
+    await here.backend.execution.take(1, worker_id=WORKER.id)
 
     reason = await here.reason(job_id)
     assert (reason.cause, reason.text) == (Cause.RUNNING, "attempt 1 of 3 is running on machine, process 17")
@@ -289,7 +289,7 @@ async def test_a_running_job_names_its_worker_and_says_if_that_died() -> None:
 async def test_a_finished_job_says_how_it_ended() -> None:
     here = Situation(retried_at_once(1))
     completed, failed = str(await here.job.later(PARAMS)), str(await here.job.later(PARAMS))
-    first, second = await here.backend.claim(2)
+    first, second = (await here.backend.poll_and_claim(2)).claimed_jobs
     await here.backend.execute(first)
     await here.store.settle([Failed(second.id, second.token, "ValueError: no", None)])
 

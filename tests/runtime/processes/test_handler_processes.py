@@ -38,7 +38,7 @@ from server_jobs.engine.attempts.attempt import Attempt, Stop
 from server_jobs.engine.attempts.factory import HANDLER_PROGRAM
 from server_jobs.engine.attempts.leases import LeaseKeeper
 from server_jobs.engine.attempts.places import InProcess
-from server_jobs.engine.backend import Backend
+from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.isolation import process
 from server_jobs.isolation.process_pool import HandlerProcesses
 from server_jobs.isolation.raised import HandlerCrashedError, HandlerProcessError
@@ -272,7 +272,7 @@ def stored_errors(runner: asyncio.Runner) -> dict[RunIn, dict[str, str | None]]:
 
 async def errors_of(failing: Sequence[Callable[..., object]], run_in: RunIn) -> dict[str, str | None]:
     jobs = [order_job(handler, handler.__name__, run_in=run_in) for handler in failing]
-    backend = Backend(database=MemoryStore(), job_registry=registry_of(*jobs))
+    backend = PollingBackend(database=MemoryStore(), job_registry=registry_of(*jobs))
     ids = {job.job_name: await job.using(backend).later({"text": "hello"}) for job in jobs}
     for claim in (await backend.poll_and_claim(limit=100)).claimed_jobs:
         await backend.execute(claim)
@@ -582,7 +582,7 @@ def url(tmp_path: Path) -> str:
 
 
 async def test_handlers_enqueue_and_read_jobs_of_the_workers_database(url: str) -> None:
-    backend = Backend(database=url, job_registry=registry_of(Enqueue, EnqueuePlainly, Echo, PlainEcho))
+    backend = PollingBackend(database=url, job_registry=registry_of(Enqueue, EnqueuePlainly, Echo, PlainEcho))
     for job in (Enqueue, EnqueuePlainly):
         await job.using(backend).later({"text": "a"}, correlation_id="day 7")
     for claim in (await backend.poll_and_claim()).claimed_jobs:
@@ -604,7 +604,9 @@ async def test_a_worker_goes_on_beside_handlers_that_compute_and_crash(url: str)
         return handlers.report("tick")
 
     ticker = order_job(tick, "Tick", run_in=RunIn.WORKER)
-    backend = Backend(database=url, job_registry=registry_of(ticker, handlers.Spin, FailOnce), poll_interval=SOON)
+    backend = PollingBackend(
+        database=url, job_registry=registry_of(ticker, handlers.Spin, FailOnce), poll_interval=SOON
+    )
     spinning = await handlers.Spin.using(backend).later({})
     worker = Worker(backend, concurrency=4)
     working = asyncio.create_task(worker.run())
@@ -622,7 +624,7 @@ async def test_a_worker_goes_on_beside_handlers_that_compute_and_crash(url: str)
 
 
 async def test_jobs_interrupted_by_shutdown_are_released_and_their_processes_end(url: str, tmp_path: Path) -> None:
-    backend = Backend(database=url, job_registry=registry_of(handlers.Spin), poll_interval=SOON)
+    backend = PollingBackend(database=url, job_registry=registry_of(handlers.Spin), poll_interval=SOON)
     path = tmp_path / "notes"
     job_id = await handlers.Spin.using(backend).later({"path": str(path)})
     worker = Worker(backend, drain_timeout=timedelta(0))
@@ -637,14 +639,14 @@ async def test_jobs_interrupted_by_shutdown_are_released_and_their_processes_end
 
 
 async def test_a_running_job_that_is_cancelled_is_ended(url: str, tmp_path: Path) -> None:
-    backend = Backend(database=url, job_registry=registry_of(handlers.Spin))
+    backend = PollingBackend(database=url, job_registry=registry_of(handlers.Spin))
     path = tmp_path / "notes"
     job = await handlers.Spin.using(backend).later({"path": str(path)})
     (claim,) = (await backend.poll_and_claim()).claimed_jobs
     executing = asyncio.create_task(backend.execute(claim))
     (pid,) = await notes(path)
     await job.cancel()
-    (attempt,) = backend.runner.attempts()
+    (attempt,) = backend.execution.runner.attempts()
     attempt.stop(Stop.CANCELLED)  # as the next heartbeat would
     await executing
     assert not is_alive(int(pid))
@@ -654,7 +656,7 @@ async def test_a_running_job_that_is_cancelled_is_ended(url: str, tmp_path: Path
 
 @pytest.mark.slow
 async def test_a_run_that_is_not_persisted_runs_in_a_process_too(url: str) -> None:
-    backend = Backend(database=url, job_registry=registry_of(Echo, FailOnce))
+    backend = PollingBackend(database=url, job_registry=registry_of(Echo, FailOnce))
     result = await Echo.using(backend).now({"text": "at once"}, persist=False)
     assert result.data.text == "at once"
     assert result.data.pid != os.getpid()
@@ -723,7 +725,7 @@ class Counter:
 async def test_a_worker_refuses_to_start_with_a_handler_that_processes_cannot_import(
     url: str, handler: Callable[..., object], reason: str
 ) -> None:
-    backend = Backend(database=url, job_registry=registry_of(order_job(handler)))
+    backend = PollingBackend(database=url, job_registry=registry_of(order_job(handler)))
     with pytest.raises(InvalidOptionError) as caught:
         await Worker(backend, until_empty=True).run()
     await backend.shutdown()
@@ -741,9 +743,9 @@ async def test_models_must_be_importable_too(url: str) -> None:
     job = define_job(
         name="A", params=Local, result=Report, handler=handlers.echo, options=JobOptions(run_in=RunIn.PROCESS)
     )
-    backend = Backend(database=url, job_registry=create_job_registry().register(job))
+    backend = PollingBackend(database=url, job_registry=create_job_registry().register(job))
     with pytest.raises(InvalidOptionError, match="the params model of A cannot run in its own process"):
-        backend.check_handlers()
+        backend.execution.check_handlers()
 
 
 def test_nothing_of_it_is_loaded_until_a_handler_is_to_run_in_a_process() -> None:

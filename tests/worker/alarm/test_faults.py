@@ -90,7 +90,7 @@ async def test_the_end_of_a_lease_wakes_the_worker(alarm_worker: Workerd) -> Non
     backend = CloudflareWorkerBackend(database=RemoteD1(alarm_worker), job_registry=REGISTRY)
     job = await Shout.using(backend).later({"text": "its worker dies"})
     lease = timedelta(seconds=3)
-    assert await backend.store.claim(replace(backend.request(limit=1), lease=lease))
+    assert await backend.store.claim(replace(backend.execution.request(limit=1), lease=lease))
 
     alarm_worker.finished(enqueue(alarm_worker, "Shout", {"text": "sets the alarm"}))
 

@@ -197,7 +197,8 @@ class JobsBackend(BaseTaskBackend):
         return _Enqueued(await self._result(backend, task, inserted.id), inserted.created)
 
     async def _run(self, backend: JobBackend, job: AnyDefinition, task: Task, new: NewJob) -> TaskResult:
-        await backend.run_stored(job, new.id, DEFAULT_WORKER_TIMEOUT)
+        async with backend.direct_runs() as runs:
+            await runs.run_stored(job, new.id, DEFAULT_WORKER_TIMEOUT)
         return await self._result(backend, task, new.id)
 
     async def _result(self, backend: JobBackend, task: Task, job_id: str) -> TaskResult:

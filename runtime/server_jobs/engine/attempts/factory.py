@@ -17,7 +17,6 @@ from ...domain.record import Claim
 from ...errors import InvalidOptionError
 from ...middleware import Middleware
 from ...resources import NO_RESOURCES, Resources
-from ..worker_backend import WorkerBackendConfig
 from .attempt import Attempt
 from .places import InProcess, Place, place_here
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from ...isolation.limits import ProcessLimits
     from ...isolation.pods import Pods
     from ...isolation.process_pool import HandlerProcesses
+    from ..backend import WorkerBackendConfig
 
 HANDLER_PROGRAM = "server_jobs.engine.handler_process.program"
 _OUT_OF_REACH = ("memory", "sqlite", "d1")
@@ -45,7 +45,6 @@ class AttemptFactory:
     """Makes the attempts of a backend with this configuration.
 
     If `has_processes` is false, all handlers run in this process, also where their spec asks for another one.
-    `outermost` surrounds the middleware of the registry.
     """
 
     def __init__(
@@ -53,13 +52,13 @@ class AttemptFactory:
         config: WorkerBackendConfig,
         *,
         has_processes: bool = HAS_PROCESSES,
-        outermost: Sequence[Middleware] = (),
     ) -> None:
         self._registry = config.job_registry
         self._database = config.database
         self._has_processes = has_processes
-        self._outermost = tuple(outermost)
         self._processes: HandlerProcesses | None = None
+        self.outermost: Sequence[Middleware] = ()
+        """Middleware around that of the registry."""
         self.program = HANDLER_PROGRAM
         """The module with the `main` of a handler process."""
         self.limits: ProcessLimits | None = None
@@ -152,7 +151,7 @@ class AttemptFactory:
             handler=handler,
             place=place,
             versions=self._registry.versions_of(job),
-            middleware=(*self._outermost, *self._registry.hooks.middleware),
+            middleware=(*self.outermost, *self._registry.hooks.middleware),
         )
 
     def _attempt(self, parts: _Parts, claim: Claim, store: Store, claimed: float, lease: timedelta) -> Attempt:

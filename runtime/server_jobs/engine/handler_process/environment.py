@@ -13,7 +13,6 @@ from ...isolation.import_path import load
 from ...isolation.messages import Call, Setup
 from ...registry import JobRegistry, Register
 from ...resources import NO_RESOURCES, OpenLifespans, Resources
-from ..attempts.factory import AttemptFactory
 from ..attempts.handler_call import is_async
 from ..backend import Backend
 from .opening_reader import OpeningReader
@@ -25,7 +24,7 @@ BackendOf = Callable[[str, JobRegistry, OpenLifespans], Backend]
 def run_handlers_here(backend: Backend, lifespans: OpenLifespans) -> None:
     """Let a backend run handlers in this process, with these lifespans."""
     backend.lifespans = lifespans
-    backend.attempt_factory = AttemptFactory(backend.config, has_processes=False)
+    backend.runs_all_here = True
 
 
 def backend_of(database: str, registry: JobRegistry, lifespans: OpenLifespans) -> Backend:

@@ -10,9 +10,9 @@ from types import TracebackType
 
 from lightkube.resources.core_v1 import Pod
 
-from ...engine.attempts.direct_run import take_over
 from ...engine.attempts.pod_place import InPod
 from ...engine.backend import Backend
+from ...engine.direct_runs import take_over
 from ...errors import ClusterError, ServerJobsError
 from ...isolation.pods import ClaimName, PodAttempt, PodFailedError
 from .cluster import CLAIM_LABEL, JOB_LABEL, Cluster
@@ -80,16 +80,17 @@ class OrphanedPods:
             pods = await self._cluster.pods_not_running()
         except ClusterError:
             return {}  # the watcher of the pods logs it
-        own = {ClaimName.of(attempt.claim) for attempt in self._backend.runner.attempts()}
+        own = {ClaimName.of(attempt.claim) for attempt in self._backend.execution.runner.attempts()}
         return {name: state_of(pod) for pod in pods if (name := _claim_of(pod)) not in own}
 
     async def _fail(self, name: ClaimName, reason: str) -> None:
         if name in self._settled:
             return
         try:
-            if (attempt := await take_over(self._backend, name)) is not None:
-                attempt.place = InPod(_CrashedPod(reason), self._backend.store)
-                await self._backend.runner.run(attempt, self._backend)
+            execution = self._backend.execution
+            if (attempt := await take_over(execution, name)) is not None:
+                attempt.place = InPod(_CrashedPod(reason), execution.store)
+                await execution.run(attempt)
         except ServerJobsError as error:
             _logger.warning("job %s: the failure of its pod was not stored: %s", name.job_id, error)
         else:

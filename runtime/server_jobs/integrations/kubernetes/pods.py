@@ -31,7 +31,7 @@ class KubernetesPods:
         settings = PodSettings(spec=pod_spec_of("shop/jobs:1", secret="shop"))
         async with connect(registry) as backend, Cluster() as cluster, KubernetesPods(cluster, settings) as pods:
             await cluster.check_access()
-            backend.attempt_factory.pods = pods
+            backend.execution.attempt_factory.pods = pods
             worker = Worker(backend)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
             await worker.run()

@@ -63,7 +63,7 @@ class ClusterDatabase:
     async def claim(self, queues: tuple[str, ...] | None = None) -> list[Claim]:
         """Claim all jobs that a worker can claim now."""
         claims: list[Claim] = []
-        while some := await self.backend.store.claim(self.backend.request(limit=1000, queues=queues)):
+        while some := await self.backend.store.claim(self.backend.execution.request(limit=1000, queues=queues)):
             claims += some
         return claims
 
