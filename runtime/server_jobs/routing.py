@@ -15,9 +15,7 @@ from .errors import DatabaseError, InvalidOptionError, ServerJobsError
 DatabaseOf = Callable[[str], str]
 """A function of a project: it returns the name of the database of a shard key."""
 
-DATABASE_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
-"""The names that a database can have."""
-
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _SHOWN_CHARACTERS = 100
 
 
@@ -63,7 +61,8 @@ class Routing:
     def variable_of(self, name: str) -> str:
         """Return the environment variable with the URL of a database. Raises `InvalidOptionError` for another name."""
         if name not in self.variables:
-            raise InvalidOptionError(f"no database is called {name!r}; the databases are {', '.join(self.variables)}")
+            names = ", ".join(self.variables)
+            raise InvalidOptionError(f"no database is called {shown(name)}; the databases are {names}")
         return self.variables[name]
 
     def url_of(self, name: str) -> str:
@@ -91,14 +90,16 @@ class Routing:
         except ServerJobsError:
             raise
         except Exception as error:
-            raise InvalidOptionError(f"database_of fails for {_shown(shard_key)}: {_shown(error)}") from error
-        if isinstance(name, str) and name in self.variables:
-            return name
+            raise InvalidOptionError(f"database_of fails for {shown(shard_key)}: {shown(error)}") from error
+        if isinstance(name, str):
+            name = str.__str__(name)  # a member of an Enum would be written as `Region.EU`
+            if name in self.variables:
+                return name
         if isawaitable(name):
             _close(name)
         raise InvalidOptionError(
-            f"database_of must return one of {', '.join(self.variables)}; for {_shown(shard_key)} it returns "
-            f"{_shown(name)}"
+            f"database_of must return one of {', '.join(self.variables)}; for {shown(shard_key)} it returns "
+            f"{shown(name)}"
         )
 
     def name_of_jobs(self, jobs: Sequence[NewJob]) -> str:
@@ -122,26 +123,26 @@ def check_databases(variables: Mapping[str, str]) -> None:
     if not variables:
         raise InvalidOptionError("databases must name at least one database")
     for name, variable in variables.items():
-        if not DATABASE_NAME.fullmatch(name):
+        if not _NAME.fullmatch(name):
             raise InvalidOptionError(
                 f"a database must have a name of 1 to 63 characters of a-z, 0-9, _ and -, which starts and ends with a "
-                f"letter or a digit, not {name!r}"
+                f"letter or a digit, not {shown(name)}"
             )
-        if not variable.isidentifier():
+        if not (variable.isascii() and variable.isidentifier()):
             raise InvalidOptionError(
                 f"the database {name!r} must state the environment variable with its URL, such as "
-                f"{name.upper().replace('-', '_')}_DATABASE_URL, not {variable!r}"
+                f"{name.upper().replace('-', '_')}_DATABASE_URL, not {shown(variable)}"
             )
     if len(set(variables.values())) < len(variables):
         raise InvalidOptionError(f"two databases have the same variable: {', '.join(sorted(variables.values()))}")
 
 
 def _described(job: NewJob) -> str:
-    key = "which has no shardBy," if job.shard_key is None else f"of {_shown(job.shard_key)}"
+    key = "which has no shardBy," if job.shard_key is None else f"of {shown(job.shard_key)}"
     return f"{job.job_name} {key} belongs"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value for a message, cut if it is long, and without characters that cannot be written."""
     text = ascii(value[: _SHOWN_CHARACTERS + 1] if isinstance(value, str) else value)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

@@ -104,6 +104,32 @@ def test_an_unknown_name_and_a_missing_variable_are_named(fleet: Fleet) -> None:
     assert unset.run("list", "--database", "eu").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "EU",
+        "eu ",
+        "../eu",
+        "..%2Feu",
+        "eu'; DROP TABLE jobs",
+        "\N{LATIN SMALL LETTER E WITH MACRON}u",
+        "x" * 50_000,
+    ],
+    ids=["empty", "capitals", "space", "path", "encoded path", "sql", "unicode", "long"],
+)
+def test_a_text_without_a_colon_is_the_name_of_a_database(
+    fleet: Fleet, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for command in (["list"], ["worker", "--until-empty"], ["enqueue", "CleanUp"]):
+        refused = fleet.run(*command, "--database", name, status=2).stderr
+        assert CHOOSE in refused
+        assert "no database is called " in refused
+        assert len(refused) < 300
+    assert not (tmp_path / "server-jobs.sqlite3").exists(), "the default file"
+
+
 def test_a_url_chooses_a_database_without_its_name(fleet: Fleet) -> None:
     job_id = fleet.enqueue("eu")
     assert fleet.ids("--database", fleet.urls["eu"]) == {job_id}

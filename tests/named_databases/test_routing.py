@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from enum import Enum
 from typing import cast
 
 import pytest
@@ -68,6 +69,17 @@ def test_jobs_without_a_key_belong_to_the_first_database() -> None:
 def test_a_function_of_the_project_chooses() -> None:
     routing = Routing(EU_US, {"acme": "eu", "initech": "us"}.__getitem__)
     assert [routing.name_of(key) for key in ("acme", "initech")] == ["eu", "us"]
+
+
+class Region(str, Enum):  # noqa: UP042  as projects have them
+    """Names as a project may have them. `str` and f-strings write such a member as `Region.EU`."""
+
+    EU = "eu"
+
+
+def test_a_member_of_an_enum_is_the_name_that_it_stands_for() -> None:
+    name = Routing(EU_US, lambda _: Region.EU).name_of("acme")
+    assert (f"{name}", type(name)) == ("eu", str)
 
 
 async def async_choice(_key: str) -> str:
@@ -160,6 +172,9 @@ def test_a_url_comes_from_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"eu\n": "A"}, r"not 'eu\n'"),
         ({"eu": "A=B"}, "such as EU_DATABASE_URL, not 'A=B'"),
         ({"eu": ""}, "not ''"),
+        ({"eu": "\N{LATIN CAPITAL LETTER U WITH DIAERESIS}RL"}, r"not '\xdcRL'"),
+        ({"../eu": "A"}, "not '../eu'"),
+        ({"eu'; DROP TABLE jobs": "A"}, "DROP TABLE"),
         ({"eu": "A", "us": "A"}, "two databases have the same variable: A"),
     ],
 )

@@ -38,7 +38,7 @@ from server_jobs.errors import (
 from server_jobs.project import Project, find_project
 from server_jobs.project_registry import import_folders, import_registry, registry_of
 from server_jobs.registry import JobRegistry
-from server_jobs.routing import DATABASE_NAME, Routing
+from server_jobs.routing import Routing, shown
 from server_jobs.stores.sql.store import SqlStore
 
 from . import django_settings
@@ -93,17 +93,17 @@ class Workspace:
 
     @cached_property
     def name(self) -> str | None:
-        """Return the name of the database in its project; None without names, or with a URL.
+        """Return the name of the database in its project; None without names, or with a URL, which has a colon.
 
         Raises `InvalidOptionError` for an unknown name, and if the project has several databases and none is chosen.
         """
-        if not self.variables or (self.database is not None and not DATABASE_NAME.fullmatch(self.database)):
+        if not self.variables or (self.database is not None and ":" in self.database):
             return None
         if self.database is None and len(self.variables) == 1:
             return next(iter(self.variables))
         if self.database not in self.variables:
             names = ", ".join(self.variables)
-            wrong = "" if self.database is None else f"no database is called {self.database!r}; "
+            wrong = "" if self.database is None else f"no database is called {shown(self.database)}; "
             raise InvalidOptionError(f"{wrong}the project has the databases {names}; choose one with --database NAME")
         return self.database
 
