@@ -1,11 +1,8 @@
-"""The backend of a call: inside a handler the backend that runs it, otherwise the one bound to the job class.
-
-A test may put another one in the place of both.
-"""
+"""The backend of a call: inside a handler the backend that runs it, otherwise the one bound to the job class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from importlib import import_module
@@ -109,36 +106,6 @@ class Run(NamedTuple):
 
     backend: Binding | None
     context: JobContext
-
-
-class StandInBackend(JobBackend, Protocol):
-    """A backend that a test puts in the place of all others."""
-
-    async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = ...) -> Sequence[Inserted]:
-        """As in `JobBackend`, with the headers of the request that enqueues."""
-        ...
-
-    def insert_within(
-        self, transaction: object, jobs: Sequence[NewJob], *, is_async: bool
-    ) -> Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]:
-        """Store the jobs, until the caller's transaction is rolled back. Await the answer if `is_async`."""
-        ...
-
-
-class StandIn(NamedTuple):
-    """The backend of a test, and the handler that replaces the registered one; None: the registered one runs."""
-
-    backend: StandInBackend
-    handler: AnyHandler | None
-
-
-stand_ins: dict[str | None, StandIn] = {}
-"""Stand-ins of the running test, by the name of a job. The key None stands for all other jobs."""
-
-
-def stand_in_for(job_name: str) -> StandIn | None:
-    """Return the stand-in of the running test for this job, or None."""
-    return (stand_ins.get(job_name) or stand_ins.get(None)) if stand_ins else None
 
 
 class HandlerSource(Protocol):

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, c
 
 from pydantic import BaseModel
 
+from . import redirection
 from .binding import (
     Binding,
     JobBackend,
@@ -24,8 +25,6 @@ from .binding import (
     handler_backend,
     hooks_without_backend,
     routing_without_backend,
-    stand_in_for,
-    stand_ins,
 )
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params, write_params_of_many
@@ -262,8 +261,8 @@ class JobDefinition(Generic[P, R, D]):
 
     @classmethod
     def binding(cls) -> Binding | None:
-        """Return the backend of a test, of `using` or `set_database`, of the current handler, or of `bind`."""
-        if stand_ins and (stand_in := stand_in_for(cls.job_name)):
+        """Return the backend of `using` or `set_database`, of the current handler, or of `bind`."""
+        if redirection.current is not None and (stand_in := redirection.current.stand_in_for(cls.job_name)):
             return stand_in.backend
         run = None if cls._pinned else current_run.get()
         return (run and (handler_backend.get() or run.backend)) or cls.backend or bound_before_import(cls)

@@ -12,7 +12,6 @@ from .domain.enqueue_options import EnqueueOptions
 from .domain.interfaces import Store
 from .engine.backend import BackendOptions
 from .engine.execution import Execution
-from .engine.stand_ins import backends
 from .engine.worker_backend import PollingBackend
 from .handle import JobHandle
 from .middleware import enqueuing
@@ -49,7 +48,6 @@ class InMemoryBackend(PollingBackend):
     ) -> None:
         self._memory = MemoryStore(options.get("clock")) if store is None else store
         super().__init__(database=self._memory, job_registry=job_registry, **options)
-        backends.discard(self)  # the store stays in every test
         self.config = replace(self.config, database=database)
         self._given = None if resources is None else Resources(resources)
         self._declared: object = None

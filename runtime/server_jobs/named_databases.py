@@ -181,9 +181,11 @@ class NamedBackend(Backend, Routed):
             )
 
     async def initialize(self) -> None:
-        if self.loop is None:
-            with _naming(self.database_name, self.variable):
-                await super().initialize()
+        try:  # instead of `_naming`, which costs calls in each `later`
+            await super().initialize()
+        except (DatabaseError, InvalidOptionError) as error:
+            _name_in(error, self.database_name, self.variable)
+            raise
 
     async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
         if jobs and not isinstance(jobs, PlacedJobs):

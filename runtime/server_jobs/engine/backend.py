@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict, TypeVar
 
-from ..binding import Binding, stand_ins
+from .. import redirection
+from ..binding import Binding
 from ..concurrency.blocking import run_in_loop_of
 from ..domain.clock import Clock, SystemClock
 from ..domain.interfaces import Database, Store
@@ -21,7 +22,7 @@ from ..hooks import Hooks
 from ..middleware import NO_HEADERS, enqueuing
 from ..registry import JobRegistry
 from ..resources import OpenLifespans
-from .stand_ins import backends, insert_through_stand_ins, store_for
+from ..stores.opening import store_of
 
 if TYPE_CHECKING:
     from .direct_runs import DirectRuns
@@ -144,32 +145,21 @@ class Backend:
         )
         self.clock = clock or SystemClock()
         self._database = database
-        self._in_use = StoreInUse(self.own_store())
+        self._own = StoreInUse(self.own_store())
         self._inherited: list[StoreInUse] = []
         self.name = self.store.name
         self.inserted: list[Callable[[], None]] = []
         """Called after every insert and every end of a batch in this process, so that its workers claim at once."""
         self.lifespans = OpenLifespans(lambda: self.hooks.lifespans)
         """The lifespans of the registry, open or not."""
-        backends.add(self)
 
     def own_store(self) -> Store:
         """Return a store of the database that this backend was made with, not opened yet."""
-        return store_for(self._database, self.registry.database_schema)
+        return store_of(self._database, self.registry.database_schema)
 
-    def use_store(self, store: Store) -> None:
-        """Start over with this store, which is not opened yet."""
-        self._in_use = StoreInUse(store)
-
-    @contextmanager
-    def working_on(self, store: Store) -> Iterator[None]:
-        """Use this store until the block ends. Afterwards the backend is as it was before."""
-        before = self._in_use
-        self.use_store(store)
-        try:
-            yield
-        finally:
-            self._in_use = before
+    @property
+    def _in_use(self) -> StoreInUse:
+        return self._own if redirection.current is None else redirection.current.store_in_use(self._own)
 
     @property
     def store(self) -> Store:
@@ -179,9 +169,9 @@ class Backend:
     @property
     def execution(self) -> Execution:
         """What runs the jobs of this backend in this process. The first use imports and makes it."""
-        if self._in_use.is_inherited:
-            self._start_over()
         in_use = self._in_use
+        if in_use.is_inherited:
+            in_use = self._start_over()
         if in_use.execution is None:
             in_use.execution = self.new_execution(in_use.store)
         return in_use.execution
@@ -210,7 +200,8 @@ class Backend:
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop in which this process opened the backend; None while it is closed."""
-        return self._in_use.loop if self._in_use.is_open else None
+        in_use = self._in_use
+        return in_use.loop if in_use.is_open else None
 
     def run_blocking(self, call: Callable[[], Coroutine[object, object, T]]) -> T:
         """Run the call for code without an event loop, and wait for it."""
@@ -222,24 +213,25 @@ class Backend:
         Raises `DatabaseError`, or `SchemaMissingError` when migrations have not run. A forked child opens its own
         connections, which needs a URL as database.
         """
-        in_use = self._in_use
+        in_use = self._own if redirection.current is None else self._in_use
         if in_use.process == os.getpid() and in_use.loop is asyncio.get_running_loop():
             return  # as for almost every job
         if in_use.is_inherited:
-            self._start_over()
-        if not self._in_use.is_open:
-            await self._in_use.open()
+            in_use = self._start_over()
+        if not in_use.is_open:
+            await in_use.open()
 
-    def _start_over(self) -> None:
+    def _start_over(self) -> StoreInUse:
         """Start over in a forked child, which must neither use nor close the connections of its parent."""
         if not isinstance(self._database, str):
             raise DatabaseError(
                 "this backend was opened before the process was forked, and its connections belong to the parent; "
                 "give it the URL of its database, or make it in the forked process"
             )
-        self._inherited.append(self._in_use)  # keep it alive: garbage collection would close it
-        self.use_store(self.own_store())
+        self._inherited.append(self._own)  # keep it alive: garbage collection would close it
+        self._own = StoreInUse(self.own_store())
         self.lifespans.forget()
+        return self._in_use
 
     async def shutdown(self) -> None:
         """Release running jobs, close the lifespans and the store. The next call opens them again."""
@@ -264,10 +256,12 @@ class Backend:
 
     async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
         """Store pending jobs, and wake the workers of this process."""
-        if stand_ins and (inserted := await insert_through_stand_ins(self, jobs, request_trace)) is not None:
-            return inserted
+        if redirection.current is not None:
+            redirected = await redirection.current.insert(self, jobs, request_trace)
+            if redirected is not None:
+                return redirected
         await self.initialize()
-        store = self._in_use.store
+        store = (self._own if redirection.current is None else self._in_use).store
         if middleware := self.hooks.middleware:
             with enqueuing(middleware, jobs, request_trace) as new:
                 inserted = await store.insert(new)

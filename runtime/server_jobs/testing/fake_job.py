@@ -8,16 +8,17 @@ from typing import Any, Generic, cast
 
 from pydantic import BaseModel, ValidationError
 
-from ..binding import StandIn, stand_ins
 from ..context import JobContext
 from ..definition import P, R
 from ..domain.clock import SystemClock
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
 from ..job import Job
+from ..redirection import StandIn
 from ..registry import create_job_registry
 from ..security.key_secret import key_secret
-from .recording import RecordingBackend, RecordingStore, standing_in
+from .recording import RecordingBackend, RecordingStore
+from .redirecting import backend_for_all, standing_in
 
 
 class FakeJob(Generic[P, R]):
@@ -64,8 +65,8 @@ class FakeJob(Generic[P, R]):
     def __enter__(self) -> list[P]:
         """Replace the job. Return the list of its params."""
         registry = create_job_registry().register(self._job, self.handle)
-        around = stand_ins.get(None)
-        store = around.backend.store if around is not None else None  # the fixture `jobs` sees the jobs of fakes too
+        around = backend_for_all()
+        store = around.store if around is not None else None  # the fixture `jobs` sees the jobs of fakes too
         own = store if isinstance(store, RecordingStore) else RecordingStore(SystemClock())
         backend = _AtOnce(registry, own, at_once=True, raise_errors=False, withdrawn=self._forget)
         self._block.enter_context(standing_in(self._job.job_name, StandIn(backend, self.handle)))

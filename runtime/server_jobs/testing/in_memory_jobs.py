@@ -7,11 +7,10 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, Self, overload
 
-from ..binding import StandIn
 from ..definition import AnyDefinition, D, P, R
-from ..engine.stand_ins import every_backend_on
 from ..job import Job
 from ..memory import InMemoryBackend
+from ..redirection import StandIn
 from ..registry import JobRegistry
 from ..result import JobResult
 from ..security.key_secret import key_secret
@@ -19,7 +18,8 @@ from ..security.tokens import random_token_if_missing
 from .calling_thread import in_event_loop, run_from_here
 from .enqueued import EnqueuedJob, enqueued_among, expect_none, expect_one
 from .fake_clock import ShiftedClock
-from .recording import RecordingBackend, RecordingStore, standing_in
+from .recording import RecordingBackend, RecordingStore
+from .redirecting import every_backend_on, standing_in
 
 
 class JobRuns(list["JobResult[Any]"]):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from ..binding import StandIn, stand_ins
 from ..definition import AnyDefinition
 from ..domain import lifecycle
 from ..domain.clock import Clock, SystemClock
@@ -30,19 +29,6 @@ from .calling_thread import run_from_here
 from .rollbacks import on_rollback, on_rollback_async
 
 T = TypeVar("T")
-
-
-@contextmanager
-def standing_in(job_name: str | None, stand_in: StandIn) -> Iterator[None]:
-    """Let this stand in for a job until the block ends; with None, for all jobs without another stand-in."""
-    before = stand_ins.get(job_name)
-    stand_ins[job_name] = stand_in
-    try:
-        yield
-    finally:
-        del stand_ins[job_name]
-        if before is not None:
-            stand_ins[job_name] = before
 
 
 class RecordingStore(MemoryStore):

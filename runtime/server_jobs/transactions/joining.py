@@ -8,10 +8,10 @@ from importlib import import_module
 from inspect import iscoroutinefunction
 from typing import Any, Protocol, cast
 
-from ..binding import stand_in_for
 from ..definition import AnyDefinition
 from ..domain.record import Inserted, NewJob
 from ..errors import InvalidOptionError
+from ..redirection import stand_in_for
 from ..stores.real_database import check_transaction_allowed
 from .storing import Storing
 

@@ -8,6 +8,7 @@ import os
 import threading
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from server_jobs import (
     RunIn,
     Snooze,
     create_job_registry,
+    redirection,
     tick,
 )
 from server_jobs.concurrency.handler_threads import calling_thread
@@ -90,6 +92,14 @@ async def test_an_open_backend_has_its_own_jobs_again_afterwards(tmp_path: Path)
     assert before.store is real
     assert during.store.name == "sqlite"
     assert Send.backend is None
+
+
+def test_a_redirection_ends_with_its_block() -> None:
+    assert redirection.current is None
+    with suppress(ValueError), InMemoryJobs(new_registry()), FakeJob(Send):
+        assert redirection.current is not None
+        raise ValueError("no good")
+    assert redirection.current is None
 
 
 async def test_jobs_are_found_by_some_params_and_options(jobs: InMemoryJobs) -> None:

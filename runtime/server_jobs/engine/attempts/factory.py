@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...binding import stand_in_for
 from ...context import JobContext
 from ...contract.upcasts import Versions
 from ...definition import AnyDefinition, AnyHandler
@@ -16,6 +15,7 @@ from ...domain.options import RunIn
 from ...domain.record import Claim
 from ...errors import InvalidOptionError
 from ...middleware import Middleware
+from ...redirection import stand_in_for
 from ...resources import NO_RESOURCES, Resources
 from .attempt import Attempt
 from .places import InProcess, Place, place_here
@@ -142,7 +142,8 @@ class AttemptFactory:
 
     def _parts_of(self, job: AnyDefinition, place: Place | None) -> _Parts:
         """Find the handler, the place and the versions of a job. Raises `HandlerMissingError`."""
-        handler = _replaced_handler(job) or self._registry.handler_of(job)
+        stand_in = stand_in_for(job.job_name)
+        handler = (stand_in and stand_in.handler) or self._registry.handler_of(job)
         if place is None:
             processes = self.processes_for(job)
             place = place_here(handler) if processes is None else InProcess(processes)
@@ -186,9 +187,3 @@ class AttemptFactory:
             url = self._database if isinstance(self._database, str) else None
             self._processes = HandlerProcesses(self.program, self._registry, database_url=url, limits=self.limits)
         return self._processes
-
-
-def _replaced_handler(job: AnyDefinition) -> AnyHandler | None:
-    """Return the handler that a test puts in the place of the registered one, or None."""
-    stand_in = stand_in_for(job.job_name)
-    return stand_in.handler if stand_in else None
