@@ -8,13 +8,13 @@ from server_jobs.stores.sql.dialect import statements_of
 
 from tests.sabotage import altered
 
-_IN_POSTGRESQL = "\n   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"
+_IN_POSTGRESQL = "\n   AND jobs.fencing_token = (SELECT by_id FROM items) -> jobs.id ->> 'token'"
 FENCE = (
     ("SETTLE", " AND jobs.fencing_token = outcome.token", _IN_POSTGRESQL),
     (
         "COMPLETE",
         " AND jobs.fencing_token = outcome.token",
-        "\n   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id",
+        "\n   AND jobs.fencing_token = left((SELECT by_id FROM items) ->> jobs.id, 32) || jobs.id",
     ),
     ("RENEW", " AND jobs.fencing_token = beat.token", _IN_POSTGRESQL),
 )

@@ -3,43 +3,53 @@
 -- The fence before every write under a claim is the fencing token: a stale claim has another one, and changes no row.
 -- `lifecycle` in `domain` has the same moves as functions.
 
+-- fragment: items_by_id
+-- parameters: items
+-- A heartbeat or outcome for each job id. A query that is evaluated once: with `items` in FROM, each updated row would
+-- carry a copy of all of them.
+items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id)
+
+-- fragment: item
+-- parameters: none
+-- The heartbeat or outcome of this job.
+(SELECT by_id FROM items) -> jobs.id
+
 -- fragment: not_stale
 -- parameters: none
 -- The fence. `status || ''` matches no index, so the planner uses the primary key instead of reading all running jobs.
 jobs.status || '' = 'running'
-   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'
+   AND jobs.fencing_token = {item} ->> 'token'
 
 -- name: RENEW
--- parameters: items
+-- parameters: none
 -- writes: yes, repeatable: yes, unflushed: yes
 -- Renew the leases of running jobs and store their progress. `items` has a heartbeat by job id. A row that another
 -- transaction has locked is skipped, because a wait would cost the leases of all others. It is returned without
 -- `cancel_requested` if the claim seems to be current.
-WITH items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
+WITH {items_by_id},
 locked AS MATERIALIZED (
   SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
    ORDER BY id FOR UPDATE SKIP LOCKED),
 renewed AS (
   UPDATE jobs
      SET worker_expires_at = {now} + {lease},
-         progress = CAST((items.by_id -> jobs.id ->> 'progress') AS integer),
-         progress_message = (items.by_id -> jobs.id ->> 'message'), updated_at = {now}
-    FROM items
+         progress = CAST({item} ->> 'progress' AS integer),
+         progress_message = {item} ->> 'message', updated_at = {now}
    WHERE jobs.id = ANY(ARRAY(SELECT id FROM locked)) AND {not_stale} AND {unflushed}
   RETURNING jobs.id, cancel_requested)
 SELECT id, cancel_requested FROM renewed
  UNION ALL
-SELECT jobs.id, CAST(NULL AS boolean) FROM jobs, items
+SELECT jobs.id, CAST(NULL AS boolean) FROM jobs
  WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
    AND jobs.id <> ALL(ARRAY(SELECT id FROM locked)) AND {not_stale};
 
 -- fragment: settled_status
 -- parameters: none
 -- The status after an attempt. A failed attempt without a delay is the last one.
-CASE (items.by_id -> jobs.id ->> 'kind')
+CASE {item} ->> 'kind'
      WHEN 'completed' THEN 'completed'
      WHEN 'failed' THEN CASE WHEN cancel_requested THEN 'cancelled'
-                             WHEN attempt_count >= max_attempts OR (items.by_id -> jobs.id ->> 'delay') IS NULL
+                             WHEN attempt_count >= max_attempts OR {item} ->> 'delay' IS NULL
                              THEN 'failed'
                              WHEN replaced_by IS NOT NULL THEN 'cancelled' ELSE 'pending' END
      WHEN 'released' THEN CASE WHEN cancel_requested THEN 'cancelled' WHEN false THEN 'failed'
@@ -52,38 +62,37 @@ CASE (items.by_id -> jobs.id ->> 'kind')
 COALESCE((SELECT max(number) FROM job_attempts AS earlier WHERE earlier.job_id = ended.id), 0) + 1
 
 -- name: SETTLE
--- parameters: items
+-- parameters: none
 -- writes: yes, repeatable: no
 -- Store outcomes, and record attempts that did not complete. `items` has an outcome by job id: one object, because a
 -- join might compare each with each. Rows are locked in the order of their ids.
-WITH items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id),
+WITH {items_by_id},
 locked AS MATERIALIZED (
   SELECT id FROM jobs WHERE id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items)) AND {soon}
    ORDER BY id FOR UPDATE),
 settled AS (
 UPDATE jobs
    SET status = {settled_status},
-       result = CASE (items.by_id -> jobs.id ->> 'kind')
-                WHEN 'completed' THEN (items.by_id -> jobs.id ->> 'result') ELSE jobs.result END,
-       error = CASE (items.by_id -> jobs.id ->> 'kind')
+       result = CASE {item} ->> 'kind'
+                WHEN 'completed' THEN {item} ->> 'result' ELSE jobs.result END,
+       error = CASE {item} ->> 'kind'
                WHEN 'completed' THEN NULL WHEN 'released' THEN {released_error}
-               ELSE (items.by_id -> jobs.id ->> 'error') END,
-       error_class = CASE (items.by_id -> jobs.id ->> 'kind')
+               ELSE {item} ->> 'error' END,
+       error_class = CASE {item} ->> 'kind'
                      WHEN 'completed' THEN NULL WHEN 'released' THEN {released_error_class}
-                     ELSE (items.by_id -> jobs.id ->> 'error_class') END,
-       progress = CASE (items.by_id -> jobs.id ->> 'kind')
+                     ELSE {item} ->> 'error_class' END,
+       progress = CASE {item} ->> 'kind'
                   WHEN 'completed' THEN 100
-                  ELSE COALESCE(CAST((items.by_id -> jobs.id ->> 'progress') AS integer), jobs.progress) END,
-       progress_message = CASE WHEN (items.by_id -> jobs.id ->> 'progress') IS NULL THEN progress_message
-                          ELSE (items.by_id -> jobs.id ->> 'message') END,
-       attempt_count = attempt_count - CAST((items.by_id -> jobs.id ->> 'kind') = 'released' AS integer),
+                  ELSE COALESCE(CAST({item} ->> 'progress' AS integer), jobs.progress) END,
+       progress_message = CASE WHEN {item} ->> 'progress' IS NULL THEN progress_message
+                          ELSE {item} ->> 'message' END,
+       attempt_count = attempt_count - CAST(({item} ->> 'kind') = 'released' AS integer),
        scheduled_for = CASE {settled_status} WHEN 'pending'
-                       THEN COALESCE({now} + CAST((items.by_id -> jobs.id ->> 'delay') AS bigint)
+                       THEN COALESCE({now} + CAST({item} ->> 'delay' AS bigint)
                                               * interval '1 millisecond', scheduled_for)
                        ELSE scheduled_for END,
        completed_at = CASE {settled_status} WHEN 'pending' THEN NULL ELSE {now} END,
        fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
-  FROM items
  WHERE jobs.id = ANY(ARRAY(SELECT id FROM locked)) AND {not_stale}
 RETURNING jobs.id, jobs.status, jobs.attempt_count, jobs.worker_id, jobs.worker_started_at),
 ended AS MATERIALIZED (
@@ -103,19 +112,19 @@ SELECT id, status FROM settled;
 -- A parameter may have a gigabyte.
 
 -- name: COMPLETE
--- parameters: items
+-- parameters: none
 -- writes: yes, repeatable: no
 -- Like SETTLE, for attempts that completed without new progress, which are nearly all. `items` has by job id one text
 -- of the start of the token and the result. Nothing is locked first, because the index is read in the order of the ids.
 -- If the planner chooses otherwise, one of two deadlocked batches is repeated.
-WITH items AS MATERIALIZED (SELECT CAST(:items AS jsonb) AS by_id)
+WITH {items_by_id}
 UPDATE jobs
-   SET status = 'completed', result = right(items.by_id ->> jobs.id, -32), error = NULL, error_class = NULL,
-       progress = 100, completed_at = {now}, fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
-  FROM items
+   SET status = 'completed', result = right((SELECT by_id FROM items) ->> jobs.id, -32),
+       error = NULL, error_class = NULL, progress = 100, completed_at = {now},
+       fencing_token = NULL, worker_expires_at = NULL, updated_at = {now}
  WHERE jobs.id = ANY(ARRAY(SELECT jsonb_object_keys(by_id) FROM items))
    AND jobs.status || '' = 'running'
-   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id AND {soon}
+   AND jobs.fencing_token = left((SELECT by_id FROM items) ->> jobs.id, 32) || jobs.id AND {soon}
 RETURNING jobs.id, jobs.status;
 
 -- none: PACKED_COMPLETABLE

@@ -74,7 +74,7 @@ CASES = [
         noticed_by=test_settle.test_a_released_job_is_due_as_before_and_has_lost_no_attempt,
         sqlite=without("attempt_count - (outcome.kind = 'released')", "SETTLE", instead="attempt_count"),
         postgresql=without(
-            "attempt_count - CAST((items.by_id -> jobs.id ->> 'kind') = 'released' AS integer)",
+            "attempt_count - CAST(((SELECT by_id FROM items) -> jobs.id ->> 'kind') = 'released' AS integer)",
             "SETTLE",
             instead="attempt_count",
         ),

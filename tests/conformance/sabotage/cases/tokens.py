@@ -15,8 +15,8 @@ from tests.sabotage import sabotage
 
 from .case import Case, Sabotage, instead_of, together, with_other, without
 
-_FENCE = "\n   AND jobs.fencing_token = items.by_id -> jobs.id ->> 'token'"
-_FENCE_OF_COMPLETE = "\n   AND jobs.fencing_token = left(items.by_id ->> jobs.id, 32) || jobs.id"
+_FENCE = "\n   AND jobs.fencing_token = (SELECT by_id FROM items) -> jobs.id ->> 'token'"
+_FENCE_OF_COMPLETE = "\n   AND jobs.fencing_token = left((SELECT by_id FROM items) ->> jobs.id, 32) || jobs.id"
 
 
 def held_by_anybody(record: JobRecord, token: str) -> bool:
