@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from ...errors import DatabaseBusyError, DatabaseError
+from ...errors import DatabaseBusyError, DatabaseError, ValueTooLargeError
 
 # Errors of statements: SQLite rejected them, cannot bind a value, or has too little memory.
 REFUSALS = (sqlite3.Error, UnicodeEncodeError, OverflowError, MemoryError)
@@ -46,6 +46,8 @@ def refused(path: str, error: Exception) -> DatabaseError:
     cause = _CAUSES.get(_code(error))
     if isinstance(error, MemoryError):
         return DatabaseError(f"this process has too little memory for a statement on {path}; nothing was stored")
+    if _code(error) == sqlite3.SQLITE_TOOBIG:
+        return ValueTooLargeError(f"SQLite refused a value for {path}, which exceeds its longest text or row: {error}")
     if cause is None:
         return DatabaseError(f"SQLite refused a statement on {path}: {error}")
     return DatabaseError(f"the SQLite database {path} cannot be used ({error}): {cause}; nothing was stored")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ....domain.clock import Clock
 from ....domain.interfaces import Database, Statement, Value
 from ....domain.record import Claim, ClaimRequest
-from ....errors import DatabaseError
+from ....errors import DatabaseError, ValueTooLargeError
 from ..call_maker import BoundCall, MakeCall
 from ..dialect import dialect_of
 from ..rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
@@ -43,7 +43,7 @@ class Execution:
         try:
             rows = (await self._database.run(*answered, *more, look=look))[len(answered) - 1]
         except DatabaseError as error:
-            if is_packed and "too big" in str(error):
+            if is_packed and isinstance(error, ValueTooLargeError):
                 self._packing.is_on = False
                 return await self.claim(batch, calls, more, look=look)
             self._unanswered.add(batch)
