@@ -75,7 +75,8 @@ def check(text: str, *, is_written: bool = False, is_shallow: bool = False) -> t
     range. `is_shallow`: the nesting is known to be within the limit.
     """
     # False for most small documents.
-    needs_a_scan = len(text) >= MAX_INTEGER_DIGITS or "\\u" in text or not (is_shallow or _has_few_brackets(text))
+    is_shallow = is_shallow or len(text) <= MAX_DEPTH or _has_few_brackets(text)
+    needs_a_scan = len(text) >= MAX_INTEGER_DIGITS or "\\u" in text or not is_shallow
     if not needs_a_scan and text.isascii():
         return ()
     try:

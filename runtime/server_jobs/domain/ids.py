@@ -115,11 +115,6 @@ def token_of(batch: str, job_id: str) -> str:
     return batch + job_id
 
 
-def batch_of(token: str, job_id: str) -> str | None:
-    """Return the prefix of a token, or None if no claim of this job can have the token."""
-    return token[:BATCH_LENGTH] if token[BATCH_LENGTH:] == job_id else None
-
-
 def _uuid7(milliseconds: int, random: int) -> str:
     digits = f"{(milliseconds & _MILLISECONDS) << _RANDOM_PLACE | _VERSION_7 | _VARIANT | random & _RANDOM_BITS:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

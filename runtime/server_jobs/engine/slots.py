@@ -60,7 +60,7 @@ class Slots:
         self._running: dict[Attempt, asyncio.Task[None] | None] = {}
         self._unsettled: set[Attempt] = set()
         self._variables = Context()
-        self._is_filling = self._is_next_turn_planned = self._waits_for_outcomes = False
+        self._is_filling = self._is_next_turn_planned = False
         self.is_stuck = False
         """Whether stuck threads occupied every slot at the last `report_stuck`."""
         self._is_closed = self._is_used_up = False
@@ -103,11 +103,8 @@ class Slots:
         """
         if self._is_filling or self._is_next_turn_planned:
             return  # a finished job called this; the loop below is running or planned
-        if self._has_next():
-            if self.is_blocked():
-                self._waits_for_outcomes = True
-            else:
-                self._start_waiting(asyncio.get_running_loop())
+        if self._has_next() and not self.is_blocked():
+            self._start_waiting(asyncio.get_running_loop())
         if self._prefetcher.may_be_more and self._prefetcher.is_low:
             self._wake()
 
@@ -133,6 +130,8 @@ class Slots:
     def _take_next_turn(self) -> None:
         self._is_next_turn_planned = False
         self.fill()
+        if not self._unsettled:
+            self._wake()
 
     def _has_next(self) -> bool:
         is_open = not self._is_closed and not self._is_used_up
@@ -186,11 +185,7 @@ class Slots:
             self._tell_end(attempt, outcome, error)
         self._unsettled.discard(attempt)
         self._prefetcher.may_be_more = True  # it may be due again, or its limit may have blocked other jobs
-        if not self._unsettled or self._prefetcher.is_low:
-            self._wake()
-        if self._waits_for_outcomes:
-            self._waits_for_outcomes = False
-            self.fill()
+        self.fill_soon()  # once for all outcomes of a batch
 
     def report_stuck(self) -> None:
         """Log once when stuck threads occupy every slot. Python cannot stop a thread, so the operator must restart."""

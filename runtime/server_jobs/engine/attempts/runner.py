@@ -106,7 +106,7 @@ class Runner:
         if there is no `failed`.
         """
         self._attempts[attempt.claim.token] = attempt
-        began = attempt.began or self._clock.monotonic()
+        attempt.began = attempt.began or self._clock.monotonic()
         try:
             end = await attempt.run(backend, self.leases)
         except BaseException as error:
@@ -119,34 +119,54 @@ class Runner:
         attempt.is_over = True
         if isinstance(end, SettledElsewhere):
             self._leave(attempt)
-            log_failure(attempt, None, None, None, self._clock.monotonic() - began)
+            self._log_failure(attempt)
             settled(attempt, end.outcome, end.error)
             return
-        settlement = end
+        self._settler.put(
+            end,
+            deadline=partial(self.leases.expires_at, attempt),
+            stored=partial(self._note_stored, attempt, end, settled, failed),
+        )
 
-        def stored(status: JobStatus | None, error: BaseException | None) -> None:
-            self._leave(attempt)
-            if error is not None:
-                log_failure(attempt, None, None, None, self._clock.monotonic() - began)
-                if failed is not None and not failed.done():
-                    failed.set_exception(error)
-                else:
-                    log_refused(attempt, "settled", error)
-                settled(attempt, Outcome.LOST, str(error))
-                return
-            claim = attempt.claim
-            self.counts.note(claim.queue, claim.job_name, settlement, status)
-            is_completed = status is JobStatus.COMPLETED
-            if claim.batch_id is not None and (is_completed or (status is not None and status.is_finished)):
-                self.batches.add(claim.batch_id)
-            if is_completed:
-                settled(attempt, Outcome.COMPLETED, None)
-                return
-            outcome, reason = _ended(attempt, settlement, status)
-            log_failure(attempt, settlement, status, reason, self._clock.monotonic() - began)
-            settled(attempt, outcome, reason)
+    def _note_stored(
+        self,
+        attempt: Attempt,
+        settlement: Settlement,
+        settled: Settled,
+        failed: asyncio.Future[tuple[Outcome, str | None]] | None,
+        status: JobStatus | None,
+        error: BaseException | None,
+    ) -> None:
+        """Forget the attempt, count its outcome, and pass it to `settled`; see `perform`."""
+        self._leave(attempt)
+        if error is not None:
+            self._log_failure(attempt)
+            if failed is not None and not failed.done():
+                failed.set_exception(error)
+            else:
+                log_refused(attempt, "settled", error)
+            settled(attempt, Outcome.LOST, str(error))
+            return
+        claim = attempt.claim
+        self.counts.note(claim.queue, claim.job_name, settlement, status)
+        is_completed = status is JobStatus.COMPLETED
+        if claim.batch_id is not None and (is_completed or (status is not None and status.is_finished)):
+            self.batches.add(claim.batch_id)
+        if is_completed:
+            settled(attempt, Outcome.COMPLETED, None)
+            return
+        outcome, reason = _ended(attempt, settlement, status)
+        self._log_failure(attempt, settlement, status, reason)
+        settled(attempt, outcome, reason)
 
-        self._settler.put(settlement, deadline=lambda: self.leases.expires_at(attempt), stored=stored)
+    def _log_failure(
+        self,
+        attempt: Attempt,
+        settlement: Settlement | None = None,
+        status: JobStatus | None = None,
+        reason: str | None = None,
+    ) -> None:
+        log_failure(attempt, settlement, status, reason, self._clock.monotonic() - attempt.began)
 
     async def stop(self, attempts: Sequence[Attempt]) -> None:
         """End these attempts and release their jobs, which keep the attempt.

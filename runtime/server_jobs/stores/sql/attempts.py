@@ -15,6 +15,7 @@ from ...errors import DatabaseError
 from .call_maker import BoundCall
 from .calls import Calls
 from .rows import (
+    LONG_TEXT,
     claims_of,
     heartbeat_row,
     is_large,
@@ -24,8 +25,9 @@ from .rows import (
     milliseconds,
     outcome_parameters,
     outcome_row,
+    plain_results,
     request_parameters,
-    result_text,
+    row_count,
     status_of,
     text_of,
     unpacked,
@@ -78,24 +80,26 @@ class Attempts(Calls):
         self._claims.note_settled([one.id for one in settlements])
         calls: list[BoundCall] = []
         places: list[dict[str, int]] = []
+        completed = 0
         for group in _without_repeats(settlements):
             batch = [settlements[index] for index in group.values()]
             if self._statements.SETTLE_ONE is not None and (large := self._large(batch)):
                 calls += [self._call(self._statements.SETTLE_ONE, **outcome_parameters(one)) for one in large.values()]
                 batch = [one for one in batch if one.id not in large]
-            results = {one.id: text for one in batch if _is_plain(one) and (text := result_text(one)) is not None}
+            results = plain_results(batch)
+            completed += len(results)
             for text in json_objects(results) if results else ():
                 calls += self._completing(text)
             if len(results) < len(batch):
                 others = {one.id: outcome_row(one) for one in batch if not _is_plain(one)}
                 calls += [call for text in json_objects(others) if others for call in self._ending(text)]
             places += [group] * (len(calls) - len(places))
-        if calls:
-            for group, rows in zip(places, await self.database.run(*calls), strict=True):
-                if is_packed(rows) and len(unpacked(rows)) == len(answers):
-                    return [JobStatus.COMPLETED for _ in answers]  # the common case, done fast
-                for job_id, status in _settled(rows):
-                    answers[group[job_id]] = status
+        written = await self.database.run(*calls) if calls else ()
+        if completed == len(answers) == sum(map(row_count, written)):
+            return [JobStatus.COMPLETED for _ in answers]  # the common case, done fast
+        for group, rows in zip(places, written, strict=True):
+            for job_id, status in _settled(rows):
+                answers[group[job_id]] = status
         return answers
 
     def _ending(self, items: str) -> Iterator[BoundCall]:
@@ -160,7 +164,8 @@ class Attempts(Calls):
 
     def _large(self, batch: Sequence[Settlement]) -> Mapping[str, Completed]:
         """Return the completed attempts whose results need their own statement, by the id of their job."""
-        return {one.id: one for one in batch if isinstance(one, Completed) and is_large(one.result, self.name)}
+        long = [one for one in batch if isinstance(one, Completed) and len(one.result) >= LONG_TEXT]
+        return {one.id: one for one in long if is_large(one.result, self.name)}
 
     def _completing(self, items: str) -> Sequence[BoundCall]:
         of = self._statements

@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from ...domain.audit import AuditAction, AuditRecord
 from ...domain.history import TICK_REPORT_INTERVAL, AttemptRecord, WorkerRecord, WorkerReport
-from ...domain.ids import batch_of, token_of
+from ...domain.ids import BATCH_LENGTH, token_of
 from ...domain.interfaces import Row, Value
 from ...domain.record import (
     Cancelled,
@@ -223,13 +223,16 @@ def heartbeat_row(beat: Heartbeat) -> dict[str, Value]:
     return {"token": beat.token, "progress": beat.progress, "message": beat.message}
 
 
-def result_text(completed: Completed) -> str | None:
-    """Return a completed attempt without a report as its value in the parameter `items`.
+def plain_results(batch: Sequence[Settlement]) -> dict[str, str]:
+    """Return the completed attempts without a report, by job id, as their values in the parameter `items`.
 
-    None for a token that no claim of the job can have.
+    Leave out a token that no claim of the job can have.
     """
-    batch = batch_of(completed.token, completed.id)
-    return None if batch is None else batch + completed.result
+    return {
+        one.id: one.token[:BATCH_LENGTH] + one.result
+        for one in batch
+        if isinstance(one, Completed) and one.report is None and one.token[BATCH_LENGTH:] == one.id
+    }
 
 
 def outcome_row(settlement: Settlement) -> dict[str, Value]:
@@ -269,9 +272,14 @@ def unpacked(rows: Sequence[Row]) -> list[Any]:
     return [] if packed is None else cast("list[Any]", from_json(text_of(packed)))
 
 
+def row_count(rows: Sequence[Row]) -> int:
+    """Return the number of rows, before the statement packed them."""
+    return len(unpacked(rows)) if is_packed(rows) else len(rows)
+
+
 def claims_of(rows: Sequence[Row], batch: str) -> list[Claim]:
     """Return the claims of rows with the columns `CLAIM_COLUMNS`, in this order."""
-    claimed: Iterable[Iterable[Value]] = unpacked(rows) if is_packed(rows) else (row.values() for row in rows)
+    claimed: Iterable[Iterable[Value]] = unpacked(rows) if is_packed(rows) else [row.values() for row in rows]
     return [_claim_of(batch, *values) for values in claimed]
 
 
@@ -300,7 +308,7 @@ def _claim_of(
         correlation_id if correlation_id is None else text_of(correlation_id),
         token_of(batch, job_id),
         headers if headers is None else text_of(headers),
-        time_of(scheduled_for) or EPOCH,
+        scheduled_for if isinstance(scheduled_for, datetime) else time_of(scheduled_for) or EPOCH,
         batch_id if batch_id is None or type(batch_id) is str else text_of(batch_id),
         queue if type(queue) is str else text_of(queue),
     )
