@@ -92,7 +92,6 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 def pytest_collection_finish() -> None:
     """Freeze the collected tests, so that the garbage collector does not scan them repeatedly."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 

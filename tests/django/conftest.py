@@ -18,8 +18,16 @@ from sqlalchemy import make_url
 from tests.generator.databases import postgres_database
 from tests.slow import slow
 
-SOURCE = Path(__file__).parent / "project"
+FOLDER = Path(__file__).parent
+SOURCE = FOLDER / "project"
 Settings = dict[str, object]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder for `make test-lowest`, which runs them all."""
+    for item in items:
+        if FOLDER in item.path.parents:
+            item.add_marker("django")
 
 
 @dataclass(frozen=True, slots=True)
