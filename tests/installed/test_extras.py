@@ -74,6 +74,9 @@ _OFFERS: dict[str, set[str]] = {
     # The SDK brings the server of `serve`.
     "server-jobs[mcp]": {*_JOBS, *_SERVE, *_MCP},
 }
+# A command that works with fewer packages works with more. So the other extras try a job from its begin to its end, and
+# what the first one does not offer.
+_TRIED_AGAIN = {"enqueue", "worker", "list"}
 
 
 @pytest.mark.parametrize("extra", _OFFERS)
@@ -81,8 +84,11 @@ def test_every_command_works_or_names_the_extra_that_it_needs(
     extra: str, tmp_path: Path, project: Path, environments: Environments
 ) -> None:
     user = User(copy_of(project, tmp_path), environments.programs(extra))
+    spared = set() if extra == "server-jobs[cli]" else {*_JOBS} - _TRIED_AGAIN
 
     for name, command in _EVERY_COMMAND.items():
+        if name in spared:
+            continue
         finished = user.tries(command)
         if name in _OFFERS[extra]:
             assert finished.returncode == 0, f"{command}\n{finished.stdout}"
