@@ -19,23 +19,26 @@ from tests.slow import slow
 
 # D1 and Turso get the statements of SQLite. `make test-slow` takes to them the parts that depend on the way there:
 # values, many rows, results of a batch, conflicts. The state machine takes random calls to both. `turso` tests its
-# protocol, and `make test-worker` takes the whole suite to D1 in workerd.
+# protocol. `make test-worker` takes each test of one store to D1 in workerd, so these leave out the fake of D1.
 SLOW = ("d1", "turso")
 PARTS = ("values", "insert", "big_batches", "claim", "repeated_claims", "settle", "conflicts", "reading", "search")
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the other parts on D1 and Turso, except in the long form."""
+    """Deselect the other parts on D1 and Turso, and what runs in workerd, except in the long form."""
     if not IS_LONG:
-        left_out = {item for item in items if _is_on_slow_store(item) and item.path.stem[5:] not in PARTS}
+        left_out = {item for item in items if _is_left_out(item)}
         config.hook.pytest_deselected(items=[*left_out])
         items[:] = [item for item in items if item not in left_out]
 
 
-def _is_on_slow_store(item: pytest.Item) -> bool:
-    call = getattr(item, "callspec", None)
-    return call is not None and call.params.get("open_store") in SLOW
+def _is_left_out(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function) or not hasattr(item, "callspec"):
+        return False
+    name = item.callspec.params.get("open_store")
+    is_in_workerd = name == "d1" and "store" in item.fixturenames
+    return name in SLOW and (is_in_workerd or item.path.stem[5:] not in PARTS)
 
 
 @pytest.fixture(params=[slow(name) if name in SLOW else name for name in STORES])
