@@ -26,7 +26,7 @@ from tests.worker.project import TOKEN, WorkerProject, environment
 
 EVERY_MINUTE = "* * * * *"
 _PATIENCE = 600.0
-_BOOTED = re.compile(r"booted: pyodide (\d+) ms, upload (\d+) ms, import (\d+) ms")
+_BOOTED = re.compile(r"booted: pyodide (\d+) ms, upload (\d+) ms, import (\d+) ms, (\d+) modules")
 _LINE = re.compile(r"^(\w+): (\{.*\})\n", re.MULTILINE)
 
 Statement = tuple[str, Sequence[object]]
@@ -88,9 +88,12 @@ class Workerd:
     @property
     def import_milliseconds(self) -> int:
         """Return the import time of the main module, including its imports."""
-        booted = _BOOTED.search(self.log)
-        assert booted, self.log
-        return int(booted[3])
+        return int(self._booted()[3])
+
+    @property
+    def imported_modules(self) -> int:
+        """Return the number of modules that the main module imports."""
+        return int(self._booted()[4])
 
     def request(
         self,
@@ -180,6 +183,11 @@ class Workerd:
         self._reader.join()
         self._stdin.close()
         self._stdout.close()
+
+    def _booted(self) -> re.Match[str]:
+        booted = _BOOTED.search(self.log)
+        assert booted, self.log
+        return booted
 
     def _started(self, port: int) -> subprocess.Popen[str]:
         project = self.project

@@ -26,11 +26,17 @@ async function boot() {
   registerHelpers(python);
   const rules = run(python, globalScope);
   const laidOut = Date.now();
+  const modules = countModules(python);
   const main = importMain(python, rules);
   const { call, check } = run(python, dispatch);
   check(main, workersModule.env.PYTHON_OBJECTS);
-  console.log(`booted: pyodide ${loaded - started} ms, upload ${laidOut - loaded} ms, import ${Date.now() - laidOut} ms`);
+  const spent = `pyodide ${loaded - started} ms, upload ${laidOut - loaded} ms, import ${Date.now() - laidOut} ms`;
+  console.log(`booted: ${spent}, ${countModules(python) - modules} modules`);
   return { main, call };
+}
+
+function countModules(python) {
+  return python.runPython("__import__('sys').modules.__len__()");
 }
 
 function importMain(python, rules) {
