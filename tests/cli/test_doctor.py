@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +19,7 @@ from server_jobs_cli.doctor.doctor import check_key_secret
 from server_jobs_cli.doctor.findings import ok, print_findings, warn
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project, without_digests
+from tests.prepared import prepared_program
 
 from .shop import Shop, run
 from .shop_jobs import NoteParams, NoteResult, hang
@@ -305,7 +305,7 @@ class GeneratedProject:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "SERVER_JOBS_DATABASE_URL": self.url}
-        command = [sys.executable, "-m", "server_jobs_cli", *arguments]
+        command = [prepared_program(), *arguments]
         return subprocess.run(
             command, cwd=self.project.root, env=environment, capture_output=True, text=True, check=False
         )

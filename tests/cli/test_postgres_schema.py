@@ -16,9 +16,9 @@ import pytest
 
 from tests.conformance.postgres.postgres_roles import documented_roles
 from tests.docs.pages import ROOT, block
-from tests.docs.prepared import prepared_command
 from tests.generator.databases import postgres_database
 from tests.generator.projects import TemporaryProject, job_spec, run_command
+from tests.prepared import prepared_program
 
 APPLICATION = """
 from generated.jobs import Hello
@@ -75,14 +75,13 @@ def set_schema(project: TemporaryProject, schema: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def command() -> Iterator[Command]:
-    """Yield a fast `server-jobs` as a process."""
-    with prepared_command() as programs:
+def command() -> Command:
+    """Return a fast `server-jobs` as a process."""
 
-        def run(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
-            return in_process(project, url, str(programs / "server-jobs"), *arguments, status=status)
+    def run(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
+        return in_process(project, url, str(prepared_program()), *arguments, status=status)
 
-        yield run
+    return run
 
 
 def in_process(project: TemporaryProject, url: str, *command: str, status: int = 0) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.prepared import prepared_program
 
 SETUP = """
 import os
@@ -93,7 +94,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project.path("app/jobs_setup.py").write_text(SETUP, encoding="utf-8")
     project.generate()
     project.path("handlers/send_email.py").write_text(HANDLER, encoding="utf-8")
-    in_process(project, "-m", "server_jobs_cli", "migrate")
+    command(project, "migrate")
     return project.root
 
 
@@ -103,10 +104,14 @@ def project(tmp_path: Path, made: Path) -> TemporaryProject:
     return TemporaryProject(Path(shutil.copytree(made, tmp_path / "project")))
 
 
-def in_process(project: TemporaryProject, *arguments: str, status: int = 0) -> str:
-    """Run Python in the folder of the project, and return its errors."""
+def command(project: TemporaryProject, *arguments: str, status: int = 0) -> str:
+    """Run `server-jobs` in the folder of the project, and return its errors."""
+    return in_process(project, str(prepared_program()), *arguments, status=status)
+
+
+def in_process(project: TemporaryProject, *words: str, status: int = 0) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments],
+        words,
         cwd=project.root,
         env={**os.environ, "SERVER_JOBS_DATABASE_URL": "sqlite:///server-jobs.sqlite3"},
         capture_output=True,
@@ -126,21 +131,21 @@ def notes(project: TemporaryProject) -> list[str]:
 
 
 def test_commands_use_the_set_up_function(project: TemporaryProject) -> None:
-    in_process(project, "-m", "server_jobs_cli", "enqueue", "SendEmail", "--params", "{}")
+    command(project, "enqueue", "SendEmail", "--params", "{}")
     assert notes(project) == ["setup", "enqueue SendEmail"]
-    in_process(project, "-m", "server_jobs_cli", "worker", "--until-empty")
+    command(project, "worker", "--until-empty")
     assert notes(project) == ["setup", "open", "send", "SendEmail completed", "close"]
 
 
 def test_a_program_that_only_enqueues_uses_it_and_imports_no_handler(project: TemporaryProject) -> None:
-    in_process(project, "-c", ONLY_ENQUEUES)
+    in_process(project, sys.executable, "-c", ONLY_ENQUEUES)
     assert notes(project) == ["setup", "enqueue SendEmail", "enqueue SendEmail"]
 
 
 def test_a_handler_process_uses_it(project: TemporaryProject) -> None:
     project.write_spec("send_email", job_spec("SendEmail", runIn="process"))
     project.generate()
-    in_process(project, "-m", "server_jobs_cli", "now", "SendEmail", "--params", "{}")
+    command(project, "now", "SendEmail", "--params", "{}")
     assert sorted(notes(project)) == sorted(
         ["setup", "enqueue SendEmail", "open", "setup", "open", "send", "SendEmail completed", "close", "close"]
     )
@@ -169,18 +174,18 @@ def test_a_worker_that_cannot_be_set_up_ends_with_the_reason(
 ) -> None:
     project.path("handlers/send_email.py").write_text(HANDLER.replace("from app.jobs_setup import Mailer\n", ""))
     project.path("app/jobs_setup.py").write_text(text, encoding="utf-8")
-    errors = in_process(project, "-m", "server_jobs_cli", "worker", "--until-empty", status=3)
+    errors = command(project, "worker", "--until-empty", status=3)
     assert message in errors
     assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("command", ["enqueue", "now"])
+@pytest.mark.parametrize("name", ["enqueue", "now"])
 def test_an_error_of_middleware_around_an_enqueue_has_its_place_and_no_traceback(
-    project: TemporaryProject, command: str
+    project: TemporaryProject, name: str
 ) -> None:
     text = SETUP.replace('note(f"enqueue {enqueue.job_name}")', "raise ValueError('no tenant')")
     project.path("app/jobs_setup.py").write_text(text, encoding="utf-8")
-    errors = in_process(project, "-m", "server_jobs_cli", command, "SendEmail", "--params", "{}", status=3)
+    errors = command(project, name, "SendEmail", "--params", "{}", status=3)
     message = r"Error: the middleware failed: ValueError: no tenant \(at app/jobs_setup\.py:\d+ in around_enqueue\)\n"
     assert re.fullmatch(message, errors)
 
@@ -190,7 +195,7 @@ def test_a_supervisor_ends_if_no_process_can_be_set_up(project: TemporaryProject
     text = HANDLER.replace("context: JobContext", "context: JobContext, mailer: Mailer")
     project.path("handlers/send_email.py").write_text(text, encoding="utf-8")
     project.path("app/jobs_setup.py").write_text(SETUP.replace("yield Mailer()", "yield None"), encoding="utf-8")
-    errors = in_process(project, "-m", "server_jobs_cli", "worker", "--until-empty", "--processes", "2", status=3)
+    errors = command(project, "worker", "--until-empty", "--processes", "2", status=3)
     assert re.search(
         r"cannot start: the handler of SendEmail \(handlers/send_email\.py:7\), parameter `mailer`: no resource "
         r"has the type Mailer; resources: none; ",

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.once import made_once, shared_folder
+from tests.prepared import prepared_program
 
 from .pages import FIRST_JOB, blocks
-from .prepared import prepared_command
 from .reader import Reader
 
 
 @pytest.fixture(scope="session")
-def programs() -> Iterator[list[Path]]:
-    """Yield the folders of the programs that a reader has installed."""
-    with prepared_command() as folder:
-        yield [folder, Path(sys.executable).parent]
+def programs() -> list[Path]:
+    """Return the folders of the programs that a reader has installed."""
+    return [prepared_program().parent, Path(sys.executable).parent]
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from click.testing import CliRunner, Result
 from server_jobs_cli.program import program
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec
+from tests.prepared import prepared_program
 
 from .letters import NAMES, TENANTS, VARIABLES
 
@@ -164,7 +164,7 @@ def project(tmp_path: Path) -> TemporaryProject:
 
 def in_project(project: TemporaryProject, fleet: Fleet, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command in a process of its own, because this one may have imported another registry."""
-    command = [sys.executable, "-m", "server_jobs_cli", *arguments, "--project", str(project.root)]
+    command = [prepared_program(), *arguments, "--project", str(project.root)]
     return subprocess.run(command, env=fleet.environment, capture_output=True, text=True, check=False)
 
 

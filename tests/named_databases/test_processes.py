@@ -76,26 +76,26 @@ def wait_until_completed(url: str) -> None:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def either(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Mapping[str, str]]:
-    """The URLs of two databases with their names."""
+    """The URLs of two databases with their names, for tests of the errors of a database."""
     with named_databases(request.param, tmp_path) as urls:
         yield urls
 
 
-def test_a_supervisor_runs_a_process_for_each_database(either: Mapping[str, str]) -> None:
+def test_a_supervisor_runs_a_process_for_each_database(urls: Mapping[str, str]) -> None:
     for name, tenant in (("eu", EU), ("us", US)):
-        enqueue(either[name], tenant)
-    with started("worker", "--until-empty", urls=either) as worker:
+        enqueue(urls[name], tenant)
+    with started("worker", "--until-empty", urls=urls) as worker:
         worker.wait_for("on the databases eu, us, 2 processes with 5 at a time each")
         assert worker.wait() == 0
-    assert [statuses(url) for url in either.values()] == [{JobStatus.COMPLETED}] * 2
+    assert [statuses(url) for url in urls.values()] == [{JobStatus.COMPLETED}] * 2
 
 
-def test_a_worker_of_one_database_leaves_the_other_alone(either: Mapping[str, str]) -> None:
+def test_a_worker_of_one_database_leaves_the_other_alone(urls: Mapping[str, str]) -> None:
     for name, tenant in (("eu", EU), ("us", US)):
-        enqueue(either[name], tenant)
-    with started("worker", "--until-empty", "--database", "us", urls=either) as worker:
+        enqueue(urls[name], tenant)
+    with started("worker", "--until-empty", "--database", "us", urls=urls) as worker:
         assert worker.wait() == 0
-    assert [statuses(url) for url in either.values()] == [{JobStatus.PENDING}, {JobStatus.COMPLETED}]
+    assert [statuses(url) for url in urls.values()] == [{JobStatus.PENDING}, {JobStatus.COMPLETED}]
 
 
 def execute(url: str, sql: str) -> None:
@@ -156,14 +156,14 @@ def test_a_database_that_is_away_stops_only_its_own_jobs(urls: Mapping[str, str]
         assert worker.wait() == 0
 
 
-def test_swapped_urls_end_the_supervisor_and_a_doubled_one_its_own_processes(either: Mapping[str, str]) -> None:
-    with started("worker", urls={"eu": either["us"], "us": either["eu"]}) as worker:
+def test_swapped_urls_end_the_supervisor_and_a_doubled_one_its_own_processes(urls: Mapping[str, str]) -> None:
+    with started("worker", urls={"eu": urls["us"], "us": urls["eu"]}) as worker:
         worker.wait_for("EU_TEST_DATABASE_URL leads to the database 'us', not to 'eu'; correct its URL")
         assert worker.wait() == 3
-    enqueue(either["eu"], EU)
-    with started("worker", urls={"eu": either["eu"], "us": either["eu"]}) as worker:
+    enqueue(urls["eu"], EU)
+    with started("worker", urls={"eu": urls["eu"], "us": urls["eu"]}) as worker:
         worker.wait_for("US_TEST_DATABASE_URL leads to the database 'eu', not to 'us'")
-        wait_until_completed(either["eu"])
+        wait_until_completed(urls["eu"])
         worker.signal()
         assert worker.wait() == 0
 

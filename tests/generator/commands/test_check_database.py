@@ -18,6 +18,7 @@ from server_jobs_generator.contracts.lock_file import Lock, LockedJob, read_lock
 from tests.conformance.stores import create_sqlite_file
 from tests.generator.contracts.test_earlier_versions import SPLIT, V1, V2, greet
 from tests.generator.projects import TemporaryProject, make_project
+from tests.prepared import prepared_program
 
 _ROWS = [
     ("a", 1, "pending", '{"name":"Ada Lovelace"}'),
@@ -59,7 +60,7 @@ def store(project: TemporaryProject, *rows: tuple[str, int, str, str]) -> None:
 def check(project: TemporaryProject, *options: str) -> tuple[int, str]:
     """Run in a child process, because this process has imported the generated package of this repository."""
     database = f"sqlite:///{project.path('jobs.sqlite3')}"
-    command = [sys.executable, "-m", "server_jobs_cli", "check", "--database", database, *options]
+    command = [prepared_program(), "check", "--database", database, *options]
     done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout + done.stderr

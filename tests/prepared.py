@@ -1,11 +1,13 @@
 """A fast `server-jobs`, forked from a process that has already imported it.
 
-A script that runs the command fifty times spends most of its time on imports. `make test-installed` runs the same
-script with the real command. As a program, this module is the process that forks.
+A process spends most of its time on imports. For tests of what a command does in a project of its own, and of scripts
+that run it fifty times. `make test-installed` runs the same scripts with the real command. As a program, this module is
+the process that forks.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -14,12 +16,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 # Replaces the command: it sends its arguments, environment and files to the forking process.
 _COMMAND = """\
@@ -57,20 +60,27 @@ _MODULES = (
 )
 
 
+@cache
+def prepared_program() -> Path:
+    """Return the path of a `server-jobs` that starts at once. It works until this process ends."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(_prepared_command())
+
+
 @contextmanager
-def prepared_command() -> Iterator[Path]:
-    """Yield a folder for the front of the path, with a `server-jobs` that starts at once."""
+def _prepared_command() -> Iterator[Path]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "socket"
         (folder / "server-jobs").write_text(_COMMAND.format(python=sys.executable, path=str(path)), encoding="utf-8")
         (folder / "server-jobs").chmod(0o755)
-        command = [sys.executable, "-m", "tests.docs.prepared", str(path)]
+        command = [sys.executable, "-m", "tests.prepared", str(path)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
                 assert process.stdout.readline() == "ready\n"
-                yield folder
+                yield folder / "server-jobs"
             finally:
                 process.kill()
 
