@@ -77,7 +77,7 @@ class Node:
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
         """Run one statement there, and return its rows."""
-        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=30) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 

@@ -61,11 +61,11 @@ _MODULES = (
 
 
 @cache
-def prepared_program() -> Path:
+def prepared_program() -> str:
     """Return the path of a `server-jobs` that starts at once. It works until this process ends."""
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(_prepared_command())
+    return str(stack.enter_context(_prepared_command()))
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class Valve:
         some.update(self._open)
 
     def _do(self, work: Coroutine[object, object, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _listen(self) -> int:
         self._open: set[asyncio.StreamWriter] = set()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 VARIABLE = "SERVER_JOBS_BENCH_POSTGRES_URL"
+_PORTS = range(20_000, 32_000)
+"""Below the ports that Linux and macOS give to connections."""
 
 
 class NoServerError(Exception):
@@ -95,7 +98,9 @@ def run_as(command: list[str | Path], user: str | None) -> None:
 
 
 def free_port() -> int:
-    """Return a free port of this machine."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a free port of this machine, which the system gives to no connection before a server takes it."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as listener, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port

@@ -79,7 +79,7 @@ def command() -> Command:
     """Return a fast `server-jobs` as a process."""
 
     def run(project: TemporaryProject, url: str, *arguments: str, status: int = 0) -> str:
-        return in_process(project, url, str(prepared_program()), *arguments, status=status)
+        return in_process(project, url, prepared_program(), *arguments, status=status)
 
     return run
 

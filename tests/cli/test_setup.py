@@ -106,7 +106,7 @@ def project(tmp_path: Path, made: Path) -> TemporaryProject:
 
 def command(project: TemporaryProject, *arguments: str, status: int = 0) -> str:
     """Run `server-jobs` in the folder of the project, and return its errors."""
-    return in_process(project, str(prepared_program()), *arguments, status=status)
+    return in_process(project, prepared_program(), *arguments, status=status)
 
 
 def in_process(project: TemporaryProject, *words: str, status: int = 0) -> str:

@@ -72,7 +72,7 @@ def waits_for(event: threading.Event) -> Trouble:
     """Wait for the event without executing the request."""
 
     def trouble(execute: Callable[[], Reply]) -> Reply:
-        event.wait(10)
+        event.wait(60)
         return execute()
 
     return trouble
@@ -399,6 +399,13 @@ class _Listener(ThreadingTCPServer):
         self.sockets: set[socket.socket] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
 
+    def process_request(self, request: socket.socket | tuple[bytes, socket.socket], client_address: object) -> None:
+        """Note a connection before its thread begins, so that `hang_up` ends it in any case."""
+        assert isinstance(request, socket.socket)
+        self.hrana.connections += 1
+        self.sockets.add(request)
+        super().process_request(request, client_address)
+
     def hang_up(self) -> None:
         """End every connection."""
         for one in tuple(self.sockets):
@@ -417,11 +424,6 @@ class _Handler(BaseHTTPRequestHandler):
     @property
     def listener(self) -> _Listener:
         return cast("_Listener", self.server)
-
-    def setup(self) -> None:
-        super().setup()
-        self.listener.hrana.connections += 1
-        self.listener.sockets.add(self.request)
 
     def finish(self) -> None:
         self.listener.sockets.discard(self.request)

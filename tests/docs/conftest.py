@@ -19,7 +19,7 @@ from .reader import Reader
 @pytest.fixture(scope="session")
 def programs() -> list[Path]:
     """Return the folders of the programs that a reader has installed."""
-    return [prepared_program().parent, Path(sys.executable).parent]
+    return [Path(prepared_program()).parent, Path(sys.executable).parent]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from collections.abc import Callable, Iterator
 from email import message_from_bytes, policy
@@ -15,6 +14,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult, Envelope, LoginPassword, Session
 from server_jobs.testing import create_job_context
 
+from bench.servers.postgres_server import free_port
 from generated.handlers import send_email
 from generated.handlers.mail_transport import MailRefusedError, MailUnavailableError
 from generated.handlers.smtp_server import Security, SmtpServer, smtp_server_from
@@ -84,13 +84,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MAIL_FROM", "Example Shop <shop@example.com>")
     return monkeypatch
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def send(to: tuple[str, ...] = ("ada@example.com",), cc: tuple[str, ...] = ()) -> SendEmailResult:

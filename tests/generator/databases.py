@@ -55,7 +55,7 @@ def _url_of(name: str) -> str:
 
 def _create() -> str:
     name = f"server_jobs_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres_url(), autocommit=True, connect_timeout=5) as connection:
+    with psycopg.connect(postgres_url(), autocommit=True, connect_timeout=30) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         _set_up(connection, name)
     atexit.register(_drop, name)

@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from urllib.request import urlopen
 import pytest
 import yaml
 
+from bench.servers.postgres_server import free_port
 from tests.cli.started import Started
 from tests.docs.deployment import FOLDER, Command, commands, copy_files, instructions
 from tests.docs.pages import ROOT, installs
@@ -80,7 +80,7 @@ class Host:
         self._folder = folder
         self._programs = programs
         self._database = database
-        self.port = _free_port()
+        self.port = free_port()
         self.processes: list[Started] = []
 
     def words(self, command: Command) -> list[str]:
@@ -136,11 +136,6 @@ def _probes() -> list[str]:
     (deployment,) = [one for one in objects if one["kind"] == "Deployment"]
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     return [container[name]["httpGet"]["path"] for name in ("readinessProbe", "livenessProbe")]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _only(name: str, word: str) -> Command:

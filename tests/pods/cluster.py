@@ -6,6 +6,7 @@ the status documents of a real one.
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -19,8 +20,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-
-from bench.servers.postgres_server import free_port
 
 from .pod_process import Document, PodProcess
 
@@ -44,7 +43,8 @@ class EmulatedCluster:
         self.denied: set[str] = set()
         self.holds_pods = False
         """Whether the container of a new pod waits for its image."""
-        self.port = free_port()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listener.getsockname()[1])
         self._folder, self._project = folder, project
         self._environment, self._secret = environment, secret
         self._deleting: list[threading.Thread] = []
@@ -56,14 +56,13 @@ class EmulatedCluster:
             Route(f"/api/v1{place}/pods", self._list, methods=["GET"]),
             Route(f"/api/v1{place}/pods/{{name}}", self._get, methods=["GET"]),
         ]
-        config = uvicorn.Config(Starlette(routes=routes), port=self.port, log_level="error", lifespan="off")
+        config = uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off")
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread = threading.Thread(target=self._server.run, args=[[self._listener]], daemon=True)
 
     def __enter__(self) -> EmulatedCluster:
         self._thread.start()
-        while not self._server.started:
-            time.sleep(0.01)
+        self.wait_until(lambda: self._server.started)
         return self
 
     def __exit__(
@@ -90,8 +89,14 @@ class EmulatedCluster:
 
     def wait_for_pod(self, number: int = 1, seconds: float = 60.0) -> PodProcess:
         """Wait until that many pods were made, and return the last one."""
-        self.wait_until(lambda: len(self.pods) >= number, seconds)
-        return list(self.pods.values())[number - 1]
+        pods: list[PodProcess] = []
+
+        def are_made() -> bool:
+            pods[:] = list(self.pods.values())  # another thread may forget one at any moment
+            return len(pods) >= number
+
+        self.wait_until(are_made, seconds)
+        return pods[number - 1]
 
     def wait_until(self, condition: object, seconds: float = 60.0) -> None:
         """Wait until the condition is true. Fails after that many seconds."""
@@ -139,8 +144,9 @@ class EmulatedCluster:
         name = request.path_params["name"]
         if self.jobs.pop(name, None) is None:
             return _status(404, "NotFound", f'jobs.batch "{name}" not found')
-        for pod in [pod for pod in self.pods.values() if pod.document["metadata"]["labels"]["job-name"] == name]:
-            self.delete_pod(pod)
+        for pod in list(self.pods.values()):
+            if pod.document["metadata"]["labels"]["job-name"] == name:
+                self.delete_pod(pod)
         return JSONResponse({"kind": "Status", "status": "Success"})
 
     async def _list(self, request: Request) -> Response:
@@ -151,7 +157,7 @@ class EmulatedCluster:
         fields = request.query_params.get("fieldSelector", "").split(",")
         pods = [
             pod.document
-            for pod in self.pods.values()
+            for pod in list(self.pods.values())
             if pod.document["metadata"]["labels"].get(label) in wanted
             and f"status.phase!={pod.document['status']['phase']}" not in fields
         ]

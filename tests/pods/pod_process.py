@@ -89,8 +89,7 @@ class PodProcess:
             process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(grace)
-        self.kill()
-        self._thread.join()
+        self.end()
 
     def freeze(self) -> None:
         """Stop all processes of the container, as on a node that hangs."""

@@ -100,7 +100,7 @@ async def turns(count: int = 30) -> None:
 async def until(condition: asyncio.Event | asyncio.Task[object]) -> None:
     """Wait for an event or a task that must end soon."""
     waiting = condition.wait() if isinstance(condition, asyncio.Event) else asyncio.shield(condition)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, 30)
 
 
 async def read(backend: Backend, job_id: str) -> JobRecord:

@@ -125,7 +125,7 @@ async def test_a_job_that_replaces_a_running_one_runs_after_it_with_its_own_resu
     assert len(gate.contexts) == 1
 
     gate.opened.set()
-    await asyncio.wait_for(working, 5)
+    await asyncio.wait_for(working, 30)
 
     assert [(await handle.result()).data.text for handle in (first, second)] == ["1", "2"]
 
@@ -424,7 +424,7 @@ async def test_the_result_is_waited_for() -> None:
         await handle.result(timeout=SOON)
     waiting: asyncio.Task[JobResult[Text]] = asyncio.create_task(handle.result())
     await tick(backend)
-    assert (await asyncio.wait_for(waiting, 5)).data == Text(text="hello")
+    assert (await asyncio.wait_for(waiting, 30)).data == Text(text="hello")
 
 
 async def test_the_result_of_a_job_that_was_cancelled_or_failed_is_an_error() -> None:

@@ -257,7 +257,7 @@ def test_many_slow_connections_take_no_threads_and_others_are_answered(sent: byt
         assert ask(port, "/ready") == (200, "ready")
         before, files = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
         for _ in range(200):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
             with suppress(OSError):
                 connection.sendall(sent)
         for path, answer in (("/metrics", "up 1"), ("/live", "alive"), ("/ready", "ready")):
@@ -288,7 +288,7 @@ def test_a_connection_without_a_request_is_closed(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(metrics_server, "_SECONDS_FOR_HEAD", 0.1)
     listening = listen("127.0.0.1", 0)
     address = listening.getsockname()[:2]
-    with serving(listening, _Fixed()), socket.create_connection(address, timeout=5) as connection:
+    with serving(listening, _Fixed()), socket.create_connection(address, timeout=30) as connection:
         assert connection.recv(10) == b""
 
 
@@ -300,7 +300,7 @@ def flood(shop: Shop, start: Start) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (512, 512))
     with ExitStack() as stack:
         for _ in range(1_050):
-            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            connection = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
             with suppress(OSError):
                 connection.send(b"GET /metrics HTTP/1.1\r\n")
         shop.enqueue_many("Spell", 40)

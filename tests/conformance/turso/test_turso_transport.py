@@ -136,13 +136,13 @@ def test_closing_closes_the_connections_of_a_loop_that_runs_in_another_thread(se
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     try:
-        asyncio.run_coroutine_threadsafe(database.open(), loop).result(5)
-        asyncio.run_coroutine_threadsafe(database.run(LOOK), loop).result(5)
+        asyncio.run_coroutine_threadsafe(database.open(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(database.run(LOOK), loop).result(30)
         asyncio.run(database.close())
-        asyncio.run_coroutine_threadsafe(database.open(), loop).result(5)
-        asyncio.run_coroutine_threadsafe(database.run(LOOK), loop).result(5)
+        asyncio.run_coroutine_threadsafe(database.open(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(database.run(LOOK), loop).result(30)
         assert server.connections == 2
-        asyncio.run_coroutine_threadsafe(database.close(), loop).result(5)
+        asyncio.run_coroutine_threadsafe(database.close(), loop).result(30)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

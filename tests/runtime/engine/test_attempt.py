@@ -607,7 +607,7 @@ async def test_a_plain_handler_may_outlive_its_attempt_and_its_result_is_dropped
 
     def handler(params: Text, context: JobContext) -> Text:
         began.set()
-        go_on.wait(5)
+        go_on.wait(30)
         return Text(text=f"cancelled: {context.cancelled}")
 
     backend, job_id, lingering = await outlived(handler, began)
@@ -624,7 +624,7 @@ async def test_an_error_of_a_plain_handler_that_outlives_its_attempt_makes_no_no
 
     def handler(params: Text, context: JobContext) -> Text:
         began.set()
-        go_on.wait(5)
+        go_on.wait(30)
         raise RuntimeError("too late")
 
     _, _, lingering = await outlived(handler, began)
@@ -638,7 +638,7 @@ def test_a_call_that_ends_after_its_event_loop_does_no_harm() -> None:
     go_on, is_over = threading.Event(), threading.Event()
 
     def call() -> None:
-        go_on.wait(5)
+        go_on.wait(30)
         is_over.set()
 
     async def begin() -> None:
@@ -649,7 +649,7 @@ def test_a_call_that_ends_after_its_event_loop_does_no_harm() -> None:
 
     asyncio.run(begin())
     go_on.set()
-    assert is_over.wait(5)
+    assert is_over.wait(30)
     assert asyncio.run(again()) == "again"
 
 
@@ -663,7 +663,7 @@ async def test_many_plain_handlers_that_hang_do_not_keep_others_from_starting() 
     go_on = threading.Event()
 
     def hangs(params: Text, context: JobContext) -> Text:
-        go_on.wait(5)
+        go_on.wait(30)
         return params
 
     hanging, quick = text_job(hangs, "Hang", BRIEF), text_job(lambda params, context: params, "Quick")

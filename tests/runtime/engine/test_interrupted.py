@@ -264,7 +264,7 @@ async def test_a_worker_that_meets_a_bug_says_so_and_releases_its_jobs(caplog: p
     await turns()
     store.break_down("claim", error=KeyError("params"))
     with pytest.raises(KeyError, match="params"):
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 30)
 
     (record,) = caplog.records
     assert (record.getMessage(), record.exc_info is not None) == (
@@ -309,7 +309,7 @@ async def test_a_wrong_number_of_answers_leaves_no_job_leased_forever(
     backend = backend_on(Miscounting(), job)
     await job.later(PARAMS)
     worker = Worker(backend, until_empty=True)
-    await asyncio.wait_for(worker.run(), 5)
+    await asyncio.wait_for(worker.run(), 30)
     assert backend.execution.runner.leases.leased() == []
     assert "could not be settled" in caplog.text
 
@@ -447,7 +447,7 @@ async def test_a_backend_is_closed_in_time_and_names_the_jobs_that_it_could_not_
     (job_id,) = await job.later_many([PARAMS])
     await backend.poll_and_claim(1)
     store.silent.add("settle")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await backend.shutdown()
     reason = "the database did not answer in time"
     assert caplog.messages == [

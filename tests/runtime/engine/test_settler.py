@@ -147,7 +147,7 @@ async def test_an_outcome_that_is_always_refused_keeps_no_other_back() -> None:
     assert all(task.done() for task in others)
     assert await asyncio.gather(*others) == [JobStatus.COMPLETED] * 4
     await desk.wait(25)
-    assert await asyncio.wait_for(refused, 5) is None
+    assert await asyncio.wait_for(refused, 30) is None
 
 
 async def test_an_outcome_is_dropped_once_its_lease_is_over(caplog: pytest.LogCaptureFixture) -> None:
@@ -188,7 +188,7 @@ async def test_an_unexpected_error_reaches_its_callers_and_later_outcomes_are_wr
     joining = desk.settle(second)
     with pytest.raises(RuntimeError, match="a bug"):
         await failing
-    assert await asyncio.wait_for(joining, 5) is JobStatus.COMPLETED
+    assert await asyncio.wait_for(joining, 30) is JobStatus.COMPLETED
 
 
 async def test_a_job_whose_outcome_meets_an_outage_is_completed_by_the_same_attempt() -> None:

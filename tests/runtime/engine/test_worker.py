@@ -257,9 +257,9 @@ def test_a_plain_handler_that_enqueues_in_its_thread_wakes_the_worker() -> None:
     child = text_job(handle_child, "Child")
 
     def handle_parent(params: Text, context: JobContext) -> Text:
-        go_on.wait(5)
+        go_on.wait(30)
         asyncio.run(child.later(PARAMS))
-        return Text(text=str(child_ran.wait(5)))
+        return Text(text=str(child_ran.wait(30)))
 
     parent = text_job(handle_parent, "Parent", JobOptions(max_attempts=1))
 

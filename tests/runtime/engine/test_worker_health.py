@@ -18,7 +18,7 @@ PARAMS = {"text": "hello"}
 
 
 async def become(state: Callable[[], str | None], sentence: str | None) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while state() != sentence:
             await asyncio.sleep(0.005)
 
@@ -58,7 +58,7 @@ async def test_a_job_without_a_place_to_run_is_not_said_to_be_the_next_one() -> 
 
     backend.execution.attempt_factory.unready = frozenset()
     await job.later(PARAMS)  # wakes the worker
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not (await backend.store.workers())[0].report.known:
             await asyncio.sleep(0.005)
     worker.stop()

@@ -52,7 +52,7 @@ async def test_failed_jobs_are_retried_fast_and_no_transaction_takes_a_second() 
         longest, run = 0.0, store.database.run
         woken = asyncio.Event()
         unwatch = store.watch(woken.set)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await woken.wait()  # once it listens
         woken.clear()
 
@@ -77,6 +77,6 @@ async def test_failed_jobs_are_retried_fast_and_no_transaction_takes_a_second() 
         print(f"{FAILED} of {FAILED + FINISHED} jobs retried in {seconds:.1f} s, longest transaction {longest:.2f} s")
         assert seconds < 10
         assert longest < LONGEST
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await woken.wait()  # the announcement wakes workers of other processes
         unwatch()

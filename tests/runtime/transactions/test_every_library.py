@@ -367,7 +367,7 @@ def test_a_commit_sends_one_notification(seat: Seat, place: Place) -> None:
         seat.later_many(Invoice, ["a", "b"])
         assert list(listener.notifies(timeout=0)) == []
         seat.commit()
-        assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
+        assert len(list(listener.notifies(timeout=30, stop_after=1))) == 1
         assert list(listener.notifies(timeout=0.01)) == []
 
 
