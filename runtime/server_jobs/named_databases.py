@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import datetime
 from functools import partial
 from typing import Unpack, cast
 
 from .binding import J, PlacedJobs, Routed
 from .definition import AnyDefinition
 from .domain.interfaces import Database, Store
-from .domain.record import Declaration, Inserted, NewJob
+from .domain.record import Declaration, Inserted, NewJob, ScheduleRecord
 from .engine.backend import Backend, BackendOptions
 from .engine.direct_runs import DirectRuns
 from .engine.execution import Execution
@@ -154,10 +155,6 @@ class NamedBackend(Backend, Routed):
     def new_execution(self, store: Store) -> Execution:
         return _NamedExecution(self, store)
 
-    def is_here(self, shard_key: str | None) -> bool:
-        """Whether jobs with this shard key belong to this database; None: jobs without `shardBy`."""
-        return self.routing.name_of(shard_key) == self.database_name
-
     def name_for(self, job: AnyDefinition, jobs: Sequence[NewJob] | None) -> str:
         del job
         if jobs:
@@ -246,7 +243,7 @@ class _NamedExecution(Execution):
     def __init__(self, backend: NamedBackend, store: Store) -> None:
         super().__init__(backend, store)
         self.attempt_factory.program = __name__
-        self.scheduler = _OwnSchedules(store, self.registry, backend.is_here)
+        self.scheduler = _OwnSchedules(store, backend)
 
     def check_handlers(self) -> None:
         """As in `Execution`. Raises `InvalidOptionError` also for a schedule whose params have no database."""
@@ -255,22 +252,39 @@ class _NamedExecution(Execution):
 
 
 class _OwnSchedules(Scheduler):
-    """The scheduler of one of several databases, which declares only schedules whose jobs belong to it.
+    """The scheduler of one of several databases. It declares and fires only schedules whose jobs belong to it.
 
     Migrations store no schedules in a project with several databases.
     """
 
-    def __init__(self, store: Store, registry: JobRegistry, is_here: Callable[[str | None], bool]) -> None:
-        super().__init__(store, registry)
-        self._is_here = is_here
+    def __init__(self, store: Store, backend: NamedBackend) -> None:
+        super().__init__(store, backend.registry)
+        self._routing = backend.routing
+        self._name = backend.database_name
 
     def declarations(self, *, only_code: bool = False) -> Sequence[Declaration]:
         del only_code
         return [self._own(declaration) for declaration in super().declarations()]
 
     def _own(self, declaration: Declaration) -> Declaration:
-        schedules = tuple(each for each in declaration.schedules if self._is_here(each.shard_key))
-        return Declaration(declaration.job_name, schedules)
+        schedules = (each for each in declaration.schedules if self._routing.name_of(each.shard_key) == self._name)
+        return Declaration(declaration.job_name, tuple(schedules))
+
+    def withdrawal_reason(self, schedule: ScheduleRecord) -> str:
+        declared = (each for one in super().declarations() for each in one.schedules if each.id == schedule.id)
+        names = [self._routing.name_of(each.shard_key) for each in declared]
+        if not names:
+            return super().withdrawal_reason(schedule)
+        return f"it belongs to the database {names[0]!r} now, whose workers store it there"
+
+    def job_of(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
+        new = super().job_of(schedule, slot)
+        wanted = self._routing.name_of(new.shard_key)
+        if wanted != self._name:
+            raise InvalidOptionError(
+                f"it belongs to the database {wanted!r} now, not to {self._name!r}; remove it, and add it again"
+            )
+        return new
 
 
 def check_held_name(name: str, variable: str, held: str | None) -> None:

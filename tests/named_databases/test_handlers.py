@@ -9,9 +9,11 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from server_jobs import Backend, InvalidOptionError, Worker, connect, tick
+from server_jobs import Backend, Databases, InvalidOptionError, Worker, connect, tick
 from server_jobs.domain.record import JobQuery
 from server_jobs.registry import JobRegistry
+from server_jobs.stores.memory import MemoryStore
+from server_jobs.testing import FakeClock
 
 from .letters import EU, US, CleanUp, Heavy, Letter, PlainLetter, Report, Sent, new_registry
 
@@ -116,7 +118,9 @@ async def test_a_declared_schedule_is_in_the_database_of_its_params(
     assert caplog.text == ""
 
 
-async def test_a_schedule_that_moves_is_disabled_where_it_was(urls: Mapping[str, str]) -> None:
+async def test_a_schedule_that_moves_is_disabled_where_it_was(
+    urls: Mapping[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
     async with connect(new_registry(), database="us") as backend:
         await tick(backend)
     registry = new_registry(database_of=lambda _: "eu")
@@ -125,6 +129,31 @@ async def test_a_schedule_that_moves_is_disabled_where_it_was(urls: Mapping[str,
             await tick(backend)
     assert await schedules_in("us") == {"Letter/daily": False}
     assert await schedules_in("eu") == {"Letter/daily": True, "CleanUp/nightly": True}
+    assert "schedule daily of Letter is disabled: it belongs to the database 'eu' now, whose" in caplog.text
+
+
+async def test_an_added_schedule_that_moves_fires_again_once_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
+    clock, places = FakeClock(), {US: "us"}
+    registry = new_registry(database_of=places.__getitem__)
+    us = Databases(registry, databases={"us": MemoryStore(clock)})["us"]
+    await Letter.using(us).schedule("weekly").add(cron="0 * * * *", params={"tenant": US})
+    await tick(us)
+
+    async def jobs_after_an_hour() -> int:
+        clock.advance(timedelta(hours=1))
+        await tick(us)
+        return len(await us.store.list_jobs(JobQuery(job_name="Letter", limit=10)))
+
+    assert await jobs_after_an_hour() == 1
+    places[US] = "eu"
+    for _ in range(2):
+        assert await jobs_after_an_hour() == 1
+    message = (
+        "schedule weekly of Letter cannot fire: it belongs to the database 'eu' now, not to 'us'; remove it, and add"
+    )
+    assert caplog.text.count(message) == 1
+    places[US] = "us"
+    assert await jobs_after_an_hour() == 2
 
 
 async def test_a_schedule_without_a_database_is_refused_at_the_start(urls: Mapping[str, str]) -> None:

@@ -51,9 +51,13 @@ class Scheduler:
         """
         declarations = self.declarations(only_code=only_code)
         for schedule in await self._store.declare_schedules(declarations, grace=DECLARATION_GRACE):
-            _logger.warning(
-                "schedule %s of %s is disabled: the registry no longer declares it", schedule.name, schedule.job_name
-            )
+            reason = self.withdrawal_reason(schedule)
+            _logger.warning("schedule %s of %s is disabled: %s", schedule.name, schedule.job_name, reason)
+
+    def withdrawal_reason(self, schedule: ScheduleRecord) -> str:
+        """Return why the declarations lack a stored schedule."""
+        del schedule
+        return "the registry no longer declares it"
 
     def declarations(self, *, only_code: bool = False) -> Sequence[Declaration]:
         """Return the schedules to store, of each job of the registry; with `only_code`, of `define_job` only."""
@@ -133,7 +137,7 @@ class Scheduler:
         """Yield the oldest slot and the following ones, as many as fit into one statement."""
         size = 0
         for slot in slots:
-            job = self._job(schedule, slot)
+            job = self.job_of(schedule, slot)
             size += len(to_json(job.params))  # as sent: JSON text inside JSON
             if size > _MOST_BYTES and slot != slots[0]:
                 return
@@ -146,7 +150,8 @@ class Scheduler:
             self._reported[schedule.id] = reason
             _logger.error("schedule %s of %s cannot fire: %s", schedule.name, schedule.job_name, reason)
 
-    def _job(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
+    def job_of(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
+        """Return the job of a slot. An error is logged once, and the schedule does not fire."""
         job = self._registry.find(schedule.job_name).job
         new = job.scheduled_job(
             schedule,
