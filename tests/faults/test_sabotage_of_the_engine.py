@@ -17,6 +17,7 @@ from server_jobs.engine.attempts import error_text
 from server_jobs.engine.attempts.attempt import Attempt
 from server_jobs.engine.attempts.leases import LeaseKeeper
 from server_jobs.engine.attempts.settler import Settler
+from server_jobs.engine.chores import Chores
 from server_jobs.engine.execution import Execution
 from server_jobs.engine.prefetch import Prefetcher
 from server_jobs.engine.slots import Slots
@@ -74,9 +75,9 @@ async def take_any(execution: Execution, limit: int, **options: object) -> Seque
     return await real_take(execution, limit, queues=None, slots=None)
 
 
-async def expire_all(execution: Execution) -> Sequence[Expired]:
+async def expire_all(chores: Chores) -> Sequence[Expired]:
     """Expire this worker's own jobs too."""
-    return await execution.store.expire(jitter=timedelta(0))
+    return await chores._store.expire(jitter=timedelta(0))
 
 
 def as_it_is(text: str, limit: int) -> str:
@@ -155,7 +156,7 @@ CASES = [
     ),
     Case(
         "what runs here is not taken for lost",
-        Execution,
+        Chores,
         "expire",
         expire_all,
         test_worker.test_a_worker_that_was_paused_does_not_take_its_own_running_job_for_lost,

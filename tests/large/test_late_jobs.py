@@ -41,7 +41,7 @@ async def test_due_jobs_run_while_the_late_ones_before_them_are_cancelled(
             began = time.perf_counter()
             await Worker(backend, until_empty=True).run()
             ran = time.perf_counter() - began
-            await backend.execution.cancel_late()
+            await backend.execution.chores.cancel_late()
             cancelled = time.perf_counter() - began
         statuses: dict[str, int] = dict(connection.execute(_STATUSES).fetchall())
 

@@ -52,7 +52,7 @@ async def arun_jobs(*, raise_errors: bool = True) -> int:
     count = 0
     async with engine_here(registry, store, errors.append) as backend:
         execution = backend.execution
-        await execution.cancel_late()
+        await execution.chores.cancel_late()
         while (attempts := await execution.take(1)) or await backend.end_batches():
             outcomes = [await execution.run(attempt) for attempt in attempts]
             count += sum(outcome is not Outcome.LOST for outcome, _ in outcomes)

@@ -6,9 +6,9 @@ to change                                  open
 enqueueing, and how a store is opened      `backend`
 how a worker loops and stops               `worker`
 how many jobs it claims, and runs at once  `prefetch`, `slots`
-claims, expiry and late jobs               `execution`
+claims, and what a run needs               `execution`
 what happens to one claimed job            `attempts`
-when chores run, schedules, pruning        `maintenance`, `scheduler`, `pruner`
+expiry, schedules, pruning                 `chores`, `scheduler`, `pruner`, `maintenance`
 one round of work for a cron trigger       `tick`
 jobs that run without a worker             `direct_runs`
 claims that a caller polls and executes    `worker_backend`

@@ -1,24 +1,21 @@
-"""What runs the jobs of a backend in this process: claim, run, settle, and the chores of every worker."""
+"""What runs the jobs of a backend in this process: claim, run, settle. `chores` has the work around it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
 
 from ..binding import Binding
 from ..domain.interfaces import Store
-from ..domain.record import MOST_LATE, ClaimRequest, Expired, Outcome
+from ..domain.record import ClaimRequest, Outcome
 from ..errors import InvalidOptionError
 from .attempts.attempt import Attempt
 from .attempts.factory import HAS_PROCESSES, AttemptFactory
-from .attempts.failure_log import log_late
 from .attempts.runner import Runner
 from .backend import Backend
+from .chores import Chores
 from .pruner import Pruner
 from .scheduler import Scheduler
-
-EXPIRY_JITTER = timedelta(seconds=1)
 
 
 class Execution:
@@ -39,6 +36,7 @@ class Execution:
         self.runner = Runner(store, self.clock)
         self.scheduler = Scheduler(store, self.registry)
         self.pruner = Pruner(store, self.registry, self.clock)
+        self.chores = Chores(self)
 
     def check_handlers(self) -> None:
         """Raise `InvalidOptionError` for a handler that its process could not import."""
@@ -126,29 +124,6 @@ class Execution:
         for attempt in attempts:
             self.runner.leases.remove(attempt)
         await self.runner.release([attempt.claim for attempt in attempts])
-
-    async def expire(self) -> Sequence[Expired]:
-        """Expire leases: their jobs become pending again, or fail."""
-        await self.backend.initialize()
-        # After a pause (a suspended machine, a blocked event loop) this may run before the next renewal.
-        leased = [attempt.claim.token for attempt in self.runner.leases.leased()]
-        expired = await self.store.expire(jitter=EXPIRY_JITTER, except_for=leased)
-        for one in expired:
-            if self.registry.get(one.job_name) is not None:
-                self.runner.counts.note_failure(one.queue, one.job_name, one.status)
-        return expired
-
-    async def cancel_late(self) -> int:
-        """Cancel the jobs that may not start any more, in small steps, and return their number. Log each of them."""
-        await self.backend.initialize()
-        count = 0
-        while self.backend.allowance() != 0:
-            late = await self.store.cancel_late()
-            log_late(late)
-            count += len(late)
-            if len(late) < MOST_LATE:
-                break
-        return count
 
 
 def check_limit(limit: int) -> None:

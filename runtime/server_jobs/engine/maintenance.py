@@ -1,22 +1,17 @@
-"""Maintenance that every worker runs about once a second: expire leases, cancel late jobs, fire schedules, end batches,
-prune.
-"""
+"""The chores of a worker by time: most of them about once a second."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
 
 from ..errors import DatabaseError
-from .attempts.failure_log import log_expired
+from .chores import Failures
 from .execution import Execution
 from .scheduler import DECLARATION_INTERVAL
-
-_logger = logging.getLogger("server_jobs")
 
 MAINTENANCE_INTERVAL = timedelta(seconds=1)
 _FORGET_INTERVAL = timedelta(hours=1)
@@ -37,7 +32,8 @@ class Maintenance:
         self._made_due = made_due
         self._began = self._declared = self._counted = self._forgot = self._look_at_batches = float("-inf")
         self._rounds: dict[str, asyncio.Task[None]] = {}
-        self._failing: set[str] = set()
+        self._chores = execution.chores
+        self._failures = Failures("maintenance")
 
     def tick(self) -> None:
         """Start each chore that is due and not running."""
@@ -72,42 +68,24 @@ class Maintenance:
 
     async def _round(self, chores: Sequence[Callable[[], Awaitable[None]]]) -> None:
         for chore in chores:
-            await self._do(chore)
-
-    async def _do(self, chore: Callable[[], Awaitable[None]]) -> None:
-        """Run a chore. If it fails, the others still run; log the failure once, until the chore works again."""
-        name = chore.__name__.strip("_")
-        try:
-            await chore()
-        except DatabaseError as error:
-            if name not in self._failing:
-                self._failing.add(name)
-                _logger.error("maintenance (%s) failed, trying again: %s", name, error)  # noqa: TRY400  one line, no trace
-        except Exception:
-            _logger.exception("maintenance (%s) failed", name)
-        else:
-            if name in self._failing:
-                self._failing.discard(name)
-                _logger.warning("maintenance (%s) works again", name)
+            await self._failures.do(chore.__name__.strip("_"), chore())
 
     async def _expire(self) -> None:
-        expired = await self._execution.expire()
-        log_expired(expired)
-        if expired:
+        if await self._chores.expire():
             self._made_due()
 
     async def _cancel_late(self) -> None:
-        await self._execution.cancel_late()
+        await self._chores.cancel_late()
 
     async def _declare(self) -> None:
         now = self._execution.clock.monotonic()
         if now - self._declared >= DECLARATION_INTERVAL.total_seconds():
-            await self._execution.scheduler.declare()
+            await self._chores.declare()
             self._declared = now
 
     async def _schedule(self) -> None:
         try:
-            is_due = bool(await self._execution.scheduler.tick())
+            is_due = bool(await self._chores.schedule())
         except DatabaseError:
             self._made_due()  # other schedules may have fired
             raise
@@ -120,27 +98,27 @@ class Maintenance:
         while batches:
             some = list(batches)
             batches.clear()
-            await self._execution.backend.end_batches(some)
+            await self._chores.end_batches(some)
             await self._execution.clock.sleep(_BATCH_PAUSE)
 
     async def _end_batches(self) -> None:
         clock = self._execution.clock
         if (began := clock.monotonic()) >= self._look_at_batches:
-            await self._execution.backend.end_batches()
+            await self._chores.end_batches()
             self._look_at_batches = began + (clock.monotonic() - began) * _REST
 
     async def _prune(self) -> None:
-        await self._execution.pruner.tick()
+        await self._chores.prune()
 
     async def _count(self) -> None:
         now = self._execution.clock.monotonic()
         if now - self._counted >= _COUNT_INTERVAL.total_seconds():
             self._counted = now
-            await self._execution.runner.counts.store(self._execution.store)
+            await self._chores.count()
 
     async def _forget(self) -> None:
         now = self._execution.clock.monotonic()
         if now - self._forgot >= _FORGET_INTERVAL.total_seconds():
-            await self._execution.store.forget_workers()
-            await self._execution.store.forget_counts()
+            await self._chores.forget_workers()
+            await self._chores.forget_counts()
             self._forgot = now

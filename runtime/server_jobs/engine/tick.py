@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from socket import gethostname
-from typing import TypeVar
 
 from .. import __version__
 from ..domain.history import WorkerReport
 from ..domain.ids import tick_id
 from ..domain.record import Expired, Outcome, PendingWork
 from .attempts.attempt import Attempt
-from .attempts.failure_log import log_expired
 from .backend import Backend
+from .chores import Failures
 from .execution import Execution, check_limit
-
-_logger = logging.getLogger("server_jobs")
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,59 +56,42 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     until = None if budget is None else backend.clock.monotonic() + budget.total_seconds()
     await backend.initialize()
     execution, store = backend.execution, backend.store
-    chores = _Chores()
+    chores, failures = execution.chores, Failures("tick")
     are_counted = backend.allowance() is not None
     if not are_counted:
-        await chores.do("declare", execution.scheduler.declare())
+        await failures.do("declare", chores.declare())
     report = _report_of(backend)
     found = await store.pending_work(execution.request(limit=1), report)
     if are_counted and found.has_due_report and execution.scheduler.has_schedules_in_code:
         # Where each query counts, as on D1, migrations store the schedules of specs. The next tick plans these.
-        await chores.do("declare", execution.scheduler.declare(only_code=True))
+        await failures.do("declare", chores.declare(only_code=True))
     if found.has_due_report:
-        await chores.do("report", store.report_tick(report))
+        await failures.do("report", store.report_tick(report))
     expired: Sequence[Expired] = ()
     scheduled: Sequence[str] = ()
     late = 0
     outcomes: list[Outcome] = []
     if found.has_expired:
-        expired = await chores.do("expire", execution.expire()) or ()
-        log_expired(expired)
+        expired = await failures.do("expire", chores.expire()) or ()
     if found.has_late:
-        late = await chores.do("cancel late", execution.cancel_late()) or 0
+        late = await failures.do("cancel late", chores.cancel_late()) or 0
     if found.has_due_schedule:
-        scheduled = await chores.do("schedule", execution.scheduler.tick(allowance=backend.allowance)) or ()
-    is_as_found = not expired and not scheduled and not chores.errors
-    await chores.do("run", _run_due(execution, found if is_as_found else None, outcomes, limit, until))
-    await chores.do("prune", execution.pruner.resume(backend.allowance))
+        scheduled = await failures.do("schedule", chores.schedule()) or ()
+    is_as_found = not expired and not scheduled and failures.first is None
+    await failures.do("run", _run_due(execution, found if is_as_found else None, outcomes, limit, until))
+    await failures.do("prune", chores.prune_once())
     if backend.allowance() is None:  # counts are not worth a query there
-        await chores.do("count", execution.runner.counts.store(store))
+        await failures.do("count", chores.count())
     if found.has_due_report and backend.allowance() != 0:
-        await chores.do("forget", store.forget_workers())
+        await failures.do("forget workers", chores.forget_workers())
     if found.has_due_report and backend.allowance() is None:
-        await chores.do("forget", store.forget_counts())
-    if chores.errors:
-        raise chores.errors[0]
+        await failures.do("forget counts", chores.forget_counts())
+    if failures.first is not None:
+        raise failures.first
     completed = outcomes.count(Outcome.COMPLETED)
     failed = sum(outcome.is_failure for outcome in outcomes)
     unfired = len(execution.scheduler.unfired) if found.has_due_schedule else 0
     return Tick(len(expired), len(scheduled), completed, failed, unfired, late)
-
-
-class _Chores:
-    """Runs the steps of a tick, and collects their errors."""
-
-    def __init__(self) -> None:
-        self.errors: list[Exception] = []
-
-    async def do(self, name: str, chore: Awaitable[T]) -> T | None:
-        """Return the result of a step; None if it failed, after logging and keeping the error."""
-        try:
-            return await chore
-        except Exception as error:  # noqa: BLE001  raised at the end of the tick
-            self.errors.append(error)
-            _logger.error("tick (%s) failed: %s", name, error)  # noqa: TRY400  the trace goes to whoever called it
-            return None
 
 
 def _report_of(backend: Backend) -> WorkerReport:
@@ -138,11 +115,11 @@ async def _run_due(
     until: float | None,
 ) -> None:
     """End batches, claim and run until no job is due. `found` is still valid, unless something has changed since."""
-    request, backend = execution.request(limit=1), execution.backend
+    request = execution.request(limit=1)
     found = found or await execution.store.pending_work(request)
     while (found.has_due_job or found.has_ended_batch) and (until is None or execution.clock.monotonic() < until):
-        ended = await backend.end_batches() if found.has_ended_batch else ()
-        ran = await _run(execution, _most(backend, limit, len(outcomes)))
+        ended = await execution.chores.end_batches() if found.has_ended_batch else ()
+        ran = await _run(execution, _most(execution.backend, limit, len(outcomes)))
         if not ran and not ended:
             break
         outcomes += ran

@@ -135,7 +135,7 @@ class PollingBackend(Backend):
 
     async def handle_expired_locks(self) -> Sequence[Expired]:
         """As in `WorkerBackend`."""
-        expired = await self.execution.expire()
+        expired = await self.execution.chores.expire()
         gone = {job.id for job in expired}
         self._polled = {token: one for token, one in self._polled.items() if one.claim.id not in gone}
         return expired

@@ -163,7 +163,7 @@ class RecordingBackend:
         """
         results: list[JobResult[Any]] = []
         async with self._run() as run:
-            await run.execution.cancel_late()
+            await run.execution.chores.cancel_late()
             while attempts := await self._next(run):
                 results.append(await run.finish(attempts[0], raise_errors=raise_errors))
         for record in self.store.due():

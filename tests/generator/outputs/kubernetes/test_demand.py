@@ -146,7 +146,7 @@ async def test_jobs_of_a_dead_worker_start_a_pod_before_and_after_their_lease() 
         database.change("UPDATE jobs SET worker_expires_at = now() - interval '1 hour'")
         assert database.demand() == 2
 
-        await database.backend.execution.expire()
+        await database.backend.execution.chores.expire()
         database.change("UPDATE jobs SET scheduled_for = now()")
         assert database.demand() == 2
 
