@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import repeat
 from typing import Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
@@ -28,7 +29,7 @@ from .binding import (
 )
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params, write_params_of_many
-from .contract.job_keys import job_keys
+from .contract.job_keys import NO_KEYS, JobKeys, has_keys, job_keys
 from .contract.json_schema import JobSchemas, schemas_of_models
 from .contract.slot_params import fill_slot
 from .contract.upcasts import AnyEarlierVersion, Versions
@@ -36,7 +37,7 @@ from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
 from .domain.ids import new_job_id, new_job_ids
 from .domain.options import JobOptions, OnConflict, Schedule
 from .domain.outcomes import Cancel, Snooze
-from .domain.record import Claim, JobRecord, NewJob, ScheduleRecord
+from .domain.record import Claim, JobRecord, NewJob, ScheduleRecord, shared_fields
 from .domain.search import IndexedColumn
 from .errors import InvalidOptionError, JobNotBoundError, JobNotOfferedError, JobRetiredError
 from .hooks import Hooks
@@ -177,11 +178,13 @@ class JobDefinition(Generic[P, R, D]):
         chosen, unique_key = cls._chosen(options), options.get("unique_key")
         written = write_params_of_many(cls.job_name, cls.params_model, params_list, chosen.redact)
         texts = [text for _, text in written]
-        make = cls._making(chosen, options, batch_id)
-        return [
-            make(job_id, text, *job_keys(cls.job_name, chosen, text, unique_key))
-            for job_id, text in zip(new_job_ids(len(texts)), texts, strict=True)
-        ]
+        keys: Iterable[JobKeys] = repeat(NO_KEYS)
+        if has_keys(chosen, unique_key):
+            keys = [job_keys(cls.job_name, chosen, text, unique_key) for text in texts]
+        shared = shared_fields(cls._making(chosen, options, batch_id)("", ""))
+        own = zip(new_job_ids(len(texts)), texts, keys, strict=False)
+        # `NewJob(...)` is a call per job.
+        return [tuple.__new__(NewJob, (job_id, text, *of_job, *shared)) for job_id, text, of_job in own]
 
     @classmethod
     def _making(cls, chosen: JobOptions, options: EnqueueOptions, batch_id: str | None = None) -> Callable[..., NewJob]:

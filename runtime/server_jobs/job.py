@@ -146,7 +146,7 @@ class Job(JobDefinition[P, R, D]):
 
     @classmethod
     def _batch(cls, backend: JobBackend | None, batch_id: str, inserted: Sequence[Inserted]) -> Batch[R]:
-        return Batch(cls, backend, batch_id, [JobHandle.of(cls, backend, one) for one in inserted])
+        return Batch(cls, backend, batch_id, JobHandle.of_many(cls, backend, inserted))
 
     @classmethod
     async def find_batch(cls, batch_id: str | None) -> Batch[R]:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, lru_cache
+from itertools import chain
 from typing import TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, PlainSerializer, SecretBytes, SecretStr, ValidationError, WrapSerializer
@@ -17,7 +18,7 @@ from ..errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, In
 from .job_keys import is_redacted
 from .masking import masking
 from .model import Check
-from .values import Kinds, at_pointer, check, encode, non_finite, pointer_to, with_kinds
+from .values import Kinds, at_pointer, check, encode, encode_many, in_parts, non_finite, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -55,24 +56,35 @@ def write_params(
 def write_params_of_many(
     job_name: str, model: type[BaseModel], params_list: Iterable[object], redact: Sequence[str] = ()
 ) -> Iterator[tuple[BaseModel, str]]:
-    """Like `write_params`, for the params of many jobs. Yields the valid ones until the first that is not.
+    """Like `write_params`, for the params of many jobs, in parts. A part with params that do not fit yields nothing.
 
     Raises one `InvalidParamsError` at the end, for all params that do not fit: each pointer begins with their index.
     """
+    refuse = _refusal(InvalidParamsError, job_name, tuple(redact))
+    return chain.from_iterable(_written_in_parts(job_name, model, params_list, refuse))
+
+
+def _written_in_parts(
+    job_name: str, model: type[M], params_list: Iterable[object], refuse: _Refusal
+) -> Iterator[list[tuple[M, str]]]:
     problems: list[Problem] = []
     left_out = 0
-    refuse = _refusal(InvalidParamsError, job_name, tuple(redact))
-    for index, (params, kinds) in enumerate(with_kinds(params_list)):
-        try:
-            written = _write(model, params, refuse, kinds)
-        except InvalidParamsError as error:
-            located = [Problem(f"/{index}{one.pointer}", one.message, one.unquoted) for one in error.problems]
-            shown = located[: MOST_PROBLEMS - len(problems)]
-            problems += shown
-            left_out += len(located) - len(shown) + error.left_out
-            continue
+    first = 0
+    for part, kinds in in_parts(params_list):
+        written = None if kinds is None else _write_together(model, part, kinds, refuse)
+        if written is None:
+            written = []
+            for index, params in enumerate(part, first):
+                try:
+                    written.append(_write(model, params, refuse, kinds))
+                except InvalidParamsError as error:
+                    located = [Problem(f"/{index}{one.pointer}", one.message, one.unquoted) for one in error.problems]
+                    shown = located[: MOST_PROBLEMS - len(problems)]
+                    problems += shown
+                    left_out += len(located) - len(shown) + error.left_out
         if not problems:
             yield written
+        first += len(part)
     if problems:
         raise InvalidParamsError(job_name, problems, left_out)
 
@@ -234,6 +246,29 @@ def _write(model: type[M], value: object, refuse: _Refusal, kinds: Kinds | None 
             text = _dump(value, refuse, only_set=True)
             return _validate(model, text, refuse), text
     raise refuse([Problem("", f"must be of type {model.__name__} or a mapping, not {type(value).__name__}")])
+
+
+def _write_together(
+    model: type[M], values: Sequence[object], kinds: Kinds, refuse: _Refusal
+) -> list[tuple[M, str]] | None:
+    """Like `_write`, for many mappings. Return None if it has to write each of them, because one may not fit.
+
+    No Python code of this project runs for a short mapping without a missing default.
+    """
+    texts = encode_many(values, kinds) if set(map(type, values)) == {dict} else None
+    if texts is None:
+        return None
+    validate = model.__pydantic_validator__.validate_json
+    written: list[tuple[M, str]] = []
+    try:
+        for text in texts:
+            value: M = validate(text, by_alias=True, by_name=False)
+            dumped = value.__pydantic_serializer__.to_json(value, by_alias=True, warnings=False)
+            given = text.decode()
+            written.append((value, given if dumped == text else _complete(value, refuse, given)))
+    except (ValidationError, InvalidDocumentError, *_NOT_WRITABLE):
+        return None
+    return written
 
 
 def _complete(value: BaseModel, refuse: _Refusal, written: str) -> str:

@@ -48,11 +48,13 @@ def new_job_ids(count: int) -> list[str]:
         first = max(time.time_ns() // 1_000_000 << _COUNTER_BITS, _last + 1)
         _last = first + count - 1
     random = os.urandom(8 * count).hex()
-    made: list[str] = []
+    made, start = list[str](), ""
     for number in range(count):
         ticks, digits = first + number, random[16 * number : 16 * number + 16]
-        time_and_count = f"{ticks >> _COUNTER_BITS & _MILLISECONDS:012x}-7{ticks & _COUNT:03x}"  # 7 is the version
-        made.append(f"{time_and_count[:8]}-{time_and_count[8:]}-{_VARIANTS[digits[0]]}{digits[1:4]}-{digits[4:]}")
+        if not (start and ticks & _COUNT):  # the next millisecond
+            time_digits = f"{ticks >> _COUNTER_BITS & _MILLISECONDS:012x}"
+            start = f"{time_digits[:8]}-{time_digits[8:]}-7"  # 7 is the version
+        made.append(f"{start}{ticks & _COUNT:03x}-{_VARIANTS[digits[0]]}{digits[1:4]}-{digits[4:]}")
     return made
 
 

@@ -71,9 +71,19 @@ class JobHandle(str, _Bound[R]):
     @classmethod
     def of(cls, job: type[JobDefinition[Any, R, Any]], backend: JobBackend | None, inserted: Inserted) -> JobHandle[R]:
         """Return the handle of a stored job. Without a `backend`, it uses the binding of the class at each call."""
-        handle: JobHandle[R] = cls(inserted.id)
-        handle._job, handle._backend, handle.created = job, backend, inserted.created
-        return handle
+        return cls.of_many(job, backend, [inserted])[0]
+
+    @classmethod
+    def of_many(
+        cls, job: type[JobDefinition[Any, R, Any]], backend: JobBackend | None, inserted: Sequence[Inserted]
+    ) -> list[JobHandle[R]]:
+        """Return the handles of stored jobs, as `of`."""
+        handles = list[JobHandle[R]]()
+        for job_id, created in inserted:
+            handle: JobHandle[R] = cls(job_id)
+            handle._job, handle._backend, handle.created = job, backend, created
+            handles.append(handle)
+        return handles
 
     async def record(self) -> JobRecord:
         """Read the stored job. Raises `JobNotFoundError` if this class has no job with the id."""

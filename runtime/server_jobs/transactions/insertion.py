@@ -98,7 +98,7 @@ class Target(NamedTuple):
         shared = shared_parameters(jobs[0])
         if self.dialect == "postgresql":
             return {**shared, **new_job_lists(jobs)}
-        return {**shared, "jobs": json_of({job.id: own_values(job) for job in jobs})}
+        return {**shared, "jobs": json_of(own_values(jobs))}
 
     def _call(self, name: StatementName, values: dict[str, Value], *, column: str | None = None) -> Call:
         sql, names = self.statement(name, column=column)

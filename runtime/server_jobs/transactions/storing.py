@@ -6,10 +6,9 @@ from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from operator import attrgetter
 from typing import Any, cast
 
-from ..domain.record import Inserted, NewJob
+from ..domain.record import Inserted, NewJob, shared_fields
 from ..domain.table_names import NAME_TABLE
 from ..errors import DatabaseError, InvalidOptionError, SchemaMissingError
 from ..middleware import Middleware, enqueuing
@@ -125,7 +124,7 @@ class Storing:
             self._check_name(held, self.database_name)
         address = address_of(connection) if target.dialect == "postgresql" else None
         answers: list[Inserted] = []
-        for _, group in groupby(jobs, key=attrgetter("shared")):
+        for _, group in groupby(jobs, key=shared_fields):
             alike = tuple(group)
             steps = _keeping_steps if all(map(is_kept, alike)) else _replacing_steps
             answers += yield from steps(alike, target, address)

@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_serializer, field_validator, model_serializer
 from server_jobs import InvalidDocumentError, InvalidParamsError, InvalidResultError, JobOptions
-from server_jobs.contract.documents import read_params, read_result, redacted, write_params, write_result
+from server_jobs.contract.documents import (
+    read_params,
+    read_result,
+    redacted,
+    write_params,
+    write_params_of_many,
+    write_result,
+)
 from server_jobs.contract.job_keys import job_keys
 from server_jobs.contract.model import JobModel, Omittable, fresh
 
@@ -57,6 +64,32 @@ def problems_of(params: object, redact: tuple[str, ...] = ()) -> list[str]:
     with pytest.raises(InvalidParamsError) as caught:
         write_params("SendMail", Mail, params, redact)
     return [str(problem) for problem in caught.value.problems]
+
+
+def test_many_params_are_written_as_each_of_them() -> None:
+    many: list[object] = [
+        {**GOOD, "subject": "a", "copies": []},
+        GOOD,
+        {**GOOD, "subject": "NaN", "shape": {"kind": "circle", "radius": 1.5}},
+        {**GOOD, "subject": "\x01" * 5_000},
+        Mail(address=Address(to="é")),
+    ]
+
+    for some in (many, many[:1], many[:2], many * 50, many[:4] * 50):
+        assert list(write_params_of_many("SendMail", Mail, some)) == [
+            write_params("SendMail", Mail, one) for one in some
+        ]
+
+
+@pytest.mark.parametrize("subject", ["\0", "\ud800", "x" * 2**20, 5, float("nan")])
+def test_one_of_many_params_that_does_not_fit_is_named(subject: object) -> None:
+    many: list[object] = [{**GOOD, "subject": "a"} for _ in range(250)]
+    many[203] = {**GOOD, "subject": subject}
+
+    with pytest.raises(InvalidParamsError) as caught:
+        list(write_params_of_many("SendMail", Mail, many))
+
+    assert [one.pointer.partition("/subject")[0] for one in caught.value.problems] == ["/203"]
 
 
 def test_stored_params_have_every_default_and_the_names_of_the_spec() -> None:

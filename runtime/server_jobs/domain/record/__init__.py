@@ -27,6 +27,7 @@ from .job import (
     JobSummary,
     NewJob,
     record_of,
+    shared_fields,
 )
 from .pruning import LONGEST_PRUNE_STEP, PRUNE_STEP, Pruned, PruneRule, PruneStep
 from .schedule import Declaration, DueSchedules, Firing, ScheduleChange, ScheduleRecord
@@ -96,4 +97,5 @@ __all__ = [
     "Settlement",
     "UpcomingWork",
     "record_of",
+    "shared_fields",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from operator import itemgetter
 from typing import NamedTuple
 
 from ..options import OnConflict
@@ -74,10 +75,9 @@ class NewJob(NamedTuple):
     batch_id: str | None = None
     on_conflict: OnConflict = OnConflict.KEEP
 
-    @property
-    def shared(self) -> tuple[object, ...]:
-        """The fields that all jobs of one call share."""
-        return self[6:]
+
+shared_fields = itemgetter(slice(NewJob._fields.index("job_name"), None))
+"""Returns the fields that all jobs of one call share."""
 
 
 class Inserted(NamedTuple):

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import groupby, islice
-from operator import attrgetter
 from typing import NoReturn
 
 from ...domain.audit import APPLICATION, AuditAction, enqueuer, log_entries
 from ...domain.ids import new_batch, new_job_id
 from ...domain.interfaces import Row, Statement, Value
 from ...domain.options import OnConflict
-from ...domain.record import Claim, Inserted, NewJob
+from ...domain.record import Claim, Inserted, NewJob, shared_fields
 from ...errors import DatabaseError, DuplicateJobError
 from .call_maker import BoundCall
 from .calls import TRIES, Calls
 from .conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
 from .rows import (
+    LONG_TEXT,
     claims_of,
     is_large,
     is_packed,
@@ -35,14 +35,12 @@ from .rows import (
 
 _AT_ONCE = 1000  # rows per statement, so that its memory stays small
 
-_shared = attrgetter("shared")
-
 
 class Enqueuing(Calls):
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         created, owners = await self._store(jobs)
         if len(created) == len(jobs):
-            return [Inserted(job.id, True) for job in jobs]
+            return [tuple.__new__(Inserted, (job.id, True)) for job in jobs]  # `Inserted(...)` is a call per job
         answers = await self._answers(jobs, created, owners)
         for _ in range(TRIES):
             ended = [index for index, answer in enumerate(answers) if answer is None]
@@ -101,7 +99,7 @@ class Enqueuing(Calls):
 
     def _alike(self, jobs: Iterable[NewJob]) -> Iterator[Sequence[NewJob]]:
         """Yield the jobs in order, in one list per statement."""
-        for _, group in groupby(jobs, key=_shared):
+        for _, group in groupby(jobs, key=shared_fields):
             while alike := list(islice(group, _AT_ONCE)):
                 yield from parts_of(alike) if self._dialect.takes_lists else _with_large_ones_apart(alike, self.name)
 
@@ -110,7 +108,7 @@ class Enqueuing(Calls):
         if self._dialect.takes_lists:
             yield new_job_lists(jobs)
         else:
-            for text in json_objects(_by_id(jobs)):
+            for text in json_objects(own_values(jobs)):
                 yield {"jobs": text}
 
     def _replacing(self, jobs: Sequence[NewJob]) -> list[BoundCall]:
@@ -173,7 +171,7 @@ def _by_key(job: NewJob) -> str:
 
 def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[NewJob]]:
     """Yield the jobs in order, each large job alone: a statement for one job takes its params without escaping."""
-    if not any(is_large(job.params, database) for job in jobs):
+    if max([len(job.params) for job in jobs]) < LONG_TEXT:
         yield jobs
         return
     for are_large, group in groupby(jobs, key=lambda job: is_large(job.params, database)):
@@ -181,14 +179,6 @@ def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[N
             yield from ([job] for job in group)
         else:
             yield list(group)
-
-
-def _by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
-    """Return the parameter `jobs`. The first job with an id wins."""
-    values = {job.id: own_values(job) for job in jobs}
-    if len(values) < len(jobs):
-        values |= {job.id: own_values(job) for job in reversed(jobs)}
-    return values
 
 
 def _ids_in(answers: Sequence[Sequence[Row]]) -> list[str]:

@@ -127,10 +127,14 @@ def shared_parameters(job: NewJob) -> dict[str, Value]:
     }
 
 
-def own_values(job: NewJob) -> str | tuple[str | None, ...]:
-    """Return the other fields of a job, as its value in the parameter `jobs`."""
-    keys = job.unique_key, job.concurrency_key, job.rate_key
-    return job.params if keys == _NO_KEYS else (job.params, *keys)
+def own_values(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
+    """Return the other fields of jobs by id, as the parameter `jobs`. The first job with an id wins."""
+    values = _values_by_id(jobs)
+    return values if len(values) == len(jobs) else values | _values_by_id(jobs[::-1])
+
+
+def _values_by_id(jobs: Sequence[NewJob]) -> dict[str, str | tuple[str | None, ...]]:
+    return {job.id: job.params if job[2:5] == _NO_KEYS else (job.params, *job[2:5]) for job in jobs}
 
 
 def new_job_lists(jobs: Sequence[NewJob]) -> dict[str, Value]:
