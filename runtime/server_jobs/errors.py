@@ -283,6 +283,10 @@ class RowLockedError(DatabaseBusyError):
     """Another transaction locked a row for too long. Nothing was changed. Other rows are not affected."""
 
 
+class DuplicateIdError(DatabaseError):
+    """A job with the id of a new job is stored already. Nothing was changed."""
+
+
 class ValueTooLargeError(DatabaseError):
     """The value is larger than the database stores in one row. Nothing was written, and a retry would fail too."""
 

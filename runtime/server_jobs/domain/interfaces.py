@@ -534,7 +534,8 @@ class Database(Protocol):
     ) -> Sequence[Sequence[Row]]:
         """Execute these statements in one transaction and return the rows of each.
 
-        If `look` is given and returns no rows, execute nothing. Raises `DatabaseError`; nothing is changed then.
+        If `look` is given and returns no rows, execute nothing. Raises `DatabaseError`; nothing is changed then. If the
+        dialect has `INSERT_NEW`, raises `DuplicateIdError` if a statement would store an id twice.
         """
         ...
 

@@ -70,7 +70,7 @@ def patience(*, of_statements: str = "50ms", idle: str = "10s") -> Iterator[None
     assert "'10s'" in begin
     with ExitStack() as patches:
         patches.enter_context(patch.object(postgres_connection, "BEGIN", begin.replace("'10s'", f"'{idle}'")))
-        for name in ("INSERT", "INSERT_ONE", "START", "FIRE", "LOCK_LIMITS"):
+        for name in ("INSERT", "INSERT_NEW", "INSERT_ONE", "START", "FIRE", "LOCK_LIMITS"):
             statement: Statement = getattr(STATEMENTS, name)
             shortened = replace(statement, sql=shorter(statement.sql))
             patches.enter_context(patch.dict(vars(STATEMENTS), {name: shortened}))

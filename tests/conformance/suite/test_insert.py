@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import Inserted, JobRecord, JobStatus
+from server_jobs.domain.options import OnConflict
+from server_jobs.domain.record import Inserted, JobQuery, JobRecord, JobStatus
 from server_jobs.errors import DuplicateJobError
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
@@ -133,6 +135,18 @@ async def test_a_batch_that_is_stored_already_is_not_taken_for_new(store: Store,
 
     for batch in (early, late):
         assert list(await store.insert(batch)) == [Inserted(one.id, created=False) for one in batch]
+
+
+@pytest.mark.parametrize("keys", [(None, None), ("k", "l")])
+@pytest.mark.parametrize("on_conflict", OnConflict)
+async def test_a_batch_that_arrives_several_times_at_once_is_stored_once(
+    store: Store, clock: FakeClock, on_conflict: OnConflict, keys: tuple[str | None, str | None]
+) -> None:
+    batch = [job("a", unique_key=keys[0], on_conflict=on_conflict), job("b", unique_key=keys[1])]
+
+    await asyncio.gather(*(store.insert(batch) for _ in range(4)))
+
+    assert {one.id for one in await store.list_jobs(JobQuery())} == {"a", "b"}
 
 
 async def test_inserting_the_id_of_a_finished_job_again_does_not_wake_it(store: Store, clock: FakeClock) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 from ...errors import (
     DatabaseError,
     DatabaseUnreachableError,
+    DuplicateIdError,
     PrivilegeMissingError,
     RowLockedError,
     SchemaMissingError,
@@ -51,6 +52,8 @@ def call_error(error: Exception, place: str) -> DatabaseError:
     match error:
         case DatabaseError():
             return error
+        case asyncpg.UniqueViolationError() if error.constraint_name == "jobs_pkey":
+            return DuplicateIdError(f"a new job has the id of another one on {place}: {text_of(error)}")
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | asyncpg.UniqueViolationError():
             return RepeatableError(f"PostgreSQL undid a transaction on {place}: {text_of(error)}")
         case asyncpg.LockNotAvailableError():

@@ -34,6 +34,7 @@ class Statements:
     PROBE: Statement
     PING: Statement
     INSERT: Statement
+    INSERT_NEW: Statement | None
     INSERT_ONE: Statement
     KEY_OWNERS: Statement
     REPLACED_JOBS: Statement

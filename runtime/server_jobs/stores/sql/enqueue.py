@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import groupby, islice
 from typing import NoReturn
@@ -12,7 +13,7 @@ from ...domain.ids import new_batch, new_job_id
 from ...domain.interfaces import Row, Statement, Value
 from ...domain.options import OnConflict
 from ...domain.record import Claim, Inserted, NewJob, shared_fields
-from ...errors import DatabaseError, DuplicateJobError
+from ...errors import DatabaseError, DuplicateIdError, DuplicateJobError
 from .call_maker import BoundCall
 from .calls import TRIES, Calls
 from .conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
@@ -38,9 +39,11 @@ _AT_ONCE = 1000  # rows per statement, so that its memory stays small
 
 class Enqueuing(Calls):
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        if await self._store_new(jobs):
+            return _all_created(jobs)
         created, owners = await self._store(jobs)
         if len(created) == len(jobs):
-            return [tuple.__new__(Inserted, (job.id, True)) for job in jobs]  # `Inserted(...)` is a call per job
+            return _all_created(jobs)
         answers = await self._answers(jobs, created, owners)
         for _ in range(TRIES):
             ended = [index for index, answer in enumerate(answers) if answer is None]
@@ -53,6 +56,21 @@ class Enqueuing(Calls):
                 answers[index] = answer
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
 
+    async def _store_new(self, jobs: Sequence[NewJob]) -> bool:
+        """Store jobs in one transaction if none has a unique key or a stored id. Return whether they are stored."""
+        statement = self._statements.INSERT_NEW
+        if statement is None or len(jobs) < 2 or [job for job in jobs if job.unique_key is not None]:
+            return False
+        calls = [
+            self._call(statement, **shared_parameters(some[0]), **new_job_lists(some)) for some in self._alike(jobs)
+        ]
+        try:
+            await self.database.run(*calls)
+        except DuplicateIdError:
+            return False
+        self._announce()
+        return True
+
     async def _store(self, jobs: Sequence[NewJob]) -> tuple[list[str], Mapping[str, str]]:
         """Store jobs in one transaction. Return the ids of the new ones, and the owners of keys as in `_answers`."""
         kept, replacing = jobs, list[BoundCall]()
@@ -62,17 +80,27 @@ class Enqueuing(Calls):
                 replacing = self._replacing(merged(job for job in kept if not is_kept(job)))
                 kept = [job for job in kept if is_kept(job)]
         calls = self._creating(kept)
-        answers = await self.database.run(*calls, *replacing) if jobs else []
+        answers = await self._stored(calls + replacing) if jobs else []
         created = _ids_in(answers[: len(calls)])
         changed = [row for rows in answers[len(calls) :] for row in rows if "unique_key" in list(row.keys())]
         owners = owners_of(changed) if changed else {}
         if created or owners:
-            self._claims.expect()
-            self.database.announce()
+            self._announce()
         if owners and (actor := enqueuer.get()) != APPLICATION:
             new = {job.id for job in jobs}
             log_entries(AuditAction.REPLACE, actor, [owner for owner in owners.values() if owner not in new])
         return created, owners
+
+    async def _stored(self, calls: Sequence[BoundCall]) -> Sequence[Sequence[Row]]:
+        """Run calls in one transaction. Repeat them if another one stores the same job at this moment."""
+        for _ in range(TRIES):
+            with suppress(DuplicateIdError):
+                return await self.database.run(*calls)
+        return await self.database.run(*calls)
+
+    def _announce(self) -> None:
+        self._claims.expect()
+        self.database.announce()
 
     def _creating(self, jobs: Sequence[NewJob]) -> list[BoundCall]:
         """Return the calls that store these jobs. Each of them answers with the ids of the new ones."""
@@ -167,6 +195,10 @@ class Enqueuing(Calls):
 
 def _by_key(job: NewJob) -> str:
     return job.unique_key or ""
+
+
+def _all_created(jobs: Sequence[NewJob]) -> list[Inserted]:
+    return [tuple.__new__(Inserted, (job.id, True)) for job in jobs]  # `Inserted(...)` is a call per job
 
 
 def _with_large_ones_apart(jobs: list[NewJob], database: str) -> Iterator[list[NewJob]]:

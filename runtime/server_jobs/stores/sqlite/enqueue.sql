@@ -30,6 +30,9 @@ SELECT key, CASE type WHEN 'array' THEN value->>0 ELSE value END, CASE type WHEN
     ON CONFLICT DO NOTHING
 RETURNING id;
 
+-- none: INSERT_NEW
+-- The search for conflicts costs little.
+
 -- name: PACKED_INSERT
 -- parameters: none
 -- writes: yes, repeatable: no
