@@ -71,14 +71,16 @@ class JobHandle(str, _Bound[R]):
     @classmethod
     def of(cls, job: type[JobDefinition[Any, R, Any]], backend: JobBackend | None, inserted: Inserted) -> JobHandle[R]:
         """Return the handle of a stored job. Without a `backend`, it uses the binding of the class at each call."""
-        return cls.of_many(job, backend, [inserted])[0]
+        handle: JobHandle[R] = cls(inserted.id)
+        handle._job, handle._backend, handle.created = job, backend, inserted.created
+        return handle
 
     @classmethod
     def of_many(
         cls, job: type[JobDefinition[Any, R, Any]], backend: JobBackend | None, inserted: Sequence[Inserted]
     ) -> list[JobHandle[R]]:
-        """Return the handles of stored jobs, as `of`."""
-        handles = list[JobHandle[R]]()
+        """Return the handles of stored jobs, without a call for each."""
+        handles: list[JobHandle[R]] = []
         for job_id, created in inserted:
             handle: JobHandle[R] = cls(job_id)
             handle._job, handle._backend, handle.created = job, backend, created

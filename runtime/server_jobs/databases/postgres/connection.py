@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import TypeVar
@@ -54,25 +54,21 @@ class PostgresConnection:
 
         An unprepared statement takes two messages, and only a transaction keeps both on one connection of a pooler.
         """
-        fetch = self._fetch_prepared if prepared else self._fetch
-
-        async def in_turn() -> list[Sequence[Row]]:
-            return [await fetch(*call) for call in calls]
-
         if len(calls) == 1 and prepared:
-            return await self._understood(in_turn())
-        return await self._understood(self._in_transaction(in_turn))
+            return [await self._understood(self._fetch_prepared(*calls[0]))]
+        return await self._understood(self._in_transaction(calls, prepared=prepared))
 
-    async def _in_transaction(self, work: Callable[[], Awaitable[list[Sequence[Row]]]]) -> list[Sequence[Row]]:
+    async def _in_transaction(self, calls: Sequence[Call], *, prepared: bool) -> list[Sequence[Row]]:
+        fetch = self._fetch_prepared if prepared else self._fetch
         await self._answer(self.driver.execute(BEGIN))
-        rows = await work()
+        rows = [await fetch(*call) for call in calls]
         await self._answer(self.driver.execute("COMMIT"))
         return rows
 
-    async def _understood(self, work: Awaitable[list[Sequence[Row]]]) -> list[Sequence[Row]]:
-        """Return the rows. Translate an error of the driver, and roll the transaction back."""
+    async def _understood(self, work: Awaitable[T]) -> T:
+        """Return the result. Translate an error of the driver, and roll the transaction back."""
         try:
-            rows = await work
+            result = await work
         except Exception as error:
             meaning = call_error(error, self._place) if self._gave_up is None else self._given_up()
             if isinstance(meaning, UnreadableAnswerError):
@@ -87,7 +83,7 @@ class PostgresConnection:
                 f"{self._place} stopped waiting for its synchronous standby: the transaction is committed there alone, "
                 "and a fail-over may lose it"
             )
-        return rows
+        return result
 
     def terminate(self) -> None:
         """Drop the connection without notice to the server. A running statement fails at once."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from ...domain.clock import POSTGRES_NOW
 from ...domain.interfaces import Row, Wake
@@ -83,21 +83,18 @@ class PostgresDatabase:
             return [() for _ in calls]
         if self._schema is not None:
             calls = tuple(CallsInSchema(calls, self._schema))
-        return await self._repeated(lambda pool: pool.run(calls, prepared=self._prepares))
-
-    async def _repeated(self, work: Callable[[Pool], Awaitable[Sequence[Sequence[Row]]]]) -> Sequence[Sequence[Row]]:
         if not self._is_open:
             raise DatabaseError(f"the database {self.shown_url} is not open; call `open()` (or `initialize()`) first")
         for _ in range(_TRIES - 1):
             try:
-                return await work(await self._here())
+                return await (await self._here()).run(calls, prepared=self._prepares)
             except RepeatableError:
                 await asyncio.sleep(random.uniform(0, 0.02))  # noqa: S311  spreads load only
             except PooledStatementError as error:
                 self._prepare_no_more(error)
             except LostStatementError:
                 pass
-        return await work(await self._here())
+        return await (await self._here()).run(calls, prepared=self._prepares)
 
     def watch(self, wake: Wake) -> Callable[[], None]:
         return self._listener.watch(wake)

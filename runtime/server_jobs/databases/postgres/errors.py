@@ -52,7 +52,7 @@ def call_error(error: Exception, place: str) -> DatabaseError:
     match error:
         case DatabaseError():
             return error
-        case asyncpg.UniqueViolationError() if error.constraint_name == "jobs_pkey":
+        case asyncpg.UniqueViolationError() if getattr(error, "constraint_name", None) == "jobs_pkey":
             return DuplicateIdError(f"a new job has the id of another one on {place}: {text_of(error)}")
         case asyncpg.DeadlockDetectedError() | asyncpg.SerializationError() | asyncpg.UniqueViolationError():
             return RepeatableError(f"PostgreSQL undid a transaction on {place}: {text_of(error)}")

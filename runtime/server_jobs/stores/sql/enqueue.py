@@ -39,6 +39,8 @@ _AT_ONCE = 1000  # rows per statement, so that its memory stays small
 
 class Enqueuing(Calls):
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+        if len(jobs) == 1 and jobs[0].unique_key is None:
+            return [await self._insert_one(jobs[0])]
         if await self._store_new(jobs):
             return _all_created(jobs)
         created, owners = await self._store(jobs)
@@ -56,10 +58,17 @@ class Enqueuing(Calls):
                 answers[index] = answer
         return [answer or _raise_unsettled(job) for answer, job in zip(answers, jobs, strict=True)]
 
+    async def _insert_one(self, job: NewJob) -> Inserted:
+        """Insert one job without a unique key, the usual case."""
+        rows = await self.database.run(self._call(self._statements.INSERT_ONE, **new_job_row(job)))
+        if rows[0]:
+            self._announce()
+        return Inserted(job.id, created=bool(rows[0]))
+
     async def _store_new(self, jobs: Sequence[NewJob]) -> bool:
         """Store jobs in one transaction if none has a unique key or a stored id. Return whether they are stored."""
         statement = self._statements.INSERT_NEW
-        if statement is None or len(jobs) < 2 or [job for job in jobs if job.unique_key is not None]:
+        if statement is None or not jobs or [job for job in jobs if job.unique_key is not None]:
             return False
         calls = [
             self._call(statement, **shared_parameters(some[0]), **new_job_lists(some)) for some in self._alike(jobs)
@@ -80,7 +89,8 @@ class Enqueuing(Calls):
                 replacing = self._replacing(merged(job for job in kept if not is_kept(job)))
                 kept = [job for job in kept if is_kept(job)]
         calls = self._creating(kept)
-        answers = await self._stored(calls + replacing) if jobs else []
+        run = self._run_until_stored if replacing else self.database.run
+        answers = await run(*calls, *replacing) if jobs else []
         created = _ids_in(answers[: len(calls)])
         changed = [row for rows in answers[len(calls) :] for row in rows if "unique_key" in list(row.keys())]
         owners = owners_of(changed) if changed else {}
@@ -91,7 +101,7 @@ class Enqueuing(Calls):
             log_entries(AuditAction.REPLACE, actor, [owner for owner in owners.values() if owner not in new])
         return created, owners
 
-    async def _stored(self, calls: Sequence[BoundCall]) -> Sequence[Sequence[Row]]:
+    async def _run_until_stored(self, *calls: BoundCall) -> Sequence[Sequence[Row]]:
         """Run calls in one transaction. Repeat them if another one stores the same job at this moment."""
         for _ in range(TRIES):
             with suppress(DuplicateIdError):
