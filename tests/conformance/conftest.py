@@ -21,7 +21,18 @@ from tests.slow import slow
 # values, many rows, results of a batch, conflicts. The state machine takes random calls to both. `turso` tests its
 # protocol. `make test-worker` takes each test of one store to D1 in workerd, so these leave out the fake of D1.
 SLOW = ("d1", "turso")
-PARTS = ("values", "insert", "big_batches", "claim", "repeated_claims", "settle", "conflicts", "reading", "search")
+PARTS = (
+    "values",
+    "insert",
+    "big_batches",
+    "claim",
+    "repeated_claims",
+    "repeated_statements",
+    "settle",
+    "conflicts",
+    "reading",
+    "search",
+)
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 
 
