@@ -56,17 +56,22 @@ class PrefetchSize:
             self._most = min(_MOST, _MOST_CHARACTERS // characters)
         if self._busy_since is not None:
             self._busy, self._busy_since = self._busy + now - self._busy_since, now
-        self.any = self._started_in(_MOMENT)
-        self.limited = self._started_in(_LIMITED_MOMENT)
+        self.any = self._started_in(_MOMENT, self.any)
+        self.limited = self._started_in(_LIMITED_MOMENT, self.limited)
         self.started, self._busy = 0, 0.0
 
     def reset(self) -> None:
         """Stop the prefetch, as claims waited too long."""
         self.any = self.limited = 0
 
-    def _started_in(self, moment: float) -> int:
-        """Return how many jobs start in that time: at most four times the jobs that started, as a few say little."""
-        most = min(_GROWTH * self.started, self._most)
+    def _started_in(self, moment: float, before: int) -> int:
+        """Return how many jobs start in that time, at most `before` or four times the jobs that started.
+
+        A few jobs say little, so the prefetch does not grow more. It does not shrink if they were as fast as before.
+        """
+        if not self.started:
+            return 0
+        most = min(max(_GROWTH * self.started, before), self._most)
         return most if self._busy <= 0 else min(most, int(self.started / self._busy * moment))
 
 

@@ -38,6 +38,13 @@ def test_the_prefetch_grows_step_by_step_up_to_a_bound() -> None:
     assert after((5, 0.001), (25, 0.001), (105, 0.001), (425, 0.001)).any == 1000
 
 
+def test_a_few_jobs_shrink_it_only_if_they_are_slower() -> None:
+    many = [(1000, 0.001)] * 2
+    assert after(*many, (20, 0.0005)).any == 1000
+    assert after(*many, (20, 0.01)).any == pytest.approx(100, abs=1)
+    assert after(*many, (20, 1.0)).any == 1
+
+
 def test_jobs_with_long_params_wait_in_smaller_numbers() -> None:
     steps = [(1000, 0.001)] * 2
     assert after(*steps, characters=1024 * 1024).any == 32
