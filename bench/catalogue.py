@@ -15,6 +15,7 @@ class Phase(StrEnum):
     DRAIN_2 = "drain2"
     DRAIN_8 = "drain8"
     LIMITED = "limited"
+    WAITING = "waiting"
     LARGE = "large"
     FULL_TABLE = "full"
     LONG = "long"
@@ -27,6 +28,7 @@ _BATCH = (Phase.ONE, Phase.DRAIN_1, Phase.DRAIN_2)  # in the other phases, the b
 _OURS = (Phase.DRAIN_8, Phase.LIMITED, Phase.LARGE, Phase.FULL_TABLE, Phase.LONG, Phase.IDLE)
 
 OURS_POSTGRESQL = "server-jobs:postgresql"
+OURS_POSTGRESQL_WAITING = f"{OURS_POSTGRESQL}-waiting"
 OURS_SQLITE = "server-jobs:sqlite"
 OURS_MEMORY = "server-jobs:memory"
 OURS_POSTGRESQL_LIBRARY = f"{OURS_POSTGRESQL}-library"
@@ -37,6 +39,7 @@ OURS = (
     OURS_POSTGRESQL,
     OURS_POSTGRESQL_LIBRARY,
     OURS_POSTGRESQL_LIMITED,
+    OURS_POSTGRESQL_WAITING,
     OURS_SQLITE,
     OURS_SQLITE_LIBRARY,
     OURS_SQLITE_LIMITED,
@@ -52,6 +55,7 @@ SUBJECTS: dict[str, tuple[Phase, ...]] = {
     OURS_POSTGRESQL: (*_QUEUE, *_OURS),
     OURS_POSTGRESQL_LIBRARY: (Phase.DRAIN_1, Phase.DRAIN_2, Phase.DRAIN_8),
     OURS_POSTGRESQL_LIMITED: (Phase.LIMITED,),
+    OURS_POSTGRESQL_WAITING: (Phase.WAITING,),
     "bare:postgresql-1": _BATCH,
     "bare:postgresql-10": _BATCH,
     BARE_POSTGRESQL: (*_QUEUE, Phase.DRAIN_8, Phase.LARGE),

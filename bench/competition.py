@@ -26,6 +26,7 @@ from .phases.importing import import_package
 from .phases.large_params import carry_large
 from .phases.limited import drain_with_limits
 from .phases.picking_up import pick_up
+from .phases.waiting import drain_waiting
 from .subject import StoreKind
 from .trial import SubjectFailedError, Trial, place_in, run_child
 
@@ -98,6 +99,8 @@ def _measure(trial: Trial, phase: Phase, options: Options) -> Measurement:
             return drain(trial, _drain_of(phase, options))
         case Phase.LIMITED:
             return drain_with_limits(trial, _drain_of(phase, options))
+        case Phase.WAITING:
+            return drain_waiting(trial, _drain_of(phase, options))
         case Phase.LARGE:
             return carry_large(trial, options.large, options.limit)
         case Phase.PICK_UP:

@@ -12,12 +12,16 @@ from .child_process import child_environment, last_words
 PLAIN = "SendMessage"
 BY_CONCURRENCY = "SendOnePerRecipient"
 BY_RATE = "SendFewPerRecipient"
+WAIT_SECONDS, WAITING_AT_ONCE = 0.005, 200
+"""How long the handlers of a waiting project wait, and how many of them wait at the same time."""
 _LIMITS: dict[str, dict[str, object]] = {
     PLAIN: {},
     BY_CONCURRENCY: {"concurrency": {"limit": 1, "by": ["/to"]}},
     BY_RATE: {"rate": {"limit": 1_000, "per": "PT1M", "by": ["/to"]}},
 }
 _HANDLER = """\
+from asyncio import sleep
+
 from bench.project_handler import ran
 from generated.models.{module} import {name}Params, {name}Result
 from server_jobs import JobContext
@@ -26,8 +30,9 @@ from server_jobs import JobContext
 async def handle(params: {name}Params, context: JobContext) -> {name}Result:
     del context
     ran(params.to, params.subject)
-    return {name}Result(sent=True)
+{wait}    return {name}Result(sent=True)
 """
+_WAIT = f"    await sleep({WAIT_SECONDS})\n"
 
 
 class ProjectFailedError(Exception):
@@ -40,8 +45,11 @@ class Project:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def make(self, *, with_limits: bool) -> None:
-        """Create the project if it does not exist. Raises `ProjectFailedError`."""
+    def make(self, *, with_limits: bool = False, is_waiting: bool = False) -> None:
+        """Create the project if it does not exist. Raises `ProjectFailedError`.
+
+        With `is_waiting`, the handlers wait `WAIT_SECONDS`.
+        """
         if (self._folder / "specs").exists():
             return
         self._run("init", str(self._folder), cwd=self._folder.parent)
@@ -52,7 +60,8 @@ class Project:
         self._run("generate")
         for name in names:
             handler = self._folder / "handlers" / f"{_module(name)}.py"
-            handler.write_text(_HANDLER.format(module=_module(name), name=name), encoding="utf-8")
+            text = _HANDLER.format(module=_module(name), name=name, wait=_WAIT if is_waiting else "")
+            handler.write_text(text, encoding="utf-8")
 
     def migrate(self, url: str) -> None:
         """Create the tables in the database at this URL. Raises `ProjectFailedError`."""

@@ -17,6 +17,7 @@ _COLUMNS = (
     ("drain beside limits, if any, jobs/s", "drain, no limits"),
     ("concurrency by key, jobs/s", "drain, concurrency by key"),
     ("rate by key, jobs/s", "drain, rate by key"),
+    ("handlers of 5 ms, jobs/s", "drain, handlers wait"),
     ("100 kB: one, jobs/s", "large, one"),
     ("100 kB: bulk, jobs/s", "large, bulk"),
     ("100 kB: drain, jobs/s", "large, drain"),

@@ -10,6 +10,7 @@ from bench.catalogue import (
     OURS_POSTGRESQL,
     OURS_POSTGRESQL_LIBRARY,
     OURS_POSTGRESQL_LIMITED,
+    OURS_POSTGRESQL_WAITING,
     OURS_SQLITE,
     OURS_SQLITE_LIBRARY,
     OURS_SQLITE_LIMITED,
@@ -17,6 +18,7 @@ from bench.catalogue import (
 from bench.figures.target import Target, best_of, best_peer, median_of, median_of_bare, ratio
 from bench.phases.importing import EVERY_NAME, IMPORT
 from bench.phases.limited import BY_CONCURRENCY, BY_RATE, NO_LIMITS
+from bench.phases.waiting import OF_IDEAL
 
 _PG, _LITE, _RAM = "PostgreSQL", "SQLite", "memory"
 _MANY = "bulk: later_many"
@@ -115,6 +117,12 @@ TARGETS = (
         bound=0.8,
     ),
     *_limits(_PG, OURS_POSTGRESQL, OURS_POSTGRESQL_LIMITED),
+    Target(
+        store=_PG,
+        says="drain of handlers that wait 5 ms, 200 at once, against 40,000 jobs/s",
+        measured=median_of(OURS_POSTGRESQL_WAITING, OF_IDEAL),
+        bound=0.6,
+    ),
     *_large(_PG, OURS_POSTGRESQL, BARE_POSTGRESQL),
     *_long(_PG, OURS_POSTGRESQL),
     Target(

@@ -1,7 +1,8 @@
 """This project with the setup of a new user: created by `init`, jobs from specs, `server-jobs worker` with defaults.
 
 Variants: `postgresql`, `sqlite` and `memory`. The suffix `-library` runs `Worker(backend)` in a script instead of the
-command. The suffix `-limited` adds jobs with limits to the project.
+command. The suffix `-limited` adds jobs with limits to the project. With the suffix `-waiting`, handlers wait for some
+milliseconds, and the worker has a slot for each of many.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from server_jobs import Backend, Job, JobContext, JobStatus, Worker, connect, cr
 from server_jobs.memory import InMemoryBackend
 from server_jobs_cli.interpreter import set_up_interpreter
 
-from bench.project import BY_CONCURRENCY, BY_RATE, PLAIN, Project
+from bench.project import BY_CONCURRENCY, BY_RATE, PLAIN, WAITING_AT_ONCE, Project
 from bench.subject import Description, MemorySubject, Ran, Remainder, StoreKind, Subject
 from bench.work import Params
 
@@ -76,7 +77,8 @@ class StoredJobs(Subject):
 
     def __init__(self, kind: StoreKind, url: str, setup: str) -> None:
         is_command = setup != "library"
-        self._has_limits = setup == "limited"
+        self._has_limits, self._is_waiting = setup == "limited", setup == "waiting"
+        options = ("--concurrency", str(WAITING_AT_ONCE)) if self._is_waiting else ()
         self.description = Description(
             store=kind,
             packages=("server-jobs", *(("asyncpg",) if kind is StoreKind.POSTGRESQL else ())),
@@ -86,14 +88,14 @@ class StoredJobs(Subject):
             results=_RESULTS,
             hold=_HOLD.format(now="now()" if kind is StoreKind.POSTGRESQL else "0"),
             release=_RELEASE[kind],
-            worker=("server-jobs", "worker") if is_command else (),
+            worker=("server-jobs", "worker", *options) if is_command else (),
         )
         self._url = url if kind is StoreKind.POSTGRESQL else f"sqlite:///{url}"
         self._open = AsyncExitStack()
         self._project = Project(Path.cwd())
 
     async def create_tables(self) -> None:
-        self._project.make(with_limits=self._has_limits)
+        self._project.make(with_limits=self._has_limits, is_waiting=self._is_waiting)
         self._project.migrate(self._url)
 
     async def open(self) -> None:

@@ -65,9 +65,9 @@ class PrefetchSize:
         self.any = self.limited = 0
 
     def _started_in(self, moment: float, before: int) -> int:
-        """Return how many jobs start in that time, at most `before` or four times the jobs that started.
+        """Return how many jobs start in that time: at most four times the jobs that started, as a few say little.
 
-        A few jobs say little, so the prefetch does not grow more. It does not shrink if they were as fast as before.
+        A few jobs that are as fast as those before do not shrink the prefetch below `before`.
         """
         if not self.started:
             return 0
