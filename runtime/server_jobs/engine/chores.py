@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from ..domain.record import MOST_LATE, Expired
-from ..errors import DatabaseError
+from ..errors import ServerJobsError
 from .attempts.failure_log import log_expired, log_late
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class Chores:
 class Failures:
     """The chores that fail. Logs a failure once, until the chore works again, so that the other chores still run.
 
+    An error that this package does not raise is logged each time, with its traceback.
+
     `place` is who does the chores, for the log.
     """
 
@@ -119,7 +121,7 @@ class Failures:
     def _note(self, name: str, error: Exception) -> None:
         is_known = name in self._errors
         self._errors.setdefault(name, error)
-        if not isinstance(error, DatabaseError):
+        if not isinstance(error, ServerJobsError):
             _logger.error("%s (%s) failed: %s", self._place, name, error, exc_info=error)
         elif not is_known:
             _logger.error("%s (%s) failed: %s", self._place, name, error)

@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
-from server_jobs import Backend, JobOptions, Retention, create_job_registry
+import pytest
+from server_jobs import Backend, InvalidOptionError, JobOptions, Retention, create_job_registry
 from server_jobs.domain.record import MOST_LATE, Expired, JobStatus, LateJob, Pruned, PruneStep
+from server_jobs.engine.chores import Failures
 from server_jobs.engine.maintenance import MAINTENANCE_INTERVAL, Maintenance
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
@@ -92,3 +94,21 @@ async def test_a_chore_that_starts_while_the_others_are_stopped_is_stopped_too()
     await stopping
 
     assert not [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+
+async def test_a_setting_that_a_chore_cannot_use_is_logged_once_until_it_can(caplog: pytest.LogCaptureFixture) -> None:
+    failures = Failures("maintenance")
+
+    async def declare(error: Exception | None) -> None:
+        if error is not None:
+            raise error
+
+    for error in (InvalidOptionError("no database"), InvalidOptionError("no database"), None):
+        await failures.do("declare", declare(error))
+    lines = ["maintenance (declare) failed: no database", "maintenance (declare) works again"]
+    assert [record.getMessage() for record in caplog.records] == lines
+    assert not any(record.exc_info for record in caplog.records), "a traceback"
+
+    for _ in range(2):
+        await failures.do("prune", declare(KeyError("bug")))
+    assert caplog.text.count("Traceback") == 2
