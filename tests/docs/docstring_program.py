@@ -60,6 +60,7 @@ from server_jobs.integrations.prometheus import PrometheusMiddleware, WorkerMetr
 from server_jobs.integrations.sentry import SentryMiddleware
 from server_jobs.integrations.starlette import lifespan
 from server_jobs.integrations.structlog import StructlogMiddleware
+from server_jobs.memory import InMemoryBackend
 from server_jobs.schema import attach
 from server_jobs.testing import *
 from sqlalchemy import create_engine, select

@@ -28,6 +28,7 @@ from .execution import Execution
 from .maintenance import MAINTENANCE_INTERVAL, Maintenance
 from .prefetch import Prefetcher
 from .slots import Listener, Slots
+from .worker_health import WorkerHealth
 
 if TYPE_CHECKING:
     from ..isolation.limits import ProcessLimits
@@ -39,9 +40,6 @@ DEFAULT_DRAIN_TIMEOUT = timedelta(seconds=8)
 DEFAULT_RELEASE_TIMEOUT = timedelta(seconds=5)
 """Longer than the release of a thousand jobs takes. Only a database that does not answer needs more."""
 NEARLY_DUE = timedelta(minutes=1)
-_LONGEST_PAUSE = 2.0
-_LATE = 10.0
-"""Seconds without a look for jobs after which a worker is not ready. It looks every second or two."""
 
 
 class Worker:
@@ -99,13 +97,8 @@ class Worker:
         self._drains_until: float | None = None
         self._limits = limits
         self._listener = listener
-        self._use(backend.execution)
-        self.reached_limit: str | None = None
-        """Which of the `limits` this process has reached, as a sentence."""
         self._stops = 0
-        self._may_claim = False
-        self._pause = 0.0
-        self._looked: float | None = None
+        self._use(backend.execution)
 
     def _use(self, execution: Execution) -> None:
         """Work with this execution, which a forked process and a shutdown of the backend replace."""
@@ -116,6 +109,8 @@ class Worker:
         most_here = None if self._limits is None else self._limits.max_jobs
         self._slots = Slots(execution, self._prefetcher, self.concurrency, self._listener, most_here=most_here)
         self._maintenance = Maintenance(execution, self._look_again)
+        self.health = WorkerHealth(execution, self._slots, is_stopping=self._stops > 0)
+        """Whether the worker claims jobs, and why not."""
 
     def stop(self) -> None:
         """Stop claiming, let running jobs finish within the drain timeout, and release the rest.
@@ -123,6 +118,7 @@ class Worker:
         A second call releases them now.
         """
         self._stops += 1
+        self.health.is_stopping = True
         self._begin_drain()
         self._slots.close()
         self._wake.set()
@@ -135,40 +131,6 @@ class Worker:
     def attempts(self) -> list[Attempt]:
         """The running attempts of this worker, with their progress."""
         return self._slots.attempts()
-
-    def unready(self) -> str | None:
-        """Return why this worker claims no jobs, as a sentence; None while it claims them. Any thread may ask."""
-        if self._stops:
-            return f"the worker is stopping; jobs that still run: {len(self.attempts())}"
-        if self.reached_limit is not None:
-            return f"the worker claims no more jobs, because {self.reached_limit}"
-        if self._looked is None or not (self._may_claim or self._pause):
-            return "the worker is starting"
-        if self._pause:
-            return "the database cannot be used; the log of the worker has the error"
-        if self._execution.runner.is_failing:
-            return "outcomes cannot be stored; the log of the worker has the error"
-        if (late := self._late()) > _LATE:
-            return f"the worker has not looked for jobs for {late:.0f} s"
-        return self.stuck()
-
-    def stuck(self) -> str | None:
-        """Return why only a restart helps this worker, as a sentence; None while it works. Any thread may ask.
-
-        A worker is stuck if it has not looked for jobs for a whole lease: a handler blocks its event loop, or the
-        database never answers. It is also stuck if handlers in threads that do not return occupy all slots.
-        """
-        if self._stops or self._looked is None:
-            return None
-        if self._slots.is_stuck:
-            return "handlers that did not return in time occupy all slots"
-        late = self._late()
-        if late > max(_LATE, self.backend.config.lock_timeout.total_seconds()):
-            return f"the worker has not looked for jobs for {late:.0f} s"
-        return None
-
-    def _late(self) -> float:
-        return 0.0 if self._looked is None else self._execution.clock.monotonic() - self._looked
 
     async def prepare(self) -> None:
         """Open the database and the lifespans, and check all handlers. `run` does this first, and raises its errors."""
@@ -198,7 +160,7 @@ class Worker:
             self._drains_until = None
         self._slots.open(self._wake.set)
         self._prefetcher.may_be_more = True
-        self._looked = self._execution.clock.monotonic()
+        self.health.note_look()
         wake = _from_any_thread(self._look_again)
         self.backend.inserted.append(wake)
         unwatch = self._execution.store.watch(self._look_again)
@@ -256,7 +218,7 @@ class Worker:
         """Claim jobs for the free slots and run maintenance. Return whether the work is done."""
         self._wake.clear()
         try:
-            if self._pause:
+            if self.health.pause:
                 await self._execution.store.ping()
             self._slots.report_stuck()
             if self._unready != self._execution.attempt_factory.unready:
@@ -264,30 +226,28 @@ class Worker:
             self._check_limits()
             self._prefetcher.release_late()
             await self._claim()
-            self._may_claim = True
+            self.health.has_claimed = True
             if not self._stops:
                 self._maintenance.tick()  # after the claim, which it would delay
             is_finished = await self._is_finished()
         except DatabaseError as error:
-            if isinstance(error, PrivilegeMissingError) and not self._may_claim:
+            if isinstance(error, PrivilegeMissingError) and not self.health.has_claimed:
                 raise
-            self._note_failure(error)
+            self.health.note_failure(error)
             return False
         finally:
-            self._looked = self._execution.clock.monotonic()
-        if self._pause and not self._execution.runner.is_failing:
-            _logger.warning("the database is back")
-            self._pause = 0.0
+            self.health.note_look()
+        self.health.note_success()
         return is_finished
 
     def _check_limits(self) -> None:
-        if self._limits is None or self.reached_limit is not None:
+        if self._limits is None or self.health.reached_limit is not None:
             return
         from ..isolation.limits import resident_memory  # needed only with limits
 
-        self.reached_limit = self._limits.reached(self._slots.ran_here, resident_memory)
-        if self.reached_limit is not None:
-            _logger.info("this worker ends when its running jobs have ended: %s", self.reached_limit)
+        self.health.reached_limit = self._limits.reached(self._slots.ran_here, resident_memory)
+        if self.health.reached_limit is not None:
+            _logger.info("this worker ends when its running jobs have ended: %s", self.health.reached_limit)
             self._prefetcher.release()
 
     async def _claim(self) -> None:
@@ -304,11 +264,11 @@ class Worker:
         await asyncio.sleep(0)  # so that `attempts` lists them from now on
 
     def _wanted(self) -> int:
-        is_over = self.reached_limit is not None
+        is_over = self.health.reached_limit is not None
         return 0 if is_over or self._slots.is_blocked() else self._prefetcher.wanted(self._slots.free)
 
     async def _is_finished(self) -> bool:
-        if self.reached_limit is not None:
+        if self.health.reached_limit is not None:
             return not self._slots.is_busy
         if not self._until_empty or self._is_busy():
             return False
@@ -327,14 +287,9 @@ class Worker:
             return  # `_drain` may have cleared the event
         poll_interval = self.backend.config.poll_interval.total_seconds()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._pause or min(poll_interval, MAINTENANCE_INTERVAL.total_seconds())):
+            async with asyncio.timeout(self.health.pause or min(poll_interval, MAINTENANCE_INTERVAL.total_seconds())):
                 await self._wake.wait()
         self._prefetcher.poll_after(poll_interval)
-
-    def _note_failure(self, error: DatabaseError) -> None:
-        if not self._pause:
-            _logger.error("the database cannot be used, trying again: %s", error)
-        self._pause = min(_LONGEST_PAUSE, self._pause * 2 or 0.1)
 
     async def _drain(self, working: asyncio.Task[None]) -> None:
         """Wait for the last claim and for running jobs, until the drain timeout or a second stop."""

@@ -86,6 +86,8 @@ class PollingBackend(Backend):
 
     Nobody renews the lease of a claim before `execute`.
 
+        backend = InMemoryBackend(job_registry=registry)
+        backend.add_job(job_name="SendEmail", params={"to": "ada@example.com", "subject": "Hello"})
         poll = await backend.poll_and_claim()
         results = await asyncio.gather(*(backend.execute(claim) for claim in poll.claimed_jobs))
     """

@@ -67,10 +67,14 @@ class WorkerEndpoint(Collector):
         return generate_latest(self._registry)
 
     def stuck(self) -> str | None:
-        return None if self._worker is None else self._worker.stuck()
+        return None if self._worker is None else self._worker.health.stuck()
 
     def unready(self) -> str | None:
-        return "the worker is starting, or waits for its database" if self._worker is None else self._worker.unready()
+        return (
+            "the worker is starting, or waits for its database"
+            if self._worker is None
+            else self._worker.health.unready()
+        )
 
 
 class _Listeners:

@@ -86,7 +86,7 @@ async def _work(
             else:
                 _report(lifeline)
             await worker.run()
-            if lifeline is not None and worker.reached_limit is not None:
+            if lifeline is not None and worker.health.reached_limit is not None:
                 lifeline.say(Word.LIMIT)
 
 

@@ -579,7 +579,7 @@ async def test_a_handler_that_still_runs_in_its_thread_keeps_its_slot(caplog: py
     assert f"Hang {hanging_id}: its handler still runs in a thread" in caplog.text
     while "all 1 slots are occupied by handlers that did not return in time" not in caplog.text:
         await asyncio.sleep(0.05)
-    assert worker.stuck() == worker.unready() == "handlers that did not return in time occupy all slots"
+    assert worker.health.stuck() == worker.health.unready() == "handlers that did not return in time occupy all slots"
     go_on.set()
     await until(task)
     assert await status_of(backend, quick_id) is JobStatus.COMPLETED

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import JobContext, Worker
+from server_jobs.engine.worker_health import WorkerHealth
 from server_jobs.inspection.why import why
 from server_jobs.testing import FakeClock
 
@@ -27,20 +28,20 @@ async def test_a_worker_is_ready_while_it_claims_jobs() -> None:
     store, gate = FaultyStore(), Gate()
     backend = backend_on(store, job := text_job(gate))
     worker = Worker(backend)
-    assert worker.unready() == "the worker is starting"
+    assert worker.health.unready() == "the worker is starting"
     run = asyncio.create_task(worker.run())
-    await become(worker.unready, None)
+    await become(worker.health.unready, None)
 
     store.break_down("claim", "ping")
     await job.later(PARAMS)
-    await become(worker.unready, "the database cannot be used; the log of the worker has the error")
+    await become(worker.health.unready, "the database cannot be used; the log of the worker has the error")
     store.mend()
-    await become(worker.unready, None)
+    await become(worker.health.unready, None)
 
     await become(lambda: str(len(gate.contexts)), "1")
     worker.stop()
-    assert worker.unready() == "the worker is stopping; jobs that still run: 1"
-    assert worker.stuck() is None
+    assert worker.health.unready() == "the worker is stopping; jobs that still run: 1"
+    assert worker.health.stuck() is None
     gate.opened.set()
     await until(run)
 
@@ -51,7 +52,7 @@ async def test_a_job_without_a_place_to_run_is_not_said_to_be_the_next_one() -> 
     waiting = await job.later(PARAMS)
     worker = Worker(backend)
     run = asyncio.create_task(worker.run())
-    await become(worker.unready, None)
+    await become(worker.health.unready, None)
 
     _, reasons = await why(backend.store, backend.registry, waiting)
     assert [reason.text for reason in reasons] == [f"no living worker of its queue can run {job.job_name} now"]
@@ -76,9 +77,9 @@ async def test_a_worker_that_cannot_store_outcomes_is_not_ready() -> None:
     store.break_down("settle")
     gate.opened.set()
 
-    await become(worker.unready, "outcomes cannot be stored; the log of the worker has the error")
+    await become(worker.health.unready, "outcomes cannot be stored; the log of the worker has the error")
     store.mend()
-    await become(worker.unready, None)
+    await become(worker.health.unready, None)
     worker.stop()
     await until(run)
 
@@ -91,7 +92,7 @@ async def test_a_worker_whose_event_loop_is_blocked_is_late_and_after_a_lease_st
         await turns()
         for seconds in (5, 10, 50):
             clock.advance(timedelta(seconds=seconds))
-            seen.append((worker.unready(), worker.stuck()))
+            seen.append((worker.health.unready(), worker.health.stuck()))
         worker.stop()
         return params
 
@@ -105,8 +106,8 @@ async def test_a_worker_whose_event_loop_is_blocked_is_late_and_after_a_lease_st
     assert seen == [(None, None), (late.format(15), None), (late.format(65), late.format(65))]
 
 
-@pytest.mark.parametrize("state", [Worker.unready, Worker.stuck])
-async def test_a_worker_with_a_short_lease_is_not_stuck_at_once(state: Callable[[Worker], str | None]) -> None:
+@pytest.mark.parametrize("state", [WorkerHealth.unready, WorkerHealth.stuck])
+async def test_a_worker_with_a_short_lease_is_not_stuck_at_once(state: Callable[[WorkerHealth], str | None]) -> None:
     clock = FakeClock()
     worker = Worker(backend_on(FaultyStore(clock), clock=clock, lock_timeout=SECOND))
     run = asyncio.create_task(worker.run())
@@ -114,6 +115,6 @@ async def test_a_worker_with_a_short_lease_is_not_stuck_at_once(state: Callable[
 
     clock.advance(2 * SECOND)
 
-    assert state(worker) is None
+    assert state(worker.health) is None
     worker.stop()
     await until(run)

@@ -751,7 +751,7 @@ async def test_models_must_be_importable_too(url: str) -> None:
 def test_nothing_of_it_is_loaded_until_a_handler_is_to_run_in_a_process() -> None:
     program = (
         "import sys, asyncio; from tests.runtime import example_jobs as e; "
-        "b = e.backend_on(None, e.text_job(e.echo)); b.check_handlers(); "
+        "b = e.backend_on(None, e.text_job(e.echo)); b.execution.check_handlers(); "
         "print(sorted(name for name in sys.modules if name.startswith('server_jobs.isolation')))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -73,7 +73,7 @@ async def test_a_worker_replaces_handler_processes_and_goes_on(tmp_path: Path) -
     await asyncio.wait_for(worker.run(), 60)
     reports = [Report.model_validate_json((await read(backend, job)).result or "") for job in jobs]
     assert max(Counter(report.pid for report in reports).values()) == 2
-    assert worker.reached_limit is None
+    assert worker.health.reached_limit is None
     await backend.shutdown()
 
 
@@ -84,7 +84,7 @@ async def ended_by(job: TextJob, backend: Backend, limits: ProcessLimits) -> tup
     await asyncio.wait_for(worker.run(), 20)
     records = [await read(backend, one) for one in jobs]
     assert all(record.attempt_count == (record.status is JobStatus.COMPLETED) for record in records)
-    return worker.reached_limit, Counter(record.status for record in records)
+    return worker.health.reached_limit, Counter(record.status for record in records)
 
 
 async def test_a_worker_ends_after_its_jobs_and_releases_the_others() -> None:
@@ -111,7 +111,7 @@ async def test_a_worker_that_reached_a_limit_waits_for_its_jobs_beyond_the_drain
     worker = Worker(backend, concurrency=2, drain_timeout=timedelta(0), limits=ProcessLimits(max_jobs=1))
     task = asyncio.create_task(worker.run())
     await turns()
-    assert worker.unready() == "the worker claims no more jobs, because it has run 1 job"
+    assert worker.health.unready() == "the worker claims no more jobs, because it has run 1 job"
     assert not task.done()
     gate.opened.set()
     await asyncio.wait_for(task, 20)
