@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -117,24 +117,27 @@ async def _serve(
     from .interpreter import set_up_interpreter
 
     stopping = Stopping()
-    async with _opened(workspace, tokens, options, stopping) as (app, prefix):
+    async with _opened(workspace, tokens, options, stopping) as (app, prefixes):
+
+        def announce(url: str) -> None:
+            for prefix in prefixes:
+                note(f"serving {url}{prefix}, with the dashboard at {url}{prefix}/dashboard/; stop with Ctrl-C")
+
         set_up_interpreter()
         server = HttpServer(app, host, port, stopping, ConnectionLimits(connections=connections))
-        return await server.run(
-            lambda url: note(f"serving {url}{prefix}, with the dashboard at {url}{prefix}/dashboard/; stop with Ctrl-C")
-        )
+        return await server.run(announce)
 
 
 @asynccontextmanager
 async def _opened(
     workspace: Workspace, tokens: Tokens, options: HttpOptions, stopping: Stopping
-) -> AsyncIterator[tuple[ASGIApp, str]]:
-    """Yield the routes of the database, or of each of several ones, and the prefix of the first ones."""
+) -> AsyncIterator[tuple[ASGIApp, Sequence[str]]]:
+    """Yield the routes of the database, or of each of several ones, and their prefixes."""
     from server_jobs.http.app import PREFIX, create_app, under_prefixes
 
     if len(workspace.databases()) == 1:
         async with workspace.open_backend() as backend:
-            yield under_prefixes({PREFIX: create_app(backend, tokens, options=options, stopping=stopping)}), PREFIX
+            yield under_prefixes({PREFIX: create_app(backend, tokens, options=options, stopping=stopping)}), [PREFIX]
         return
     async with workspace.open_databases() as databases:
         prefixes = {name: f"/{name}{PREFIX}" for name in databases}
@@ -143,7 +146,7 @@ async def _opened(
             prefix: create_app(databases[name], tokens, options=linked, stopping=stopping)
             for name, prefix in prefixes.items()
         }
-        yield under_prefixes(apps), next(iter(apps))
+        yield under_prefixes(apps), list(apps)
 
 
 def _share(most: int, connections: int) -> int:

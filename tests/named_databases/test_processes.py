@@ -172,6 +172,7 @@ def test_a_server_has_routes_and_a_dashboard_for_each_database(urls: Mapping[str
     job_id = enqueue(urls["us"], US)
     with started("serve", "--port", "0", urls=urls, JOBS_TOKEN=TOKEN) as server:
         url = server.wait_for(r"serving (http://[^/]+)/eu/_jobs, with the dashboard at ").group(1)
+        server.wait_for(f"serving {url}/us/_jobs, with the dashboard at {url}/us/_jobs/dashboard/")
 
         def get(path: str) -> str:
             request = Request(f"{url}{path}", headers={"authorization": f"Bearer {TOKEN}"})
