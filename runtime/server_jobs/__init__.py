@@ -5,7 +5,7 @@ Each name is imported at its first use, so that a process that only enqueues doe
 ============================================  ======================================================
 to change                                     open
 ============================================  ======================================================
-the calls of a job class: `later`, `now` ...  `job`, `job_bases`
+the calls of a job class: `later`, `now` ...  `enqueuing`, `job`
 how a call becomes a record                   `definition`, and `server_jobs.domain.enqueue_options`
 `later_in`, in the caller's transaction       `transactions`
 the backend that a call uses                  `binding`, `connection`
@@ -96,8 +96,7 @@ if TYPE_CHECKING:
     from .handle import Batch, JobHandle, ScheduleHandle
     from .handle.backfill import BackfilledSlot, SlotOutcome
     from .isolation.limits import ProcessLimits
-    from .job import Job, define_job
-    from .job_bases import OptionalParamsJob, RetiredJob
+    from .job import Job, OptionalParamsJob, RetiredJob, define_job
     from .logs import JobLogFilter
     from .middleware import Enqueue, Middleware, RunningAttempt
     from .named_databases import Databases, NamedBackend
@@ -155,8 +154,7 @@ _HOMES = {
     "handle": ("Batch", "JobHandle", "ScheduleHandle"),
     "handle.backfill": ("BackfilledSlot", "SlotOutcome"),
     "definition": ("Handler",),
-    "job": ("Job", "define_job"),
-    "job_bases": ("OptionalParamsJob", "RetiredJob"),
+    "job": ("Job", "OptionalParamsJob", "RetiredJob", "define_job"),
     "logs": ("JobLogFilter",),
     "middleware": ("Enqueue", "Middleware", "RunningAttempt"),
     "named_databases": ("Databases", "NamedBackend"),

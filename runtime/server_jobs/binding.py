@@ -111,16 +111,15 @@ class Run(NamedTuple):
 class HandlerSource(Protocol):
     """A registry, as a source of handlers for jobs without a backend."""
 
+    hooks: Hooks
+    routing: Routing | None
+
     def own_handler_of(self, job: AnyDefinition) -> AnyHandler | None:
         """Return the handler registered for exactly this class, or None."""
         ...
 
-    def hooks_for(self, job: AnyDefinition) -> Hooks | None:
-        """Return the hooks for this class, or None."""
-        ...
-
-    def routing_for(self, job: AnyDefinition) -> Routing | None:
-        """Return the names of the databases of this class, or None if it has one database."""
+    def has_class(self, job: AnyDefinition) -> bool:
+        """Whether this class or one of its bases is registered. Imports nothing."""
         ...
 
 
@@ -143,8 +142,8 @@ def hooks_without_backend(job: AnyDefinition) -> Hooks:
     The registry of a generated job is imported if the project has a set-up function.
     """
     _import_registry(job)
-    found = (registry.hooks_for(job) for registry in list(registries))
-    return next((hooks for hooks in found if hooks is not None), None) or Hooks()
+    found = (one.hooks for one in list(registries) if not one.hooks.is_empty and one.has_class(job))
+    return next(found, None) or Hooks()
 
 
 def routing_without_backend(job: AnyDefinition) -> Routing | None:
@@ -153,8 +152,8 @@ def routing_without_backend(job: AnyDefinition) -> Routing | None:
     The registry of a generated job is imported if the project names its databases.
     """
     _import_registry(job)
-    found = (registry.routing_for(job) for registry in list(registries))
-    return next((routing for routing in found if routing is not None), None)
+    found = (one.routing for one in list(registries) if one.routing is not None and one.has_class(job))
+    return next(found, None)
 
 
 def _import_registry(job: AnyDefinition) -> None:

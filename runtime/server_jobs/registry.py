@@ -202,15 +202,7 @@ class JobRegistry:
         registration = self._registrations.get(job.job_name)
         return registration.handler if registration and issubclass(job, registration.job) else None
 
-    def hooks_for(self, job: AnyDefinition) -> Hooks | None:
-        """Return the hooks, if there are any and this class or one of its bases is registered. Imports nothing."""
-        return None if self.hooks.is_empty or not self._has_class(job) else self.hooks
-
-    def routing_for(self, job: AnyDefinition) -> Routing | None:
-        """Return the names of several databases, if this class or one of its bases is registered. Imports nothing."""
-        return None if self.routing is None or not self._has_class(job) else self.routing
-
-    def _has_class(self, job: AnyDefinition) -> bool:
+    def has_class(self, job: AnyDefinition) -> bool:
         """Whether this class or one of its bases is registered. Imports nothing."""
         name = job.job_name
         if name not in self._registrations:
@@ -246,14 +238,6 @@ class JobRegistry:
             runnable = (registration for registration in self._registrations.values() if registration.is_runnable)
             self._known = tuple(known for registration in runnable for known in known_jobs(registration.versions))
         return self._known
-
-    def stub_names(self) -> list[str]:
-        """Return the jobs whose handler is still the generated stub."""
-        return [name for name, registration in self._registrations.items() if registration.is_stub]
-
-    def stub_upcasts(self) -> list[tuple[str, int]]:
-        """Return the jobs and versions whose upcaster is still the generated stub. Older versions wait for it too."""
-        return [(name, version) for name, found in self._registrations.items() for version in found.versions.stubs]
 
     def bind(self, backend: Binding | None) -> JobRegistry:
         """Bind every registered job class to this backend (None: unbind them). Return this registry."""

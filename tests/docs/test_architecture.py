@@ -13,6 +13,10 @@ ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
 PACKAGES = ("runtime/server_jobs", "runtime/server_jobs_cli", "generator/server_jobs_generator")
 MOST_MODULES = 20
+MOST_METHODS = 20
+MOST_LINES = 300
+LARGER = {"Worker"}
+"""The class that may be larger."""
 
 
 def folders(package: str) -> list[Path]:
@@ -55,6 +59,31 @@ def test_each_target_of_make_that_is_named_exists() -> None:
 def test_no_folder_has_more_modules_than_a_reader_keeps_in_mind(package: str) -> None:
     counts = {folder.relative_to(ROOT).as_posix(): len(list(folder.glob("[!_]*.py"))) for folder in folders(package)}
     assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}
+
+
+def sizes(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield the name, the public methods and the lines of each class in a module. Properties count as methods."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef):
+            functions = [one.name for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+            public = {name for name in functions if not name.startswith("_")}
+            yield node.name, len(public), (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_class_has_more_than_a_reader_keeps_in_mind(package: str) -> None:
+    found = [size for folder in folders(package) for path in folder.glob("*.py") for size in sizes(path)]
+    too_large = {size for size in found if size[1] > MOST_METHODS or size[2] > MOST_LINES}
+
+    assert len(found) > 20
+    assert {size for size in too_large if size[0] not in LARGER} == set()
+
+
+def test_a_class_with_too_many_methods_or_lines_is_found(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    methods = [f"    @property\n    def name{number}(self) -> int:\n        return 1\n" for number in range(21)]
+    module.write_text("class Many:\n" + "".join(methods), encoding="utf-8")
+    assert list(sizes(module)) == [("Many", 21, 64)]
 
 
 @pytest.mark.parametrize("package", PACKAGES)

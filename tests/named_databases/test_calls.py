@@ -120,7 +120,7 @@ async def test_now_and_execute_from_database_run_in_the_database_of_the_params(d
     assert (await Letter.execute_from_database(handle)).ok
     with pytest.raises(InvalidOptionError, match=r"choose one: Letter\.using\(databases\['eu'\]\)"):
         await Letter.execute_from_database(str(handle))
-    assert len(await Letter.batch([{"tenant": EU, "text": "a"}, {"tenant": US, "text": "a"}])) == 2
+    assert len(await Letter.now_many([{"tenant": EU, "text": "a"}, {"tenant": US, "text": "a"}])) == 2
 
 
 def reads_by_id(job: TypedLetter, job_id: str) -> Mapping[str, Callable[[], Coroutine[object, object, object]]]:

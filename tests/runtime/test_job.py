@@ -216,7 +216,13 @@ def test_a_moment_is_stored_in_utc_and_to_the_millisecond() -> None:
 async def test_params_that_do_not_fit_are_refused_and_nothing_is_stored() -> None:
     job = text_job(echo)
     backend = backend_on(MemoryStore(), job)
-    for call in (job.later({}), job.now({}), job.now({}, persist=False), job.batch([PARAMS, {}]), job.later_many([{}])):
+    for call in (
+        job.later({}),
+        job.now({}),
+        job.now({}, persist=False),
+        job.now_many([PARAMS, {}]),
+        job.later_many([{}]),
+    ):
         with pytest.raises(InvalidParamsError, match=r"params of Echo do not fit its spec: (/\d)?/text: Field"):
             await call
     assert await backend.store.count_jobs() == []
@@ -225,7 +231,7 @@ async def test_params_that_do_not_fit_are_refused_and_nothing_is_stored() -> Non
 async def test_params_are_validated_without_showing_redacted_values() -> None:
     job = text_job(echo, options=JobOptions(redact=("/text",)))
     backend_on(MemoryStore(), job)
-    for call in (job.later({"text": ["hunter2"]}), job.batch([{"text": ["hunter2"]}])):
+    for call in (job.later({"text": ["hunter2"]}), job.now_many([{"text": ["hunter2"]}])):
         with pytest.raises(InvalidParamsError) as caught:
             await call
         assert "hunter2" not in str(caught.value)
@@ -362,7 +368,7 @@ async def test_a_result_that_does_not_fit_fails_a_run_that_is_not_stored() -> No
     )
 
 
-async def test_an_error_inside_a_batch_stops_running_jobs_and_starts_no_more() -> None:
+async def test_an_error_inside_now_many_stops_running_jobs_and_starts_no_more() -> None:
     started: list[str] = []
 
     async def handler(params: Text, context: JobContext) -> Text:
@@ -373,17 +379,17 @@ async def test_an_error_inside_a_batch_stops_running_jobs_and_starts_no_more() -
     job = text_job(handler, options=JobOptions(unique_by=("/text",)))
     backend = backend_on(MemoryStore(), job)
     with pytest.raises(DuplicateJobError):
-        await job.batch([{"text": "a"}, {"text": "a"}, {"text": "b"}, {"text": "c"}], concurrency=2)
+        await job.now_many([{"text": "a"}, {"text": "a"}, {"text": "b"}, {"text": "c"}], concurrency=2)
     assert started == ["a"]
     assert backend.execution.runner.attempts() == []
     assert [record.status for record in await backend.store.list_jobs(JobQuery())] == [JobStatus.COMPLETED]
 
 
-async def test_a_batch_that_is_cancelled_gives_its_jobs_back() -> None:
+async def test_now_many_gives_its_jobs_back_when_it_is_cancelled() -> None:
     gate = Gate()
     job = text_job(gate)
     backend = backend_on(MemoryStore(), job)
-    task = asyncio.create_task(job.batch([PARAMS] * 5, concurrency=2))
+    task = asyncio.create_task(job.now_many([PARAMS] * 5, concurrency=2))
     await turns()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -393,12 +399,12 @@ async def test_a_batch_that_is_cancelled_gives_its_jobs_back() -> None:
     assert [(record.status, record.attempt_count) for record in records] == [(JobStatus.PENDING, 0)] * 2
 
 
-async def test_a_batch_of_nothing_gives_nothing_and_runs_at_least_one_at_a_time() -> None:
+async def test_now_many_of_nothing_returns_nothing_and_runs_at_least_one_at_a_time() -> None:
     job = text_job(echo)
     backend_on(MemoryStore(), job)
-    assert await job.batch([]) == []
+    assert await job.now_many([]) == []
     with pytest.raises(InvalidOptionError, match="concurrency must be between 1 and 10000, not 0"):
-        await job.batch([PARAMS], concurrency=0)
+        await job.now_many([PARAMS], concurrency=0)
 
 
 # --- the handle ------------------------------------------------------------------------------------------------------
@@ -720,7 +726,7 @@ async def test_a_retired_job_is_not_enqueued_and_those_that_wait_still_run() -> 
         lambda: retired.later_many([PARAMS]),
         lambda: retired.now(PARAMS),
         lambda: retired.now(PARAMS, persist=False),
-        lambda: retired.batch([PARAMS]),
+        lambda: retired.now_many([PARAMS]),
     ):
         with pytest.raises(JobRetiredError, match=f"{retired.job_name} is retired"):
             await call()
@@ -737,7 +743,7 @@ async def test_a_job_that_one_call_enqueues_is_refused_by_the_calls_of_its_class
         lambda: own.later_many([PARAMS]),
         lambda: own.now(PARAMS),
         lambda: own.now(PARAMS, persist=False),
-        lambda: own.batch([PARAMS]),
+        lambda: own.now_many([PARAMS]),
         lambda: own.schedule("daily").add(cron="0 7 * * *", params=PARAMS),
     ):
         with pytest.raises(JobNotOfferedError, match=r"can only be enqueued in Python, with echo\.enqueue"):

@@ -79,7 +79,7 @@ def test_an_unknown_name_gives_none_or_an_error_that_lists_the_names() -> None:
 def test_a_job_without_a_handler_is_known_but_cannot_be_run_here() -> None:
     registry = create_job_registry().register(SendEmail)
     assert registry.known_jobs() == ()
-    assert registry.stub_names() == []
+    assert not registry.find("SendEmail").is_stub
     with pytest.raises(HandlerMissingError, match=r"SendEmail has no handler here; register one with"):
         registry.handler_of(SendEmail)
 
@@ -91,9 +91,9 @@ def test_a_worker_knows_names_versions_and_limits() -> None:
 
 def test_a_stub_is_recognized_and_a_started_handler_is_not() -> None:
     registry = create_job_registry().register(SendEmail, stub)
-    assert registry.stub_names() == ["SendEmail"]
+    assert registry.find("SendEmail").is_stub
     assert registry.known_jobs() == ()
-    assert create_job_registry().register(SendEmail, begun).stub_names() == []
+    assert not create_job_registry().register(SendEmail, begun).find("SendEmail").is_stub
 
 
 def test_binding_reaches_every_job_and_can_be_undone() -> None:
@@ -114,7 +114,7 @@ async def test_a_run_that_is_not_stored_needs_no_backend() -> None:
     job = text_job(handler)
     assert (await job.now({"text": "a"}, persist=False, correlation_id="c")).data == Text(text="A")
     assert (seen[0].job_id, seen[0].correlation_id, seen[0].database) == (None, "c", None)
-    assert [result.data.text for result in await job.batch([{"text": "b"}], persist=False)] == ["B"]
+    assert [result.data.text for result in await job.now_many([{"text": "b"}], persist=False)] == ["B"]
     with pytest.raises(JobNotBoundError):
         await job.now({"text": "a"})
 

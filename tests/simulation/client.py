@@ -163,7 +163,7 @@ class Client:
 
         async def run() -> None:
             since = self._world.loop.time()
-            for result in await Quick.using(self._backend).batch(works, concurrency=2):
+            for result in await Quick.using(self._backend).now_many(works, concurrency=2):
                 self._check(result, since)
 
         self._spawn(run)

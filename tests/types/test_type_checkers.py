@@ -154,7 +154,7 @@ async def enqueue() -> None:
     result = await SendEmail.now({"to": ["ada@example.com"], "subject": "Hello", "body": "World"})
     message_id: str = result.data.message_id
     number: int = result.data.message_id  # refused
-    digests = await DailyDigest.batch([{"recipients": ["ada@example.com"]}])
+    digests = await DailyDigest.now_many([{"recipients": ["ada@example.com"]}])
     since: str = digests[0].data.since  # refused
     print(message_id, number, since)
 """

@@ -9,7 +9,6 @@ from typing import Literal, TypedDict
 from ..errors import InvalidOptionError
 from .options import OnConflict
 from .outcomes import LONGEST_DELAY
-from .suggestions import closest
 from .text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY, check_text
 
 
@@ -39,6 +38,8 @@ def refuse_unknown(names: Iterable[str]) -> None:
     known = sorted(EnqueueOptions.__annotations__)
     for name in names:
         if name not in known:
+            from .suggestions import closest  # a process that only enqueues should not wait for this import
+
             close = closest(name, known)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
             raise InvalidOptionError(f"there is no option {name!r}; {hint}")

@@ -332,15 +332,17 @@ class Worker:
 
 def _report_stubs(registry: JobRegistry) -> None:
     """Log the jobs that nobody claims because their handlers, or upcasters, are not written yet."""
-    for name in registry.stub_names():
-        _logger.warning("the handler of %s is still a stub; its jobs are not claimed", name)
-    for name, version in registry.stub_upcasts():
-        _logger.warning(
-            "the upcaster of %s from version %d is still a stub; its jobs of that version, and of those before, "
-            "are not claimed",
-            name,
-            version,
-        )
+    for registration in registry.registrations():
+        name = registration.job.job_name
+        if registration.is_stub:
+            _logger.warning("the handler of %s is still a stub; its jobs are not claimed", name)
+        for version in registration.versions.stubs:
+            _logger.warning(
+                "the upcaster of %s from version %d is still a stub; its jobs of that version, and of those before, "
+                "are not claimed",
+                name,
+                version,
+            )
 
 
 def _from_any_thread(call: Callable[[], None]) -> Callable[[], None]:

@@ -123,12 +123,12 @@ def _check_handlers(registry: JobRegistry) -> Iterator[Finding]:
             )
         elif registration.handler is None:
             yield warn(f"{name} has no handler here: its jobs are not claimed", "register one, or run it elsewhere")
-    for name, version in registry.stub_upcasts():
-        yield warn(
-            f"the upcaster of {name} from version {version} is still a stub: jobs of that version, and of those "
-            "before, are not claimed",
-            "implement it, and start the workers again",
-        )
+        for version in registration.versions.stubs:
+            yield warn(
+                f"the upcaster of {name} from version {version} is still a stub: jobs of that version, and of those "
+                "before, are not claimed",
+                "implement it, and start the workers again",
+            )
 
 
 def check_key_secret(registry: JobRegistry) -> Iterator[Finding]:

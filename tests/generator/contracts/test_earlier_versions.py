@@ -131,13 +131,13 @@ def test_an_upcaster_is_written_once_and_stays_valid_when_the_next_version_comes
     )
     code = (
         "from generated.registry import registry\n"
-        "print([(job.name, job.version) for job in registry.known_jobs()], registry.stub_upcasts())\n"
         "versions = registry.versions_of(registry.get('Greet'))\n"
+        "print([(job.name, job.version) for job in registry.known_jobs()], versions.stubs)\n"
         'print(versions.current_params(\'{"name": "Ada Lovelace"}\', 1))'
     )
     project.path("handlers/greet.py").write_text("def handle(params, context):\n    return None\n", encoding="utf-8")
     assert _python(project, code).splitlines() == [
-        "[('Greet', 3), ('Greet', 2), ('Greet', 1)] []",
+        "[('Greet', 3), ('Greet', 2), ('Greet', 1)] ()",
         '{"first":"Ada","last":"Lovelace","title":"Dr."}',
     ]
 

@@ -18,7 +18,7 @@ from server_jobs import (
     define_job,
 )
 from server_jobs.definition import Handler
-from server_jobs.job_bases import OptionalParamsJob
+from server_jobs.job import OptionalParamsJob
 from server_jobs.memory import InMemoryBackend
 from server_jobs.testing import FakeJob, result_strategy
 
