@@ -1,33 +1,28 @@
-"""The backends of a project with several databases, by name.
-
-A name is stated by the project, and its URL by an environment variable. The value at `shardBy` chooses the database of
-a job. Engine and stores know one database each, and nothing of the others.
-"""
+"""The databases of a project, and the backend of each."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from datetime import datetime
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Unpack, cast
 
-from .binding import J, PlacedJobs, Routed
-from .definition import AnyDefinition
-from .domain.interfaces import Database, Store
-from .domain.record import Declaration, Inserted, NewJob, ScheduleRecord
-from .engine.backend import Backend, BackendOptions
-from .engine.direct_runs import DirectRuns
-from .engine.execution import Execution
-from .engine.scheduler import Scheduler
-from .errors import DatabaseError, InvalidOptionError, ServerJobsError
-from .hooks import Hooks
-from .middleware import NO_HEADERS
-from .registry import JobRegistry
-from .resources import OpenLifespans
-from .routing import Routing
-from .stores.sql.store import SqlStore
+from ..binding import J, PlacedJobs, Routed
+from ..definition import AnyDefinition
+from ..domain.interfaces import Database, Store
+from ..domain.record import Inserted, NewJob
+from ..engine.backend import Backend, BackendOptions
+from ..engine.direct_runs import DirectRuns
+from ..engine.execution import Execution
+from ..errors import DatabaseError, InvalidOptionError
+from ..hooks import Hooks
+from ..middleware import NO_HEADERS
+from ..registry import JobRegistry
+from ..resources import OpenLifespans
+from ..routing import Routing
+from ..stores.sql.store import SqlStore
+from .execution import NamedExecution
+from .names import check_held_name, name_in, naming
 
 
 class Databases(Routed):
@@ -119,7 +114,7 @@ class Databases(Routed):
     def _new(self, name: str) -> NamedBackend:
         variable = self.routing.variable_of(name)
         database = self.routing.url_of(name) if self._given is None else self._given[name]
-        with _naming(name, variable):
+        with naming(name, variable):
             backend = NamedBackend(self, name, database, **self._options)
         if self._made is not None:
             self._made(backend)
@@ -153,7 +148,7 @@ class NamedBackend(Backend, Routed):
         return store
 
     def new_execution(self, store: Store) -> Execution:
-        return _NamedExecution(self, store)
+        return NamedExecution(self, store, self.routing, self.database_name)
 
     def name_for(self, job: AnyDefinition, jobs: Sequence[NewJob] | None) -> str:
         del job
@@ -178,40 +173,26 @@ class NamedBackend(Backend, Routed):
             )
 
     async def initialize(self) -> None:
-        try:  # instead of `_naming`, which costs calls in each `later`
+        try:  # instead of `naming`, which costs calls in each `later`
             await super().initialize()
         except (DatabaseError, InvalidOptionError) as error:
-            _name_in(error, self.database_name, self.variable)
+            name_in(error, self.database_name, self.variable)
             raise
 
     async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
         if jobs and not isinstance(jobs, PlacedJobs):
             self._check(jobs)
-        with _naming(self.database_name, self.variable):
+        with naming(self.database_name, self.variable):
             return await super().insert(jobs, request_trace)
 
     async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
-        with _naming(self.database_name, self.variable):
+        with naming(self.database_name, self.variable):
             return await super().end_batches(batch_ids)
 
     @asynccontextmanager
     async def direct_runs(self) -> AsyncIterator[DirectRuns]:
-        with _naming(self.database_name, self.variable):
+        with naming(self.database_name, self.variable):
             yield DirectRuns(self.execution)
-
-
-def main(descriptor: int) -> None:
-    """Serve a worker as a process for handlers, which use all databases; see `handler_process`."""
-    from .engine.handler_process.program import serve  # for processes of handlers only
-
-    serve(descriptor, _backend_for_handlers)
-
-
-def _backend_for_handlers(database: str, registry: JobRegistry, lifespans: OpenLifespans) -> Backend:
-    from .engine.handler_process.environment import run_handlers_here
-
-    databases = Databases(registry, made=lambda backend: run_handlers_here(backend, lifespans))
-    return next(databases[name] for name in databases if os.environ.get(databases.routing.variables[name]) == database)
 
 
 class _InHandlers(Routed):
@@ -235,85 +216,3 @@ class _InHandlers(Routed):
 
     def job_at(self, name: str, job: type[J]) -> type[J]:
         return self._databases.job_at(name, job)
-
-
-class _NamedExecution(Execution):
-    """Runs the jobs of one of several databases, with handler processes that use all of them."""
-
-    def __init__(self, backend: NamedBackend, store: Store) -> None:
-        super().__init__(backend, store)
-        self.attempt_factory.program = __name__
-        self.scheduler = _OwnSchedules(store, backend)
-
-    def check_handlers(self) -> None:
-        """As in `Execution`. Raises `InvalidOptionError` also for a schedule whose params have no database."""
-        super().check_handlers()
-        self.scheduler.declarations()
-
-
-class _OwnSchedules(Scheduler):
-    """The scheduler of one of several databases. It declares and fires only schedules whose jobs belong to it.
-
-    Migrations store no schedules in a project with several databases.
-    """
-
-    def __init__(self, store: Store, backend: NamedBackend) -> None:
-        super().__init__(store, backend.registry)
-        self._routing = backend.routing
-        self._name = backend.database_name
-
-    def declarations(self, *, only_code: bool = False) -> Sequence[Declaration]:
-        del only_code
-        return [self._own(declaration) for declaration in super().declarations()]
-
-    def _own(self, declaration: Declaration) -> Declaration:
-        schedules = (each for each in declaration.schedules if self._routing.name_of(each.shard_key) == self._name)
-        return Declaration(declaration.job_name, tuple(schedules))
-
-    def withdrawal_reason(self, schedule: ScheduleRecord) -> str:
-        declared = (each for one in super().declarations() for each in one.schedules if each.id == schedule.id)
-        names = [self._routing.name_of(each.shard_key) for each in declared]
-        if not names:
-            return super().withdrawal_reason(schedule)
-        return f"it belongs to the database {names[0]!r} now, whose workers store it there"
-
-    def job_of(self, schedule: ScheduleRecord, slot: datetime) -> NewJob:
-        new = super().job_of(schedule, slot)
-        wanted = self._routing.name_of(new.shard_key)
-        if wanted != self._name:
-            raise InvalidOptionError(
-                f"it belongs to the database {wanted!r} now, not to {self._name!r}; remove it, and add it again"
-            )
-        return new
-
-
-def check_held_name(name: str, variable: str, held: str | None) -> None:
-    """Raise `DatabaseError` unless a database holds this name. `variable` has its URL."""
-    if held is None:
-        raise DatabaseError(
-            f"{variable} leads to a database without a name, not to {name!r}; run `server-jobs migrate "
-            f"--database {name}`, which lets it hold its name"
-        )
-    if held != name:
-        raise DatabaseError(f"{variable} leads to the database {held!r}, not to {name!r}; correct its URL")
-
-
-async def hold_name(store: SqlStore, name: str, variable: str) -> None:
-    """Let a database hold its name, if it has none. Raises `DatabaseError` if it has another one."""
-    check_held_name(name, variable, await store.write_name(name))
-
-
-@contextmanager
-def _naming(name: str, variable: str) -> Iterator[None]:
-    """Name the database in the errors of calls, also of its URL."""
-    try:
-        yield
-    except (DatabaseError, InvalidOptionError) as error:
-        _name_in(error, name, variable)
-        raise
-
-
-def _name_in(error: ServerJobsError, name: str, variable: str) -> None:
-    text = str(error)
-    if variable not in text:
-        error.args = (f"database {name} ({variable}): {text}", *error.args[1:])
