@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import repeat
-from typing import Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, Self, TypeVar, Unpack, cast
 
 from pydantic import BaseModel
 
@@ -30,18 +30,19 @@ from .binding import (
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params, write_params_of_many
 from .contract.job_keys import NO_KEYS, JobKeys, has_keys, job_keys
-from .contract.json_schema import JobSchemas, schemas_of_models
-from .contract.slot_params import fill_slot
 from .contract.upcasts import AnyEarlierVersion, Versions
 from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
 from .domain.ids import new_job_id, new_job_ids
 from .domain.options import JobOptions, OnConflict, Schedule
 from .domain.outcomes import Cancel, Snooze
 from .domain.record import Claim, JobRecord, NewJob, ScheduleRecord, shared_fields
-from .domain.search import IndexedColumn
 from .errors import InvalidOptionError, JobNotBoundError, JobNotOfferedError, JobRetiredError
 from .hooks import Hooks
 from .result import JobMetadata, JobResult
+
+if TYPE_CHECKING:
+    from .contract.json_schema import JobSchemas
+    from .domain.search import IndexedColumn
 
 P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel | None)
@@ -122,6 +123,8 @@ class JobDefinition(Generic[P, R, D]):
     @classmethod
     def schemas(cls) -> JobSchemas:
         """Return the JSON Schemas of params and result, from the spec or else derived from the models."""
+        from .contract.json_schema import schemas_of_models  # few processes read schemas
+
         return schemas_of_models(cls.params_model, cls.result_model)
 
     @classmethod
@@ -163,6 +166,8 @@ class JobDefinition(Generic[P, R, D]):
         with the upcasters of the class. Raises `InvalidParamsError`, `ScheduleError`, or `UpcastError` if the version
         cannot be read here.
         """
+        from .contract.slot_params import fill_slot  # imported when used, as above
+
         params = fill_slot(schedule.params, slot or datetime.now(UTC), schedule.timezone)
         if schedule.spec_version is not None:
             params = (versions or cls.versions()).current_params(params, schedule.spec_version)

@@ -6,8 +6,6 @@ from ..databases.opening import open_database
 from ..databases.url import tenant_address
 from ..domain.interfaces import Database, Store
 from ..errors import InvalidOptionError
-from .sql.store import SqlStore
-from .tenant import TenantStore
 
 
 def store_of(database: Store | Database | str, schema: str | None) -> Store:
@@ -21,13 +19,23 @@ def store_of(database: Store | Database | str, schema: str | None) -> Store:
     if isinstance(database, Store):
         return database
     if isinstance(database, Database):
-        return SqlStore(database)
+        return _sql_store(database)
     raise InvalidOptionError(
         f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
         f"not a value of type {type(database).__name__}"
     )
 
 
-def _store_at(url: str, schema: str | None) -> SqlStore:
+def _store_at(url: str, schema: str | None) -> Store:
     database, tenant = open_database(url, schema=schema), tenant_address(url)
-    return SqlStore(database) if tenant is None or tenant.name is None else TenantStore(database, tenant.name)
+    if tenant is None or tenant.name is None:
+        return _sql_store(database)
+    from .tenant import TenantStore
+
+    return TenantStore(database, tenant.name)
+
+
+def _sql_store(database: Database) -> Store:
+    from .sql.store import SqlStore  # a third of the modules of this package, when a program makes its first store
+
+    return SqlStore(database)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from ...domain.interfaces import Database, Statement
 from .sql_files import read_blocks
@@ -15,12 +15,13 @@ DialectName = Literal["sqlite", "postgresql"]
 _FOLDER = Path(__file__).parents[1]
 
 
-@dataclass(frozen=True)
 class Statements:
     """The statements of one dialect, read from the files in `shared` and in the folder of the dialect.
 
     A statement is None if the dialect does not need it. `{now}` in a text stands for the time of the database.
     """
+
+    # No dataclass, because each process would spend milliseconds to make one of so many fields.
 
     fragments: Mapping[str, str]
     """Parts of statements by name, for queries that are built at run time."""
@@ -166,6 +167,12 @@ class Statements:
     FORGET_WORKERS: Statement
     WORKERS: Statement
 
+    def __init__(self, fragments: Mapping[str, str], statements: Mapping[str, Statement | None]) -> None:
+        declared = Statements.__annotations__.keys() - {"fragments"}
+        if statements.keys() != declared:
+            raise ValueError(f"statements without a file or a declaration: {sorted(statements.keys() ^ declared)}")
+        vars(self).update(statements, fragments=fragments)
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -200,5 +207,5 @@ def statements_of(dialect: DialectName) -> Statements:
     """Return the statements of a dialect. Reads its files once."""
     blocks = read_blocks(_FOLDER / "shared", _FOLDER / dialect)
     fragments = {name: block.text for name, block in blocks.items() if block.kind == "fragment"}
-    found: dict[str, Any] = {name: block.statement() for name, block in blocks.items() if block.kind != "fragment"}
-    return Statements(fragments, **found)
+    statements = {name: block.statement() for name, block in blocks.items() if block.kind != "fragment"}
+    return Statements(fragments, statements)
