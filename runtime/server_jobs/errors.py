@@ -374,7 +374,10 @@ class ResourceNotFoundError(ServerJobsError, LookupError):
 
 
 class ProjectError(ServerJobsError):
-    """A setting in pyproject.toml is invalid. The message names the key and the value."""
+    """A setting in pyproject.toml is invalid. The message names the key and the value.
+
+    Also raised if the function of `database-of` fails, or returns no name of a database.
+    """
 
 
 class ProjectNotFoundError(ProjectError):

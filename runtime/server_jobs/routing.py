@@ -10,7 +10,7 @@ from hashlib import sha256
 from inspect import isawaitable, iscoroutinefunction
 
 from .domain.record import NewJob
-from .errors import DatabaseError, InvalidOptionError, ServerJobsError
+from .errors import DatabaseError, InvalidOptionError, ProjectError, ServerJobsError
 
 DatabaseOf = Callable[[str], str]
 """A function of a project: it returns the name of the database of a shard key."""
@@ -79,7 +79,8 @@ class Routing:
     def name_of(self, shard_key: str | None) -> str:
         """Return the database of the jobs with this shard key, which is None for jobs without `shardBy`.
 
-        Raises `InvalidOptionError` if `database_of` fails, or returns no name of a database.
+        Raises `ProjectError` if `database_of` fails, or returns no name of a database. Errors of this package that it
+        raises pass, such as `InvalidOptionError` for a tenant that it does not know.
         """
         if shard_key is None:
             return self.first
@@ -90,14 +91,14 @@ class Routing:
         except ServerJobsError:
             raise
         except Exception as error:
-            raise InvalidOptionError(f"database_of fails for {shown(shard_key)}: {shown(error)}") from error
+            raise ProjectError(f"database_of fails for {shown(shard_key)}: {shown(error)}") from error
         if isinstance(name, str):
             name = str.__str__(name)  # a member of an Enum would be written as `Region.EU`
             if name in self.variables:
                 return name
         if isawaitable(name):
             _close(name)
-        raise InvalidOptionError(
+        raise ProjectError(
             f"database_of must return one of {', '.join(self.variables)}; for {shown(shard_key)} it returns "
             f"{shown(name)}"
         )
@@ -105,7 +106,7 @@ class Routing:
     def name_of_jobs(self, jobs: Sequence[NewJob]) -> str:
         """Return the database of the new jobs of one call; the first one without jobs.
 
-        Raises `InvalidOptionError` if they belong to two, and as `name_of`.
+        Raises `InvalidOptionError` if they belong to two, and the errors of `name_of`.
         """
         examples: dict[str, NewJob] = {}
         for job in {job.shard_key: job for job in jobs}.values():

@@ -16,6 +16,7 @@ from server_jobs import (
     InvalidOptionError,
     JobNotBoundError,
     JobQuery,
+    ProjectError,
     ScheduleHandle,
     connect,
     connect_databases,
@@ -265,7 +266,7 @@ async def test_a_function_of_the_project_that_fails_stores_nothing(answer: objec
     choice = Choice()
     made = Databases(new_registry(database_of=choice), databases={name: MemoryStore() for name in NAMES})
     choice.answer = answer
-    with made.registry.bound_to(made), pytest.raises(InvalidOptionError, match="database_of"):
+    with made.registry.bound_to(made), pytest.raises(ProjectError, match="database_of"):
         await Letter.later({"tenant": EU})
     assert await stored(made) == {"eu": 0, "us": 0}
 

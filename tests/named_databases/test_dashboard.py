@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from server_jobs import connect_databases
+import pytest
+from server_jobs import Databases, InvalidOptionError, connect_databases
 from server_jobs.http import HttpOptions, Tokens, create_app
 from server_jobs.http.app import under_prefixes
+from server_jobs.stores.memory import MemoryStore
 
 from tests.dashboard.site import Client
 from tests.http.caller import TOKEN, Caller
@@ -53,3 +55,22 @@ async def test_an_enqueue_over_http_into_another_database_than_that_of_its_param
     assert answers[US].status_code == 422
     assert answers[US].json()["title"].startswith("this Letter belongs to the database 'us', not to 'eu'")
     assert [job["id"] for job in listed] == [answers[EU].json()["id"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "title"),
+    [
+        (KeyError("postgresql://shop:hunter2@db"), 500, "an unexpected error; the log of the server says more"),
+        (InvalidOptionError("no such tenant"), 422, "no such tenant"),
+    ],
+)
+async def test_a_caller_over_http_sees_no_error_of_the_function_but_its_refusal(
+    error: Exception, status: int, title: str
+) -> None:
+    def choose(_tenant: str) -> str:
+        raise error
+
+    backend = Databases(new_registry(choose), databases={"eu": MemoryStore()})["eu"]
+    call = Caller(app=create_app(backend, Tokens(TOKEN)))
+    answer = await call("POST", "/jobs/Letter", {"params": {"tenant": EU}})
+    assert (answer.status_code, answer.json()["title"]) == (status, title)

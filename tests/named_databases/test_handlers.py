@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
-from server_jobs import Backend, Databases, InvalidOptionError, Worker, connect, tick
+from server_jobs import Backend, Databases, ProjectError, Worker, connect, tick
 from server_jobs.domain.record import JobQuery
 from server_jobs.registry import JobRegistry
 from server_jobs.stores.memory import MemoryStore
@@ -158,7 +158,7 @@ async def test_an_added_schedule_that_moves_fires_again_once_it_is_back(caplog: 
 
 async def test_a_schedule_without_a_database_is_refused_at_the_start(urls: Mapping[str, str]) -> None:
     async with connect(new_registry(database_of=lambda _: "asia"), database="eu") as backend:
-        with pytest.raises(InvalidOptionError, match="it returns 'asia'"):
+        with pytest.raises(ProjectError, match="it returns 'asia'"):
             await asyncio.wait_for(Worker(backend).run(), 10)
 
 

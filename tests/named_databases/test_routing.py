@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs.domain.record import NewJob
-from server_jobs.errors import DatabaseError, InvalidOptionError
+from server_jobs.errors import DatabaseError, InvalidOptionError, ProjectError
 from server_jobs.registry import create_job_registry
 from server_jobs.routing import DatabaseOf, Routing, rendezvous
 
@@ -102,14 +102,14 @@ def fail(key: str) -> str:
 )
 def test_an_answer_that_is_no_name_is_refused(answer: object, message: str) -> None:
     routing = Routing(EU_US, cast("DatabaseOf", lambda _: answer))
-    with pytest.raises(InvalidOptionError) as refusal:
+    with pytest.raises(ProjectError) as refusal:
         routing.name_of("acme")
     assert message in str(refusal.value)
     assert "one of eu, us" in str(refusal.value)
 
 
 def test_the_error_of_the_function_is_reported_with_a_short_key() -> None:
-    with pytest.raises(InvalidOptionError, match="database_of fails for 'xxxx") as refusal:
+    with pytest.raises(ProjectError, match="database_of fails for 'xxxx") as refusal:
         Routing(EU_US, fail).name_of("x" * 1_000_000)
     assert isinstance(refusal.value.__cause__, KeyError)
     assert len(str(refusal.value)) < 500
@@ -121,7 +121,7 @@ def test_an_async_function_is_refused_and_leaves_no_coroutine() -> None:
     routing = Routing(EU_US, cast("DatabaseOf", lambda key: async_choice(key)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(InvalidOptionError, match="it returns <coroutine"):
+        with pytest.raises(ProjectError, match="it returns <coroutine"):
             routing.name_of("acme")
 
 

@@ -26,7 +26,7 @@ class NamedExecution(Execution):
         self.scheduler = _OwnSchedules(store, self.registry, routing, name)
 
     def check_handlers(self) -> None:
-        """As in `Execution`. Raises `InvalidOptionError` also for a schedule whose params have no database."""
+        """As in `Execution`. Raises `ProjectError` for a schedule whose params have no database."""
         super().check_handlers()
         self.scheduler.declarations()
 
