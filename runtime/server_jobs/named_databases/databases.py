@@ -14,7 +14,7 @@ from ..domain.record import Inserted, NewJob
 from ..engine.backend import Backend, BackendOptions
 from ..engine.direct_runs import DirectRuns
 from ..engine.execution import Execution
-from ..errors import DatabaseError, InvalidOptionError
+from ..errors import InvalidOptionError
 from ..hooks import Hooks
 from ..middleware import NO_HEADERS
 from ..registry import JobRegistry
@@ -22,7 +22,7 @@ from ..resources import OpenLifespans
 from ..routing import Routing
 from ..stores.sql.store import SqlStore
 from .execution import NamedExecution
-from .names import check_held_name, name_in, naming
+from .names import Naming, check_held_name
 
 
 class Databases(Routed):
@@ -112,10 +112,9 @@ class Databases(Routed):
                 shutdowns.push_async_callback(backend.shutdown)
 
     def _new(self, name: str) -> NamedBackend:
-        variable = self.routing.variable_of(name)
+        self.routing.variable_of(name)  # raises for another name
         database = self.routing.url_of(name) if self._given is None else self._given[name]
-        with naming(name, variable):
-            backend = NamedBackend(self, name, database, **self._options)
+        backend = NamedBackend(self, name, database, **self._options)
         if self._made is not None:
             self._made(backend)
         return backend
@@ -133,7 +132,9 @@ class NamedBackend(Backend, Routed):
         self._name = name
         self.routing = databases.routing
         self.variable = self.routing.variable_of(name)
-        super().__init__(database=database, job_registry=databases.registry, **options)
+        self._naming = Naming(name, self.variable)
+        with self._naming:
+            super().__init__(database=database, job_registry=databases.registry, **options)
         self.lifespans = databases.lifespans
         self.for_handlers = _InHandlers(databases, name)
 
@@ -173,25 +174,22 @@ class NamedBackend(Backend, Routed):
             )
 
     async def initialize(self) -> None:
-        try:  # instead of `naming`, which costs calls in each `later`
+        with self._naming:
             await super().initialize()
-        except (DatabaseError, InvalidOptionError) as error:
-            name_in(error, self.database_name, self.variable)
-            raise
 
     async def insert(self, jobs: Sequence[NewJob], request_trace: Mapping[str, str] = NO_HEADERS) -> Sequence[Inserted]:
         if jobs and not isinstance(jobs, PlacedJobs):
             self._check(jobs)
-        with naming(self.database_name, self.variable):
+        with self._naming:
             return await super().insert(jobs, request_trace)
 
     async def end_batches(self, batch_ids: Sequence[str] | None = None) -> Sequence[str]:
-        with naming(self.database_name, self.variable):
+        with self._naming:
             return await super().end_batches(batch_ids)
 
     @asynccontextmanager
     async def direct_runs(self) -> AsyncIterator[DirectRuns]:
-        with naming(self.database_name, self.variable):
+        with self._naming:
             yield DirectRuns(self.execution)
 
 

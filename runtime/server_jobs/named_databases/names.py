@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from ..errors import DatabaseError, InvalidOptionError, ServerJobsError
+from ..errors import DatabaseError, InvalidOptionError
 from ..stores.sql.store import SqlStore
 
 
@@ -25,18 +22,19 @@ async def hold_name(store: SqlStore, name: str, variable: str) -> None:
     check_held_name(name, variable, await store.write_name(name))
 
 
-@contextmanager
-def naming(name: str, variable: str) -> Iterator[None]:
-    """Name the database in the errors of calls, also of its URL."""
-    try:
-        yield
-    except (DatabaseError, InvalidOptionError) as error:
-        name_in(error, name, variable)
-        raise
+class Naming:
+    """A context manager that names a database in the errors of a call, unless an error names its variable.
 
+    It is no generator, because it surrounds each `later`.
+    """
 
-def name_in(error: ServerJobsError, name: str, variable: str) -> None:
-    """Name the database in an error, unless the error names its variable."""
-    text = str(error)
-    if variable not in text:
-        error.args = (f"database {name} ({variable}): {text}", *error.args[1:])
+    def __init__(self, name: str, variable: str) -> None:
+        self._name = name
+        self._variable = variable
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, DatabaseError | InvalidOptionError) and self._variable not in str(error):
+            error.args = (f"database {self._name} ({self._variable}): {error}", *error.args[1:])
