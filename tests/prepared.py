@@ -1,4 +1,4 @@
-"""A fast `server-jobs`, forked from a process that has already imported it.
+"""A fast `server-jobs` and a fast Python, forked from a process that has already imported what they need.
 
 A process spends most of its time on imports. For tests of what a command does in a project of its own, and of scripts
 that run it fifty times. `make test-installed` runs the same scripts with the real command. As a program, this module is
@@ -20,17 +20,19 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from runpy import run_path
 from tempfile import TemporaryDirectory
 
 ROOT = Path(__file__).parents[1]
+_PYTHON = "prepared-python"
 
-# Replaces the command: it sends its arguments, environment and files to the forking process.
+# Replaces a program: it sends its arguments, environment and files to the forking process.
 _COMMAND = """\
 #!{python} -IS
 import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({path!r})
-    call = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    call = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
     socket.send_fds(server, [len(call).to_bytes(8, "big")], [0, 1, 2])
     server.sendall(call)
     answers = server.makefile()
@@ -40,13 +42,17 @@ with socket.socket(socket.AF_UNIX) as server:
     sys.exit(int(answers.readline()))
 """
 
-# Modules that its commands import late.
+# Modules that the commands import late, and those of Django that need no settings.
 _MODULES = (
     "alembic.autogenerate",
     "alembic.command",
     "black",
     "datamodel_code_generator.model.pydantic_v2",
     "datamodel_code_generator.parser.jsonschema",
+    "django.core.management",
+    "django.db.backends.postgresql.base",
+    "django.db.backends.sqlite3.base",
+    "django.test.runner",
     "server_jobs_cli.program",
     "server_jobs_cli.generator.generate",
     "server_jobs_generator.python.code_check",
@@ -68,13 +74,19 @@ def prepared_program() -> str:
     return str(stack.enter_context(_prepared_command()))
 
 
+def prepared_python() -> str:
+    """Return the path of a Python that runs `-c TEXT` or a file, and starts at once."""
+    return str(Path(prepared_program()).with_name(_PYTHON))
+
+
 @contextmanager
 def _prepared_command() -> Iterator[Path]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "socket"
-        (folder / "server-jobs").write_text(_COMMAND.format(python=sys.executable, path=str(path)), encoding="utf-8")
-        (folder / "server-jobs").chmod(0o755)
+        for program in ("server-jobs", _PYTHON):
+            (folder / program).write_text(_COMMAND.format(python=sys.executable, path=str(path)), encoding="utf-8")
+            (folder / program).chmod(0o755)
         command = [sys.executable, "-m", "tests.prepared", str(path)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -107,7 +119,7 @@ def main(path: str) -> None:
 def _attend(call: socket.socket) -> None:
     """Fork once more for the command, and send its process id and its status."""
     length, files, _, _ = socket.recv_fds(call, 8, 3)
-    arguments, folder, environment = json.loads(call.makefile("rb").read(int.from_bytes(length, "big")))
+    words, folder, environment = json.loads(call.makefile("rb").read(int.from_bytes(length, "big")))
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     process = os.fork()
     if not process:
@@ -120,8 +132,8 @@ def _attend(call: socket.socket) -> None:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
-        sys.argv = ["server-jobs", *arguments]
-        import_module("server_jobs_cli").main()
+        sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+        _run(Path(words[0]).name, words[1:], folder)
         sys.exit()
     call.sendall(f"{process}\n".encode())
     for number in range(3):
@@ -132,6 +144,20 @@ def _attend(call: socket.socket) -> None:
     with suppress(BrokenPipeError):
         call.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
     os._exit(0)
+
+
+def _run(program: str, arguments: list[str], folder: str) -> None:
+    if program == _PYTHON:
+        sys.path.insert(0, folder)
+        if arguments[0] == "-c":
+            sys.argv = ["-c", *arguments[2:]]
+            exec(arguments[1], {"__name__": "__main__"})
+        else:
+            sys.argv = arguments
+            run_path(arguments[0], run_name="__main__")
+    else:
+        sys.argv = [program, *arguments]
+        import_module("server_jobs_cli").main()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from filelock import FileLock
 from sqlalchemy import make_url
 
 from tests.generator.databases import postgres_database
+from tests.prepared import prepared_program, prepared_python
 from tests.slow import slow
 
 FOLDER = Path(__file__).parent
@@ -40,7 +40,7 @@ class Shop:
 
     def manage(self, *arguments: str, status: int | None = 0, **variables: str) -> str:
         """Run `manage.py` and return its output. Fails if its status differs; None allows every status."""
-        return self.runs(sys.executable, "manage.py", *arguments, status=status, **variables)
+        return self.runs(prepared_python(), "manage.py", *arguments, status=status, **variables)
 
     def runs(self, *command: str, status: int | None = 0, **variables: str) -> str:
         """Run a program in the folder of the project."""
@@ -60,11 +60,11 @@ class Shop:
         """Run a script with Django set up."""
         program = f"import django\ndjango.setup()\n{text}"
         settings = {"DJANGO_SETTINGS_MODULE": "shop.settings"}
-        return self.runs(sys.executable, "-c", program, status=status, **settings, **variables)
+        return self.runs(prepared_python(), "-c", program, status=status, **settings, **variables)
 
     def generate(self) -> None:
         """Generate the code of the specs."""
-        self.runs(str(Path(sys.executable).with_name("server-jobs")), "generate")
+        self.runs(prepared_program(), "generate")
 
 
 def sqlite(path: Path) -> Settings:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,6 +12,7 @@ from server_jobs.databases.opening import sqlalchemy_url
 from server_jobs.databases.postgres.url import parse_postgres_url
 from sqlalchemy import make_url
 
+from tests.prepared import prepared_python
 from tests.slow import slow
 
 SCRIPT = """
@@ -33,7 +33,7 @@ except InvalidOptionError as error:
 def url_of(settings: dict[str, object], folder: Path) -> str:
     """Return the URL for these settings, or `refused: ` with the reason."""
     databases = json.dumps({"default": settings})
-    command = (sys.executable, "-c", SCRIPT, databases)
+    command = (prepared_python(), "-c", SCRIPT, databases)
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 

@@ -22,6 +22,7 @@ from server_jobs.stores.sql.store import SqlStore
 from tests.cli.started import Started
 from tests.conformance.postgres_databases import empty_database
 from tests.generator.projects import leave_out_the_worker, make_project
+from tests.prepared import prepared_program
 
 from .cluster import WORKER, EmulatedCluster
 
@@ -105,7 +106,7 @@ class Site:
 
     def server_jobs(self, *arguments: str) -> str:
         """Run a command on the project and its database, and return what it prints."""
-        command = ["server-jobs", *arguments]
+        command = [prepared_program(), *arguments]
         environment = _environment(self.folder) | {"SERVER_JOBS_DATABASE_URL": self.url}
         done = subprocess.run(command, cwd=self.project, env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr

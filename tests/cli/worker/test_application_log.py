@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -14,6 +13,7 @@ import pytest
 
 from tests.cli.shop import ROOT, Shop
 from tests.cli.worker.talking_jobs import LIBRARY
+from tests.prepared import prepared_program
 from tests.slow import slow
 
 MODULE = "tests.cli.worker.talking_jobs"
@@ -41,7 +41,7 @@ class TalkingShop(Shop):
         )
         places = ("--project", str(folder), "--registry", "application:registry", "--database", self.url)
         return subprocess.run(
-            [sys.executable, "-m", "server_jobs_cli", "worker", "--until-empty", *options, *places],
+            [prepared_program(), "worker", "--until-empty", *options, *places],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}", **environment},
             capture_output=True,

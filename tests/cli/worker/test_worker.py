@@ -14,6 +14,7 @@ import pytest
 from server_jobs import JobStatus
 
 from tests.cli.shop import REGISTRY, ROOT, Shop
+from tests.prepared import prepared_program
 from tests.slow import slow
 
 
@@ -231,7 +232,7 @@ def test_an_application_that_configures_logging_at_import_keeps_the_workers_log(
     )
     places = ("--project", folder, "--registry", "configured:registry", "--database", shop.url)
     done = subprocess.run(
-        [sys.executable, "-m", "server_jobs_cli", "worker", "--until-empty", *options, *places],
+        [prepared_program(), "worker", "--until-empty", *options, *places],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"},
         capture_output=True,
