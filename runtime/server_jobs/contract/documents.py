@@ -18,7 +18,7 @@ from ..errors import MOST_PROBLEMS, InvalidDocumentError, InvalidParamsError, In
 from .job_keys import is_redacted
 from .masking import masking
 from .model import Check
-from .values import Kinds, at_pointer, check, encode, encode_many, in_parts, non_finite, pointer_to
+from .values import Kinds, at_pointer, check, encode, encode_plain, in_parts, non_finite, pointer_to
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -251,21 +251,20 @@ def _write(model: type[M], value: object, refuse: _Refusal, kinds: Kinds | None 
 def _write_together(
     model: type[M], values: Sequence[object], kinds: Kinds, refuse: _Refusal
 ) -> list[tuple[M, str]] | None:
-    """Like `_write`, for many mappings. Return None if it has to write each of them, because one may not fit.
-
-    No Python code of this project runs for a short mapping without a missing default.
-    """
-    texts = encode_many(values, kinds) if set(map(type, values)) == {dict} else None
-    if texts is None:
+    """Like `_write`, for many mappings, with one call for each. Return None if one of them may not fit."""
+    if set(map(type, values)) != {dict}:
         return None
     validate = model.__pydantic_validator__.validate_json
     written: list[tuple[M, str]] = []
     try:
-        for text in texts:
-            value: M = validate(text, by_alias=True, by_name=False)
-            dumped = value.__pydantic_serializer__.to_json(value, by_alias=True, warnings=False)
-            given = text.decode()
-            written.append((value, given if dumped == text else _complete(value, refuse, given)))
+        for value in values:  # one after another, so that long texts stay in the cache of the processor
+            encoded = encode_plain(value, kinds)
+            if encoded is None:
+                return None
+            data, text = encoded
+            validated: M = validate(data, by_alias=True, by_name=False)
+            dumped = validated.__pydantic_serializer__.to_json(validated, by_alias=True, warnings=False)
+            written.append((validated, text if dumped == data else _complete(validated, refuse, text)))
     except (ValidationError, InvalidDocumentError, *_NOT_WRITABLE):
         return None
     return written

@@ -57,7 +57,7 @@ def encode(value: object, kinds: Kinds | None = None) -> tuple[str, tuple[Proble
 
 
 def in_parts(values: Iterable[T]) -> Iterator[tuple[list[T], Kinds | None]]:
-    """Yield the values in lists, each with the types of its values and their parts, for `encode` and `encode_many`.
+    """Yield the values in lists, each with the types of its values and their parts, for `encode` and `encode_plain`.
 
     To find the types of many values at once takes a tenth of the time. None: a value has a type that JSON lacks.
     """
@@ -66,19 +66,17 @@ def in_parts(values: Iterable[T]) -> Iterator[tuple[list[T], Kinds | None]]:
         yield some, _plain_kinds(some)
 
 
-def encode_many(values: Iterable[object], kinds: Kinds) -> list[bytes] | None:
-    """Return the compact JSON text of each value, or None if one of them may have problems, which `encode` finds.
-
-    No Python code runs for a short value.
-    """
+def encode_plain(value: object, kinds: Kinds) -> tuple[bytes, str] | None:
+    """Return the compact JSON text of a value of these types, or None if it may have problems, which `encode` finds."""
     try:
-        texts = list(map(to_json, values))
+        data = to_json(value)
     except (ValueError, RecursionError):
         return None
-    if float in kinds and any(name in text for text in texts for name in _NOT_FINITE):
+    if float in kinds and (b"NaN" in data or b"Infinity" in data):
         return None
-    long = [text for text in texts if len(text) >= MAX_INTEGER_DIGITS or (b"\\" in text and b"\\u" in text)]
-    return None if any(check(text.decode(), is_written=True, is_shallow=True) for text in long) else texts
+    text = data.decode()
+    is_harmless = len(data) < MAX_INTEGER_DIGITS and (b"\\" not in data or b"\\u" not in data)
+    return (data, text) if is_harmless or not check(text, is_written=True, is_shallow=True) else None
 
 
 def check(text: str, *, is_written: bool = False, is_shallow: bool = False) -> tuple[Problem, ...]:
@@ -224,8 +222,7 @@ def _keys_are_strings(values: list[Any], kinds: Kinds) -> bool:
 
 
 _AT_ONCE = 1000  # fits into the cache of the processor
-_PART = 100  # values of a part, which may all be long
-_NOT_FINITE = (b"NaN", b"Infinity")
+_PART = 25  # the results of a part are kept until its end, and may be long
 _SCALARS = {str, int, float, bool, type(None)}
 _TYPES = _SCALARS | {dict, list}
 _KEYS = {str}
