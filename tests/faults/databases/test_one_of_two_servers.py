@@ -167,9 +167,10 @@ class Observation:
         assert not self.illegal
         # Only jobs that ran, or waited for a slot, when the server stopped. It may have lost their last claims.
         assert self.again["us"] <= 2 * CONCURRENCY * OUTAGES
+        # Which task notices the outage first, and which ones notice it at all, depends on the moment.
         problems = re.findall(r" (?:warning|error) +worker\[2\] ([^:\n]*)", self.log)
-        assert set(Counter(problems).values()) <= set(range(1, OUTAGES + 1)), problems
-        assert "the database is back" in problems
+        assert problems
+        assert max(Counter(problems).values()) <= OUTAGES, problems
         assert not any("another one is started" in problem for problem in problems)
 
 
