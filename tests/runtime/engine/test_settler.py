@@ -92,6 +92,25 @@ async def test_outcomes_that_come_during_a_write_are_written_together_in_the_nex
     assert [len(batch) for batch in desk.store.settlements] == [1, 9]
 
 
+async def test_outcomes_that_arrive_a_few_at_a_time_are_written_together() -> None:
+    desk = Desk()
+    outcomes = await desk.running(300)
+    tasks: list[asyncio.Task[JobStatus | None]] = []
+    for first in range(0, 300, 10):
+        tasks += [desk.settle(outcome) for outcome in outcomes[first : first + 10]]
+        await turns(1)
+    await asyncio.gather(*tasks)
+    assert [len(batch) for batch in desk.store.settlements] == [250, 50]
+
+
+async def test_an_outcome_alone_is_written_at_once() -> None:
+    desk = Desk()
+    for outcome in await desk.running(3):
+        task = desk.settle(outcome)
+        await turns(5)
+        assert task.done()
+
+
 async def test_the_answer_is_the_status_or_none_for_a_claim_that_was_lost() -> None:
     desk = Desk()
     (outcome,) = await desk.running(1)

@@ -1,4 +1,4 @@
-"""Store outcomes in batches. Outcomes that arrive during a write form the next batch."""
+"""Store outcomes in batches. Outcomes that arrive during a write, or one after another, form the next batch."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ _logger = logging.getLogger("server_jobs")
 _FIRST_PAUSE = 0.1
 _LOCKED_PAUSE = 0.5
 _LONGEST_PAUSE = 2.0
+_FEW, _MANY = 4, 250  # outcomes
 _REFUSALS = 3  # of one outcome, while renewals of its lease succeed
 
 Stored = Callable[[JobStatus | None, BaseException | None], None]
@@ -96,12 +97,20 @@ class Settler:
     async def _write_all(self) -> None:
         while True:
             await self._clock.sleep(self._pause)  # zero: one turn of the loop, so that others can join the batch
+            await self._gather()
             if not self._waiting:
                 self._pause, self._size = 0.0, None  # also after a drop
                 return
             size = self._size or len(self._waiting)
             batch, self._waiting = self._waiting[:size], self._waiting[size:]
             await self._write(batch)
+
+    async def _gather(self) -> None:
+        """Wait while each turn of the loop brings a few outcomes more: one write costs as much as a hundred of them."""
+        before = 0
+        while before + _FEW <= len(self._waiting) < _MANY:
+            before = len(self._waiting)
+            await self._clock.sleep(0)
 
     async def _write(self, batch: list[_Waiting]) -> None:
         try:
