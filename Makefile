@@ -75,8 +75,9 @@ test-slow: setup browser cluster-programs ## Run the tests that `make test` leav
 
 .PHONY: test-all
 test-all: setup browser cluster-programs lint types check ## Run `make test` and `make test-slow` as one, which takes less time
-	@$(BIN)/mypy --no-error-summary --python-version 3.14 runtime
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/mypy --no-error-summary --python-version 3.14 runtime > $(VENV)/mypy-newest.log 2>&1 & types=$$!; status=0; \
+	$(BIN)/pytest -n $(WORKERS) || status=1; \
+	wait $$types || { cat $(VENV)/mypy-newest.log; status=1; }; exit $$status
 
 .PHONY: test-long
 test-long: setup browser ## Run the state machine, the fuzz tests and others in their long form
