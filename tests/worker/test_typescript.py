@@ -26,14 +26,14 @@ from server_jobs.domain.options import JobOptions
 from server_jobs.schema import metadata
 from server_jobs.security.links import events_link
 from server_jobs.security.tokens import Tokens
-from server_jobs.stores.sql.columns import GIVEN_TYPES
-from server_jobs.stores.sql.rows import milliseconds
+from server_jobs.stores.sql.parameters import milliseconds
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.models.model_module import render_models
 from server_jobs_generator.outputs.typescript.module import typescript_text
 from sqlalchemy import create_engine
 
 from generated.jobs import SendEmail
+from tests.conformance.new_columns import GIVEN_TYPES
 from tests.conformance.stores import create_sqlite_file
 from tests.generator.databases import postgres_database
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas

@@ -19,7 +19,7 @@ from ..errors import InvalidOptionError
 from ..middleware import enqueuing
 from ..stores.sql.conflicts import ids_by_key, is_kept
 from ..stores.sql.dialect import DialectName, statements_of
-from ..stores.sql.rows import json_of, new_job_lists, new_job_row, own_values, shared_parameters
+from ..stores.sql.parameters import json_of, new_job_lists, new_job_row, own_values, shared_parameters
 from .wake_ups import NOTIFICATION
 
 Parameters = tuple[Value, ...] | dict[str, Value]

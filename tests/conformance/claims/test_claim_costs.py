@@ -18,7 +18,7 @@ from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.options import ConcurrencyLimit
 from server_jobs.domain.record import ClaimRequest, KnownJob
 from server_jobs.stores.sql.dialect import statements_of
-from server_jobs.stores.sql.rows import request_parameters
+from server_jobs.stores.sql.parameters import request_parameters
 
 from tests.conformance.examples import LEASE
 from tests.conformance.postgres.test_postgres_plans import explain, is_of_jobs, nodes_of, rows_of

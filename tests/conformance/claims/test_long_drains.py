@@ -12,7 +12,7 @@ from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Heartbeat
 from server_jobs.stores.sql.claims.trail import FULL_LOOK_INTERVAL
 from server_jobs.stores.sql.dialect import statements_of
-from server_jobs.stores.sql.rows import request_parameters
+from server_jobs.stores.sql.parameters import request_parameters
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 

@@ -10,7 +10,7 @@ import psycopg
 from server_jobs.domain.interfaces import Value
 from server_jobs.domain.record import ClaimRequest
 from server_jobs.stores.sql.dialect import statements_of
-from server_jobs.stores.sql.rows import request_parameters
+from server_jobs.stores.sql.parameters import request_parameters
 
 from tests.conformance.claims.test_claim_groups import KNOWN
 from tests.conformance.postgres_databases import empty_database, postgres_connection

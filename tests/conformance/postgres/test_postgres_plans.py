@@ -22,8 +22,7 @@ from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.options import RateLimit
 from server_jobs.domain.record import Heartbeat, JobQuery, JobStatus, KnownJob, LeaseAnswer
 from server_jobs.stores.sql.dialect import statements_of
-from server_jobs.stores.sql.job_filters import NO_FILTER
-from server_jobs.stores.sql.rows import json_of, request_parameters
+from server_jobs.stores.sql.parameters import NO_FILTER, json_of, request_parameters
 from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import LEASE, completed, failed, job, request

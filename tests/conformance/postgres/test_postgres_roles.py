@@ -25,11 +25,11 @@ from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.record import PruneRule, PruneStep
 from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.schema import metadata
-from server_jobs.stores.sql.columns import NEW_COLUMNS
 from server_jobs.stores.sql.dialect import statements_of
 from sqlalchemy import MetaData, create_engine, text
 
 from tests.conformance.examples import schedule
+from tests.conformance.new_columns import NEW_COLUMNS
 from tests.conformance.postgres.postgres_roles import documented_roles
 from tests.conformance.postgres_databases import new_database
 

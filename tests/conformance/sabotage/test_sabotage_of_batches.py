@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import WAITS
-from server_jobs.stores.sql.rows import timestamp
+from server_jobs.stores.sql.parameters import timestamp
 from server_jobs.testing import FakeClock
 
 from tests.conformance.sabotage.test_sabotage_of_repairs import DIALECTS

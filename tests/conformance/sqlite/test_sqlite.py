@@ -22,7 +22,7 @@ from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobQuery, JobStatus, NewJob
 from server_jobs.errors import DatabaseError, InvalidOptionError, SchemaMissingError
-from server_jobs.stores.sql.rows import LONG_TEXT
+from server_jobs.stores.sql.parameters import LONG_TEXT
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 

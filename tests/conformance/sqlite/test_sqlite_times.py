@@ -13,7 +13,7 @@ from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.record import Cancellation, Deletion, JobFilter, JobStatus, PruneRule, PruneStep
 from server_jobs.stores.sql.call_maker import CallMaker
-from server_jobs.stores.sql.rows import timestamp
+from server_jobs.stores.sql.parameters import timestamp
 from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import LEASE, START, failed, insert_and_claim, job, read

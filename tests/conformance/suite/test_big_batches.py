@@ -9,7 +9,7 @@ import pytest
 from server_jobs.contract.values import MAX_DOCUMENT_BYTES, MAX_MESSAGE_CHARACTERS
 from server_jobs.domain.interfaces import Database, Row, Statement, Store, Value
 from server_jobs.domain.record import Completed, Heartbeat, JobStatus, LeaseAnswer, Report
-from server_jobs.stores.sql.rows import LONG_TEXT
+from server_jobs.stores.sql.parameters import LONG_TEXT
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import LEASE, SECOND, completed, failed, job, read, request

@@ -25,7 +25,7 @@ from server_jobs.domain.record import (
     UpcomingWork,
 )
 from server_jobs.errors import InvalidOptionError, JobNotFoundError
-from server_jobs.stores.sql.rows import EPOCH
+from server_jobs.stores.sql.parameters import EPOCH
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (

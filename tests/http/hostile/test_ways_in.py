@@ -21,13 +21,14 @@ from server_jobs.http.places import Places
 from server_jobs.memory import InMemoryBackend
 from server_jobs.project import OUTPUTS
 from server_jobs.schema import metadata
-from server_jobs.stores.sql.columns import NEW_COLUMNS
 from server_jobs_cli.agents.reading_tools import reading_tools
 from server_jobs_cli.agents.writing_tools import writing_tools
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.worker import metrics_server
 from server_jobs_generator.importing.sources import SOURCES
 from starlette.routing import BaseRoute, Mount, Route
+
+from tests.conformance.new_columns import NEW_COLUMNS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/explanation/threats.md").read_text(encoding="utf-8")

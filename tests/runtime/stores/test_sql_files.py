@@ -22,10 +22,11 @@ from server_jobs.domain.record import (
     ScheduleRecord,
 )
 from server_jobs.domain.statistics import ENQUEUE_WINDOW
-from server_jobs.stores.sql.columns import NEW_COLUMNS
 from server_jobs.stores.sql.dialect import DialectName, dialect_of, statements_of
-from server_jobs.stores.sql.rows import milliseconds, timestamp
+from server_jobs.stores.sql.parameters import milliseconds, timestamp
 from server_jobs.stores.sql.sql_files import read_blocks
+
+from tests.conformance.new_columns import NEW_COLUMNS
 
 FOLDER = Path(stores.__file__).parent
 FILES = sorted(FOLDER.glob("*/*.sql"))

@@ -12,7 +12,7 @@ from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_A
 from server_jobs.domain.outcomes import LONGEST_DELAY
 from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
 from server_jobs.security.key_secret import FEWEST_CHARACTERS
-from server_jobs.stores.sql.rows import milliseconds
+from server_jobs.stores.sql.parameters import milliseconds
 from server_jobs.transactions.insertion import Target
 
 from ...ir.spec import JobSpec

@@ -5,8 +5,8 @@ to change                        open
 ===============================  ==================================================
 the parts of a claim             `claims`
 the statements that exist        `dialect`; `sql_files` reads them
-the columns of the table `jobs`  `columns`, which lists the other places
-the values of parameters         `rows`; `job_filters` if they choose jobs
+the values of parameters         `parameters`
+the columns of the table `jobs`  `CONTRIBUTING.md` names the list of the places
 what a row becomes               `rows`; `statistics` for counts
 a unique key that exists         `conflicts`
 a page of a list of jobs         `pages`

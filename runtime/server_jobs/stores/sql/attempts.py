@@ -14,12 +14,10 @@ from ...domain.text_limits import is_storable
 from ...errors import DatabaseError
 from .call_maker import BoundCall
 from .calls import Calls
-from .rows import (
+from .parameters import (
     LONG_TEXT,
-    claims_of,
     heartbeat_row,
     is_large,
-    is_packed,
     json_objects,
     json_of,
     milliseconds,
@@ -27,12 +25,9 @@ from .rows import (
     outcome_row,
     plain_results,
     request_parameters,
-    row_count,
-    status_of,
-    text_of,
-    unpacked,
     worker_parameters,
 )
+from .rows import claims_of, is_packed, row_count, status_of, text_of, unpacked
 
 H = TypeVar("H", bound=Heartbeat | Settlement)
 

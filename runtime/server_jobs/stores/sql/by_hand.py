@@ -22,9 +22,9 @@ from ...domain.record import (
 from ...domain.text_limits import LONGEST_NAME, check_text, is_storable
 from ...errors import DatabaseError, DuplicateJobError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from .calls import TRIES
-from .job_filters import filter_parameters
+from .parameters import EPOCH, filter_parameters, json_lists, milliseconds
 from .read import Reading
-from .rows import EPOCH, audit_of, json_lists, milliseconds, status_of, text_of, time_of
+from .rows import audit_of, status_of, text_of, time_of
 
 
 class ByHand(Reading):

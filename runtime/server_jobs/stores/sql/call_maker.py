@@ -8,7 +8,7 @@ from dataclasses import replace
 from ...domain.clock import Clock
 from ...domain.interfaces import Database, Statement, Value
 from .dialect import dialect_of
-from .rows import timestamp
+from .parameters import timestamp
 
 BoundCall = tuple[Statement, Mapping[str, Value]]
 MakeCall = Callable[..., BoundCall]

@@ -13,7 +13,8 @@ from .call_maker import CallMaker, MakeCall
 from .claims import Claims
 from .dialect import dialect_of
 from .pages import Pages
-from .rows import EPOCH, json_lists, json_of, time_of, timestamp
+from .parameters import EPOCH, json_lists, json_of, timestamp
+from .rows import time_of
 
 TRIES = 5  # the job with the unique key may finish between two statements
 

@@ -17,11 +17,9 @@ from ...errors import DatabaseError, DuplicateIdError, DuplicateJobError
 from .call_maker import BoundCall
 from .calls import TRIES, Calls
 from .conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
-from .rows import (
+from .parameters import (
     LONG_TEXT,
-    claims_of,
     is_large,
-    is_packed,
     json_lists,
     json_objects,
     milliseconds,
@@ -30,9 +28,8 @@ from .rows import (
     own_values,
     parts_of,
     shared_parameters,
-    text_of,
-    unpacked,
 )
+from .rows import claims_of, is_packed, text_of, unpacked
 
 _AT_ONCE = 1000  # rows per statement, so that its memory stays small
 

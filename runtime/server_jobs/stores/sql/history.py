@@ -9,19 +9,8 @@ from ...domain.history import MOST_AHEAD, AttemptRecord, Blockers, WorkerRecord
 from ...domain.record import JobRecord, KnownJob
 from ...domain.statistics import EnqueuedCount, FailureGroup, MinuteCounts, QueueState
 from .calls import Calls
-from .rows import (
-    EPOCH,
-    attempt_of,
-    enqueued_count_of,
-    integer_of,
-    json_of,
-    milliseconds,
-    minute_counts_of,
-    text_of,
-    time_of,
-    timestamp,
-    worker_of,
-)
+from .parameters import EPOCH, json_of, milliseconds, timestamp
+from .rows import attempt_of, enqueued_count_of, integer_of, minute_counts_of, text_of, time_of, worker_of
 from .statistics import groups_of, states_of
 
 _END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))

@@ -11,17 +11,17 @@ from ...domain.record import PRUNE_STEP, ClaimRequest, LateJob, PendingWork, Pru
 from ...domain.statistics import COUNT_RETENTION, JobCounts
 from .call_maker import BoundCall
 from .calls import Calls, ids_or_none
-from .job_filters import NO_FILTER, filter_parameters
-from .rows import (
-    integer_of,
+from .parameters import (
+    NO_FILTER,
+    filter_parameters,
     json_of,
     milliseconds,
     prune_rules,
     request_parameters,
-    text_of,
     tick_parameters,
     worker_parameters,
 )
+from .rows import integer_of, text_of
 
 
 class Maintenance(Calls):

@@ -13,7 +13,7 @@ from ...domain.record import JobQuery, JobStatus
 from ...domain.search import MOST_CANDIDATES, MOST_SCANNED, JobPage
 from .call_maker import filled
 from .dialect import Statements
-from .job_filters import filter_parameters
+from .parameters import filter_parameters
 from .rows import integer_of, preview_of, text_of
 
 MOST_IDS = 1000

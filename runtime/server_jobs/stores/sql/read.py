@@ -15,18 +15,8 @@ from .. import searching
 from ..searching import Candidate, search
 from .call_maker import filled
 from .calls import Calls, ids_or_none
-from .job_filters import filter_parameters
-from .rows import (
-    duration_of,
-    integer_of,
-    json_of,
-    record_of,
-    request_parameters,
-    status_of,
-    summary_of,
-    text_of,
-    timestamp,
-)
+from .parameters import filter_parameters, json_of, request_parameters, timestamp
+from .rows import duration_of, integer_of, record_of, status_of, summary_of, text_of
 
 
 class Reading(Calls):

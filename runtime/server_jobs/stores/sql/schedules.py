@@ -12,18 +12,8 @@ from ...domain.record import Declaration, DueSchedules, Firing, NewJob, Schedule
 from ...domain.text_limits import is_storable
 from .call_maker import BoundCall
 from .enqueue import Enqueuing
-from .rows import (
-    EPOCH,
-    declaration_row,
-    json_of,
-    milliseconds,
-    new_job_row,
-    schedule_of,
-    schedule_row,
-    text_of,
-    time_of,
-    timestamp,
-)
+from .parameters import EPOCH, declaration_row, json_of, milliseconds, new_job_row, schedule_row, timestamp
+from .rows import schedule_of, text_of, time_of
 
 
 class Schedules(Enqueuing):

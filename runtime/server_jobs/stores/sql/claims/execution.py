@@ -10,7 +10,8 @@ from ....domain.record import Claim, ClaimRequest
 from ....errors import DatabaseError, ValueTooLargeError
 from ..call_maker import BoundCall, MakeCall
 from ..dialect import dialect_of
-from ..rows import LONG_TEXT, claims_of, json_of, milliseconds, request_parameters
+from ..parameters import LONG_TEXT, json_of, milliseconds, request_parameters
+from ..rows import claims_of
 from .unanswered import Unanswered
 
 

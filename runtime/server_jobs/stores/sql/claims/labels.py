@@ -9,7 +9,7 @@ from ....domain.interfaces import Database
 from ....domain.record import ClaimRequest, KnownJob
 from ..call_maker import MakeCall
 from ..dialect import dialect_of
-from ..rows import request_parameters
+from ..parameters import request_parameters
 
 RELABEL_INTERVAL = timedelta(seconds=10)
 _DISMISSED_AT_ONCE = 1000

@@ -15,7 +15,7 @@ from ....domain.clock import Clock
 from ....domain.ids import new_batch
 from ....domain.record import Claim, ClaimRequest
 from ..call_maker import BoundCall
-from ..rows import request_parameters
+from ..parameters import request_parameters
 from .execution import Execution, parameters_of
 from .labels import Labels
 from .search_times import SearchTimes

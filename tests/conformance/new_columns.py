@@ -10,9 +10,9 @@ every column          `schema`, `JobRecord` in `domain.record`, and the fragment
 if callers give it    `NewJob` in `domain.record`, `domain.enqueue_options`, `definition`, `enqueue.sql` of both,
                       `new_columns`, `templates/jobs.ts.jinja` of the generator; for HTTP `http.jobs`
 if a claim writes it  `claim`, `retry` and `_Changes` in `domain.lifecycle`, the claims, `START` and `put_back`;
-                      `ClaimRequest` and `rows.request_parameters`, if the worker gives the value
+                      `ClaimRequest` and `parameters.request_parameters`, if the worker gives the value
 if handlers read it   `Claim` in `domain.record`, `claim_columns` and `PACKED_CLAIMED`, `rows`, `memory`
-to filter by it       `JobFilter` in `domain.record`, `matches` in `domain.search`, `job_filters`, `matches` in
+to filter by it       `JobFilter` in `domain.record`, `matches` in `domain.search`, `filter_parameters`, `matches` in
                       `common.sql` of both dialects; `http.jobs`, `job_filter` of the commands
 to show it            `inspection.job_document`, `http.openapi`, the command `show`,
                       `templates/jobs.ts.jinja`; for views `OWN_COLUMNS` of the generator
@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import get_type_hints
 
-from ...domain.record import NewJob
+from server_jobs.domain.record import NewJob
 
 _NOT_GIVEN = ("shard_key", "scheduled_for", "delay", "expires_after", "on_conflict")
 GIVEN_TYPES: Mapping[str, str] = {
