@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from .databases.url import database_url
 from .domain.interfaces import Database, Store
-from .engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from .engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LEASE, DEFAULT_POLL_INTERVAL, Backend
 from .errors import InvalidOptionError
 from .registry import JobRegistry
 
@@ -25,7 +25,7 @@ async def connect(
     *,
     database: str | None = None,
     max_concurrency: int = DEFAULT_CONCURRENCY,
-    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    lease: timedelta = DEFAULT_LEASE,
     poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
 ) -> AsyncIterator[Backend]:
     """Open a backend on a database and bind every job of the registry to it, until the block ends.
@@ -54,7 +54,7 @@ async def connect(
         if url is not None:
             raise InvalidOptionError("give the name of a database of the project, or a URL, not both")
         binding = databases = _databases(
-            jobs, max_concurrency=max_concurrency, lock_timeout=lock_timeout, poll_interval=poll_interval
+            jobs, max_concurrency=max_concurrency, lease=lease, poll_interval=poll_interval
         )
         backend = databases[database]
     else:
@@ -63,7 +63,7 @@ async def connect(
             database=database_url(url, variable=jobs.database_url_env),
             job_registry=jobs,
             max_concurrency=max_concurrency,
-            lock_timeout=lock_timeout,
+            lease=lease,
             poll_interval=poll_interval,
         )
     backend.hooks.set_up()
@@ -80,7 +80,7 @@ async def connect_databases(
     jobs: JobRegistry | Databases,
     *,
     max_concurrency: int = DEFAULT_CONCURRENCY,
-    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    lease: timedelta = DEFAULT_LEASE,
     poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
 ) -> AsyncIterator[Databases]:
     """Bind every job of the registry to the databases of the project, until the block ends.
@@ -95,7 +95,7 @@ async def connect_databases(
             print(", ".join(databases))
     """
     databases = (
-        _databases(jobs, max_concurrency=max_concurrency, lock_timeout=lock_timeout, poll_interval=poll_interval)
+        _databases(jobs, max_concurrency=max_concurrency, lease=lease, poll_interval=poll_interval)
         if isinstance(jobs, JobRegistry)
         else jobs
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Unpack
 
 from pydantic import BaseModel
@@ -27,7 +28,8 @@ class InMemoryBackend(PollingBackend):
 
     Handlers get `database` as `context.database`; pass a mock or nothing. All handlers run in this process, because
     another process has neither the jobs nor the mock. `initialize` stores the schedules of the registry. Handlers get
-    `resources` instead of those of the registry's lifespans, which then stay closed.
+    `resources` instead of those of the registry's lifespans, which then stay closed. `lock_timeout` is the TypeScript
+    package's name of `lease`.
 
         backend = InMemoryBackend(job_registry=registry)
         handle = await SendEmail.using(backend).later({"to": "ada@example.com", "subject": "Hello"})
@@ -44,8 +46,11 @@ class InMemoryBackend(PollingBackend):
         database: object = None,
         resources: Sequence[object] | None = None,
         store: MemoryStore | None = None,
+        lock_timeout: timedelta | None = None,
         **options: Unpack[BackendOptions],
     ) -> None:
+        if lock_timeout is not None:
+            options["lease"] = lock_timeout
         self._memory = MemoryStore(options.get("clock")) if store is None else store
         super().__init__(database=self._memory, job_registry=job_registry, **options)
         self.config = replace(self.config, database=database)

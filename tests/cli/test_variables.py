@@ -54,7 +54,7 @@ VALUES = {
     "--budget": "3s",
     "--worker-timeout": "3s",
     "--drain-timeout": "3s",
-    "--lock-timeout": "3s",
+    "--lease": "3s",
     "--poll-interval": "3s",
     "--pod-start-timeout": "3s",
     "--older-than": "3s",

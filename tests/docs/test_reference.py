@@ -16,7 +16,7 @@ from asyncpg import connect_utils
 from psycopg import pq
 from server_jobs.databases.postgres import url_options
 from server_jobs.http.app import PREFIX, ROUTES
-from server_jobs.project import Project
+from server_jobs.project import Project, WorkerGroup
 from server_jobs.schema import metadata
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.generator.explain import rule_ids
@@ -232,6 +232,15 @@ def test_each_environment_variable_of_tests_that_is_described_is_read() -> None:
     ]
     assert len(named) >= 5
     assert [name for name in named if not any(f'"{name}"' in text for text in texts)] == []
+
+
+def test_settings_have_the_value_and_default_that_toml_has() -> None:
+    rows = {key.strip("`"): (value, default) for key, value, default, _ in settings.rows(Project, "root", "name")}
+    assert rows["worker"] == ("boolean", "`true`")
+    assert rows["types"] == ("table of strings", "none")
+    assert rows["specs"] == ("string", "`specs`")
+    workers = {key.strip("`"): (value, default) for key, value, default, _ in settings.rows(WorkerGroup, "name")}
+    assert workers["concurrency"][0] == "number"
 
 
 def test_each_setting_of_a_project_has_a_meaning() -> None:

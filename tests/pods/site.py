@@ -101,7 +101,7 @@ class Site:
     folder: Path
     url: str
     cluster: EmulatedCluster
-    options: Sequence[str] = ("--lock-timeout", "2s", "--poll-interval", "100ms", "--drain-timeout", "1s")
+    options: Sequence[str] = ("--lease", "2s", "--poll-interval", "100ms", "--drain-timeout", "1s")
     _workers: list[Started] = field(default_factory=list[Started])
 
     def server_jobs(self, *arguments: str) -> str:

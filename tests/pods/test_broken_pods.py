@@ -105,12 +105,12 @@ def test_a_pod_ends_its_job_after_its_worker_was_killed(site: Site, tmp_path: Pa
 
 def test_the_next_worker_finds_out_why_a_pod_crashed_after_its_worker_was_killed(site: Site, tmp_path: Path) -> None:
     job = site.enqueue("Render", f"hold {tmp_path / 'go'}")
-    worker = site.start_worker("--lock-timeout", "10m")
+    worker = site.start_worker("--lease", "10m")
     site.wait_for_start(job)
     worker.process.kill()
     site.cluster.wait_for_pod().evict("The node was low on resource: memory.")
     (tmp_path / "go").touch()
-    site.start_worker("--lock-timeout", "10m")
+    site.start_worker("--lease", "10m")
     record = site.wait_for(job)
     assert (record.status, record.attempt_count) == (JobStatus.COMPLETED, 2)
     (attempt,) = site.attempts(job)

@@ -33,7 +33,7 @@ class Site:
         return Text(text=f"attempt {context.attempt}")
 
     def backend(self) -> PollingBackend:
-        return backend_on(self.store, self.job, clock=self.clock, lock_timeout=LEASE)
+        return backend_on(self.store, self.job, clock=self.clock, lease=LEASE)
 
     async def claim(self) -> Claim:
         """Enqueue a job unless there is one, and claim it for a worker."""

@@ -71,7 +71,7 @@ def backend_on(
     store: Store | None = None,
     *jobs: AnyJob,
     clock: FakeClock | None = None,
-    lock_timeout: timedelta = timedelta(minutes=5),
+    lease: timedelta = timedelta(minutes=5),
     poll_interval: timedelta = SOON,
     max_concurrency: int = 5,
 ) -> PollingBackend:
@@ -82,7 +82,7 @@ def backend_on(
     backend = PollingBackend(
         database=store or MemoryStore(clock),
         job_registry=registry,
-        lock_timeout=lock_timeout,
+        lease=lease,
         poll_interval=poll_interval,
         max_concurrency=max_concurrency,
         clock=clock,

@@ -21,6 +21,7 @@ import pytest
 from pydantic import BaseModel, Field
 from server_jobs import (
     JOB_STATUS,
+    InvalidOptionError,
     JobContext,
     JobFailedError,
     JobMetadata,
@@ -150,6 +151,10 @@ async def test_create_a_cron_handler(tmp_path: Path) -> None:
         )
         await handler.scheduled(None, SimpleNamespace(), None)
         assert (await read(backend, job_id)).status is JobStatus.COMPLETED
+        with pytest.raises(InvalidOptionError, match="lease must be longer than zero"):
+            await create_cron_handler(
+                database=backend.store, job_registry=create_job_registry(), lock_timeout=timedelta(0)
+            ).scheduled(None, SimpleNamespace(), None)
 
 
 # --- API Reference: Job Methods --------------------------------------------------------------------------------------
@@ -493,7 +498,8 @@ async def test_the_snippet_about_unit_tests() -> None:
 
     job = define_job(name="TestJob", params=Input, result=Output, handler=handler)
     registry = create_job_registry().register(job)
-    backend = InMemoryBackend(database={}, job_registry=registry)
+    backend = InMemoryBackend(database={}, job_registry=registry, lock_timeout=timedelta(minutes=5))
+    assert backend.config.lease == timedelta(minutes=5)
     await backend.initialize()
 
     job_id = backend.add_job(job_name="TestJob", params={"input": "hello"})
@@ -516,6 +522,7 @@ async def test_a_worker_entry_of_ones_own(tmp_path: Path) -> None:
             max_concurrency=5,
             lock_timeout=timedelta(minutes=5),
         )
+        assert backend.config.lease == timedelta(minutes=5)
         await backend.initialize()
         await backend.handle_cron()
         assert await job_id.status() is JobStatus.COMPLETED

@@ -38,9 +38,7 @@ class Client:
         self._world = world
         self._machine = world.machine(name)
         view = StoreView(world.shared, self._machine, world.weather)
-        self._backend = Backend(
-            database=view, job_registry=registry(), lock_timeout=world.plan.lease, clock=self._machine
-        )
+        self._backend = Backend(database=view, job_registry=registry(), lease=world.plan.lease, clock=self._machine)
         self._handles: list[tuple[AnyJob, JobHandle[BaseModel]]] = []
         self.program = self._machine.start(self._main())
 

@@ -35,7 +35,7 @@ class Crew:
             database=self.view,
             job_registry=registry(without=[Vanish] if is_ticker else []),  # it would end the whole tick
             max_concurrency=plan.concurrency,
-            lock_timeout=plan.lease,
+            lease=plan.lease,
             poll_interval=plan.poll_interval,
             clock=self.machine,
         )

@@ -15,7 +15,7 @@ from ..domain.interfaces import CountedDatabase, Database, Store
 from ..domain.options import check_duration, check_range
 from ..domain.record import Outcome
 from ..engine.attempts.attempt import Attempt, Stop
-from ..engine.backend import DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from ..engine.backend import DEFAULT_LEASE, DEFAULT_POLL_INTERVAL, Backend
 from ..engine.execution import Execution
 from ..engine.tick import Tick, tick
 from ..engine.worker_backend import PollingBackend
@@ -66,6 +66,8 @@ class CloudflareWorkerBackend(PollingBackend):
     `max_concurrency` jobs remains for it, and at least 10 queries (or a tenth of `max_queries`), besides the reserve
     for running jobs, outcomes and leases. Otherwise the next invocation runs it, and no attempt counts. Queries of
     handlers through this backend, as by `later`, count; one that would use the reserve raises `DatabaseError`.
+
+    `lock_timeout` is the TypeScript package's name of `lease`.
     """
 
     def __init__(
@@ -74,16 +76,17 @@ class CloudflareWorkerBackend(PollingBackend):
         database: Store | Database | str | D1Binding,
         job_registry: JobRegistry,
         max_concurrency: int = CRON_CONCURRENCY,
-        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        lease: timedelta = DEFAULT_LEASE,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
         max_queries: int = MOST_QUERIES,
+        lock_timeout: timedelta | None = None,
     ) -> None:
         check_range("max_queries", max_queries, FEWEST_CONFIGURED, MOST_CONFIGURED)
         super().__init__(
             database=_adapted(database),
             job_registry=job_registry,
             max_concurrency=max_concurrency,
-            lock_timeout=lock_timeout,
+            lease=lease if lock_timeout is None else lock_timeout,
             poll_interval=poll_interval,
         )
         self.is_owner = isinstance(database, str)
@@ -279,9 +282,10 @@ def create_cron_handler(
     database: DatabaseSource,
     job_registry: JobRegistry,
     max_concurrency: int = CRON_CONCURRENCY,
-    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    lease: timedelta = DEFAULT_LEASE,
     budget: timedelta = TICK_BUDGET,
     max_queries: int = MOST_QUERIES,
+    lock_timeout: timedelta | None = None,
 ) -> CronHandler:
     """Return the handler of a Worker's cron triggers and requests. The first invocation opens the database.
 
@@ -299,6 +303,8 @@ def create_cron_handler(
     each invocation raises `DatabaseError`, and the routes answer 503.
 
     Inside a Worker, the log of jobs and engine goes to the console, unless the application has its own handler.
+
+    `lock_timeout` is the TypeScript package's name of `lease`.
     """
     check_duration("budget", budget)
     if sys.platform == "emscripten":
@@ -309,6 +315,7 @@ def create_cron_handler(
             database=database(env) if callable(database) else database,
             job_registry=job_registry,
             max_concurrency=max_concurrency,
+            lease=lease,
             lock_timeout=lock_timeout,
             max_queries=_configured_queries(env, max_queries),
         )

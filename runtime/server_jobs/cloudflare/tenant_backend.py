@@ -29,7 +29,7 @@ class TenantBackend(CloudflareWorkerBackend):
         database: DurableObjectDatabase,
         job_registry: JobRegistry,
         max_concurrency: int,
-        lock_timeout: timedelta,
+        lease: timedelta,
         make_tables: MakeTables,
         stored: Callable[[], Awaitable[None]],
         send: Send,
@@ -38,7 +38,7 @@ class TenantBackend(CloudflareWorkerBackend):
             database=TenantStore(database, tenant, send=send, make_tables=make_tables),
             job_registry=job_registry,
             max_concurrency=max_concurrency,
-            lock_timeout=lock_timeout,
+            lease=lease,
         )
         self._stored = stored
 

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from ..databases.durable_object.database import DurableObjectDatabase
 from ..databases.durable_object.revisions import newest, revisions_in
 from ..domain.options import check_duration
-from ..engine.backend import DEFAULT_LOCK_TIMEOUT
+from ..engine.backend import DEFAULT_LEASE
 from ..registry import JobRegistry
 from ..stores.tenant import MakeTables, Send
 from .console import log_to_console
@@ -47,7 +47,7 @@ class TenantHandler:
         job_registry: JobRegistry,
         migrations: Mapping[str, str],
         max_concurrency: int,
-        lock_timeout: timedelta,
+        lease: timedelta,
         budget: timedelta,
     ) -> None:
         self._registry = job_registry
@@ -55,7 +55,7 @@ class TenantHandler:
         self.version = ", ".join(newest(self._revisions))
         """The newest revision, as tenants report it."""
         self._max_concurrency = max_concurrency
-        self._lock_timeout = lock_timeout
+        self._lease = lease
         self._budget = budget
         self._routes = WorkerRoutes(self._application, budget)
 
@@ -118,7 +118,7 @@ class TenantHandler:
             database=database,
             job_registry=self._registry,
             max_concurrency=self._max_concurrency,
-            lock_timeout=self._lock_timeout,
+            lease=self._lease,
             make_tables=make_tables,
             stored=stored,
             send=send,
@@ -130,7 +130,7 @@ def create_tenant_handler(
     job_registry: JobRegistry,
     migrations: Mapping[str, str],
     max_concurrency: int = CRON_CONCURRENCY,
-    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+    lease: timedelta = DEFAULT_LEASE,
     budget: timedelta = TICK_BUDGET,
 ) -> TenantHandler:
     """Return the handler of a Worker with one store per tenant.
@@ -141,4 +141,4 @@ def create_tenant_handler(
     check_duration("budget", budget)
     if sys.platform == "emscripten":
         log_to_console()
-    return TenantHandler(job_registry, migrations, max_concurrency, lock_timeout, budget)
+    return TenantHandler(job_registry, migrations, max_concurrency, lease, budget)

@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 DEFAULT_CONCURRENCY = 5
-DEFAULT_LOCK_TIMEOUT = timedelta(seconds=60)
+DEFAULT_LEASE = timedelta(seconds=60)
 DEFAULT_POLL_INTERVAL = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerBackendConfig:
-    """The configuration of a backend. `lock_timeout` is the lease of a claim, renewed while the handler runs."""
+    """The configuration of a backend. `lease` is the duration of a claim, renewed while the handler runs."""
 
     database: object = field(repr=False)
     job_registry: JobRegistry
     max_concurrency: int = DEFAULT_CONCURRENCY
-    lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT
+    lease: timedelta = DEFAULT_LEASE
     poll_interval: timedelta = DEFAULT_POLL_INTERVAL
 
 
@@ -50,7 +50,7 @@ class BackendOptions(TypedDict, total=False):
     """Options of every backend."""
 
     max_concurrency: int
-    lock_timeout: timedelta
+    lease: timedelta
     poll_interval: timedelta
     clock: Clock | None
 
@@ -129,18 +129,18 @@ class Backend:
         database: Store | Database | str,
         job_registry: JobRegistry,
         max_concurrency: int = DEFAULT_CONCURRENCY,
-        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        lease: timedelta = DEFAULT_LEASE,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
         clock: Clock | None = None,
     ) -> None:
         check_range("max_concurrency", max_concurrency, 1, 10_000)
-        check_longer_than_zero("lock_timeout", lock_timeout)
+        check_longer_than_zero("lease", lease)
         check_longer_than_zero("poll_interval", poll_interval)
         self.config = WorkerBackendConfig(
             database=database,
             job_registry=job_registry,
             max_concurrency=max_concurrency,
-            lock_timeout=lock_timeout,
+            lease=lease,
             poll_interval=poll_interval,
         )
         self.clock = clock or SystemClock()

@@ -193,7 +193,7 @@ async def take_over(execution: Execution, name: ClaimName) -> Attempt | None:
         batch_id=record.batch_id,
         queue=record.queue,
     )
-    lease, claimed = execution.config.lock_timeout, execution.clock.monotonic()
+    lease, claimed = execution.config.lease, execution.clock.monotonic()
     job = execution.registry.find(claim.job_name).job
     attempt = execution.attempt_factory.attempt_of(job, claim, execution.store, claimed, lease)
     (answer,) = await execution.store.renew([attempt.heartbeat()], lease, [])

@@ -74,7 +74,7 @@ class Execution:
         return ClaimRequest(
             known=self.registry.known_jobs(),
             limit=limit,
-            lease=self.config.lock_timeout,
+            lease=self.config.lease,
             queues=queues,
             slots=slots,
             limited=limited,

@@ -208,7 +208,7 @@ class Worker:
         )
 
     def _start_reports(self) -> None:
-        self._execution.runner.leases.add_worker(self._report(), self.backend.config.lock_timeout)
+        self._execution.runner.leases.add_worker(self._report(), self.backend.config.lease)
 
     def _look_again(self) -> None:
         self._prefetcher.may_be_more = True

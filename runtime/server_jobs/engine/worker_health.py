@@ -73,7 +73,7 @@ class WorkerHealth:
         if self._slots.is_stuck:
             return "handlers that did not return in time occupy all slots"
         late = self._late()
-        if late > max(_LATE, self._execution.config.lock_timeout.total_seconds()):
+        if late > max(_LATE, self._execution.config.lease.total_seconds()):
             return f"the worker has not looked for jobs for {late:.0f} s"
         return None
 

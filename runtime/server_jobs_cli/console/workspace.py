@@ -27,7 +27,7 @@ from server_jobs.databases.url import (
 )
 from server_jobs.domain.interfaces import Database, Store
 from server_jobs.domain.record import NewJob
-from server_jobs.engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LOCK_TIMEOUT, DEFAULT_POLL_INTERVAL, Backend
+from server_jobs.engine.backend import DEFAULT_CONCURRENCY, DEFAULT_LEASE, DEFAULT_POLL_INTERVAL, Backend
 from server_jobs.errors import (
     DatabaseError,
     InvalidOptionError,
@@ -229,7 +229,7 @@ class Workspace:
         registry: JobRegistry | None = None,
         *,
         concurrency: int = DEFAULT_CONCURRENCY,
-        lock_timeout: timedelta = DEFAULT_LOCK_TIMEOUT,
+        lease: timedelta = DEFAULT_LEASE,
         poll_interval: timedelta = DEFAULT_POLL_INTERVAL,
     ) -> AsyncIterator[Backend]:
         """Open a backend on the database, with every job bound to it. The log gets the records of handlers too.
@@ -243,7 +243,7 @@ class Workspace:
             self.url if self.name is None else None,
             database=self.name,
             max_concurrency=concurrency,
-            lock_timeout=lock_timeout,
+            lease=lease,
             poll_interval=poll_interval,
         )
         with application_logging():

@@ -269,7 +269,7 @@ def _plain(value: BaseModel | None) -> object:
     "--concurrency", type=click.IntRange(1, 10_000), default=5, show_default=True, help="Jobs that run at a time."
 )
 @click.option(
-    "--lock-timeout",
+    "--lease",
     type=duration,
     default="60s",
     show_default=True,
@@ -283,7 +283,7 @@ def tick(
     limit: int | None,
     budget: timedelta | None,
     concurrency: int,
-    lock_timeout: timedelta,
+    lease: timedelta,
     as_json: bool,
 ) -> None:
     """Take over expired jobs, fire schedules, run due jobs, and exit.
@@ -298,7 +298,7 @@ def tick(
     cannot be used.
     """
     with logging_to_stderr():
-        done = run(_tick(workspace, concurrency, lock_timeout, limit=limit, budget=budget))
+        done = run(_tick(workspace, concurrency, lease, limit=limit, budget=budget))
     text = (
         f"{done.completed} completed, {done.failed} failed; "
         f"{done.scheduled} made by schedules, {done.expired} with an expired lease"
@@ -312,8 +312,8 @@ def tick(
 
 
 async def _tick(
-    workspace: Workspace, concurrency: int, lock_timeout: timedelta, *, limit: int | None, budget: timedelta | None
+    workspace: Workspace, concurrency: int, lease: timedelta, *, limit: int | None, budget: timedelta | None
 ) -> Tick:
-    async with workspace.open_backend(concurrency=concurrency, lock_timeout=lock_timeout) as backend:
+    async with workspace.open_backend(concurrency=concurrency, lease=lease) as backend:
         backend.execution.attempt_factory.check_pods(backend.name)
         return await tick_once(backend, limit=limit, budget=budget)

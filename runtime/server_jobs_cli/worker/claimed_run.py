@@ -38,9 +38,7 @@ def _claim(text: str) -> ClaimName:
 @click.option(
     "--claim", required=True, metavar="JOB_ID:DIGEST", type=_claim, help="The claim, as its worker writes it."
 )
-@click.option(
-    "--lock-timeout", type=duration, default="60s", show_default=True, help="The lease of the job, renewed here."
-)
+@click.option("--lease", type=duration, default="60s", show_default=True, help="The lease of the job, renewed here.")
 @drain_timeout_option
 @log_level_option
 @with_workspace
@@ -49,7 +47,7 @@ def run(
     workspace: Workspace,
     *,
     claim: ClaimName,
-    lock_timeout: timedelta,
+    lease: timedelta,
     drain_timeout: timedelta,
     log_level: str,
     as_json: bool,
@@ -68,7 +66,7 @@ def run(
         concurrency=1,
         queues=None,
         drain_timeout=drain_timeout,
-        lock_timeout=lock_timeout,
+        lease=lease,
         poll_interval=timedelta(seconds=1),
         until_empty=True,
     )

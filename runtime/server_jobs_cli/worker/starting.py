@@ -52,7 +52,7 @@ class WorkerOptions:
     concurrency: int
     queues: tuple[str, ...] | None
     drain_timeout: timedelta
-    lock_timeout: timedelta
+    lease: timedelta
     poll_interval: timedelta
     until_empty: bool
     pod_start_timeout: timedelta = timedelta(minutes=5)
@@ -125,7 +125,7 @@ async def _wait_for_backend(stack: AsyncExitStack, workspace: Workspace, options
     while True:
         opening = workspace.open_backend(
             concurrency=options.concurrency,
-            lock_timeout=options.lock_timeout,
+            lease=options.lease,
             poll_interval=options.poll_interval,
         )
         try:

@@ -429,7 +429,7 @@ def _arguments(options: WorkerOptions) -> list[str]:
         arguments += ["--queues", ",".join(options.queues)]
     for name, value in (
         ("--drain-timeout", options.drain_timeout),
-        ("--lock-timeout", options.lock_timeout),
+        ("--lease", options.lease),
         ("--poll-interval", options.poll_interval),
         ("--pod-start-timeout", options.pod_start_timeout),
     ):

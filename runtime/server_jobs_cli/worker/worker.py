@@ -34,7 +34,7 @@ from .starting import WorkerOptions, drain_timeout_option, log_level_option
 @click.option("--queues", metavar="NAME,...", type=names, help="Only jobs of these queues; by default of all.")
 @drain_timeout_option
 @click.option(
-    "--lock-timeout",
+    "--lease",
     type=duration,
     default="60s",
     show_default=True,
@@ -87,7 +87,7 @@ def worker(
     concurrency: int,
     queues: tuple[str, ...] | None,
     drain_timeout: timedelta,
-    lock_timeout: timedelta,
+    lease: timedelta,
     poll_interval: timedelta,
     pod_start_timeout: timedelta,
     max_jobs_per_process: int | None,
@@ -149,7 +149,7 @@ def worker(
         concurrency=concurrency,
         queues=queues,
         drain_timeout=drain_timeout,
-        lock_timeout=lock_timeout,
+        lease=lease,
         poll_interval=poll_interval,
         pod_start_timeout=pod_start_timeout,
         until_empty=until_empty,

@@ -30,7 +30,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
 def killed_in_the_middle_of_a_job(shop: Shop) -> tuple[str, int]:
     """Start a worker, kill it while it runs a job, and return the job and the process."""
     job_id = shop.enqueue("Nap", "--max-attempts", "3", seconds=600)
-    worker = shop.start("worker", "--lock-timeout", "1s", "--queues", "default,mail")
+    worker = shop.start("worker", "--lease", "1s", "--queues", "default,mail")
     wait_until(lambda: is_running(shop, job_id))
     os.kill(worker.pid, signal.SIGKILL)
     worker.communicate()

@@ -70,7 +70,7 @@ def test_the_job_of_a_process_that_is_killed_while_it_ends_runs_again(
     rough: RoughShop, start: Callable[..., Started]
 ) -> None:
     job = rough.enqueue("Nap", seconds=1.0)
-    supervisor = start("--max-jobs-per-process", "1", "--lock-timeout", "300ms")
+    supervisor = start("--max-jobs-per-process", "1", "--lease", "300ms")
     (pid,) = (int(found[1]) for found in (supervisor.wait_for(r"at work, pid (\d+)"),))
     supervisor.wait_for("ends when its running jobs have ended: it has run 1 job$")
     os.kill(pid, signal.SIGKILL)

@@ -60,7 +60,7 @@ def test_a_process_that_is_killed_is_replaced_and_its_job_is_done_by_another_one
     rough: RoughShop, start: Start
 ) -> None:
     job_id = rough.enqueue("Nap", seconds=0.5)
-    supervisor = start("--processes", "2", "--lock-timeout", "500ms", "--concurrency", "1")
+    supervisor = start("--processes", "2", "--lease", "500ms", "--concurrency", "1")
     number = int(supervisor.wait_for(rf"worker\[(\d)\] Nap {job_id} started, attempt 1 of 3")[1])
     (pid,) = (int(line.split("pid ")[1]) for line in supervisor.lines if f"worker[{number}] at work" in line)
 
@@ -180,7 +180,7 @@ def test_until_empty_ends_with_the_last_process_and_one_that_exits_in_a_handler_
 ) -> None:
     jobs = [rough.enqueue("Nap", seconds=0.05) for _ in range(6)]
     poison = rough.enqueue("Leave", "--max-attempts", "1")
-    options = ("--processes", "2", "--concurrency", "1", "--lock-timeout", "1s", "--until-empty", "--json")
+    options = ("--processes", "2", "--concurrency", "1", "--lease", "1s", "--until-empty", "--json")
     supervisor = start(*options)
 
     output, _ = supervisor.process.communicate(timeout=30)

@@ -70,7 +70,7 @@ def test_stubs_and_other_queues_are_left_alone(shop: Shop) -> None:
     assert {shop.record(job_id).status for job_id in (stub, nap)} == {JobStatus.PENDING}
 
 
-@pytest.mark.parametrize(("option", "name"), [("--lock-timeout", "lock_timeout"), ("--poll-interval", "poll_interval")])
+@pytest.mark.parametrize(("option", "name"), [("--lease", "lease"), ("--poll-interval", "poll_interval")])
 def test_a_duration_of_nothing_is_wrong_usage(shop: Shop, option: str, name: str) -> None:
     result = shop.run("worker", option, "0s")
     assert result.exit_code == 2

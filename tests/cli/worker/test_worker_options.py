@@ -18,7 +18,7 @@ def _options(*, until_empty: bool, queues: tuple[str, ...] | None, drain: timede
         concurrency=7,
         queues=queues,
         drain_timeout=drain,
-        lock_timeout=timedelta(days=40, microseconds=1),
+        lease=timedelta(days=40, microseconds=1),
         poll_interval=timedelta(milliseconds=15),
         until_empty=until_empty,
         log_level="warning" if until_empty else "info",

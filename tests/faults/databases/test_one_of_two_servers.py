@@ -91,7 +91,7 @@ async def _hold(url: str, name: str) -> None:
 @contextmanager
 def supervisor(urls: Mapping[str, str]) -> Iterator[Started]:
     """Run `server-jobs worker` for both databases."""
-    options = ("--concurrency", str(CONCURRENCY), "--lock-timeout", f"{LEASE * 1000:g}ms")
+    options = ("--concurrency", str(CONCURRENCY), "--lease", f"{LEASE * 1000:g}ms")
     command = [sys.executable, "-m", "server_jobs_cli", "worker", "--registry", REGISTRY, *options]
     variables = {VARIABLES[name]: url for name, url in urls.items()}
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True)

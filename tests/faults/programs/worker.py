@@ -89,7 +89,7 @@ async def opened(plan: WorkerPlan) -> AsyncIterator[Backend]:
     lease, poll = timedelta(seconds=plan.lease), timedelta(seconds=plan.poll)
     if plan.busy_timeout is None:
         async with connect(
-            storm_registry(), plan.url, max_concurrency=plan.concurrency, lock_timeout=lease, poll_interval=poll
+            storm_registry(), plan.url, max_concurrency=plan.concurrency, lease=lease, poll_interval=poll
         ) as backend:
             yield backend
         return
@@ -98,7 +98,7 @@ async def opened(plan: WorkerPlan) -> AsyncIterator[Backend]:
         database=database,
         job_registry=storm_registry(),
         max_concurrency=plan.concurrency,
-        lock_timeout=lease,
+        lease=lease,
         poll_interval=poll,
     )
     try:

@@ -76,7 +76,7 @@ def test_a_backend_shows_its_database_and_registry() -> None:
         database=store,
         job_registry=registry,
         max_concurrency=5,
-        lock_timeout=timedelta(seconds=60),
+        lease=timedelta(seconds=60),
         poll_interval=timedelta(seconds=1),
     )
 
@@ -96,7 +96,7 @@ def test_a_database_is_a_store_a_database_or_a_url(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"max_concurrency": 0}, "max_concurrency must be between 1 and 10000, not 0"),
-        ({"lock_timeout": timedelta(0)}, "lock_timeout must be longer than zero, not 0:00:00"),
+        ({"lease": timedelta(0)}, "lease must be longer than zero, not 0:00:00"),
         ({"poll_interval": timedelta(seconds=-1)}, "poll_interval must be longer than zero"),
         (
             {"database": object()},
@@ -436,7 +436,7 @@ async def test_executing_a_claim_tells_how_it_went() -> None:
 
 async def test_executing_a_claim_that_was_lost_says_so_and_changes_nothing() -> None:
     clock, job = FakeClock(), text_job(echo)
-    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(None, job, clock=clock, lease=SECOND)
     job_id = await job.later(PARAMS)
     (old,) = (await backend.poll_and_claim()).claimed_jobs
     clock.advance(2 * SECOND)
@@ -487,7 +487,7 @@ async def test_a_claim_that_runs_is_not_run_twice() -> None:
 async def test_claims_that_expired_unexecuted_leave_their_room_to_others() -> None:
     clock = FakeClock()
     job = text_job(echo)
-    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND, max_concurrency=2)
+    backend = backend_on(None, job, clock=clock, lease=SECOND, max_concurrency=2)
     await job.later_many([PARAMS] * 2)
     abandoned = (await backend.poll_and_claim()).claimed_jobs
 
@@ -522,7 +522,7 @@ async def test_a_claimed_job_can_be_released_once() -> None:
 async def test_an_old_attempt_that_ends_does_not_forget_the_newer_claim() -> None:
     clock, gate = FakeClock(), Gate()
     job = text_job(gate)
-    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(None, job, clock=clock, lease=SECOND)
     job_id = await job.later(PARAMS)
     task = asyncio.create_task(backend.execute((await backend.poll_and_claim()).claimed_jobs[0]))
     await turns()
@@ -539,7 +539,7 @@ async def test_an_old_attempt_that_ends_does_not_forget_the_newer_claim() -> Non
 
 async def test_an_expired_lock_is_taken_away_and_reported() -> None:
     clock, job = FakeClock(), text_job(echo, options=JobOptions(max_attempts=1))
-    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(None, job, clock=clock, lease=SECOND)
     job_id = await job.later(PARAMS)
     await backend.poll_and_claim()
     clock.advance(SECOND)

@@ -257,7 +257,7 @@ def test_an_expired_lease_is_an_error_if_it_ended_the_job(shown: Shown) -> None:
 
 async def test_a_tick_logs_the_leases_that_expired(shown: Shown) -> None:
     clock, job = FakeClock(), text_job(fail, options=JobOptions(max_attempts=1))
-    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(None, job, clock=clock, lease=SECOND)
     job_id = await job.later(PARAMS)
     await backend.poll_and_claim()
     clock.advance(2 * SECOND)

@@ -241,7 +241,7 @@ async def test_waiting_claims_are_released_at_a_stop_on_a_slow_store() -> None:
 
     is_slow = asyncio.Event()
     job = text_job(echo)
-    backend = backend_on(Slow(), job, lock_timeout=60 * SECOND)
+    backend = backend_on(Slow(), job, lease=60 * SECOND)
     ids = await job.later_many([PARAMS] * 5)
     attempts = await backend.execution.take(5)
     is_slow.set()

@@ -39,7 +39,7 @@ class Run:
         self.clock = clock or FakeClock()
         self.store = store or FaultyStore(self.clock)
         self.job = job or text_job(self.gate)
-        self.backend: PollingBackend = backend_on(self.store, self.job, clock=self.clock, lock_timeout=lease)
+        self.backend: PollingBackend = backend_on(self.store, self.job, clock=self.clock, lease=lease)
         self.claims: list[Claim] = []
         self.tasks: list[asyncio.Task[WorkerExecutionResult]] = []
 
@@ -231,7 +231,7 @@ async def test_work_that_is_done_counts_although_the_job_was_to_be_cancelled() -
 
 async def take_over(run: Run) -> Claim:
     """Let the lease expire while this process stands still, and claim the job for another worker."""
-    run.clock.advance(run.backend.config.lock_timeout + SECOND)
+    run.clock.advance(run.backend.config.lease + SECOND)
     assert await run.store.expire(jitter=timedelta(0)) != []
     (claim,) = await run.store.claim(run.backend.execution.request(limit=1))
     return claim

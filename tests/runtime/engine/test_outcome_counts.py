@@ -65,7 +65,7 @@ async def test_an_expired_lease_counts_as_a_failure_or_a_retry() -> None:
     clock = FakeClock()
     store = MemoryStore(clock)
     options = JobOptions(max_attempts=2, queue="mail", retry=RetryPolicy(initial=timedelta(0)))
-    backend = backend_on(store, job := text_job(echo, options=options), clock=clock, lock_timeout=SECOND)
+    backend = backend_on(store, job := text_job(echo, options=options), clock=clock, lease=SECOND)
     await job.later(PARAMS)
     for _ in range(2):
         await store.claim(backend.execution.request(limit=1))
@@ -88,7 +88,7 @@ async def test_outcomes_count_for_the_queue_of_the_row() -> None:
         await job.later(PARAMS)
     await before[1].later(PARAMS)
     after = text_job(echo, "Good", JobOptions(queue="new")), text_job(fail, "Bad", replace(_TWICE, queue="new"))
-    backend = backend_on(store, *after, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(store, *after, clock=clock, lease=SECOND)
     await store.claim(backend.execution.request(limit=1))
     clock.advance(3 * SECOND)
     await backend.handle_expired_locks()

@@ -219,7 +219,7 @@ async def test_the_leases_of_claims_that_wait_are_renewed() -> None:
     clock, switch = FakeClock(), Switch()
     store, job = FaultyStore(clock), text_job(switch)
     switch.is_slow.set()
-    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    backend = backend_on(store, job, clock=clock, lease=9 * SECOND)
     await queued(job, ["a"] * 3)
     attempts = await backend.execution.take(3)
     await turns()
@@ -237,7 +237,7 @@ async def test_the_leases_of_claims_that_wait_are_renewed() -> None:
 async def test_a_waiting_claim_that_is_asked_to_cancel_is_cancelled_without_running() -> None:
     clock, switch = FakeClock(), Switch()
     store, job = FaultyStore(clock), text_job(switch)
-    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    backend = backend_on(store, job, clock=clock, lease=9 * SECOND)
     (job_id,) = await queued(job, ["a"])
     (attempt,) = await backend.execution.take(1)
     await store.cancel(job_id)
@@ -254,7 +254,7 @@ async def test_a_waiting_claim_that_was_lost_is_not_run() -> None:
     """Also if the lease is still valid by the worker's clock. The renewal learns of the loss from the database."""
     clock, clock_of_database, switch = FakeClock(), FakeClock(), Switch()
     store, job = FaultyStore(clock_of_database), text_job(switch)
-    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    backend = backend_on(store, job, clock=clock, lease=9 * SECOND)
     (job_id,) = await queued(job, ["a"])
     (attempt,) = await backend.execution.take(1)
     await turns()
@@ -307,7 +307,7 @@ async def test_no_job_starts_while_outcomes_cannot_be_stored() -> None:
 async def test_a_refused_write_costs_released_claims_no_attempt() -> None:
     clock, switch = FakeClock(), Switch()
     store, job = FaultyStore(clock), text_job(switch)
-    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    backend = backend_on(store, job, clock=clock, lease=9 * SECOND)
     (job_id,) = await queued(job, ["a"])
     attempts = await backend.execution.take(1)
     store.break_down("settle")
@@ -329,7 +329,7 @@ async def test_a_refused_write_costs_released_claims_no_attempt() -> None:
 async def test_a_worker_continues_after_an_outage_longer_than_its_leases() -> None:
     clock, switch = FakeClock(), Switch()
     store, job = FaultyStore(clock), text_job(switch)
-    backend = backend_on(store, job, clock=clock, lock_timeout=9 * SECOND)
+    backend = backend_on(store, job, clock=clock, lease=9 * SECOND)
     await queued(job, ["a"])
     store.break_down("settle", "renew")
     worker = Worker(backend)

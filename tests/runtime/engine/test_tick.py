@@ -28,7 +28,7 @@ class Stage:
         self.clock = FakeClock()
         self.store = FaultyStore(self.clock)
         self.job: TextJob = text_job(echo, options=JobOptions(retention=Retention(completed=HOUR)))
-        self.backend = backend_on(self.store, self.job, clock=self.clock, lock_timeout=HOUR)
+        self.backend = backend_on(self.store, self.job, clock=self.clock, lease=HOUR)
 
     async def set_up(self) -> None:
         """Store an old job, a due schedule, a pending job, and a job whose worker died."""

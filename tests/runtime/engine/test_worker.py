@@ -282,7 +282,7 @@ def test_a_plain_handler_that_enqueues_in_its_thread_wakes_the_worker() -> None:
 
 async def test_a_job_of_a_dead_worker_is_taken_over() -> None:
     clock, job = FakeClock(), text_job(echo)
-    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(None, job, clock=clock, lease=SECOND)
     job_id = await job.later(PARAMS)
     await backend.store.claim(backend.execution.request(limit=1))
     clock.advance(2 * SECOND)
@@ -309,7 +309,7 @@ async def test_a_worker_that_was_paused_does_not_take_its_own_running_job_for_lo
 
     clock, gate = FakeClock(), Gate()
     store, job = SlowRenewal(clock), text_job(gate)
-    backend = backend_on(store, job, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(store, job, clock=clock, lease=SECOND)
     running = await job.later(PARAMS)
     worker = Worker(backend, concurrency=1)
     task = await begin(worker)
@@ -790,7 +790,7 @@ async def test_a_tick_begins_no_more_jobs_once_its_budget_is_used_up() -> None:
 
 async def test_a_tick_takes_jobs_over_from_dead_workers() -> None:
     clock, job = FakeClock(), text_job(echo)
-    backend = backend_on(None, job, clock=clock, lock_timeout=SECOND)
+    backend = backend_on(None, job, clock=clock, lease=SECOND)
     job_id = await job.later(PARAMS)
     await backend.poll_and_claim()
     clock.advance(2 * SECOND)

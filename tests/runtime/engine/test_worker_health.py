@@ -96,7 +96,7 @@ async def test_a_worker_whose_event_loop_is_blocked_is_late_and_after_a_lease_st
         worker.stop()
         return params
 
-    backend = backend_on(FaultyStore(clock), job := text_job(block), clock=clock, lock_timeout=60 * SECOND)
+    backend = backend_on(FaultyStore(clock), job := text_job(block), clock=clock, lease=60 * SECOND)
     worker = Worker(backend)
     await job.later(PARAMS)
 
@@ -109,7 +109,7 @@ async def test_a_worker_whose_event_loop_is_blocked_is_late_and_after_a_lease_st
 @pytest.mark.parametrize("state", [WorkerHealth.unready, WorkerHealth.stuck])
 async def test_a_worker_with_a_short_lease_is_not_stuck_at_once(state: Callable[[WorkerHealth], str | None]) -> None:
     clock = FakeClock()
-    worker = Worker(backend_on(FaultyStore(clock), clock=clock, lock_timeout=SECOND))
+    worker = Worker(backend_on(FaultyStore(clock), clock=clock, lease=SECOND))
     run = asyncio.create_task(worker.run())
     await turns()
 

@@ -55,15 +55,28 @@ def rows(settings: type[_Settings], *without: str) -> Iterator[tuple[str, str, s
         if field.name in without:
             continue
         words = _VALUES.get(field.name)
-        kind = "number" if isinstance(field.default, int) else "string"
-        value = f"list of {codes(words)}" if words else _KINDS.get(field.name, kind)
+        value = f"list of {codes(words)}" if words else _KINDS.get(field.name) or _kind_of(field.default)
         meaning = " ".join(meanings[settings.__name__, field.name]).split(", from ")[0]
-        yield code(field.name.replace("_", "-")), value, _default(field.default), sentence(meaning)
+        yield code(field.name.replace("_", "-")), value, _default(field.default, value), sentence(meaning)
 
 
-def _default(value: object) -> str:
+def _kind_of(default: object) -> str:
+    match default:
+        case bool():
+            return "boolean"
+        case int():
+            return "number"
+        case _:
+            return "string"
+
+
+def _default(value: object, kind: str) -> str:
     match value:
+        case bool():
+            return code(str(value).lower())
         case None | "" | dataclasses.MISSING:
+            return "none"
+        case () if kind.startswith("table"):
             return "none"
         case ():
             return "`[]`"

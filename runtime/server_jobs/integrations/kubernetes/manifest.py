@@ -129,7 +129,7 @@ def _template(labels: Mapping[str, str], container: Manifest, settings: PodSetti
 
 
 def _container(name: ClaimName, job: AnyDefinition, lease: timedelta, settings: PodSettings) -> Manifest:
-    arguments = ("run", "--claim", str(name), "--lock-timeout", _text(lease))
+    arguments = ("run", "--claim", str(name), "--lease", _text(lease))
     drain = ("--drain-timeout", _text(settings.drain_timeout))
     container: Manifest = {
         "name": CONTAINER,

@@ -37,7 +37,7 @@ class OrphanedPods:
     def __init__(self, cluster: Cluster, backend: Backend) -> None:
         self._cluster = cluster
         self._backend = backend
-        self._pause = backend.config.lock_timeout.total_seconds() / _ROUNDS_PER_LEASE
+        self._pause = backend.config.lease.total_seconds() / _ROUNDS_PER_LEASE
         self._seen: set[ClaimName] = set()
         self._settled: set[ClaimName] = set()
         self._task: asyncio.Task[None] | None = None
