@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from ..binding import Binding, JobBackend, Routed
 from ..concurrency.blocking import wait_for
 from ..contract.job_keys import shard_key
-from ..contract.slot_params import SlotParams, fill_slot, slot_params
 from ..domain.audit import APPLICATION
 from ..domain.ids import schedule_id
 from ..domain.options import Misfire, Schedule, ScheduleSource
@@ -21,6 +20,7 @@ from ..errors import InvalidOptionError, ScheduleConflictError, ScheduleNotFound
 from .jobs import JobHandle, R, _Bound
 
 if TYPE_CHECKING:
+    from ..contract.slot_params import SlotParams
     from ..definition import JobDefinition
     from ..domain.interfaces import Store
     from .backfill import BackfilledSlot
@@ -254,6 +254,8 @@ class ScheduleHandle(_Bound[R], Generic[R, G]):
 
         Raises `InvalidOptionError` if the slot is the value at `shardBy`, because a schedule is in one database.
         """
+        from ..contract.slot_params import fill_slot, slot_params  # most processes add no schedule
+
         text = slot_params(params)
         if text is None:
             new = self.job.new_job(params)
