@@ -103,7 +103,7 @@ class Worker:
     def _use(self, execution: Execution) -> None:
         """Work with this execution, which a forked process and a shutdown of the backend replace."""
         self._execution = execution
-        execution.attempt_factory.limits = self._limits
+        execution.attempt_factory.process_limits = self._limits
         self._unready = execution.attempt_factory.unready
         self._prefetcher = Prefetcher(execution, self.queues, self.id)
         most_here = None if self._limits is None else self._limits.max_jobs

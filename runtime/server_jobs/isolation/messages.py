@@ -137,10 +137,10 @@ class Snoozed(Message):
     delay: timedelta
 
 
-class Declined(Message):
+class Cancelled(Message):
     """The handler returned `Cancel`."""
 
-    kind: Literal["declined"] = "declined"
+    kind: Literal["cancelled"] = "cancelled"
     reason: str
 
 
@@ -163,7 +163,7 @@ class Raised(Message):
 
 
 Request = Setup | Call | Stop
-Answer = Returned | Snoozed | Declined | InvalidDocument | Raised
+Answer = Returned | Snoozed | Cancelled | InvalidDocument | Raised
 Reply = Began | Progress | Memory | Logged | Answer
 
 _requests: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="kind")])

@@ -67,7 +67,7 @@ class HandlerProcess:
         self._limit: timedelta | None = None
         self._bound = asyncio.timeout(None)
         self._job_name = ""
-        self.has_started = False
+        self.has_begun = False
         """Whether the last handler was called."""
         self.jobs = 0
         """How many handlers were called."""
@@ -112,7 +112,7 @@ class HandlerProcess:
         because the caller was cancelled, stop the process: ask first, then kill. Raises `HandlerProcessError` without
         an answer. `running` has the outcome of a stopped attempt, for the middleware.
         """
-        self._context, self._limit, self._job_name, self.has_started = context, limit, context.job_name, False
+        self._context, self._limit, self._job_name, self.has_begun = context, limit, context.job_name, False
         if self._attending.done():
             raise HandlerCrashedError(self._job_name, "was gone before it began")
         self._answer = self.loop.create_future()
@@ -191,7 +191,7 @@ class HandlerProcess:
                     self._answer.set_result(reply)
 
     def _begin(self) -> None:
-        self.has_started = True
+        self.has_begun = True
         self.jobs += 1
         if self._answer is not None and not self._answer.done() and not self._bound.expired():
             limit = None if self._limit is None else self.loop.time() + self._limit.total_seconds()
@@ -218,7 +218,7 @@ class HandlerProcess:
             self._writer.write(line_of(message))
 
     def _too_late(self) -> HandlerProcessError:
-        if self.has_started:
+        if self.has_begun:
             within = exact_length(self._limit or timedelta(0))
             return TimedOutInProcessError(f"TimeoutError: the handler did not return within its timeout of {within}")
         return HandlerCrashedError(self._job_name, f"did not begin within {LONGEST_START}")

@@ -23,7 +23,7 @@ from .messages import (
     Answer,
     AttemptFacts,
     Call,
-    Declined,
+    Cancelled,
     HandlerPaths,
     InvalidDocument,
     Raised,
@@ -122,7 +122,7 @@ class HandlerProcesses:
             try:
                 return await self._answer_in(process, call, context, limit, running)
             except HandlerCrashedError:
-                if process.has_started:
+                if process.has_begun:
                     raise
                 # The process ended before the handler started: try a new one.
         return await self._answer_in(await self._start(), call, context, limit, running)
@@ -254,7 +254,7 @@ def _outcome_of(job_name: str, answer: Answer) -> WrittenResult | Snooze | Cance
             return WrittenResult(text)
         case Snoozed(delay=delay):
             return Snooze(delay)
-        case Declined(reason=reason):
+        case Cancelled(reason=reason):
             return Cancel(reason)
         case InvalidDocument(part=part, problems=pairs):
             refusal = InvalidParamsError if part == "params" else InvalidResultError

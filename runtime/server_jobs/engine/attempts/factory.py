@@ -61,7 +61,7 @@ class AttemptFactory:
         """Middleware around that of the registry."""
         self.program = HANDLER_PROGRAM
         """The module with the `main` of a handler process."""
-        self.limits: ProcessLimits | None = None
+        self.process_limits: ProcessLimits | None = None
         """The limits of new handler processes."""
         self.pods: Pods | None = None
         """Where the claims of workers run if their spec says `kubernetes`. None: in a process, as in `now`."""
@@ -185,5 +185,7 @@ class AttemptFactory:
             from ...isolation.process_pool import HandlerProcesses  # loaded only if a job needs it
 
             url = self._database if isinstance(self._database, str) else None
-            self._processes = HandlerProcesses(self.program, self._registry, database_url=url, limits=self.limits)
+            self._processes = HandlerProcesses(
+                self.program, self._registry, database_url=url, limits=self.process_limits
+            )
         return self._processes

@@ -135,7 +135,7 @@ class LeaseKeeper:
         """Return the monotonic time until which the lease certainly lasts."""
         return self._renewed.get(attempt, 0.0) + attempt.lease.total_seconds()
 
-    def tick(self) -> None:
+    def _renew_due(self) -> None:
         """Send the heartbeats that are due. While earlier ones have no answer, stop attempts whose lease expired."""
         now = self._clock.monotonic()
         if self._renewal is not None and not self._renewal.done():
@@ -166,7 +166,7 @@ class LeaseKeeper:
         while self._renewed or self._workers:
             self._shortest = self._shortest_lease()
             await self._clock.sleep(min(_interval(self._shortest) / _CHECKS, PROGRESS_INTERVAL).total_seconds())
-            self.tick()
+            self._renew_due()
 
     async def _renew_all(self, due: dict[timedelta, list[Attempt]], reporting: list[_Reporting]) -> None:
         for lease in {**due, **dict.fromkeys(worker.lease for worker in reporting)}:

@@ -10,7 +10,7 @@ from ...domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
 from ...domain.text_limits import clean_text
 from ...domain.tracebacks import MAX_TRACEBACK_CHARACTERS, Mask, short_traceback
 from ...errors import InvalidDocumentError
-from ...isolation.messages import Answer, Declined, InvalidDocument, Raised, Returned, Snoozed
+from ...isolation.messages import Answer, Cancelled, InvalidDocument, Raised, Returned, Snoozed
 from ..attempts.error_text import describe
 
 
@@ -20,7 +20,7 @@ def answer_to_value(job_name: str, result_model: type[BaseModel | None], value: 
         case Snooze(delay=delay):
             return Snoozed(delay=delay)
         case Cancel(reason=reason):
-            return Declined(reason=clean_text(mask(str(reason)), MAX_ERROR_CHARACTERS))
+            return Cancelled(reason=clean_text(mask(str(reason)), MAX_ERROR_CHARACTERS))
         case _:
             return Returned(result=write_result(job_name, result_model, value)[1])
 
