@@ -197,11 +197,14 @@ lane AS (
        AND (concurrency_key, rate_key) > (lane.concurrency_key, lane.rate_key)
      ORDER BY job_name, concurrency_key, rate_key, priority DESC, scheduled_for, id LIMIT 1) AS found),
 lanes AS MATERIALIZED (SELECT * FROM lane LIMIT CAST(:lanes AS integer)),
--- The lanes with room.
+-- The lanes with room. Counted for each lane, because a join with `running` would compare each lane with each.
 open_lanes AS (
   SELECT job_name, concurrency_key, rate_key
-    FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
-   WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
+    FROM lanes JOIN limits USING (job_name)
+   WHERE (concurrency IS NULL OR concurrency > (
+            SELECT count(*) FROM jobs
+             WHERE status = 'running' AND jobs.concurrency_key IS NOT NULL
+               AND jobs.job_name = lanes.job_name AND jobs.concurrency_key = lanes.concurrency_key))
      AND (rate IS NULL OR rate > (
             SELECT count(*) FROM job_starts AS start
              WHERE start.job_name = lanes.job_name AND start.rate_key = lanes.rate_key
