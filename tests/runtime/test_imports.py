@@ -15,6 +15,8 @@ from typing import TypedDict
 import pytest
 import server_jobs
 
+from tests.conformance.stores import create_sqlite_file
+
 ROOT = Path(__file__).parents[2]
 CORE_DEPENDENCIES = ("pydantic", "croniter")
 SOURCES = (".py", ".pyc", ".so", ".pyd", ".zip")
@@ -56,6 +58,28 @@ def with_dependencies(*distributions: str) -> set[str]:
             needed = [requirement for requirement in requires(name) or [] if "extra ==" not in requirement]
             pending += [match.group() for match in (re.match(r"[\w.-]+", one) for one in needed) if match]
     return found
+
+
+def test_an_enqueue_imports_nothing_that_runs_jobs(tmp_path: Path) -> None:
+    create_sqlite_file(tmp_path / "jobs.sqlite3")
+    program = f"""
+import asyncio, sys
+from pydantic import BaseModel
+from server_jobs import connect, create_job_registry, define_job
+
+class Params(BaseModel):
+    pass
+
+async def main():
+    job = define_job(name="Job", params=Params, result=Params, handler=print)
+    async with connect(create_job_registry().register(job), "sqlite:///{tmp_path}/jobs.sqlite3"):
+        await job.later({{}})
+
+asyncio.run(main())
+print(*sorted(name for name in sys.modules if name.startswith(("server_jobs.engine.", "server_jobs.isolation"))))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["server_jobs.engine.backend"]
 
 
 def test_an_async_job_on_the_memory_backend_needs_pydantic_and_the_standard_library_only(report: Report) -> None:

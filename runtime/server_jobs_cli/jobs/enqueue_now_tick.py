@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import BaseModel
@@ -15,8 +16,6 @@ from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import JobStatus
 from server_jobs.domain.tracebacks import error_place
-from server_jobs.engine.tick import Tick
-from server_jobs.engine.tick import tick as tick_once
 from server_jobs.errors import (
     HandlerNotImplementedError,
     InvalidParamsError,
@@ -36,6 +35,9 @@ from ..console.log import logging_to_stderr
 from ..console.options import duration, json_object, moment, with_workspace
 from ..console.output import note, print_json, print_result, say
 from ..console.workspace import Workspace, actor, run
+
+if TYPE_CHECKING:
+    from server_jobs.engine.tick import Tick
 
 _params = click.option(
     "--params",
@@ -314,6 +316,8 @@ def tick(
 async def _tick(
     workspace: Workspace, concurrency: int, lease: timedelta, *, limit: int | None, budget: timedelta | None
 ) -> Tick:
+    from server_jobs.engine.tick import tick as run_tick  # `enqueue` does without
+
     async with workspace.open_backend(concurrency=concurrency, lease=lease) as backend:
         backend.execution.attempt_factory.check_pods(backend.name)
-        return await tick_once(backend, limit=limit, budget=budget)
+        return await run_tick(backend, limit=limit, budget=budget)

@@ -21,7 +21,7 @@ from server_jobs.domain.record import (
     Settlement,
     UpcomingWork,
 )
-from server_jobs.engine.attempts import releasing
+from server_jobs.engine.attempts import settler
 from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
@@ -441,7 +441,7 @@ async def test_jobs_of_a_claim_that_is_answered_after_the_stop_are_released(*, i
 async def test_a_backend_is_closed_in_time_and_names_the_jobs_that_it_could_not_release(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(releasing, "_LONGEST", SOON)
+    monkeypatch.setattr(settler, "_LONGEST_RELEASE", SOON)
     job = text_job(echo)
     backend = backend_on(store := Silent(), job)
     (job_id,) = await job.later_many([PARAMS])

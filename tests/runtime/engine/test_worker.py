@@ -643,6 +643,20 @@ async def test_jobs_are_run_although_housekeeping_fails(
     assert caplog.messages[0] == f"maintenance ({chore}) failed: the database is away ({method})"
 
 
+async def test_a_worker_uses_what_replaced_the_execution_of_its_backend() -> None:
+    backend = backend_on(FaultyStore(), job := text_job(echo))
+    worker = Worker(backend, until_empty=True)
+    earlier = backend.execution
+    await backend.shutdown()
+    await job.later(PARAMS)
+
+    await finished(worker)
+
+    assert backend.execution is not earlier
+    assert earlier.runner.counts.totals() == {}
+    assert await statuses(backend) == {"completed": 1}
+
+
 async def test_jobs_that_wait_are_claimed_before_there_is_housekeeping() -> None:
     store, job = FaultyStore(), text_job(echo)
     backend = backend_on(store, job)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from ... import redirection
 from ...context import JobContext
 from ...contract.upcasts import Versions
 from ...definition import AnyDefinition, AnyHandler
@@ -142,7 +143,8 @@ class AttemptFactory:
 
     def _parts_of(self, job: AnyDefinition, place: Place | None) -> _Parts:
         """Find the handler, the place and the versions of a job. Raises `HandlerMissingError`."""
-        stand_in = stand_in_for(job.job_name)
+        current = redirection.current
+        stand_in = None if current is None else current.stand_in_for(job.job_name)
         handler = (stand_in and stand_in.handler) or self._registry.handler_of(job)
         if place is None:
             processes = self.processes_for(job)

@@ -20,8 +20,7 @@ from .attempt import Attempt, SettledElsewhere, Stop
 from .failure_log import log_failure, log_refused, log_unstored
 from .leases import LeaseKeeper
 from .outcome_counts import OutcomeCounts
-from .releasing import release
-from .settler import Settler
+from .settler import Settler, release
 
 _logger = logging.getLogger("server_jobs")
 

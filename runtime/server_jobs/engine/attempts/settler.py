@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
+from datetime import timedelta
 
 from ...domain.clock import Clock
 from ...domain.interfaces import JobStore
-from ...domain.record import Completed, Failed, JobStatus, Released, Settlement
-from ...errors import DatabaseError, RowLockedError, ValueTooLargeError
+from ...domain.record import Claim, Completed, Failed, JobStatus, Released, Settlement
+from ...errors import DatabaseError, RowLockedError, ServerJobsError, ValueTooLargeError
 
 _logger = logging.getLogger("server_jobs")
 
@@ -18,6 +19,9 @@ _FIRST_PAUSE = 0.1
 _LOCKED_PAUSE = 0.5
 _LONGEST_PAUSE = 2.0
 _FEW, _MANY = 4, 250  # outcomes
+_RELEASE_PAUSES = (0.02, 0.1, 0.2)
+_LONGEST_RELEASE = timedelta(seconds=5)
+_NO_ANSWER = "the database did not answer in time"
 _REFUSALS = 3  # of one outcome, while renewals of its lease succeed
 
 Stored = Callable[[JobStatus | None, BaseException | None], None]
@@ -202,3 +206,40 @@ class Settler:
 def _tell_all(batch: list[_Waiting], error: BaseException) -> None:
     for waiting in batch:
         waiting.stored(None, error)
+
+
+async def release(store: JobStore, claims: Sequence[Claim]) -> None:
+    """Release these claims. If the database stays away, or does not answer for a while, log that their leases expire.
+
+    Raises only if the caller is cancelled.
+    """
+    if not claims:
+        return
+    try:
+        async with asyncio.timeout(_LONGEST_RELEASE.total_seconds()):
+            await _settle_released(store, [Released(id=claim.id, token=claim.token) for claim in claims])
+    except TimeoutError:
+        _log_unreleased(claims, _NO_ANSWER)
+    except Exception as error:  # noqa: BLE001  no error may keep a process from its end
+        _log_unreleased(claims, error if isinstance(error, ServerJobsError) else repr(error))
+    except asyncio.CancelledError:
+        _log_unreleased(claims, _NO_ANSWER)
+        raise
+
+
+async def _settle_released(store: JobStore, released: Sequence[Released]) -> None:
+    for pause in _RELEASE_PAUSES:
+        try:
+            await store.settle(released)
+        except DatabaseError:
+            await asyncio.sleep(pause)
+        else:
+            return
+    await store.settle(released)
+
+
+def _log_unreleased(claims: Sequence[Claim], reason: object) -> None:
+    for claim in claims:
+        _logger.error(
+            "%s %s could not be released and waits until its lease expires: %s", claim.job_name, claim.id, reason
+        )
