@@ -84,17 +84,22 @@ def contents_of(name: str) -> list[Call]:
     return [(Statement(f"SELECT * FROM {table}", writes=False), {}) for table in tables]
 
 
-@contextmanager
-def repeating(store: Store, *marked: str) -> Iterator[Repetition]:
+@pytest.fixture
+def sql_store(store: Store) -> SqlStore:
+    """The store. These tests read all tables with SQLAlchemy's metadata, which a Worker does not have."""
     assert isinstance(store, SqlStore)
+    return store
+
+
+@contextmanager
+def repeating(store: SqlStore, *marked: str) -> Iterator[Repetition]:
     repetition = Repetition(store, *marked)
     with patch.object(store.database, "run", repetition.run):
         yield repetition
 
 
-async def use_each(store: Store, clock: FakeClock) -> None:
+async def use_each(store: SqlStore, clock: FakeClock) -> None:
     """Let each statement that may be repeated change something."""
-    assert isinstance(store, SqlStore)
     await store.write_name("eu")
 
     claim = await insert_and_claim(store, job("renewed"))
@@ -134,17 +139,19 @@ ON_EACH_DATABASE = pytest.mark.parametrize(
 
 
 @ON_EACH_DATABASE
-async def test_a_statement_that_may_be_repeated_changes_nothing_the_second_time(store: Store, clock: FakeClock) -> None:
-    with repeating(store) as repetition:
-        await use_each(store, clock)
+async def test_a_statement_that_may_be_repeated_changes_nothing_the_second_time(
+    sql_store: SqlStore, clock: FakeClock
+) -> None:
+    with repeating(sql_store) as repetition:
+        await use_each(sql_store, clock)
 
     assert repetition.unstable == set()
     assert repetition.effective == repetition.names
 
 
 @pytest.mark.parametrize("open_store", ["sqlite", "postgresql"], indirect=True)
-async def test_a_statement_that_is_marked_wrongly_is_noticed(store: Store) -> None:
-    with repeating(store, "ADD_COUNTS") as repetition:
-        await store.add_counts([JobCounts("default", "SendEmail", Counts(1))])
+async def test_a_statement_that_is_marked_wrongly_is_noticed(sql_store: SqlStore) -> None:
+    with repeating(sql_store, "ADD_COUNTS") as repetition:
+        await sql_store.add_counts([JobCounts("default", "SendEmail", Counts(1))])
 
     assert repetition.unstable == {"ADD_COUNTS"}

@@ -16,7 +16,7 @@ from server_jobs.engine import scheduler
 from server_jobs.engine.attempts.runner import Runner
 from server_jobs.engine.attempts.settler import Settler
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.worker import Worker
+from server_jobs.engine.worker_health import WorkerHealth
 from server_jobs.handle import JobHandle
 from server_jobs.stores import memory
 from server_jobs.stores.sql.dialect import statements_of
@@ -165,7 +165,7 @@ def never_forget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Settler, "is_failing", property(lambda self: self in failed))
 
 
-def give_up(self: Worker, error: DatabaseError) -> None:
+def give_up(self: WorkerHealth, error: DatabaseError) -> None:
     raise error
 
 
@@ -242,7 +242,10 @@ CASES = [
         "results of finished jobs", with_value(JobHandle, "result", result_of_what_runs), Mode.SAFETY, "was waited for"
     ),
     Case(
-        "a worker outlives failures", with_value(Worker, "_note_failure", give_up), Mode.SAFETY, "had answered before"
+        "a worker outlives failures",
+        with_value(WorkerHealth, "note_failure", give_up),
+        Mode.SAFETY,
+        "had answered before",
     ),
     Case(
         "outcomes are tried again",
