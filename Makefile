@@ -70,13 +70,8 @@ test: setup browser lint types check ## Run lint, types, the check of generated 
 
 .PHONY: test-slow
 test-slow: setup browser cluster-programs ## Run the tests that `make test` leaves out, and check types for the newest Python
-	@$(BIN)/mypy --no-error-summary --python-version 3.14 runtime
-	@$(BIN)/pytest -n $(WORKERS) -m slow
-
-.PHONY: test-all
-test-all: setup browser cluster-programs lint types check ## Run `make test` and `make test-slow` as one, which takes less time
 	@$(BIN)/mypy --no-error-summary --python-version 3.14 runtime > $(VENV)/mypy-newest.log 2>&1 & types=$$!; status=0; \
-	$(BIN)/pytest -n $(WORKERS) || status=1; \
+	$(BIN)/pytest -n $(WORKERS) -m slow || status=1; \
 	wait $$types || { cat $(VENV)/mypy-newest.log; status=1; }; exit $$status
 
 .PHONY: test-long
