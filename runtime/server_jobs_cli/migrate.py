@@ -66,8 +66,9 @@ def migrate(workspace: Workspace, *, revision: str, downgrade: str | None, sql: 
     if sql:
         _migrated(workspace.databases()[0], revision, downgrade, sql=True)
         return
-    _revisions_folder(workspace)  # raises once what all databases would raise
     databases = workspace.databases()
+    if len(databases) > 1:
+        _revisions_folder(workspace)  # raises once what each of them would raise
     documents: list[dict[str, object]] = []
     failures: dict[str, ServerJobsError] = {}
     for one in databases:
