@@ -14,7 +14,6 @@ from django.conf import settings
 from django.db import connections
 from server_jobs.django import database
 from server_jobs.domain.interfaces import Store
-from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 
 from tests.conformance.postgres_databases import empty_database
@@ -52,7 +51,7 @@ async def _open(place: Settings, clock: FakeClock) -> AsyncIterator[Store]:
         connections["default"] = connections.create_connection("default")
         return database.DjangoDatabase()
 
-    store = SqlStore(await sync_to_async(connect)(), clock)
+    store = database.DjangoStore(await sync_to_async(connect)(), clock)
     try:
         yield store
     finally:

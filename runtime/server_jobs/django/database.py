@@ -16,6 +16,7 @@ from django.db import Error, OperationalError, connections, router, transaction
 from ..databases.parameter_styles import in_style
 from ..domain.clock import POSTGRES_NOW, SQLITE_NOW
 from ..domain.interfaces import Row, Statement, Value, Wake
+from ..domain.record import NewJob
 from ..domain.table_names import in_schema
 from ..errors import DatabaseBusyError, DatabaseError, InvalidOptionError, SchemaMissingError
 from ..stores.sql.store import SqlStore
@@ -133,6 +134,11 @@ class DjangoStore(SqlStore):
 
         The pytest plugin does not guard this connection, because the test runner of Django and pytest-django do.
         """
+
+    async def store_new(self, jobs: Sequence[NewJob]) -> bool:
+        """Store nothing: a statement that PostgreSQL refuses would end the transaction of the caller."""
+        del jobs
+        return False
 
 
 def is_psycopg3() -> bool:

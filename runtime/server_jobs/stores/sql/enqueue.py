@@ -38,7 +38,7 @@ class Enqueuing(Calls):
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         if len(jobs) == 1 and jobs[0].unique_key is None:
             return [await self._insert_one(jobs[0])]
-        if await self._store_new(jobs):
+        if await self.store_new(jobs):
             return _all_created(jobs)
         created, owners = await self._store(jobs)
         if len(created) == len(jobs):
@@ -62,7 +62,7 @@ class Enqueuing(Calls):
             self._announce()
         return Inserted(job.id, created=bool(rows[0]))
 
-    async def _store_new(self, jobs: Sequence[NewJob]) -> bool:
+    async def store_new(self, jobs: Sequence[NewJob]) -> bool:
         """Store jobs in one transaction if none has a unique key or a stored id. Return whether they are stored."""
         statement = self._statements.INSERT_NEW
         if statement is None or not jobs or [job for job in jobs if job.unique_key is not None]:
