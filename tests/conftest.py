@@ -17,6 +17,8 @@ from typing import Protocol, TypeVar
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.postgres import share_postgres
+
 T = TypeVar("T")
 
 # Collection makes objects that all stay, among which there is no garbage to look for.
@@ -64,10 +66,15 @@ class Run(Protocol):
 def pytest_cmdline_main(config: pytest.Config) -> None:
     """Give each process tests of the same module, which share fixtures. The first to end helps the others.
 
-    By default, each process would get a few tests of most modules and repeat their fixtures.
+    By default, each process would get a few tests of most modules and repeat their fixtures. All processes share one
+    PostgreSQL server of this run.
     """
-    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+    if not getattr(config.option, "numprocesses", None):
+        return
+    if config.option.dist == "no":
         config.option.dist = "worksteal"
+    if not (config.option.collectonly or config.option.version):
+        share_postgres()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

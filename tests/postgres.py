@@ -6,6 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -30,6 +31,21 @@ def postgres_url() -> str:
     if named is not None:
         return named
     return RUNNING if _answers(RUNNING) else _throw_away_server()
+
+
+def share_postgres() -> None:
+    """Start a temporary server for this process and its children, unless a server is named.
+
+    The tests make many databases, which is faster in memory and without fsync. Does nothing if PostgreSQL is not
+    installed.
+    """
+    if VARIABLE in os.environ:
+        return
+    with suppress(NoServerError):
+        server = ThrowAwayServer()
+        atexit.register(server.remove)
+        server.start()
+        os.environ[VARIABLE] = server.url
 
 
 def _answers(url: str) -> bool:
