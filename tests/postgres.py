@@ -36,13 +36,13 @@ def postgres_url() -> str:
 def share_postgres() -> None:
     """Start a temporary server for this process and its children, unless a server is named.
 
-    The tests make many databases, which is faster in memory and without fsync. Does nothing if PostgreSQL is not
-    installed.
+    The tests make many databases, which is faster in memory and without fsync. Without autovacuum, the plans of
+    statements do not depend on the moment. Does nothing if PostgreSQL is not installed.
     """
     if VARIABLE in os.environ:
         return
     with suppress(NoServerError):
-        server = ThrowAwayServer()
+        server = ThrowAwayServer(autovacuum=False)
         atexit.register(server.remove)
         server.start()
         os.environ[VARIABLE] = server.url
@@ -70,12 +70,13 @@ def _throw_away_server() -> str:
 class ThrowAwayServer:
     """A temporary server on a free port, which a test may stop at any moment."""
 
-    def __init__(self, *, fsync: bool = False) -> None:
+    def __init__(self, *, fsync: bool = False, autovacuum: bool = True) -> None:
         self.folder = self._folder = Path(tempfile.mkdtemp(prefix="server-jobs-postgres-"))
         self._programs, self.port = programs_for(self._folder), free_port()
         self._user = user_for(self._folder)
         self._options = (
-            f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync={'on' if fsync else 'off'}"
+            f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync={'on' if fsync else 'off'} "
+            f"-c autovacuum={'on' if autovacuum else 'off'}"
         )
         self._data = self._folder / "data"
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"

@@ -291,9 +291,10 @@ async def test_no_job_starts_while_outcomes_cannot_be_stored() -> None:
     while len(switch.texts) < 200:
         await asyncio.sleep(0)
     store.break_down("settle", error=DatabaseError("down"))
-    await asyncio.sleep(0.05)
+    while not backend.execution.runner.is_failing:
+        await asyncio.sleep(0)
     begun = len(switch.texts)
-    await asyncio.sleep(0.05)
+    await turns(100)
     assert len(switch.texts) == begun
     assert begun < 700
     store.mend()
