@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from server_jobs.named_databases import hold_name
 from server_jobs.stores.opening import store_of
 from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.postgres_databases import new_database
 from tests.conformance.stores import create_sqlite_file
+from tests.named_databases.holding import hold_name
 
 from .letters import NAMES, VARIABLES
 

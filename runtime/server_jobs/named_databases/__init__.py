@@ -8,6 +8,6 @@ and `handler_program` is the program of handler processes.
 """
 
 from .databases import Databases, NamedBackend
-from .names import check_held_name, hold_name
+from .names import check_held_name
 
-__all__ = ["Databases", "NamedBackend", "check_held_name", "hold_name"]
+__all__ = ["Databases", "NamedBackend", "check_held_name"]

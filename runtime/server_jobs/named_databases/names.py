@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..errors import DatabaseError, InvalidOptionError
-from ..stores.sql.store import SqlStore
 
 
 def check_held_name(name: str, variable: str, held: str | None) -> None:
@@ -15,11 +14,6 @@ def check_held_name(name: str, variable: str, held: str | None) -> None:
         )
     if held != name:
         raise DatabaseError(f"{variable} leads to the database {held!r}, not to {name!r}; correct its URL")
-
-
-async def hold_name(store: SqlStore, name: str, variable: str) -> None:
-    """Let a database hold its name, if it has none. Raises `DatabaseError` if it has another one."""
-    check_held_name(name, variable, await store.write_name(name))
 
 
 class Naming:

@@ -18,7 +18,6 @@ from pathlib import Path
 import psycopg
 import pytest
 from server_jobs import DatabaseUnreachableError, connect_databases
-from server_jobs.named_databases import hold_name
 from server_jobs.stores.opening import store_of
 from server_jobs.stores.sql.store import SqlStore
 
@@ -29,6 +28,7 @@ from tests.faults.noted_by_database import VARIABLES, Errand, RunErrand, registr
 from tests.faults.oracle import illegal, lost
 from tests.faults.processes import ROOT, Nursery
 from tests.faults.site import Change, Site, create_tables, keep_history
+from tests.named_databases.holding import hold_name
 from tests.postgres import ThrowAwayServer
 
 pytestmark = pytest.mark.slow
