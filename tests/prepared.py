@@ -1,8 +1,8 @@
 """A fast `server-jobs` and a fast Python, forked from a process that has already imported what they need.
 
 A process spends most of its time on imports. For tests of what a command does in a project of its own, and of scripts
-that run it fifty times. `make test-installed` runs the same scripts with the real command. As a program, this module is
-the process that forks.
+that run it fifty times. `make test-installed` tries each command as a real process. As a program, this module is the
+process that forks.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from runpy import run_path
 from tempfile import TemporaryDirectory
@@ -67,11 +68,14 @@ _MODULES = (
 
 
 @cache
-def prepared_program() -> str:
-    """Return the path of a `server-jobs` that starts at once. It works until this process ends."""
+def prepared_program(python: str = sys.executable) -> str:
+    """Return the path of a `server-jobs` that starts at once, in the environment of this Python.
+
+    It works until this process ends.
+    """
     stack = ExitStack()
     atexit.register(stack.close)
-    return str(stack.enter_context(_prepared_command()))
+    return str(stack.enter_context(_prepared_command(python)))
 
 
 def prepared_python() -> str:
@@ -80,14 +84,14 @@ def prepared_python() -> str:
 
 
 @contextmanager
-def _prepared_command() -> Iterator[Path]:
+def _prepared_command(python: str) -> Iterator[Path]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         path = folder / "socket"
         for program in ("server-jobs", _PYTHON):
-            (folder / program).write_text(_COMMAND.format(python=sys.executable, path=str(path)), encoding="utf-8")
+            (folder / program).write_text(_COMMAND.format(python=python, path=str(path)), encoding="utf-8")
             (folder / program).chmod(0o755)
-        command = [sys.executable, "-m", "tests.prepared", str(path)]
+        command = [python, "-m", "tests.prepared", str(path)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout is not None
@@ -98,9 +102,10 @@ def _prepared_command() -> Iterator[Path]:
 
 
 def main(path: str) -> None:
-    """Import everything, and fork for each call."""
+    """Import everything that this environment has, and fork for each call."""
     for module in _MODULES:
-        import_module(module)
+        if find_spec(module.partition(".")[0]):
+            import_module(module)
     sys.path = [place for place in sys.path if Path(place or ".").resolve() != ROOT]
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nothing waits for the children of this process

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.docs.pages import FIRST_JOB, blocks, installs
 from tests.docs.reader import Reader, shell
+from tests.prepared import prepared_program
 
 from .environments import Environments
 
@@ -58,12 +59,18 @@ def make_project(folder: Path, environments: Environments) -> Path:
 
 
 def follow(page: Path, folder: Path, environments: Environments) -> Reader:
-    """Follow a page. Each `pip install` in a block adds to the environment."""
+    """Follow a page. Each `pip install` in a block adds to the environment.
+
+    Most pages install only the generator. In its environment, commands are forked from a process that has imported what
+    that environment has, because a process spends most of its time on imports. `test_extras` starts each command.
+    """
     packages = [GENERATOR]
-    reader = Reader(folder, [environments.programs(GENERATOR)])
+    generator = environments.programs(GENERATOR)
+    reader = Reader(folder, [Path(prepared_program(str(generator / "python"))).parent, generator])
     for block in blocks(page):
-        if block.language == "bash":
-            packages += [line for line in installs(block.text) if line not in packages]
+        added = [line for line in installs(block.text) if line not in packages] if block.language == "bash" else []
+        if added:
+            packages += added
             reader.programs = (environments.programs(*packages),)
         reader.follow(block)
     reader.finish()
