@@ -120,12 +120,24 @@ test-schemas: setup ## Take hundreds of public schemas as params and compare eac
 
 # The tests that call a library whose lowest version differs: pydantic (contract, engine, models, schemas), croniter (domain),
 # click and rich (cli, commands), SQLAlchemy and Alembic (transactions, migrations, sql_views), PostgreSQL's drivers, httpx
-# (turso), Starlette and uvicorn (http, serve), Jinja (test_answers), black, PyYAML and filelock (generator), hypothesis
-# (testing), OpenTelemetry and Prometheus (integrations, monitoring), lightkube (pods). The code that the others test calls
-# these through what is tested here.
-LOWEST_TESTS := $(addprefix tests/, $(addprefix runtime/, contract domain engine integrations testing transactions test_*.py) \
-	$(addprefix conformance/, postgres turso test_values.py) cli/test_*.py cli/jobs cli/monitoring cli/serve dashboard/test_answers.py \
-	$(addprefix generator/, commands migrations models outputs specs sql_views) django http pods schemas)
+# (turso), Starlette and uvicorn (http, serve), Jinja (test_answers, outputs), black, PyYAML and filelock (generator),
+# hypothesis (testing), OpenTelemetry and Prometheus (integrations, monitoring), lightkube (pods). The default run covers the
+# code that calls these only through what is tested here, such as limits, plans of queries and the rules of the lint.
+test_files = $(foreach name,$(2),$(1)/test_$(name).py)
+LOWEST_TESTS := $(addprefix tests/, django schemas conformance/test_values.py dashboard/test_answers.py \
+	$(addprefix runtime/, contract integrations testing transactions) cli/serve generator/migrations generator/models \
+	$(call test_files,runtime,handle imports job logs middleware registry schema) $(call test_files,runtime/domain,cron cron_zones) \
+	$(call test_files,runtime/engine,attempt backend schedules_at_run_time scheduler) \
+	$(call test_files,conformance/postgres,postgres postgres_answers postgres_cut postgres_given_up postgres_pooler postgres_schema \
+	postgres_silence postgres_trouble postgres_url postgres_waiting) \
+	$(call test_files,conformance/turso,turso turso_answers turso_cut turso_transport) \
+	$(call test_files,cli,arguments migrate migrate_databases output program tenants variables) \
+	$(call test_files,cli/jobs,enqueue list_and_show repair) cli/monitoring/test_metrics.py \
+	$(call test_files,generator/commands,check formats generator_extra init new) \
+	$(call test_files,generator/outputs,catalogue outputs sabotage_of_outputs) generator/outputs/kubernetes/test_manifests.py \
+	$(call test_files,generator/specs,document spec_forms yaml) $(call test_files,generator/sql_views,indexes revisions wide_views) \
+	$(call test_files,http,cors events gate history jobs links many_jobs mounting openapi operations request_trace stopping) \
+	$(call test_files,http/hostile,any_value places ways_in) $(call test_files,pods,api_answers hand_over jobs_in_pods manifest orphans))
 # Django's old versions differ most, so its slow tests run too.
 .PHONY: test-lowest
 test-lowest: $(LOWEST)/.ready browser ## Run the tests that depend on a library with its lowest allowed version
