@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Row, Statement, Value
 
 Call = tuple[Statement, Mapping[str, Value]]
+
+_found: dict[str, bool] = {}
 
 
 class CheckedSqlite(SqliteDatabase):
@@ -24,15 +25,19 @@ class CheckedSqlite(SqliteDatabase):
         return await super().run(*calls, look=look)
 
 
-@cache
 def _writes(path: Path, sql: str) -> bool | None:
-    """Return whether the program of a statement begins a write. None: this file lacks a table or view of it."""
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            program = connection.execute(f"EXPLAIN {sql}", _AnyParameters()).fetchall()
-    except sqlite3.OperationalError:
-        return None
-    return any(opcode == "Transaction" and begins_write for _, opcode, _, begins_write, *_ in program)
+    """Return whether the program of a statement begins a write. None: this file lacks a table or view of it.
+
+    All files have the same tables, and SQLite needs milliseconds for a program: one for each text is enough.
+    """
+    if sql not in _found:
+        try:
+            with closing(sqlite3.connect(path)) as connection:
+                program = connection.execute(f"EXPLAIN {sql}", _AnyParameters()).fetchall()
+        except sqlite3.OperationalError:
+            return None
+        _found[sql] = any(opcode == "Transaction" and begins_write for _, opcode, _, begins_write, *_ in program)
+    return _found[sql]
 
 
 class _AnyParameters(dict[str, None]):
