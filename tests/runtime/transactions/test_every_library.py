@@ -83,9 +83,9 @@ def place_of(kind: str, folder: Path) -> Iterator[Place]:
         yield place
 
 
-on_postgresql = pytest.mark.parametrize(
-    "library", [name for name, (kind, _) in OPENINGS.items() if kind == "postgresql"], indirect=True
-)
+# Of statements and calls that all libraries pass on alike: a sync library on one database, and an async one on another.
+on_each_database = pytest.mark.parametrize("library", ["sqlite3", "asyncpg"], indirect=True)
+on_postgresql = pytest.mark.parametrize("library", ["psycopg", "asyncpg"], indirect=True)
 
 
 @pytest.fixture(params=OPENINGS)
@@ -172,6 +172,7 @@ def test_the_row_is_as_later_stores_it(seat: Seat, place: Place) -> None:
     assert (one["rate_key"], one["priority"]) == ("", -7)
 
 
+@pytest.mark.parametrize("library", ["sqlite3", "psycopg", "asyncpg", "django-sqlite"], indirect=True)
 def test_a_job_may_be_due_at_a_given_time(seat: Seat, place: Place) -> None:
     due = datetime(2030, 5, 1, 12, tzinfo=UTC)
     seat.later(Invoice, scheduled_for=due)
@@ -213,6 +214,7 @@ def test_a_job_takes_the_place_of_a_pending_one_and_follows_a_running_one(seat: 
     assert [(row["id"], row["replaced_by"]) for row in place.rows()] == [(first, second), (second, None)]
 
 
+@on_each_database
 @pytest.mark.parametrize("on_conflict", ["keep", "replace"])
 def test_a_late_job_gives_up_its_unique_key(seat: Seat, place: Place, on_conflict: Literal["keep", "replace"]) -> None:
     late = datetime(2020, 5, 1, 12, tzinfo=UTC)
@@ -268,6 +270,7 @@ def test_thousands_of_jobs_and_long_params_are_one_statement(seat: Seat, place: 
     )
 
 
+@on_each_database
 def test_many_jobs_are_a_batch_with_a_completion_job(seat: Seat, place: Place) -> None:
     first = seat.later(OnceOnly, "a")
     batch = seat.later_many(OnceOnly, ["a", "b", "c"], then=Invoice.new_job({"text": "all"}, priority=9))
@@ -305,12 +308,14 @@ def test_the_coroutine_has_the_name_of_the_call_for_the_warning_about_a_forgotte
         seat.run(call)
 
 
+@on_each_database
 def test_no_jobs_are_no_statement(seat: Seat, place: Place) -> None:
     assert list(seat.later_many(Invoice, [])) == []
     seat.commit()
     assert place.ids == []
 
 
+@on_each_database
 def test_params_that_do_not_fit_leave_the_transaction_usable(seat: Seat, place: Place) -> None:
     with pytest.raises(InvalidParamsError, match="/text"):
         seat.run(Invoice.later_in(seat.transaction, {}))
@@ -335,6 +340,7 @@ class Marking(Middleware):
         self.notes.append("stored")
 
 
+@on_each_database
 def test_middleware_surrounds_the_statement_and_its_headers_are_stored(seat: Seat, place: Place) -> None:
     marking, job = Marking(), text_job(echo, "Marked")
     registry = create_job_registry().register(job).use(marking)
