@@ -31,18 +31,23 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(committed: Path, tmp_path: Path) -> Path:
     """Return a project in a folder of a repository, with one commit, tagged `v1`."""
-    root = tmp_path / "repository/project"
+    return shutil.copytree(committed, tmp_path / "repository") / "project"
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("committed") / "repository/project"
     root.mkdir(parents=True)
     shared = {"$defs": {"Name": TEXT}}
     params = an_object(x={"$ref": "shared/names.json#/$defs/Name"}, y=TEXT)
     write(root, {"case.json": a_spec(params), "shared/names.json": shared, "README.md": b"", ".hidden.json": b"["})
-    git(root.parent, "init", "--quiet")
+    git(root.parent, "init", "--quiet", "--template=")
     git(root, "add", "-A")
     git(root, "commit", "--quiet", "-m", "one")
     git(root, "tag", "v1")
-    return root
+    return root.parent
 
 
 def against(root: Path, revision: str = "v1") -> list[ContractFinding]:

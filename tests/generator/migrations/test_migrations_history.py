@@ -61,17 +61,23 @@ def test_a_change_that_touches_no_schedule_makes_no_revision_of_them(project: Te
 
 
 @pytest.mark.parametrize(
-    ("declared", "expected"),
+    ("url", "declared", "expected"),
     [
         (
+            "sqlite",
             [schedule("morning"), schedule("evening", "0 20 * * *")],
             [("evening", "0 20 * * *"), ("morning", "0 3 * * *")],
         ),
-        ([schedule("morning")], [("morning", "0 3 * * *")]),
-        ([], []),
-        ([schedule("noon", "0 12 * * *"), schedule("morning")], [("morning", "0 3 * * *"), ("noon", "0 12 * * *")]),
+        ("postgresql", [schedule("morning")], [("morning", "0 3 * * *")]),
+        ("sqlite", [], []),
+        (
+            "postgresql",
+            [schedule("noon", "0 12 * * *"), schedule("morning")],
+            [("morning", "0 3 * * *"), ("noon", "0 12 * * *")],
+        ),
     ],
     ids=["changed", "removed", "all removed", "replaced"],
+    indirect=["url"],
 )
 def test_changed_schedules_make_exactly_one_revision(
     project: TemporaryProject, engine: Engine, declared: Sequence[dict[str, object]], expected: list[tuple[str, str]]

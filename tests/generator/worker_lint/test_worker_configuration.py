@@ -101,9 +101,17 @@ def test_missing_settings_of_the_worker_are_named(
     project: TemporaryProject, path: str, old: str, new: str, rule: str, verdict: str
 ) -> None:
     edit(project, path, old, new)
-    result = project.run("check", "--target", "cloudflare")
     place = WRANGLER if rule == "excluded-part" else path
     assert found(project) == [(place, rule, verdict)]
+
+
+@pytest.mark.parametrize(("path", "old", "new", "rule", "verdict"), [LACKS[0], LACKS[-3], LACKS[-2]])
+def test_a_failure_ends_only_the_check_for_that_target(
+    project: TemporaryProject, path: str, old: str, new: str, rule: str, verdict: str
+) -> None:
+    edit(project, path, old, new)
+    result = project.run("check", "--target", "cloudflare")
+    assert f" {verdict} {rule} " in result.output
     assert result.exit_code == (verdict == "fail")
     assert project.run("check").exit_code == 0
 
