@@ -273,7 +273,7 @@ async def test_a_slot_whose_job_was_deleted_counts_as_not_run(slots: Slots, stor
             START,
             "has 1,200 slots of Report/main, and one backfill takes 1,000; end the first one at 2025-12-23T16:00:00",
         ),
-        (START - 9999 * DAY, START, "has at least 10,000 slots"),
+        slow(START - 9999 * DAY, START, "has at least 10,000 slots"),
     ],
 )
 async def test_a_refused_range_stores_nothing(slots: Slots, start: datetime, end: datetime, message: str) -> None:

@@ -205,6 +205,7 @@ def test_no_column_has_the_secret_but_the_params(place: Place) -> None:
     assert columns_with_the_secret(place) == STORED
 
 
+@pytest.mark.slow
 def test_without_masks_the_secret_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOBS_KEY_SECRET", KEY_SECRET)
     monkeypatch.setattr(Masking, "__call__", lambda _, text: text)

@@ -22,6 +22,7 @@ from server_jobs.stores import memory
 from server_jobs.stores.sql.dialect import statements_of
 
 from tests.sabotage import sabotage
+from tests.slow import slow
 
 from . import jobs, stores
 from .plan import Mode
@@ -291,7 +292,15 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+# These take most of the time, and the cheaper ones show that the simulation can fail in both modes and on SQLite.
+SLOW = {
+    *("one unfinished job for a unique key", "each slot that passed", "an outage ends for a worker too"),
+    *("outcomes are tried again", "results of finished jobs", "unfinished jobs are released"),
+    "one job for a call whose reply was lost",
+}
+
+
+@pytest.mark.parametrize("case", [slow(case) if str(case) in SLOW else case for case in CASES], ids=str)
 def test_a_protection_that_is_missing_is_noticed(
     case: Case, monkeypatch: pytest.MonkeyPatch, record_property: Callable[[str, object], None]
 ) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+from _pytest.mark.structures import ParameterSet
 from alembic import command
 from alembic.config import Config
 from server_jobs_generator.files.generated_file import conflict_line
@@ -16,16 +17,21 @@ from sqlalchemy import create_engine, inspect, text
 
 from tests.generator.projects import TemporaryProject, commit_all, generated_project, git, job_spec
 from tests.generator.spec_projects import an_object
+from tests.slow import slow
 
 IS_LONG = "SERVER_JOBS_LONG_TESTS" in os.environ
 
 
-def databases_that_ran(*branches: str) -> list[tuple[str, str]]:
-    """Return pairs of a database and the branch it ran: every pair in the long form, else each at least once."""
+def databases_that_ran(*branches: str) -> list[tuple[str, str] | ParameterSet]:
+    """Return pairs of a database and the branch it ran: every pair in the long form, else each at least once.
+
+    All after the first two pairs are slow.
+    """
     kinds = ("sqlite", "postgresql")
     if IS_LONG:
         return [(kind, branch) for kind in kinds for branch in branches]
-    return [(kinds[number % 2], branch) for number, branch in enumerate(branches)]
+    pairs = [(kinds[number % 2], branch) for number, branch in enumerate(branches)]
+    return [*pairs[:2], *(slow(*pair) for pair in pairs[2:])]
 
 
 def spec(

@@ -16,6 +16,7 @@ from tests.generator.databases import postgres_database
 from tests.generator.migrations.test_migrations import url
 from tests.generator.projects import schedule
 from tests.generator.sql_views.test_revisions import newer_tables
+from tests.slow import slow
 
 __all__ = ["url"]
 
@@ -87,7 +88,7 @@ def test_without_a_condition_the_second_branch_cannot_change_the_tables(
     assert "trace" in done.output
 
 
-@pytest.mark.parametrize("ran", ["one", "other"])
+@pytest.mark.parametrize("ran", [slow("one"), "other"])
 def test_a_database_on_turso_ran_one_branch(
     repo: Repository, tmp_path: Path, ran: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

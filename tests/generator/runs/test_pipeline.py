@@ -15,6 +15,7 @@ from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.python.code import render
 
 from tests.generator.projects import TemporaryProject, job_spec, leave_out_the_worker, make_project, schedule
+from tests.slow import slow
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -142,7 +143,9 @@ class SendEmail(OptionalParamsJob[SendEmailParams, SendEmailResult, SendEmailPar
 """)
 
 
-@pytest.mark.parametrize("handlers", ["handlers", "generated/handlers", "app/jobs/handlers", "src/app/handlers"])
+@pytest.mark.parametrize(
+    "handlers", ["handlers", "src/app/handlers", slow("generated/handlers"), slow("app/jobs/handlers")]
+)
 def test_jobs_handlers_and_registry_work_wherever_the_handlers_are(tmp_path: Path, handlers: str) -> None:
     project = make_project(tmp_path / "project", SPECS, handlers=handlers)
     project.generate()
