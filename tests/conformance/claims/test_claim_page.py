@@ -14,7 +14,7 @@ from server_jobs.domain.record import KnownJob, NewJob
 from server_jobs.stores.sql.dialect import DialectName, statements_of
 from server_jobs.testing import FakeClock
 
-from tests.conformance.examples import START, claim_on, completed, ids, read, request
+from tests.conformance.examples import START, claim_on, completed, ids, job, read, request
 
 PAGE = Path(__file__).parents[3] / "docs/explanation/claim.md"
 NOON = START + timedelta(hours=12)
@@ -57,11 +57,11 @@ def _key(cell: str) -> str | None:
 
 async def start(store: Store, clock: FakeClock, jobs: Sequence[NewJob]) -> None:
     """Claim each of these jobs when it is due."""
-    for job in jobs:
-        await store.insert([job])
-        assert job.scheduled_for is not None
-        clock.advance(job.scheduled_for - clock.now())
-        assert ids(await store.claim(request(FREE, CRAWL, CALL, limit=1))) == [job.id]
+    for new in jobs:
+        await store.insert([new])
+        assert new.scheduled_for is not None
+        clock.advance(new.scheduled_for - clock.now())
+        assert ids(await store.claim(request(FREE, CRAWL, CALL, limit=1))) == [new.id]
 
 
 async def test_the_claim_of_the_example_takes_the_jobs_of_its_second_table(store: Store, clock: FakeClock) -> None:
@@ -81,6 +81,30 @@ async def test_the_claim_of_the_example_takes_the_jobs_of_its_second_table(store
     assert ids(claims) == [row["id"] for row in taken]
     statuses = {row["id"]: str((await read(store, row["id"])).status) for row in before}
     assert statuses == {row["id"]: row["status"] for row in after}
+
+
+async def test_the_claim_of_jobs_with_both_limits_takes_those_of_the_page(store: Store, clock: FakeClock) -> None:
+    rows = table("id | concurrency_key")
+    concurrency = ConcurrencyLimit(limit=2, by=("/customer",))
+    fetch = KnownJob("Fetch", 1, concurrency, RateLimit(limit=2, per=timedelta(minutes=1), by=("/host",)))
+    keys = [(row["id"], row["concurrency_key"], row["rate_key"]) for row in rows]
+    await store.insert([job(name, "Fetch", concurrency_key=key, rate_key=rate_key) for name, key, rate_key in keys])
+
+    claims = await store.claim(request(fetch, limit=10))
+
+    assert ids(claims) == [row["id"] for row in rows if row["taken"] == "yes"]
+
+
+async def test_the_bound_of_slots_leaves_jobs_to_the_next_claim_as_the_page_says(
+    store: Store, clock: FakeClock
+) -> None:
+    await store.insert(
+        [job(name, max_attempts=attempts) for name, attempts in [("m", 1), ("n", 1), ("o", 3), ("p", 3)]]
+    )
+
+    taken = [ids(await store.claim(request(limit=3, slots=1))) for _ in range(2)]
+
+    assert taken == [["m", "o"], ["n", "p"]]
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])

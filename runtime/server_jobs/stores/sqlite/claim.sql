@@ -1,4 +1,4 @@
--- Claim jobs without limits, and find due jobs of both kinds. The words and an example:
+-- Claim jobs without limits, and find due jobs of both kinds. The rules, words, parameters and examples:
 -- docs/explanation/claim.md.
 --
 -- A group has the pending jobs of one name, version, queue and priority. In its index they are adjacent, most urgent
@@ -152,7 +152,8 @@ status = 'pending' AND {startable}
 -- name: CLAIM_ONE
 -- parameters: id
 -- writes: yes, repeatable: no
--- Claim a job by its id: at any time, and in a paused queue.
+-- Claim a job by its id: before it is due, in a paused queue, and beyond its limits. It counts for `concurrency`. It
+-- does not count for `rate`, because no start is recorded.
 {take}
  WHERE id = :id AND {asked_job}
 RETURNING {claim_columns};

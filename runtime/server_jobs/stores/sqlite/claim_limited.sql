@@ -1,4 +1,4 @@
--- Claim jobs with limits, together with jobs without limits. The words and an example:
+-- Claim jobs with limits, together with jobs without limits. The rules, words, parameters and examples:
 -- docs/explanation/claim.md.
 --
 -- A job with limits has two keys, and is in two indexes of its own: by group, and by lane. A lane has the pending jobs
@@ -6,7 +6,8 @@
 
 -- fragment: limits
 -- parameters: known
--- The limits of the known jobs. `has_one_…_key`: the limit depends on no values, so that its only key is ''.
+-- The limits of the known jobs, one row for each name: the versions of a name have the same limits. `has_one_…_key`:
+-- the limit depends on no values, so that its only key is ''.
 SELECT DISTINCT value->>0 AS job_name, value->>2 AS concurrency, value->>3 AS rate, value->>4 AS period,
        value->>5 AS has_one_concurrency_key, value->>6 AS has_one_rate_key
   FROM json_each(:known) WHERE value->>2 IS NOT NULL OR value->>3 IS NOT NULL
@@ -111,7 +112,7 @@ SELECT due FROM (
 -- Claim the most urgent jobs, with limits and without, as far as the limits allow. Reads at most `window` jobs with
 -- limits, and the first jobs of at most `lanes` lanes.
 WITH RECURSIVE limits AS MATERIALIZED (
-  -- A limit has one key only if no pending job has another one. Another release may have stored such a job.
+  -- Another release may have stored pending jobs with other keys. While there are any, the limit has several keys.
   SELECT job_name, concurrency, rate, period,
          has_one_concurrency_key AND NOT EXISTS (
            SELECT 1 FROM jobs INDEXED BY jobs_limited_lane
@@ -147,8 +148,8 @@ walk AS MATERIALIZED (
     SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)
      WHERE value->>0 IN (SELECT job_name FROM open_name)),
   {limited_due}),
--- If the window is full: where to search for lanes. From the first lane of each name, and from another key on, which
--- each claim chooses anew.
+-- Where the search for lanes begins, if the window is full: at the first lane of each name, at the concurrency key
+-- `start`, and at the rate key `start`. Each claim chooses another `start`.
 seeds AS (
   SELECT job_name, '' AS concurrency_key, '' AS rate_key
     FROM open_name WHERE has_lanes AND (SELECT count(*) FROM walk) >= :window
@@ -212,20 +213,42 @@ started AS MATERIALIZED (
             WHERE start.job_name = candidates.job_name AND start.rate_key = candidates.rate_key
               AND start.started_at >= {now} - period) AS starts
     FROM candidates WHERE rate IS NOT NULL GROUP BY job_name, rate_key, period),
--- `room`: how many more jobs of the concurrency key may run. `rate_room`: how many more of the rate key may start.
-possible AS (
-  SELECT id, attempt_count, max_attempts, priority, scheduled_for, job_name, concurrency_key,
+-- `room`: how many more jobs of the concurrency key may run. `rate_room`: how many more of the rate key may start. A
+-- name without one of the limits has NULL there. Jobs of full keys are left out.
+possible AS MATERIALIZED (
+  SELECT id, attempt_count, max_attempts, priority, scheduled_for, job_name, concurrency_key, rate_key,
          concurrency - COALESCE(count, 0) AS room, rate - starts AS rate_room,
+         row_number() OVER (PARTITION BY job_name, concurrency_key
+                            ORDER BY priority DESC, scheduled_for, id) AS position,
          row_number() OVER (PARTITION BY job_name, rate_key ORDER BY priority DESC, scheduled_for, id) AS rate_position
     FROM candidates LEFT JOIN running USING (job_name, concurrency_key) LEFT JOIN started USING (job_name, rate_key)
-   WHERE concurrency IS NULL OR COALESCE(count, 0) < concurrency),
--- The most urgent jobs of each rate key take its room, and of these the most urgent ones of each concurrency key.
+   WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency) AND (rate IS NULL OR starts < rate)),
+-- The jobs of names with both limits, numbered. A mark stands for a key.
+both_limits AS MATERIALIZED (
+  SELECT id, room, rate_room, row_number() OVER (ORDER BY priority DESC, scheduled_for, id) AS number,
+         '<' || dense_rank() OVER (ORDER BY job_name, concurrency_key) || '>' AS mark,
+         '<' || dense_rank() OVER (ORDER BY job_name, rate_key) || '>' AS rate_mark
+    FROM possible WHERE room IS NOT NULL AND rate_room IS NOT NULL),
+-- Positions do not suffice for these: a job that one limit blocks must not use up the other one. Each step picks the
+-- next job for whose keys the picked ones left room. `marks` and `rate_marks` are the keys of the picked ones.
+picked (number, id, marks, rate_marks) AS (
+  SELECT number, id, mark, rate_mark FROM both_limits WHERE number = 1
+   UNION ALL
+  SELECT next.number, next.id, marks || next.mark, rate_marks || next.rate_mark
+    FROM picked JOIN both_limits AS next ON next.number = (
+      SELECT min(later.number) FROM both_limits AS later
+       WHERE later.number > picked.number
+         AND length(marks) - length(replace(marks, later.mark, '')) < later.room * length(later.mark)
+         AND length(rate_marks) - length(replace(rate_marks, later.rate_mark, ''))
+             < later.rate_room * length(later.rate_mark))
+   LIMIT :limit),
+-- The jobs that the limits allow. With one limit, the most urgent jobs of each key take its room.
 allowed AS (
-  SELECT id, attempt_count, max_attempts, priority, scheduled_for, room,
-         row_number() OVER (PARTITION BY job_name, concurrency_key
-                            ORDER BY priority DESC, scheduled_for, id) AS position
-    FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
--- The most urgent jobs of the other names. `unlimited` is 0 or `limit`.
+  SELECT id, attempt_count, max_attempts, priority, scheduled_for FROM possible
+   WHERE rate_room IS NULL AND position <= room
+      OR room IS NULL AND rate_position <= rate_room
+      OR id IN (SELECT id FROM picked)),
+-- The most urgent jobs of names without limits.
 unlimited AS MATERIALIZED (
   WITH RECURSIVE known_job AS MATERIALIZED (
     SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)
@@ -234,7 +257,7 @@ unlimited AS MATERIALIZED (
 due AS MATERIALIZED (
   SELECT * FROM (
     SELECT id, attempt_count, max_attempts, priority, scheduled_for, 1 AS is_limited
-      FROM allowed WHERE room IS NULL OR position <= room
+      FROM allowed
      UNION ALL
     SELECT id, attempt_count, max_attempts, priority, scheduled_for, 0 FROM unlimited)
    ORDER BY priority DESC, scheduled_for, id LIMIT :limit)
@@ -284,7 +307,7 @@ SELECT due FROM (
 -- name: ADOPT
 -- parameters: known
 -- writes: yes, repeatable: yes
--- Give these jobs the keys of limits that depend on no values.
+-- Give these jobs the key '' for each limit, even if it depends on values: together they are one lane.
 UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE id IN (SELECT id FROM (
    WITH RECURSIVE known_job AS MATERIALIZED (
@@ -296,7 +319,7 @@ RETURNING id;
 -- name: ADOPT_RUNNING
 -- parameters: none
 -- writes: yes, repeatable: yes
--- Let running jobs without keys count.
+-- Give running jobs of limited names that have no keys the key '', so that they count for `concurrency`.
 UPDATE jobs SET concurrency_key = '', rate_key = ''
  WHERE status = 'running' AND concurrency_key IS NULL AND job_name IN (SELECT job_name FROM ({limits}))
 RETURNING id;
