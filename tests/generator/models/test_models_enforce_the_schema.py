@@ -232,25 +232,24 @@ def test_every_keyword_type_and_format_is_in_the_table() -> None:
     assert ANNOTATIONS == ENFORCED_ELSEWHERE
 
 
-@pytest.mark.parametrize("is_required", [True, False], ids=["required", "optional"])
 @pytest.mark.parametrize(("schema", "accepted", "refused"), CASES, ids=lambda value: repr(value)[:60])
 def test_the_model_decides_as_the_schema(
-    tmp_path: Path, schema: object, accepted: list[str], refused: list[str], is_required: bool
+    tmp_path: Path, schema: object, accepted: list[str], refused: list[str]
 ) -> None:
-    params: dict[str, object] = {**an_object(x=schema), "required": ["x"] if is_required else []}
+    """The property `x` is optional in params and required in the object `needed`."""
+    params = an_object(x=schema, needed={**an_object(x=schema), "required": ["x"]})
     with params_model(tmp_path, params, **{"$defs": DEFINITIONS}) as model:
-        for text in accepted:
-            value = model.model_validate_json(f'{{"x": {text}}}')
-            stored = write_params("Case", model, json.loads(f'{{"x": {text}}}'))[1]
-            assert read_params("Case", model, stored) == value
-        for text in refused:
-            with pytest.raises(ValidationError):
-                model.model_validate_json(f'{{"x": {text}}}')
-        if is_required:
-            with pytest.raises(ValidationError):
-                model.model_validate_json("{}")
-        else:
-            model.model_validate_json("{}")
+        for around in ('{"x": %s}', '{"needed": {"x": %s}}'):
+            for text in accepted:
+                value = model.model_validate_json(around % text)
+                stored = write_params("Case", model, json.loads(around % text))[1]
+                assert read_params("Case", model, stored) == value
+            for text in refused:
+                with pytest.raises(ValidationError):
+                    model.model_validate_json(around % text)
+        model.model_validate_json("{}")
+        with pytest.raises(ValidationError):
+            model.model_validate_json('{"needed": {}}')
 
 
 def test_constraints_behind_references_are_enforced_at_each_reference(tmp_path: Path) -> None:
