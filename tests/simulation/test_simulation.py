@@ -19,8 +19,8 @@ from .world import simulate
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 # A simulation of liveness takes about twice as long as one of safety.
 CHUNKS = {
-    Mode.SAFETY: (100, range(40)) if IS_LONG else (8, range(5)),
-    Mode.LIVENESS: (100, range(20)) if IS_LONG else (4, range(4)),
+    Mode.SAFETY: (100, range(40)) if IS_LONG else (4, range(10)),
+    Mode.LIVENESS: (100, range(20)) if IS_LONG else (2, range(8)),
 }
 """How many seeds a chunk has, and the chunks."""
 
