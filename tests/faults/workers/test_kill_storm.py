@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Sequence
 
+import pytest
+
 from tests.faults.conftest import IS_LONG, Figure
 from tests.faults.jobs import MOST_NARROW, Nap, NarrowNap
 from tests.faults.oracle import Verdict, judge, most_at_once
@@ -71,6 +73,7 @@ def test_a_worker_that_stood_still_writes_nothing(site: Site, figure: Figure) ->
     verdict.check()
 
 
+@pytest.mark.slow
 def test_without_the_fence_the_oracle_sees_stale_results(site: Site, figure: Figure) -> None:
     verdict = stand_still(site, sabotage=FENCE)
     figure(f"the same with the fence off: stale results {verdict.stale_results}")

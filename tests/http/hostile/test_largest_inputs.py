@@ -36,6 +36,7 @@ from server_jobs_cli.program import program
 from tests.conformance.stores import create_sqlite_file
 from tests.http.caller import TOKEN, Caller
 from tests.measuring import assert_cpu_seconds
+from tests.slow import slow
 
 SECONDS = 1.0
 NESTED = "the deepest nesting allowed"
@@ -161,7 +162,10 @@ async def test_the_longest_query_costs_little_on_every_route(kind: str) -> None:
         assert answer.status_code < 500, answer.text[:500]
 
 
-@pytest.mark.parametrize("kind", documents(100))
+# The documents are read as those of a body; a tool needs a second for most of them.
+@pytest.mark.parametrize(
+    "kind", [kind if kind in (NESTED, "escapes", "digits") else slow(kind) for kind in documents(100)]
+)
 async def test_the_largest_arguments_cost_little_in_every_tool(kind: str) -> None:
     backend = InMemoryBackend(job_registry=registry)
     await backend.initialize()
@@ -179,7 +183,7 @@ async def test_the_largest_arguments_cost_little_in_every_tool(kind: str) -> Non
     await backend.shutdown()
 
 
-@pytest.mark.parametrize("kind", ["escapes", "numbers", "empty objects", NESTED, "endless nesting", "digits"])
+@pytest.mark.parametrize("kind", ["escapes", "numbers", "empty objects", slow(NESTED), "endless nesting", "digits"])
 def test_the_largest_params_cost_little_on_the_command_line(kind: str, tmp_path: Path) -> None:
     create_sqlite_file(tmp_path / "jobs.sqlite3")
     (tmp_path / "params.json").write_text(documents(MAX_DOCUMENT_BYTES)[kind], encoding="utf-8")
@@ -198,7 +202,7 @@ FORMS = [
 FIELD = re.compile('name="([^"]+)"')
 
 
-@pytest.mark.parametrize("kind", ["fields", "one field", "escapes", "empty objects", "digits"])
+@pytest.mark.parametrize("kind", ["fields", "one field", slow("escapes"), slow("empty objects"), "digits"])
 async def test_the_largest_form_costs_little_on_every_page(kind: str) -> None:
     backend = InMemoryBackend(job_registry=registry)
     job_id = backend.add_job(job_name="Echo", params={"value": 1})
