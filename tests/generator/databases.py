@@ -17,6 +17,9 @@ from tests.postgres import postgres_url
 # a database is emptied for the next test, and dropped at the end of this process.
 _empty: list[str] = []
 
+_END_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 _DROP_SCHEMAS = """
 DO $$
 DECLARE name text;
@@ -44,7 +47,6 @@ def postgres_database() -> Iterator[str]:
     try:
         yield _url_of(name)
     finally:
-        _end_connections(name)
         if _make_empty(name):
             _empty.append(name)
 
@@ -67,14 +69,10 @@ def _set_up(connection: psycopg.Connection, name: str) -> None:
     connection.execute(sql.SQL("ALTER DATABASE {} SET synchronous_commit = off").format(sql.Identifier(name)))
 
 
-def _end_connections(name: str) -> None:
-    with psycopg.connect(postgres_url(), autocommit=True) as connection:
-        connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
-
-
 def _make_empty(name: str) -> bool:
     """Return whether a database is as a new one afterwards."""
     with psycopg.connect(_url_of(name), autocommit=True) as connection:
+        connection.execute(_END_OTHERS)
         connection.execute(_DROP_SCHEMAS)
         is_new = connection.info.server_version >= 150_000
         connection.execute(_GRANTS if is_new else _GRANTS_BEFORE_15)
