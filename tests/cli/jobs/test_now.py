@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from server_jobs import JobStatus
@@ -13,6 +12,7 @@ from server_jobs import JobStatus
 from tests.cli.shop import REGISTRY, Shop, run
 from tests.conformance.stores import create_sqlite_file
 from tests.generator.projects import generated_project, job_spec
+from tests.prepared import prepared_program
 
 _ENQUEUES_A_COPY = """
 import sys
@@ -108,7 +108,7 @@ def test_now_imports_its_own_job_and_its_handler_may_enqueue_others(tmp_path: Pa
     create_sqlite_file(tmp_path / "server-jobs.sqlite3")
 
     def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "server_jobs_cli", *arguments]
+        command = [prepared_program(), *arguments]
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 

@@ -17,6 +17,7 @@ from server_jobs_cli.worker.supervisor import YOUNG, Restarts
 from tests.cli.shop import run
 from tests.cli.started import Started
 from tests.generator.projects import TemporaryProject, generated_project, job_spec
+from tests.prepared import prepared_program
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 
@@ -68,8 +69,7 @@ def edit(project: TemporaryProject, text: str) -> None:
 
 
 def command(project: TemporaryProject, *arguments: str) -> None:
-    line = [sys.executable, "-m", "server_jobs_cli", *arguments]
-    subprocess.run(line, cwd=project.root, check=True, capture_output=True, timeout=60)
+    subprocess.run([prepared_program(), *arguments], cwd=project.root, check=True, capture_output=True, timeout=60)
 
 
 def enqueue(project: TemporaryProject, text: str) -> None:
