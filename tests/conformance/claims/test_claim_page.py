@@ -83,18 +83,6 @@ async def test_the_claim_of_the_example_takes_the_jobs_of_its_second_table(store
     assert statuses == {row["id"]: row["status"] for row in after}
 
 
-async def test_the_claim_of_jobs_with_both_limits_takes_those_of_the_page(store: Store, clock: FakeClock) -> None:
-    rows = table("id | concurrency_key")
-    concurrency = ConcurrencyLimit(limit=2, by=("/customer",))
-    fetch = KnownJob("Fetch", 1, concurrency, RateLimit(limit=2, per=timedelta(minutes=1), by=("/host",)))
-    keys = [(row["id"], row["concurrency_key"], row["rate_key"]) for row in rows]
-    await store.insert([job(name, "Fetch", concurrency_key=key, rate_key=rate_key) for name, key, rate_key in keys])
-
-    claims = await store.claim(request(fetch, limit=10))
-
-    assert ids(claims) == [row["id"] for row in rows if row["taken"] == "yes"]
-
-
 async def test_the_bound_of_slots_leaves_jobs_to_the_next_claim_as_the_page_says(
     store: Store, clock: FakeClock
 ) -> None:

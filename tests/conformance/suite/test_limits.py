@@ -324,42 +324,6 @@ async def test_both_limits_of_a_job_apply(store: Store, clock: FakeClock) -> Non
     assert await take(store, both) == ["c", "d", "y"]
 
 
-async def test_a_job_that_its_concurrency_blocks_uses_up_no_rate(store: Store, clock: FakeClock) -> None:
-    both = KnownJob("SendEmail", 1, ConcurrencyLimit(limit=1, by=("/customer",)), RateLimit(limit=2, per=MINUTE))
-    await store.insert([of("ada", "a"), of("ada", "b"), of("bob", "c"), of("eve", "d")])
-
-    assert await take(store, both) == ["a", "c"]
-
-
-async def test_a_job_that_its_rate_blocks_uses_up_no_concurrency(store: Store, clock: FakeClock) -> None:
-    both = KnownJob("SendEmail", 1, ConcurrencyLimit(limit=2), RateLimit(limit=1, per=MINUTE, by=("/host",)))
-    await store.insert([of("", "a", host="x"), of("", "b", host="x"), of("", "c", host="y"), of("", "d", host="z")])
-
-    assert await take(store, both) == ["a", "c"]
-
-
-@pytest.mark.parametrize(("limit", "taken"), [(1, [["a"], ["b"]]), (3, [["a", "b", "d"], ["e"]]), (9, [[*"abde"], []])])
-async def test_limits_by_different_values_let_start_what_both_allow(
-    store: Store, clock: FakeClock, limit: int, taken: list[list[str]]
-) -> None:
-    concurrency = ConcurrencyLimit(limit=2, by=("/customer",))
-    both = KnownJob("SendEmail", 1, concurrency, RateLimit(limit=2, per=MINUTE, by=("/host",)))
-    places = [("ada", "x"), ("ada", "y"), ("ada", "x"), ("bob", "x"), ("bob", "y"), ("bob", "y")]
-    jobs = zip("abcdef", places, strict=True)
-    await store.insert([of(customer, name, host=host) for name, (customer, host) in jobs])
-
-    assert [await take(store, both, limit=limit) for _ in taken] == taken
-
-
-async def test_many_keys_of_two_limits_are_told_apart(store: Store, clock: FakeClock) -> None:
-    concurrency = ConcurrencyLimit(limit=1, by=("/customer",))
-    both = KnownJob("SendEmail", 1, concurrency, RateLimit(limit=1, per=MINUTE, by=("/host",)))
-    await store.insert([of(f"c{number}", f"{number:03}", host=f"h{number}") for number in range(120)])
-    await store.insert([of(f"c{number}", f"again {number:03}", host=f"h{number}") for number in range(120)])
-
-    assert await take(store, both, limit=200) == [f"{number:03}" for number in range(120)]
-
-
 async def test_claims_at_the_same_time_never_exceed_a_limit(store: Store, clock: FakeClock) -> None:
     await store.insert([of("ada" if number % 2 else "bob", f"{number:03}") for number in range(60)])
 

@@ -234,40 +234,19 @@ started AS MATERIALIZED (
             WHERE start.job_name = candidates.job_name AND start.rate_key = candidates.rate_key
               AND start.started_at >= {now} - period) AS starts
     FROM candidates WHERE rate IS NOT NULL GROUP BY job_name, rate_key, period),
--- `room`: how many more jobs of the concurrency key may run. `rate_room`: how many more of the rate key may start. A
--- name without one of the limits has NULL there. Jobs of full keys are left out.
-possible AS MATERIALIZED (
+-- `room`: how many more jobs of the concurrency key may run. `rate_room`: how many more of the rate key may start.
+possible AS (
   SELECT candidates.*, concurrency - COALESCE(count, 0) AS room, rate - starts AS rate_room,
-         row_number() OVER (PARTITION BY job_name, concurrency_key
-                            ORDER BY priority DESC, scheduled_for, id) AS position,
          row_number() OVER (PARTITION BY job_name, rate_key ORDER BY priority DESC, scheduled_for, id) AS rate_position
     FROM candidates LEFT JOIN running USING (job_name, concurrency_key) LEFT JOIN started USING (job_name, rate_key)
-   WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency) AND (rate IS NULL OR starts < rate)),
--- The jobs of names with both limits, numbered. A mark stands for a key.
-both_limits AS MATERIALIZED (
-  SELECT id, room, rate_room, row_number() OVER (ORDER BY priority DESC, scheduled_for, id) AS number,
-         dense_rank() OVER (ORDER BY job_name, concurrency_key) AS mark,
-         dense_rank() OVER (ORDER BY job_name, rate_key) AS rate_mark
-    FROM possible WHERE room IS NOT NULL AND rate_room IS NOT NULL),
--- Positions do not suffice for these: a job that one limit blocks must not use up the other one. Each step picks the
--- next job for whose keys the picked ones left room. `marks` and `rate_marks` are the keys of the picked ones.
-picked AS (
-  SELECT number, id, ARRAY[mark] AS marks, ARRAY[rate_mark] AS rate_marks FROM both_limits WHERE number = 1
-   UNION ALL
-  SELECT next.number, next.id, marks || next.mark, rate_marks || next.rate_mark
-    FROM picked CROSS JOIN LATERAL (
-      SELECT later.number, later.id, later.mark, later.rate_mark FROM both_limits AS later
-       WHERE later.number > picked.number
-         AND cardinality(array_positions(marks, later.mark)) < later.room
-         AND cardinality(array_positions(rate_marks, later.rate_mark)) < later.rate_room
-       ORDER BY later.number LIMIT 1) AS next),
--- The jobs that the limits allow. With one limit, the most urgent jobs of each key take its room.
+   WHERE concurrency IS NULL OR COALESCE(count, 0) < concurrency),
+-- The most urgent jobs of each rate key take its room, and of these the most urgent ones of each concurrency key.
 allowed AS (
-  SELECT id FROM possible
-   WHERE rate_room IS NULL AND position <= room
-      OR room IS NULL AND rate_position <= rate_room
-      OR id IN (SELECT id FROM picked LIMIT CAST(:limit AS integer))),
--- The most urgent jobs of names without limits.
+  SELECT id, room,
+         row_number() OVER (PARTITION BY job_name, concurrency_key
+                            ORDER BY priority DESC, scheduled_for, id) AS position
+    FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
+-- The most urgent jobs of the other names.
 unlimited AS MATERIALIZED (
   WITH RECURSIVE wanted AS MATERIALIZED (SELECT CAST(:unlimited AS integer) AS most),
   known AS MATERIALIZED ({requested_jobs} AND value->>0 NOT IN ({limited_names})),
@@ -277,7 +256,7 @@ unlimited AS MATERIALIZED (
 due AS MATERIALIZED (
   SELECT jobs.id, attempt_count, max_attempts, priority, scheduled_for, concurrency_key IS NOT NULL AS is_limited
     FROM jobs
-   WHERE jobs.id = ANY(ARRAY(SELECT id FROM allowed
+   WHERE jobs.id = ANY(ARRAY(SELECT id FROM allowed WHERE room IS NULL OR position <= room
                                UNION ALL SELECT id FROM unlimited))
      AND status || '' = 'pending' AND {asked_job} AND scheduled_for <= {now}
      AND queue NOT IN (SELECT name FROM paused_queues)

@@ -213,42 +213,20 @@ started AS MATERIALIZED (
             WHERE start.job_name = candidates.job_name AND start.rate_key = candidates.rate_key
               AND start.started_at >= {now} - period) AS starts
     FROM candidates WHERE rate IS NOT NULL GROUP BY job_name, rate_key, period),
--- `room`: how many more jobs of the concurrency key may run. `rate_room`: how many more of the rate key may start. A
--- name without one of the limits has NULL there. Jobs of full keys are left out.
-possible AS MATERIALIZED (
-  SELECT id, attempt_count, max_attempts, priority, scheduled_for, job_name, concurrency_key, rate_key,
+-- `room`: how many more jobs of the concurrency key may run. `rate_room`: how many more of the rate key may start.
+possible AS (
+  SELECT id, attempt_count, max_attempts, priority, scheduled_for, job_name, concurrency_key,
          concurrency - COALESCE(count, 0) AS room, rate - starts AS rate_room,
-         row_number() OVER (PARTITION BY job_name, concurrency_key
-                            ORDER BY priority DESC, scheduled_for, id) AS position,
          row_number() OVER (PARTITION BY job_name, rate_key ORDER BY priority DESC, scheduled_for, id) AS rate_position
     FROM candidates LEFT JOIN running USING (job_name, concurrency_key) LEFT JOIN started USING (job_name, rate_key)
-   WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency) AND (rate IS NULL OR starts < rate)),
--- The jobs of names with both limits, numbered. A mark stands for a key.
-both_limits AS MATERIALIZED (
-  SELECT id, room, rate_room, row_number() OVER (ORDER BY priority DESC, scheduled_for, id) AS number,
-         '<' || dense_rank() OVER (ORDER BY job_name, concurrency_key) || '>' AS mark,
-         '<' || dense_rank() OVER (ORDER BY job_name, rate_key) || '>' AS rate_mark
-    FROM possible WHERE room IS NOT NULL AND rate_room IS NOT NULL),
--- Positions do not suffice for these: a job that one limit blocks must not use up the other one. Each step picks the
--- next job for whose keys the picked ones left room. `marks` and `rate_marks` are the keys of the picked ones.
-picked (number, id, marks, rate_marks) AS (
-  SELECT number, id, mark, rate_mark FROM both_limits WHERE number = 1
-   UNION ALL
-  SELECT next.number, next.id, marks || next.mark, rate_marks || next.rate_mark
-    FROM picked JOIN both_limits AS next ON next.number = (
-      SELECT min(later.number) FROM both_limits AS later
-       WHERE later.number > picked.number
-         AND length(marks) - length(replace(marks, later.mark, '')) < later.room * length(later.mark)
-         AND length(rate_marks) - length(replace(rate_marks, later.rate_mark, ''))
-             < later.rate_room * length(later.rate_mark))
-   LIMIT :limit),
--- The jobs that the limits allow. With one limit, the most urgent jobs of each key take its room.
+   WHERE concurrency IS NULL OR COALESCE(count, 0) < concurrency),
+-- The most urgent jobs of each rate key take its room, and of these the most urgent ones of each concurrency key.
 allowed AS (
-  SELECT id, attempt_count, max_attempts, priority, scheduled_for FROM possible
-   WHERE rate_room IS NULL AND position <= room
-      OR room IS NULL AND rate_position <= rate_room
-      OR id IN (SELECT id FROM picked)),
--- The most urgent jobs of names without limits.
+  SELECT id, attempt_count, max_attempts, priority, scheduled_for, room,
+         row_number() OVER (PARTITION BY job_name, concurrency_key
+                            ORDER BY priority DESC, scheduled_for, id) AS position
+    FROM possible WHERE rate_room IS NULL OR rate_position <= rate_room),
+-- The most urgent jobs of the other names. `unlimited` is 0 or `limit`.
 unlimited AS MATERIALIZED (
   WITH RECURSIVE known_job AS MATERIALIZED (
     SELECT DISTINCT value->>0 AS job_name, value->>1 AS spec_version FROM json_each(:known)
@@ -257,7 +235,7 @@ unlimited AS MATERIALIZED (
 due AS MATERIALIZED (
   SELECT * FROM (
     SELECT id, attempt_count, max_attempts, priority, scheduled_for, 1 AS is_limited
-      FROM allowed
+      FROM allowed WHERE room IS NULL OR position <= room
      UNION ALL
     SELECT id, attempt_count, max_attempts, priority, scheduled_for, 0 FROM unlimited)
    ORDER BY priority DESC, scheduled_for, id LIMIT :limit)

@@ -50,28 +50,6 @@ CASES = [
         sql=without("rate_position <= rate_room", *LIMITED_CLAIMS, instead="true"),
     ),
     Case(
-        "rate that a job blocked by its concurrency leaves",
-        noticed_by=test_limits.test_a_job_that_its_concurrency_blocks_uses_up_no_rate,
-        sql=without(
-            "OR id IN (SELECT id FROM picked",
-            *LIMITED_CLAIMS,
-            instead="OR position <= room AND rate_position <= rate_room"
-            " AND id NOT IN (SELECT id FROM picked WHERE false",
-        ),
-    ),
-    Case(
-        "the concurrency of a job with both limits",
-        noticed_by=test_limits.test_a_job_that_its_concurrency_blocks_uses_up_no_rate,
-        sqlite=without("< later.room * length(later.mark)", *LIMITED_CLAIMS, instead=">= 0"),
-        postgresql=without("< later.room", *LIMITED_CLAIMS, instead=">= 0"),
-    ),
-    Case(
-        "the rate of a job with both limits",
-        noticed_by=test_limits.test_a_job_that_its_rate_blocks_uses_up_no_concurrency,
-        sqlite=without("< later.rate_room * length(later.rate_mark)", *LIMITED_CLAIMS, instead=">= 0"),
-        postgresql=without("< later.rate_room", *LIMITED_CLAIMS, instead=">= 0"),
-    ),
-    Case(
         "what started already under a rate",
         noticed_by=test_limits.test_jobs_that_ended_and_attempts_that_are_retried_count_as_starts,
         sqlite=without("AND rate IS NOT NULL", "RECORD_STARTS", instead="AND false"),
