@@ -76,14 +76,8 @@ class JobContext:
     `job_id` and `jobs` are None if the run is not stored.
     """
 
-    cancelled: bool = False
-    """True once the job is cancelled, timed out or lost. Plain handlers should check it."""
-    progress: int = 0
-    progress_message: str | None = None
-
     def __init__(
         self,
-        *,
         job_name: str,
         job_id: str | None = None,
         attempt: int = 1,
@@ -92,6 +86,10 @@ class JobContext:
         jobs: JobReader | None = None,
         resources: Resources = NO_RESOURCES,
     ) -> None:
+        self.cancelled: bool = False
+        """True once the job is cancelled, timed out or lost. Plain handlers should check it."""
+        self.progress: int = 0
+        self.progress_message: str | None = None
         self.job_id = job_id
         self.job_name = job_name
         self.attempt = attempt

@@ -278,7 +278,8 @@ class JobDefinition(Generic[P, R, D]):
 
 def call_handler(handler: AnyHandler, params: BaseModel, context: JobContext) -> object:
     """Call a handler with the resources for its parameters after `context`. Raises `DependencyError`."""
-    return handler(params, context, **context.resources.arguments_of(handler, context.job_name))
+    arguments = context.resources.arguments_of(handler, context.job_name)
+    return handler(params, context, **arguments) if arguments else handler(params, context)
 
 
 def inherited_correlation_id(correlation_id: str | None) -> str | None:

@@ -33,6 +33,7 @@ Lifespan = Callable[[], AbstractAsyncContextManager[object]]
 None."""
 
 _logger = logging.getLogger("server_jobs")
+_MOST_KNOWN = 1024  # handlers
 _UNIONS = (Union, UnionType)
 _BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -42,6 +43,7 @@ class Resources:
 
     def __init__(self, values: Sequence[object] = ()) -> None:
         self._values = tuple(values)
+        self._arguments: dict[Callable[..., object], Mapping[str, object]] = {}
 
     def get(self, kind: type[T]) -> T:
         """Return the resource of exactly this type, or else the only one of a subclass.
@@ -62,10 +64,19 @@ class Resources:
         and `mailer: Mailer | None` gets None.
         """
         try:
+            known = self._arguments.get(handler)
+            if known is not None:
+                return known  # every call of a handler asks
             needed = _known_dependencies(handler, job_name)
         except TypeError:  # an object with `__call__` that cannot be hashed
-            needed = _dependencies_of(handler, job_name)
-        return {one.name: self._value_of(one) for one in needed} if needed else {}
+            return self._arguments_for(_dependencies_of(handler, job_name))
+        if len(self._arguments) == _MOST_KNOWN:
+            self._arguments.clear()
+        found = self._arguments[handler] = self._arguments_for(needed)
+        return found
+
+    def _arguments_for(self, needed: Sequence[Dependency]) -> Mapping[str, object]:
+        return {one.name: self._value_of(one) for one in needed}
 
     def _value_of(self, dependency: Dependency) -> object:
         try:
@@ -95,7 +106,7 @@ def _dependencies_of(handler: Callable[..., object], job_name: str) -> tuple[Dep
     return tuple(_read_dependencies(handler, job_name))
 
 
-_known_dependencies = lru_cache(maxsize=1024)(_dependencies_of)
+_known_dependencies = lru_cache(maxsize=_MOST_KNOWN)(_dependencies_of)
 
 
 def _read_dependencies(handler: Callable[..., object], job_name: str) -> Iterator[Dependency]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, lru_cache
+from functools import cache
 from itertools import chain
 from typing import TypeVar, cast, get_args, get_origin
 
@@ -50,7 +50,7 @@ def write_params(
 
     Raises `InvalidParamsError` with the JSON pointer of each problem. Hides values at `redact` pointers.
     """
-    return _write(model, params, _refusal(InvalidParamsError, job_name, tuple(redact)))
+    return _write(model, params, (InvalidParamsError, job_name, redact))
 
 
 def write_params_of_many(
@@ -60,23 +60,23 @@ def write_params_of_many(
 
     Raises one `InvalidParamsError` at the end, for all params that do not fit: each pointer begins with their index.
     """
-    refuse = _refusal(InvalidParamsError, job_name, tuple(redact))
-    return chain.from_iterable(_written_in_parts(job_name, model, params_list, refuse))
+    refused = (InvalidParamsError, job_name, redact)
+    return chain.from_iterable(_written_in_parts(job_name, model, params_list, refused))
 
 
 def _written_in_parts(
-    job_name: str, model: type[M], params_list: Iterable[object], refuse: _Refusal
+    job_name: str, model: type[M], params_list: Iterable[object], refused: _Refused
 ) -> Iterator[list[tuple[M, str]]]:
     problems: list[Problem] = []
     left_out = 0
     first = 0
     for part, kinds in in_parts(params_list):
-        written = None if kinds is None else _write_together(model, part, kinds, refuse)
+        written = None if kinds is None else _write_together(model, part, kinds, refused)
         if written is None:
             written = []
             for index, params in enumerate(part, first):
                 try:
-                    written.append(_write(model, params, refuse, kinds))
+                    written.append(_write(model, params, refused, kinds))
                 except InvalidParamsError as error:
                     located = [Problem(f"/{index}{one.pointer}", one.message, one.unquoted) for one in error.problems]
                     shown = located[: MOST_PROBLEMS - len(problems)]
@@ -91,7 +91,7 @@ def _written_in_parts(
 
 def read_params(job_name: str, model: type[BaseModel], text: str, redact: Sequence[str] = ()) -> BaseModel:
     """Return the model of stored params. Drops undeclared properties. Raises `InvalidParamsError`."""
-    return _read(model, text, _refusal(InvalidParamsError, job_name, tuple(redact)))
+    return _read(model, text, (InvalidParamsError, job_name, redact))
 
 
 def write_result(job_name: str, model: type[BaseModel | None], result: object) -> tuple[BaseModel | None, str]:
@@ -99,12 +99,11 @@ def write_result(job_name: str, model: type[BaseModel | None], result: object) -
 
     Without a result, the model is `NoneType`, the value None and the text `null`.
     """
-    refuse = _refusal(InvalidResultError, job_name, ())
     if issubclass(model, BaseModel):
-        return _write(model, result, refuse)
+        return _write(model, result, (InvalidResultError, job_name, ()))
     if result is not None:
         message = f"must be None, as the spec has no result, not {type(result).__name__}"
-        raise refuse([Problem("", message)])
+        raise InvalidResultError(job_name, (Problem("", message),))
     return None, "null"
 
 
@@ -113,7 +112,7 @@ def read_result(job_name: str, model: type[BaseModel | None], text: str) -> Base
 
     Without a result, return None, also for a row of an earlier contract with a result.
     """
-    return _read(model, text, _refusal(InvalidResultError, job_name, ())) if issubclass(model, BaseModel) else None
+    return _read(model, text, (InvalidResultError, job_name, ())) if issubclass(model, BaseModel) else None
 
 
 def redacted(text: str, pointers: Iterable[str]) -> str:
@@ -188,7 +187,7 @@ class _Refusal:
     """The error for a document that does not fit."""
 
     def __init__(
-        self, error: type[InvalidParamsError | InvalidResultError], job_name: str, redact: tuple[str, ...]
+        self, error: type[InvalidParamsError | InvalidResultError], job_name: str, redact: Sequence[str]
     ) -> None:
         self._error = error
         self._job_name = job_name
@@ -225,31 +224,34 @@ class _Refusal:
         return f", got {text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + '…'}"
 
 
-_refusal = lru_cache(maxsize=1024)(_Refusal)
+_Refused = tuple[type[InvalidParamsError | InvalidResultError], str, Sequence[str]]
+"""The arguments of `_Refusal`, which only a document that does not fit needs."""
 
 
-def _write(model: type[M], value: object, refuse: _Refusal, kinds: Kinds | None = None) -> tuple[M, str]:
+def _write(model: type[M], value: object, refused: _Refused, kinds: Kinds | None = None) -> tuple[M, str]:
     """Make the JSON text, then validate the text, so that the stored text is the validated one."""
-    if isinstance(value, dict) or (not isinstance(value, BaseModel) and isinstance(value, Mapping)):
+    # The exact types first: `isinstance` with a class of pydantic or `abc` costs several calls.
+    if type(value) is model or (not isinstance(value, dict) and isinstance(value, BaseModel)):
+        text = _dump(value, refused)
+        try:
+            return _validate(model, text, refused), text
+        except InvalidDocumentError:
+            if not is_checked(type(value)):
+                raise
+        text = _dump(value, refused, only_set=True)
+        return _validate(model, text, refused), text
+    if isinstance(value, (dict, Mapping)):
         written, problems = encode(value, kinds)
         if problems:
-            raise refuse(problems)
-        validated = _validate(model, written, refuse)
-        return validated, _complete(validated, refuse, written)
-    if isinstance(value, BaseModel):
-        text = _dump(value, refuse)
-        if not is_checked(type(value)):
-            return _validate(model, text, refuse), text
-        try:
-            return _validate(model, text, refuse), text
-        except InvalidDocumentError:
-            text = _dump(value, refuse, only_set=True)
-            return _validate(model, text, refuse), text
-    raise refuse([Problem("", f"must be of type {model.__name__} or a mapping, not {type(value).__name__}")])
+            raise _Refusal(*refused)(problems)
+        validated = _validate(model, written, refused)
+        return validated, _complete(validated, refused, written)
+    message = f"must be of type {model.__name__} or a mapping, not {type(value).__name__}"
+    raise _Refusal(*refused)([Problem("", message)])
 
 
 def _write_together(
-    model: type[M], values: Sequence[object], kinds: Kinds, refuse: _Refusal
+    model: type[M], values: Sequence[object], kinds: Kinds, refused: _Refused
 ) -> list[tuple[M, str]] | None:
     """Like `_write`, for many mappings, with one call for each. Return None if one of them may not fit."""
     if set(map(type, values)) != {dict}:
@@ -264,33 +266,34 @@ def _write_together(
             data, text = encoded
             validated: M = validate(data, by_alias=True, by_name=False)
             dumped = validated.__pydantic_serializer__.to_json(validated, by_alias=True, warnings=False)
-            written.append((validated, text if dumped == data else _complete(validated, refuse, text)))
+            written.append((validated, text if dumped == data else _complete(validated, refused, text)))
     except (ValidationError, InvalidDocumentError, *_NOT_WRITABLE):
         return None
     return written
 
 
-def _complete(value: BaseModel, refuse: _Refusal, written: str) -> str:
+def _complete(value: BaseModel, refused: _Refused, written: str) -> str:
     """Return the text of a valid model with its defaults, or without them if the spec rejects the result.
 
     A default may exceed the number of properties, or require another property.
     """
-    text = _dump(value, refuse, written)
+    text = _dump(value, refused, written)
     if text == written or not is_checked(type(value)):
         return text
     try:
-        _validate(type(value), text, refuse)
+        _validate(type(value), text, refused)
     except InvalidDocumentError:
-        return _dump(value, refuse, written, only_set=True)
+        return _dump(value, refused, written, only_set=True)
     return text
 
 
-def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, only_set: bool = False) -> str:
+def _dump(value: BaseModel, refused: _Refused, checked: str | None = None, *, only_set: bool = False) -> str:
     """Return the text of a model. Skip the checks if it equals `checked`, which passed them."""
     try:
         serializer = value.__pydantic_serializer__
         data = serializer.to_json(value, by_alias=True, exclude_unset=only_set, warnings=False)
     except _NOT_WRITABLE as error:
+        refuse = _Refusal(*refused)
         cause = refuse.cause(error)
         reason = "cannot be written as JSON" + ("" if cause is None else f": {cause}")
         raise refuse(_located(value) or [Problem("", reason)]) from cause
@@ -302,7 +305,7 @@ def _dump(value: BaseModel, refuse: _Refusal, checked: str | None = None, *, onl
     if not problems and ("null" in text or "NaN" in text or "Infinity" in text):
         problems = non_finite(value.model_dump(by_alias=True, warnings=False))
     if problems:
-        raise refuse(problems)
+        raise _Refusal(*refused)(problems)
     return text
 
 
@@ -314,16 +317,17 @@ def _located(value: BaseModel) -> tuple[Problem, ...]:
         return ()
 
 
-def _validate(model: type[M], text: str, refuse: _Refusal) -> M:
+def _validate(model: type[M], text: str, refused: _Refused) -> M:
     try:
         # Like `model_validate_json`, without its checks at each call.
         validated: M = model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=False)
     except ValidationError as error:
+        refuse = _Refusal(*refused)
         raise refuse.of(error, text) from refuse.cause(error)
     return validated
 
 
-def _read(model: type[M], text: str, refuse: _Refusal) -> M:
+def _read(model: type[M], text: str, refused: _Refused) -> M:
     """Read text that another version of the spec may have written. Ignore undeclared properties, and nothing else."""
     validate = model.__pydantic_validator__.validate_json
     validated: M
@@ -335,6 +339,7 @@ def _read(model: type[M], text: str, refuse: _Refusal) -> M:
             with suppress(ValidationError):
                 validated = validate(trimmed, by_alias=True, by_name=False)
                 return validated
+        refuse = _Refusal(*refused)
         raise refuse.of(error, text) from refuse.cause(error)
     return validated
 

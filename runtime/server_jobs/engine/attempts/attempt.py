@@ -85,20 +85,13 @@ def _running(claim: Claim, mask: Mask) -> RunningAttempt:
 class Attempt:
     """A claim in this process: waiting to run, running, or finished and not stored yet."""
 
-    stopped: Stop | None = None
-    is_over = False
-    """True once the handler has ended, with an outcome to store or a lost claim."""
-    began = 0.0
-    """Monotonic time of the start."""
     cause: BaseException | None = None
     """The exception that ended the attempt, until `log_failure` has logged it."""
-    _has_begun = False
-    _reported_progress = 0
-    _reported_message: str | None = None
 
+    # Arguments may be given by position, and no attribute has a default of the class that an instance replaces later:
+    # Python calls and reads those faster, and every job makes an attempt.
     def __init__(
         self,
-        *,
         claim: Claim,
         job: AnyDefinition,
         handler: AnyHandler,
@@ -112,6 +105,14 @@ class Attempt:
         self.claim = claim
         self.job = job
         self.context = context
+        self.stopped: Stop | None = None
+        self.is_over = False
+        """True once the handler has ended, with an outcome to store or a lost claim."""
+        self.began = 0.0
+        """Monotonic time of the start."""
+        self._has_begun = False
+        self._reported_progress = 0
+        self._reported_message: str | None = None
         self.claimed = claimed
         """Monotonic time at or before the claim, from which its lease lasts."""
         self.lease = lease
@@ -175,7 +176,8 @@ class Attempt:
             if is_being_cancelled() and not self.is_stopped and _comes_from_cancellation(error):
                 raise asyncio.CancelledError from error  # the handler failed because the caller was cancelled
             return self._failed(error)
-        return Completed(id=claim.id, token=claim.token, result=text, report=self._unreported())
+        # `Completed(...)` is a call per job.
+        return tuple.__new__(Completed, (claim.id, claim.token, text, self._unreported()))
 
     def heartbeat(self) -> Heartbeat:
         """Return a heartbeat with the newest progress."""

@@ -158,26 +158,12 @@ class AttemptFactory:
         )
 
     def _attempt(self, parts: _Parts, claim: Claim, store: Store, claimed: float, lease: timedelta) -> Attempt:
+        # By position, which Python calls faster than by name.
         context = JobContext(
-            job_name=claim.job_name,
-            job_id=claim.id,
-            attempt=claim.attempt,
-            correlation_id=claim.correlation_id,
-            database=self._database,
-            jobs=store,
-            resources=self.resources,
+            claim.job_name, claim.id, claim.attempt, claim.correlation_id, self._database, store, self.resources
         )
-        return Attempt(
-            claim=claim,
-            job=parts.job,
-            handler=parts.handler,
-            context=context,
-            claimed=claimed,
-            lease=lease,
-            place=parts.place,
-            versions=parts.versions,
-            middleware=parts.middleware,
-        )
+        job, handler, place, versions, middleware = parts
+        return Attempt(claim, job, handler, context, claimed, lease, place, versions, middleware)
 
     def processes_for(self, job: AnyDefinition) -> HandlerProcesses | None:
         """Return the processes that run the handler of this job; None: it runs in this process."""

@@ -38,17 +38,16 @@ class HandlerCall:
     `lingering` is the thread of a `ThreadCall`. It may outlive the call, because Python cannot stop a thread.
     """
 
-    lingering: asyncio.Future[object] | None = None
-    has_timed_out = False
-    _task: asyncio.Task[object] | None = None
-    _is_stopped = False
-    _middleware: Sequence[Middleware] = ()
-    _running: RunningAttempt | None = None
-
     def __init__(self, job: AnyDefinition, handler: AnyHandler, context: JobContext) -> None:
         self._job = job
         self.handler = handler
         self.context = context
+        self.lingering: asyncio.Future[object] | None = None
+        self.has_timed_out = False
+        self._task: asyncio.Task[object] | None = None
+        self._is_stopped = False
+        self._middleware: Sequence[Middleware] = ()
+        self._running: RunningAttempt | None = None
 
     def stop(self) -> None:
         """Cancel an async handler at its next `await`. A plain handler sees `context.cancelled`."""
@@ -63,7 +62,7 @@ class HandlerCall:
         Raises `CancelledError` only when `stop` was called or the caller itself is cancelled.
         """
         self._task = asyncio.current_task()
-        outside = current_run.set(Run(backend, self.context))
+        outside = current_run.set(tuple.__new__(Run, (backend, self.context)))  # `Run(...)` is a call per job
         try:
             limit = self._job.options.timeout
             if limit is not None:

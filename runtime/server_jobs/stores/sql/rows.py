@@ -53,39 +53,27 @@ def row_count(rows: Sequence[Row]) -> int:
 
 def claims_of(rows: Sequence[Row], batch: str) -> list[Claim]:
     """Return the claims of rows with the columns `CLAIM_COLUMNS`, in this order."""
-    claimed: Iterable[Iterable[Value]] = unpacked(rows) if is_packed(rows) else [row.values() for row in rows]
-    return [_claim_of(batch, *values) for values in claimed]
-
-
-def _claim_of(
-    batch: str,
-    job_id: Value,
-    job_name: Value,
-    spec_version: Value,
-    params: Value,
-    attempt: Value,
-    max_attempts: Value,
-    correlation_id: Value,
-    headers: Value,
-    batch_id: Value,
-    queue: Value,
-    scheduled_for: Value,
-) -> Claim:
-    job_id = job_id if type(job_id) is str else text_of(job_id)
-    return Claim(
-        job_id,
-        job_name if type(job_name) is str else text_of(job_name),
-        spec_version if type(spec_version) is int else integer_of(spec_version),
-        params if type(params) is str else text_of(params),
-        attempt if type(attempt) is int else integer_of(attempt),
-        max_attempts if type(max_attempts) is int else integer_of(max_attempts),
-        correlation_id if correlation_id is None else text_of(correlation_id),
-        token_of(batch, job_id),
-        headers if headers is None else text_of(headers),
-        scheduled_for if isinstance(scheduled_for, datetime) else time_of(scheduled_for) or EPOCH,
-        batch_id if batch_id is None or type(batch_id) is str else text_of(batch_id),
-        queue if type(queue) is str else text_of(queue),
-    )
+    claimed: Iterable[Iterable[Any]] = unpacked(rows) if is_packed(rows) else [row.values() for row in rows]
+    claims: list[Claim] = []
+    made = tuple.__new__  # `Claim(...)` and a function for each row are two calls per job
+    for job_id, name, version, params, attempt, most, correlation_id, headers, batch_id, queue, due in claimed:
+        job_id = job_id if type(job_id) is str else text_of(job_id)  # noqa: PLW2901
+        fields = (
+            job_id,
+            name if type(name) is str else text_of(name),
+            version if type(version) is int else integer_of(version),
+            params if type(params) is str else text_of(params),
+            attempt if type(attempt) is int else integer_of(attempt),
+            most if type(most) is int else integer_of(most),
+            correlation_id if correlation_id is None else text_of(correlation_id),
+            token_of(batch, job_id),
+            headers if headers is None else text_of(headers),
+            due if type(due) is datetime else time_of(due) or EPOCH,
+            batch_id if batch_id is None else text_of(batch_id),
+            queue if type(queue) is str else text_of(queue),
+        )
+        claims.append(made(Claim, fields))
+    return claims
 
 
 def record_of(row: Row) -> JobRecord:
