@@ -108,8 +108,7 @@ def _current_time_on_sqlite(*_: object, **__: object) -> str:
 
 metadata = MetaData()
 
-# Not `status IN (…)`: SQLite would fill a table with more than two values at each change of a row.
-_IS_STATUS = " OR ".join(f"status = '{status}'" for status in JobStatus)
+_STATUSES = ", ".join(f"'{status}'" for status in JobStatus)
 _OUTCOMES = ", ".join(f"`{one}`" for one in Outcome if one not in (Outcome.COMPLETED, Outcome.LOST))
 
 jobs = Table(
@@ -203,7 +202,7 @@ jobs = Table(
     Column("replaced_by", Text, doc="The job that took over the unique key while this job ran, which is not retried."),
     # These names are final: the naming convention of an application's MetaData must not change them.
     PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
-    CheckConstraint(_IS_STATUS, name=conv("jobs_status_check")),
+    CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),
     # The schema keeps the invariants even against bugs: a running job always has a live claim, no other job has one.
     CheckConstraint("(status = 'running') = (fencing_token IS NOT NULL)", name=conv("jobs_fencing_token_check")),
     CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=conv("jobs_lease_check")),

@@ -98,19 +98,6 @@ def test_the_database_refuses_rows_that_no_move_leads_to(engine: Engine, wrong: 
             connection.execute(update(jobs).values(wrong))
 
 
-def test_a_change_of_status_fills_no_table_on_sqlite(engine: Engine) -> None:
-    """With the five statuses in one `IN`, SQLite fills a table of them for each changed row."""
-    change = "EXPLAIN UPDATE {} SET status = 'cancelled' WHERE id = '1'"
-    statuses = ", ".join(f"'{status}'" for status in JobStatus)
-    with engine.begin() as connection:
-        connection.execute(text(f"CREATE TABLE slow (id TEXT PRIMARY KEY, status TEXT CHECK (status IN ({statuses})))"))
-        opened = {
-            table: [row.opcode for row in connection.execute(text(change.format(table)))].count("OpenEphemeral")
-            for table in ("slow", "jobs")
-        }
-    assert opened == {"slow": 1, "jobs": 0}
-
-
 def test_a_unique_key_is_free_again_once_its_job_is_finished(engine: Engine) -> None:
     with engine.begin() as connection:
         connection.execute(insert(jobs).values({**MINIMAL, "unique_key": "k"}))

@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_ae0a5864
+Revision ID: server_jobs_0001_f3bf9acf
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_ae0a5864"
+revision = "server_jobs_0001_f3bf9acf"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -154,8 +154,7 @@ def upgrade() -> None:
         sa.CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=op.f("jobs_lease_check")),
         sa.CheckConstraint("replaced_by IS NULL OR status <> 'pending'", name=op.f("jobs_replaced_by_check")),
         sa.CheckConstraint(
-            "status = 'pending' OR status = 'running' OR status = 'completed' OR status = 'failed' OR status = 'cancelled'",
-            name=op.f("jobs_status_check"),
+            "status IN ('pending', 'running', 'completed', 'failed', 'cancelled')", name=op.f("jobs_status_check")
         ),
         sa.CheckConstraint("attempt_count BETWEEN 0 AND max_attempts", name=op.f("jobs_attempt_count_check")),
         sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("jobs_progress_check")),

@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_b0dc3d43
-Revises: server_jobs_0002_7bf772f7
+Revision ID: server_jobs_0003_e0010271
+Revises: server_jobs_0002_c5ee88a1
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_b0dc3d43"
-down_revision = "server_jobs_0002_7bf772f7"
+revision = "server_jobs_0003_e0010271"
+down_revision = "server_jobs_0002_c5ee88a1"
 branch_labels = None
 depends_on = None
-leads_to = "d9339444ae7909ac1eb8281cb5d8bebc09bdb4625b625b3bc283b8ea26c0638c"
+leads_to = "cc7a2f77677f0b962784c09e91bea10e2556007375260e769936f41361f7b0e4"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {

@@ -1,6 +1,6 @@
--- server_jobs_0001_ae0a5864 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_ae0a5864
+-- server_jobs_0001_f3bf9acf as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_f3bf9acf
 -- Follows: nothing
--- Checksum: 07ce72d50e2745e4
+-- Checksum: 02dca723fc0aa078
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -128,7 +128,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_fencing_token_check CHECK ((status = 'running') = (fencing_token IS NOT NULL)),
     CONSTRAINT jobs_lease_check CHECK ((status = 'running') = (worker_expires_at IS NOT NULL)),
     CONSTRAINT jobs_replaced_by_check CHECK (replaced_by IS NULL OR status <> 'pending'),
-    CONSTRAINT jobs_status_check CHECK (status = 'pending' OR status = 'running' OR status = 'completed' OR status = 'failed' OR status = 'cancelled'),
+    CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
 );

@@ -1,15 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002_7bf772f7
-Revises: server_jobs_0001_ae0a5864
+Revision ID: server_jobs_0002_c5ee88a1
+Revises: server_jobs_0001_f3bf9acf
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002_7bf772f7"
-down_revision = "server_jobs_0001_ae0a5864"
+revision = "server_jobs_0002_c5ee88a1"
+down_revision = "server_jobs_0001_f3bf9acf"
 branch_labels = None
 depends_on = None
 
