@@ -50,6 +50,10 @@ class Started:
         """Skip everything printed until now."""
         self._seen = len(self.lines)
 
+    def look_again(self) -> None:
+        """Look for lines from the first one on."""
+        self._seen = 0
+
     def wait_for_all(self, *patterns: str) -> list[re.Match[str]]:
         """Wait until a line has matched each pattern, in any order."""
         begin, found = self._seen, []
