@@ -18,6 +18,7 @@ from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.postgres_databases import empty_database
 from tests.conformance.stores import create_sqlite_file
+from tests.sabotage import altered
 
 STATEMENTS = [
     "CLAIM_LIMITED",
@@ -85,13 +86,13 @@ def sqlite_file(path: Path, jobs: Iterable[tuple[object, ...]]) -> Path:
     return path
 
 
-def steps_on_sqlite(path: Path, name: str) -> int:
-    """Return how many hundreds of steps SQLite takes for a statement. Nothing is committed."""
+def steps_on_sqlite(path: Path, name: str, statement: Statement | None = None, **parameters: object) -> int:
+    """Return how many hundreds of steps SQLite takes for a statement of the store, or this one. Commit nothing."""
     with closing(sqlite3.connect(path)) as connection:
         steps: list[None] = []
         connection.set_progress_handler(lambda: steps.append(None), 100)
-        statement: Statement = getattr(statements_of("sqlite"), name)
-        connection.execute(statement.sql.replace("{now}", ":now"), PARAMETERS).fetchall()
+        run: Statement = statement or getattr(statements_of("sqlite"), name)
+        connection.execute(run.sql.replace("{now}", ":now"), {**PARAMETERS, **parameters}).fetchall()
     return len(steps)
 
 
@@ -132,6 +133,34 @@ def test_sqlite_passes_by_jobs_that_are_due_later(laters: tuple[Path, Path], nam
     few, many = (steps_on_sqlite(path, name) for path in laters)
 
     assert many <= few * 1.5 + 10
+
+
+FULL_LANES = 200
+
+
+def full_lanes(waiting: int) -> Iterator[tuple[object, ...]]:
+    """Yield two running jobs of each lane, and the jobs that wait there."""
+    for lane in range(FULL_LANES):
+        for number in range(2):
+            job_id = f"r{lane}-{number}"
+            yield (job_id, "Crawl", "{}", 0, 1, 1, 1, "running", 1, f"{0:032}{job_id}", 1, f"key {lane:03}", "")
+    for number in range(waiting):
+        for lane in range(FULL_LANES):
+            job_id = f"{number}-{lane}"
+            yield (job_id, "Crawl", "{}", 0, 1000, 1, 1, "pending", 0, None, None, f"key {lane:03}", "")
+
+
+def test_sqlite_reads_no_waiting_jobs_of_full_lanes(tmp_path: Path) -> None:
+    one, ten = (sqlite_file(tmp_path / f"{waiting}.sqlite3", full_lanes(waiting)) for waiting in (1, 10))
+
+    def growth(statement: Statement | None) -> float:
+        few, many = (steps_on_sqlite(path, "CLAIM_LIMITED", statement, lanes=FULL_LANES) for path in (one, ten))
+        return many / few
+
+    assert growth(None) < 1.2
+    joined = "open_lanes AS MATERIALIZED ("
+    for _, statement in altered(statements_of("sqlite"), "CLAIM_LIMITED", joined, "open_lanes AS ("):
+        assert growth(statement) > 1.5  # the steps show the difference
 
 
 def test_postgresql_reads_no_more_rows_for_a_long_backlog() -> None:

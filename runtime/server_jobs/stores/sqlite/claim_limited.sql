@@ -183,8 +183,8 @@ lanes AS (
           AND concurrency_key > lanes.concurrency_key
         ORDER BY concurrency_key, rate_key, priority DESC, scheduled_for, id LIMIT 1))
    LIMIT :lanes),
--- The lanes with room.
-open_lanes AS (
+-- The lanes with room. Otherwise SQLite would read the first jobs of full lanes before it compares the counts.
+open_lanes AS MATERIALIZED (
   SELECT job_name, concurrency_key, rate_key
     FROM lanes JOIN limits USING (job_name) LEFT JOIN running USING (job_name, concurrency_key)
    WHERE (concurrency IS NULL OR COALESCE(count, 0) < concurrency)
