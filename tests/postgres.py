@@ -76,7 +76,7 @@ class ThrowAwayServer:
         self._user = user_for(self._folder)
         self._options = (
             f"-p {self.port} -k {self._folder} -c listen_addresses=127.0.0.1 -c fsync={'on' if fsync else 'off'} "
-            f"-c autovacuum={'on' if autovacuum else 'off'}"
+            f"-c autovacuum={'on' if autovacuum else 'off'} -c max_connections=500"  # several storms may run at once
         )
         self._data = self._folder / "data"
         self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"

@@ -66,6 +66,8 @@ def postgres_connection(url: str, *, autocommit: bool = True) -> Iterator[psycop
 def spoil(url: str, statement: str) -> None:
     """Change the tables of a database. No other test uses it afterwards."""
     _spoiled.add(url)
+    if url in _emptying:
+        _emptying.pop(url).close()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(statement.encode())
 
