@@ -20,7 +20,7 @@ from .meters import METERS, steps_of_life
 
 STEPS = ["enqueue", "claim", "settle"]
 MANY = 50
-ROUNDS = 3
+ROUNDS = 6
 
 
 @pytest.mark.parametrize("count", [1, MANY])
