@@ -10,7 +10,7 @@ import pytest
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import Heartbeat
-from server_jobs.stores.sql.claims.trail import FULL_LOOK_INTERVAL
+from server_jobs.stores.sql.claims.claims import FULL_LOOK_INTERVAL
 from server_jobs.stores.sql.dialect import statements_of
 from server_jobs.stores.sql.parameters import request_parameters
 from server_jobs.stores.sql.store import SqlStore

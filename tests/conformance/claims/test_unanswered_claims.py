@@ -12,7 +12,7 @@ from server_jobs import DatabaseError, JobStatus
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.options import ConcurrencyLimit, OnConflict, RateLimit
 from server_jobs.domain.record import Ended, KnownJob, Outcome
-from server_jobs.stores.sql.claims.unanswered import LONGEST_CLAIM
+from server_jobs.stores.sql.claims.execution import LONGEST_CLAIM
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 

@@ -10,7 +10,7 @@ import pytest
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import Claim, ClaimRequest, JobStatus, KnownJob, NewJob
-from server_jobs.stores.sql.claims import labels
+from server_jobs.stores.sql.claims import execution
 from server_jobs.stores.sql.claims import limited as limited_claims
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
@@ -165,7 +165,7 @@ async def test_a_job_whose_limit_was_taken_away_is_claimed_like_any_other(store:
 
     assert await take(store, SEND, limit=2) == ["b", "c"]
     await store.insert([of("ada", "e")])  # enqueued by a release that still has the limit
-    clock.advance(labels.RELABEL_INTERVAL)
+    clock.advance(execution.RELABEL_INTERVAL)
     assert await take(store, SEND) == ["d", "e"]
 
 
@@ -179,7 +179,7 @@ async def test_jobs_without_keys_hide_no_others(store: Store, clock: FakeClock) 
 async def test_more_jobs_without_keys_than_a_claim_scans_hide_no_others(
     store: Store, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(labels, "ADOPTED_AT_ONCE", 4)
+    monkeypatch.setattr(execution, "ADOPTED_AT_ONCE", 4)
     await store.insert([job(f"a{number:02}") for number in range(40)])
     await store.insert([job("x", "ImportCsv"), of("ada", "y")])
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from server_jobs.domain.lifecycle import claim, expire, settle
 from server_jobs.domain.record import JobRecord, Settlement
-from server_jobs.stores.sql.claims import unanswered
+from server_jobs.stores.sql.claims import execution
 from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.claims import test_unanswered_claims
@@ -102,7 +102,7 @@ CASES = [
     Case(
         "what a late claim took whose answer was lost",
         noticed_by=test_unanswered_claims.test_a_claim_that_the_database_makes_late_is_undone_as_well,
-        sql=with_other(unanswered, "LONGEST_CLAIM", timedelta(days=1)),
+        sql=with_other(execution, "LONGEST_CLAIM", timedelta(days=1)),
     ),
     Case(
         "attempts of unanswered claims",

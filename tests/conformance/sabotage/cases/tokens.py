@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from server_jobs.domain.lifecycle import claim
 from server_jobs.domain.record import JobRecord, JobStatus
 from server_jobs.stores.sql import attempts, rows
-from server_jobs.stores.sql.claims import unlimited
+from server_jobs.stores.sql.claims import claims
 from server_jobs.stores.sql.dialect import statements_of
 
 from tests.conformance.suite import test_big_batches, test_claim, test_leases
@@ -76,7 +76,7 @@ CASES = [
     Case(
         "a batch for each claim",
         noticed_by=test_claim.test_every_claim_has_its_own_token,
-        sql=together(with_other(unlimited, "new_batch", one_batch), with_other(attempts, "new_batch", one_batch)),
+        sql=together(with_other(claims, "new_batch", one_batch), with_other(attempts, "new_batch", one_batch)),
         memory=instead_of("new_batch", one_batch),
     ),
     Case(

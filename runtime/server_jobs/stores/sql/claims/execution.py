@@ -1,18 +1,27 @@
-"""Run the statements of a claim, and read its jobs."""
+"""The steps that all claims share: run the statements, read the jobs, and keep the keys of rows current."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from ....domain.clock import Clock
 from ....domain.interfaces import Database, Statement, Value
-from ....domain.record import Claim, ClaimRequest
+from ....domain.record import Claim, ClaimRequest, KnownJob
 from ....errors import DatabaseError, ValueTooLargeError
 from ..call_maker import BoundCall, MakeCall
 from ..dialect import dialect_of
 from ..parameters import LONG_TEXT, json_of, milliseconds, request_parameters
 from ..rows import claims_of
-from .unanswered import Unanswered
+
+LONGEST_CLAIM = timedelta(seconds=10)
+"""Longest time that a server continues with a claim after its connection was lost."""
+RELABEL_INTERVAL = timedelta(seconds=10)
+_DISMISSED_AT_ONCE = 1000
+ADOPTED_AT_ONCE = 1000
+
+Runnable = tuple[tuple[KnownJob, ...], tuple[str, ...] | None]
+"""The known jobs and the queues of a request."""
 
 
 class Execution:
@@ -77,6 +86,74 @@ class _Packing:
         """Pack the next claim if the params of this one were short."""
         if claims and self._is_possible:
             self.is_on = sum([len(claim.params) for claim in claims]) < LONG_TEXT * len(claims)
+
+
+class Unanswered:
+    """Claims whose answer was lost. Their jobs may run nowhere.
+
+    Each is released twice: at the next claim, and again when the server must have ended it.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._batches: list[tuple[float, str]] = []
+        self._due: list[tuple[float, str]] = []
+
+    def add(self, batch: str) -> None:
+        """Note a claim that failed."""
+        now = self._clock.monotonic()
+        self._batches += [(now, batch), (now + LONGEST_CLAIM.total_seconds(), batch)]
+
+    def due(self) -> list[str]:
+        """Return the batches of the claims to release now."""
+        if not self._batches:
+            return []
+        now = self._clock.monotonic()
+        self._due = [one for one in self._batches if one[0] <= now]
+        return [batch for _, batch in self._due]
+
+    def remove_due(self) -> None:
+        """Note that these are released."""
+        self._batches = [one for one in self._batches if one not in self._due]
+
+
+class Labels:
+    """The keys of rows whose spec gained or lost limits: other releases stored them with other keys, or without."""
+
+    def __init__(self, database: Database, call: MakeCall, clock: Clock) -> None:
+        self._database = database
+        self._statements = dialect_of(database).statements
+        self._call = call
+        self._clock = clock
+        self._known: tuple[KnownJob, ...] = ()
+        self._updated_at = float("-inf")
+
+    def note_current(self, request: ClaimRequest) -> None:
+        """Note that all rows have the labels of the specs of this request."""
+        self._known, self._updated_at = request.known, self._clock.monotonic()
+
+    async def update(self, request: ClaimRequest) -> None:
+        """Dismiss jobs that lost their limits, and let running jobs count: for a new request, then at intervals."""
+        is_new = request.known != self._known
+        if not is_new and self._clock.monotonic() - self._updated_at < RELABEL_INTERVAL.total_seconds():
+            return
+        parameters = request_parameters(request)
+        calls = [self._call(self._statements.DISMISS, **parameters, limit=_DISMISSED_AT_ONCE)]
+        if any(job.is_limited for job in request.known):
+            calls.append(self._call(self._statements.ADOPT_RUNNING, known=parameters["known"]))
+        dismissed, *_ = await self._database.run(*calls)
+        if len(dismissed) < _DISMISSED_AT_ONCE:
+            self.note_current(request)
+
+    async def adopt(self, request: ClaimRequest) -> bool:
+        """Give keys to the most urgent jobs that lack them, and return whether jobs with limits are due."""
+        parameters = request_parameters(request)
+        peek = self._call(self._statements.LIMITED_DUE, **parameters, beyond=0)
+        keyless, due = await self._database.run(self._call(self._statements.ADOPTABLE, **parameters), peek)
+        if keyless:
+            limit = max(request.limit, ADOPTED_AT_ONCE)
+            _, due = await self._database.run(self._call(self._statements.ADOPT, **parameters, limit=limit), peek)
+        return bool(due)
 
 
 def parameters_of(request: ClaimRequest) -> dict[str, Value]:
