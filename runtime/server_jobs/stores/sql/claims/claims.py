@@ -24,16 +24,17 @@ class Claims:
     """The claims of one store: with limits, if jobs with limits wait, else without."""
 
     def __init__(self, database: Database, make: CallMaker, clock: Clock | None) -> None:
-        clock = clock or SystemClock()
-        self._execution = Execution(database, make.call, clock)
-        self._labels = Labels(database, make.call, clock)
-        self._unlimited = UnlimitedClaims(self._execution, clock)
-        self._limited = LimitedClaims(self._execution, self._labels, clock)
+        self._clock = clock or SystemClock()
+        self._execution = Execution(database, make.call, self._clock)
+        self._labels = Labels(database, make.call, self._clock)
+        self._unlimited = UnlimitedClaims(self._execution, self._clock)
+        self._limited: LimitedClaims | None = None  # until a request has jobs with limits
 
     def expect(self) -> None:
         """Note new jobs: the next claim can skip the look."""
         self._unlimited.expect()
-        self._limited.expect()
+        if self._limited is not None:
+            self._limited.expect()
 
     def note_labelled(self, request: ClaimRequest) -> None:
         """Note that all rows have the labels of the specs of this request. The next claim skips the relabelling.
@@ -45,7 +46,8 @@ class Claims:
 
     def note_settled(self, ids: Iterable[str]) -> None:
         """Look for jobs with limits again if one of these jobs used up a limit."""
-        self._limited.note_settled(ids)
+        if self._limited is not None:
+            self._limited.note_settled(ids)
 
     async def make(self, request: ClaimRequest) -> Sequence[Claim]:
         """Claim jobs, the most urgent first."""
@@ -55,12 +57,13 @@ class Claims:
             return []
         if not any(job.is_limited for job in request.known):
             return await self._unlimited.make(request)
-        if await self._limited.are_due(request):
-            return await self._limited.make(request)
+        limited = self._limited = self._limited or LimitedClaims(self._execution, self._labels, self._clock)
+        if await limited.are_due(request):
+            return await limited.make(request)
         unlimited = tuple(job for job in request.known if not job.is_limited)
         claims = await self._unlimited.make(replace(request, known=unlimited)) if unlimited else []
         if len(claims) < request.limit:
-            self._limited.look_again(request)
+            limited.look_again(request)
         return claims
 
 
