@@ -270,8 +270,9 @@ Index("jobs_unique_key", jobs.c.unique_key, unique=True, sqlite_where=_OWNS_KEY,
 _REPLACED = text("status = 'running' AND replaced_by IS NOT NULL")
 Index("jobs_replaced", jobs.c.unique_key, sqlite_where=_REPLACED, postgresql_where=_REPLACED)
 
-# The jobs of a batch by status, and pending completion jobs.
-_OF_BATCH = text("batch_id IS NOT NULL")
+# The jobs of a batch by status, and pending completion jobs. Without those that run, a claim writes no entry: on
+# PostgreSQL, each change of a job writes all of its entries again.
+_OF_BATCH = text("batch_id IS NOT NULL AND status <> 'running'")
 _COMPLETION = text("status = 'pending' AND id = batch_id")
 Index("jobs_batch", jobs.c.batch_id, jobs.c.status, sqlite_where=_OF_BATCH, postgresql_where=_OF_BATCH)
 Index("jobs_completion", jobs.c.id, sqlite_where=_COMPLETION, postgresql_where=_COMPLETION)

@@ -113,6 +113,16 @@ async def test_a_completion_job_waits_until_every_job_has_finished(store: Store,
     assert ids(await store.claim(request(IMPORT))) == ["batch"]
 
 
+async def test_a_running_job_has_not_finished(store: Store, clock: FakeClock) -> None:
+    await store.insert(batch("a"))
+    claim = await reclaim(store, "a")
+    assert list(await store.end_batches()) == []
+    assert list(await store.end_batches(["batch"])) == []
+    assert await store.count_batch("batch") == BatchCounts(running=1)
+    assert list(await store.batch_jobs("batch", claim.job_name)) == ["a"]
+    assert [job.id for job in (await store.find_page(JobQuery(batch_id="batch"))).jobs] == ["a"]
+
+
 async def test_a_job_between_two_attempts_has_not_finished(store: Store, clock: FakeClock) -> None:
     await store.insert(batch("a"))
     await store.settle([failed(await reclaim(store, "a"), retry_after=timedelta(days=1))])

@@ -88,8 +88,9 @@ SELECT jobs.id FROM jobs
    WHERE status = 'pending' AND id = batch_id AND scheduled_for = {end_of_time}
      AND (CAST(:batch_ids AS json) IS NULL
           OR id = ANY(ARRAY(SELECT json_array_elements_text(CAST(:batch_ids AS json)))))
-     AND (SELECT one.id FROM jobs AS one WHERE one.batch_id = jobs.id AND one.status IN ('pending', 'running')
+     AND (SELECT one.id FROM jobs AS one WHERE one.batch_id = jobs.id AND one.status = 'pending'
              AND one.id <> jobs.id LIMIT 1) IS NULL
+     AND id NOT {is_running_batch}
 
 -- name: ENDED_BATCHES
 -- parameters: none

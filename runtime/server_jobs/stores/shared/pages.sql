@@ -143,6 +143,8 @@ SELECT jobs.id FROM (SELECT * FROM cancelled_queue WHERE {wanted}) AS found
  CROSS JOIN {each_cancelled} {at_most_candidates}
 
 -- fragment: ids_of_batch
--- parameters: batch_id
+-- parameters: none
 -- The jobs of a batch.
-SELECT id FROM {jobs_of_batches} WHERE batch_id = :batch_id {at_most_candidates}
+SELECT id FROM (SELECT id FROM {resting_of_batch} {at_most_candidates}) AS resting
+ UNION ALL
+SELECT id FROM (SELECT id FROM {running_of_batch} {at_most_candidates}) AS running

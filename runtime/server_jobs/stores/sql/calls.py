@@ -45,6 +45,10 @@ class Calls:
         """Like `_run`. An id that no database can store matches nothing; some databases reject it."""
         return await self._run(statement, id=given_id, **parameters) if is_storable(given_id) else ()
 
+    async def _run_of_batch(self, statement: Statement, batch_id: str, **parameters: Value) -> Sequence[Row]:
+        """Like `_run_by_id`, for the jobs of a batch."""
+        return await self._run(statement, batch_id=batch_id, **parameters) if is_storable(batch_id) else ()
+
     async def _call_at_one_time(self) -> MakeCall:
         """Return a function like `_call`, for the statements of one transaction: all of them get one time.
 

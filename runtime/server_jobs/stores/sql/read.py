@@ -33,12 +33,12 @@ class Reading(Calls):
         return summary_of(rows[0]) if rows else None
 
     async def count_batch(self, batch_id: str) -> BatchCounts | None:
-        rows = await self._run_by_id(self._statements.COUNT_BATCH, batch_id)
+        rows = await self._run_of_batch(self._statements.COUNT_BATCH, batch_id)
         counts = {text_of(row["status"]): integer_of(row["count"]) for row in rows}
         return BatchCounts(**counts) if rows else None
 
     async def batch_jobs(self, batch_id: str, job_name: str) -> Sequence[str]:
-        rows = await self._run_by_id(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
+        rows = await self._run_of_batch(self._statements.BATCH_JOBS, batch_id, job_name=job_name)
         return [text_of(row["id"]) for row in rows]
 
     async def list_summaries(self, query: JobQuery) -> Sequence[JobSummary]:

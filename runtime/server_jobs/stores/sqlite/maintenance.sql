@@ -82,7 +82,8 @@ RETURNING rate_key AS after, job_name = '(prune) found' AS has_expired;
 status = 'pending' AND id = batch_id AND scheduled_for = {end_of_time}
    AND (:batch_ids IS NULL OR id IN (SELECT value FROM json_each(:batch_ids)))
    AND (SELECT one.id FROM jobs AS one INDEXED BY jobs_batch WHERE one.batch_id = jobs.id
-           AND one.status IN ('pending', 'running') AND one.id <> jobs.id LIMIT 1) IS NULL
+           AND one.status = 'pending' AND one.status <> 'running' AND one.id <> jobs.id LIMIT 1) IS NULL
+   AND id NOT {is_running_batch}
 
 -- name: ENDED_BATCHES
 -- parameters: none

@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_e0010271
-Revises: server_jobs_0002_c5ee88a1
+Revision ID: server_jobs_0003_476d336e
+Revises: server_jobs_0002_0b92f2a4
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_e0010271"
-down_revision = "server_jobs_0002_c5ee88a1"
+revision = "server_jobs_0003_476d336e"
+down_revision = "server_jobs_0002_0b92f2a4"
 branch_labels = None
 depends_on = None
-leads_to = "cc7a2f77677f0b962784c09e91bea10e2556007375260e769936f41361f7b0e4"
+leads_to = "a8c4fb7dfa34ab75f909a2623497c830bafb1e818c9d2e2e9c6f8cae4012b56e"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {

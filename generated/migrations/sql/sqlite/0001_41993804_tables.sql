@@ -1,6 +1,6 @@
--- server_jobs_0001_f3bf9acf as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_f3bf9acf
+-- server_jobs_0001_41993804 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_41993804
 -- Follows: nothing
--- Checksum: 02dca723fc0aa078
+-- Checksum: 5140a9fdad789217
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -133,7 +133,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
 );
 
-CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL;
+CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL AND status <> 'running';
 
 CREATE INDEX jobs_cancelled ON jobs (job_name, queue, id) WHERE status = 'cancelled';
 

@@ -1,15 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002_c5ee88a1
-Revises: server_jobs_0001_f3bf9acf
+Revision ID: server_jobs_0002_0b92f2a4
+Revises: server_jobs_0001_41993804
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002_c5ee88a1"
-down_revision = "server_jobs_0001_f3bf9acf"
+revision = "server_jobs_0002_0b92f2a4"
+down_revision = "server_jobs_0001_41993804"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_f3bf9acf
+Revision ID: server_jobs_0001_41993804
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_f3bf9acf"
+revision = "server_jobs_0001_41993804"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -167,8 +167,8 @@ def upgrade() -> None:
         "jobs",
         ["batch_id", "status"],
         unique=False,
-        sqlite_where=sa.text("batch_id IS NOT NULL"),
-        postgresql_where=sa.text("batch_id IS NOT NULL"),
+        sqlite_where=sa.text("batch_id IS NOT NULL AND status <> 'running'"),
+        postgresql_where=sa.text("batch_id IS NOT NULL AND status <> 'running'"),
     )
     op.create_index(
         "jobs_cancelled",
@@ -352,8 +352,8 @@ def downgrade() -> None:
     op.drop_index(
         "jobs_batch",
         table_name="jobs",
-        sqlite_where=sa.text("batch_id IS NOT NULL"),
-        postgresql_where=sa.text("batch_id IS NOT NULL"),
+        sqlite_where=sa.text("batch_id IS NOT NULL AND status <> 'running'"),
+        postgresql_where=sa.text("batch_id IS NOT NULL AND status <> 'running'"),
     )
     op.drop_table("jobs")
     op.drop_table("job_workers")

@@ -1,5 +1,5 @@
--- server_jobs_0003_e0010271 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_e0010271
--- Follows: server_jobs_0002_c5ee88a1
+-- server_jobs_0003_476d336e as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_476d336e
+-- Follows: server_jobs_0002_0b92f2a4
 -- Checksum: 2791ec4eba002c13
 
 DROP VIEW IF EXISTS send_email_jobs;
