@@ -29,7 +29,7 @@ from .binding import (
 )
 from .context import JobContext
 from .contract.documents import read_params, read_result, write_params, write_params_of_many
-from .contract.job_keys import NO_KEYS, JobKeys, has_keys, job_keys
+from .contract.job_keys import NO_KEYS, JobKeys, job_keys
 from .contract.upcasts import AnyEarlierVersion, Versions
 from .domain.enqueue_options import EnqueueOptions, check_options, in_utc
 from .domain.ids import new_job_id, new_job_ids
@@ -148,7 +148,8 @@ class JobDefinition(Generic[P, R, D]):
         """Validate params and return the record that `later` would store: for `then` of `later_many`, and for tools."""
         chosen = cls._chosen(options)
         _, text = write_params(cls.job_name, cls.params_model, params, chosen.redact)
-        keys = job_keys(cls.job_name, chosen, text, options.get("unique_key"))
+        unique_key = options.get("unique_key")
+        keys = job_keys(cls.job_name, chosen, text, unique_key) if _has_keys(chosen, unique_key) else NO_KEYS
         return cls._making(chosen, options)(new_job_id(), text, *keys)
 
     @classmethod
@@ -184,7 +185,7 @@ class JobDefinition(Generic[P, R, D]):
         written = write_params_of_many(cls.job_name, cls.params_model, params_list, chosen.redact)
         texts = [text for _, text in written]
         keys: Iterable[JobKeys] = repeat(NO_KEYS)
-        if has_keys(chosen, unique_key):
+        if _has_keys(chosen, unique_key):
             keys = [job_keys(cls.job_name, chosen, text, unique_key) for text in texts]
         shared = shared_fields(cls._making(chosen, options, batch_id)("", ""))
         own = zip(new_job_ids(len(texts)), texts, keys, strict=False)
@@ -278,7 +279,13 @@ class JobDefinition(Generic[P, R, D]):
 
 def call_handler(handler: AnyHandler, params: BaseModel, context: JobContext) -> object:
     """Call a handler with the resources for its parameters after `context`. Raises `DependencyError`."""
-    arguments = context.resources.arguments_of(handler, context.job_name)
+    resources = context.resources
+    try:
+        arguments = resources.known_arguments.get(handler)  # every job asks, so without a call
+    except TypeError:  # an object with `__call__` that cannot be hashed
+        arguments = None
+    if arguments is None:
+        arguments = resources.arguments_of(handler, context.job_name)
     return handler(params, context, **arguments) if arguments else handler(params, context)
 
 
@@ -286,3 +293,14 @@ def inherited_correlation_id(correlation_id: str | None) -> str | None:
     """Return the given id, else the id of the job whose handler calls."""
     run = current_run.get()
     return correlation_id or (run.context.correlation_id if run else None)
+
+
+def _has_keys(options: JobOptions, unique_key: str | None) -> bool:
+    """Whether a job with these options and this unique key has any key."""
+    return (
+        unique_key is not None
+        or options.unique_by is not None
+        or options.concurrency is not None
+        or options.rate is not None
+        or options.shard_by is not None
+    )

@@ -43,7 +43,8 @@ class Resources:
 
     def __init__(self, values: Sequence[object] = ()) -> None:
         self._values = tuple(values)
-        self._arguments: dict[Callable[..., object], Mapping[str, object]] = {}
+        self.known_arguments: dict[Callable[..., object], Mapping[str, object]] = {}
+        """The answers of `arguments_of`, for handlers that can be hashed."""
 
     def get(self, kind: type[T]) -> T:
         """Return the resource of exactly this type, or else the only one of a subclass.
@@ -64,15 +65,15 @@ class Resources:
         and `mailer: Mailer | None` gets None.
         """
         try:
-            known = self._arguments.get(handler)
+            known = self.known_arguments.get(handler)
             if known is not None:
-                return known  # every call of a handler asks
+                return known
             needed = _known_dependencies(handler, job_name)
         except TypeError:  # an object with `__call__` that cannot be hashed
             return self._arguments_for(_dependencies_of(handler, job_name))
-        if len(self._arguments) == _MOST_KNOWN:
-            self._arguments.clear()
-        found = self._arguments[handler] = self._arguments_for(needed)
+        if len(self.known_arguments) == _MOST_KNOWN:
+            self.known_arguments.clear()
+        found = self.known_arguments[handler] = self._arguments_for(needed)
         return found
 
     def _arguments_for(self, needed: Sequence[Dependency]) -> Mapping[str, object]:

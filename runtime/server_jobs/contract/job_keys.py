@@ -41,8 +41,6 @@ def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | 
     has an empty key too: all jobs of the name count together. Raises `KeySecretError` if the key of a redacted value
     needs a secret, and none is set, and `InvalidOptionError` as `shard_key` does.
     """
-    if not has_keys(options, unique_key):
-        return NO_KEYS
     concurrency, rate = options.concurrency, options.rate
     is_limited = concurrency is not None or rate is not None
     hashes = _Hashes(job_name, options.redact, params)
@@ -53,17 +51,6 @@ def job_keys(job_name: str, options: JobOptions, params: str, unique_key: str | 
         hashes.of_limit(() if concurrency is None else concurrency.by) if is_limited else None,
         hashes.of_limit(() if rate is None else rate.by) if is_limited else None,
         shard_key(job_name, options, params),
-    )
-
-
-def has_keys(options: JobOptions, unique_key: str | None) -> bool:
-    """Whether a job with these options and this unique key has any key."""
-    return (
-        unique_key is not None
-        or options.unique_by is not None
-        or options.concurrency is not None
-        or options.rate is not None
-        or options.shard_by is not None
     )
 
 

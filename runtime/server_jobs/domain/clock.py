@@ -28,7 +28,7 @@ class Clock(Protocol):
         """Return seconds that never decrease. Only differences have a meaning."""
         ...
 
-    async def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float, /) -> None:
         """Wait this many seconds; zero gives other tasks a turn."""
         ...
 
@@ -39,10 +39,9 @@ class SystemClock:
     def now(self) -> datetime:
         return datetime.now(UTC)
 
-    monotonic = staticmethod(time.monotonic)  # not a method of its own: each job reads this clock several times
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    # No methods of their own: each job uses this clock several times.
+    monotonic = staticmethod(time.monotonic)
+    sleep = staticmethod(asyncio.sleep)
 
 
 def exact_length(duration: timedelta) -> str:

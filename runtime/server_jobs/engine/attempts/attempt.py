@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from ...binding import Binding
 from ...concurrency.tasks import is_being_cancelled
 from ...context import JobContext
-from ...contract.documents import WrittenResult, write_result
+from ...contract.documents import WrittenResult, read_params, write_result
 from ...contract.masking import masking
 from ...contract.upcasts import Versions
 from ...contract.values import MAX_ERROR_CHARACTERS
@@ -199,8 +199,11 @@ class Attempt:
 
     def read_params(self) -> BaseModel:
         """Return the params. Raises `UnreadableParamsError`."""
+        claim, job = self.claim, self.job
         try:
-            return self._versions.read(self.claim.params, self.claim.spec_version)
+            if claim.spec_version == job.options.version:  # as almost every row
+                return read_params(job.job_name, job.params_model, claim.params, job.options.redact)
+            return self._versions.read(claim.params, claim.spec_version)
         except Exception as error:  # upcasters and validators are user code
             raise UnreadableParamsError(error) from error
 
