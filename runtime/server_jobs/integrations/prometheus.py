@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from ..domain.record import Claim, Outcome
-from ..engine.attempts.outcome_counts import Kind
+from ..engine.attempts.settler import Kind
 from ..engine.backend import Backend
 from ..middleware import Enqueue, Middleware
 

@@ -10,10 +10,9 @@ The modules in the order in which a job passes them:
 `places`        run the handler here, in a thread, or in a process; `pod_place`: in a pod
 `handler_call`  call the handler within its timeout
 `error_text`    write an exception as text
-`settler`       store outcomes in batches
-`releasing`     release claims that get no outcome
+`settler`       store outcomes in batches and count them; release claims
 `failure_log`   log an attempt that failed
 ==============  ==============================================
 
-`outcome_counts` counts the stored outcomes. `direct_run` is the way without a worker.
+`direct_runs` of the folder above is the way without a worker.
 """

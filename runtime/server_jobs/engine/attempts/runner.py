@@ -19,8 +19,7 @@ from ...errors import DatabaseError, ServerJobsError, StaleClaimError
 from .attempt import Attempt, SettledElsewhere, Stop
 from .failure_log import log_failure, log_refused, log_unstored
 from .leases import LeaseKeeper
-from .outcome_counts import OutcomeCounts
-from .settler import Settler, release
+from .settler import OutcomeCounts, Settler, release
 
 _logger = logging.getLogger("server_jobs")
 

@@ -1,16 +1,19 @@
-"""Store outcomes in batches. Outcomes that arrive during a write, or one after another, form the next batch."""
+"""Store outcomes in batches, and count them. Outcomes that arrive during a write form the next batch."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context
 from datetime import timedelta
+from typing import Literal
 
 from ...domain.clock import Clock
-from ...domain.interfaces import JobStore
+from ...domain.interfaces import JobStore, StatisticsStore
 from ...domain.record import Claim, Completed, Failed, JobStatus, Released, Settlement
+from ...domain.statistics import Counts, JobCounts
 from ...errors import DatabaseError, RowLockedError, ServerJobsError, ValueTooLargeError
 
 _logger = logging.getLogger("server_jobs")
@@ -25,6 +28,8 @@ _NO_ANSWER = "the database did not answer in time"
 _REFUSALS = 3  # of one outcome, while renewals of its lease succeed
 
 Stored = Callable[[JobStatus | None, BaseException | None], None]
+Kind = Literal["completed", "failed", "retried"]
+Key = tuple[str, str, Kind]
 
 
 class _Waiting:
@@ -243,3 +248,55 @@ def _log_unreleased(claims: Sequence[Claim], reason: object) -> None:
         _logger.error(
             "%s %s could not be released and waits until its lease expires: %s", claim.job_name, claim.id, reason
         )
+
+
+class OutcomeCounts:
+    """Counts outcomes by queue and job name. Costs one addition per attempt, and one write every few seconds."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Key] = Counter()
+        self._stored: Counter[Key] = Counter()
+
+    def totals(self) -> Mapping[Key, int]:
+        """The outcomes since the start of this process, by queue, job name and kind. Any thread may call this."""
+        return dict(self._counts)
+
+    def note(self, queue: str, job_name: str, settlement: Settlement, status: JobStatus | None) -> None:
+        """Count a stored outcome. Ignore a lost claim, a cancellation and a release."""
+        if status is JobStatus.COMPLETED:
+            self._counts[queue, job_name, "completed"] += 1
+        elif isinstance(settlement, Failed):
+            self.note_failure(queue, job_name, status)
+
+    def note_failure(self, queue: str, job_name: str, status: JobStatus | None) -> None:
+        """Count a failed attempt that left the job in this status."""
+        if status is JobStatus.FAILED:
+            self._counts[queue, job_name, "failed"] += 1
+        elif status is JobStatus.PENDING:
+            self._counts[queue, job_name, "retried"] += 1
+
+    async def store(self, store: StatisticsStore) -> None:
+        """Add the new counts to the store. If that fails, keep them for the next time."""
+        new = self._counts - self._stored
+        self._stored.update(new)
+        try:
+            await store.add_counts(_by_job(new))
+        except BaseException:
+            self._stored.subtract(new)
+            raise
+
+
+def _by_job(counts: Counter[Key]) -> Sequence[JobCounts]:
+    jobs = sorted({(queue, job_name) for queue, job_name, _ in counts})
+    return [
+        JobCounts(
+            queue,
+            job_name,
+            Counts(
+                counts[queue, job_name, "completed"],
+                counts[queue, job_name, "failed"],
+                counts[queue, job_name, "retried"],
+            ),
+        )
+        for queue, job_name in jobs
+    ]
