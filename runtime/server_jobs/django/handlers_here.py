@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from ..context import JobContext
 from ..definition import AnyDefinition, AnyHandler, call_handler
-from ..engine.attempts.handler_call import is_async, isawaitable
+from ..engine.attempts.places import is_async, isawaitable
 from ..engine.backend import Backend
 from ..registry import JobRegistry
 from ..stores.sql.store import SqlStore

@@ -27,7 +27,7 @@ from ..resources import NO_RESOURCES, OpenLifespans
 from ..result import JobMetadata
 from .attempts.attempt import Attempt, Stop
 from .attempts.error_text import describe
-from .attempts.handler_call import PASSED_ON, HandlerCall, call_of
+from .attempts.places import PASSED_ON, HandlerCall, call_of
 
 if TYPE_CHECKING:
     from ..isolation.pods import ClaimName

@@ -22,7 +22,7 @@ from ...contract.masking import masking
 from ...definition import AnyDefinition
 from ...domain.outcomes import Cancel, DoNotRetryError, Snooze
 from ...domain.tracebacks import short_traceback
-from ...engine.attempts.handler_call import PASSED_ON
+from ...engine.attempts.places import PASSED_ON
 from .results import StoredTask, class_path_of, is_task, return_value_of, running_result, set_result
 
 

@@ -2,17 +2,16 @@
 
 The modules in the order in which a job passes them:
 
-==============  ==============================================
-`factory`       find the handler of a claim and make its attempt
-`runner`        run attempts and follow each one to its end
-`leases`        renew the leases of running attempts
-`attempt`       read the params, and turn the end into an outcome
-`places`        run the handler here, in a thread, or in a process; `pod_place`: in a pod
-`handler_call`  call the handler within its timeout
-`error_text`    write an exception as text
-`settler`       store outcomes in batches and count them; release claims
-`failure_log`   log an attempt that failed
-==============  ==============================================
+=============  ==============================================
+`factory`      find the handler of a claim and make its attempt
+`runner`       run attempts and follow each one to its end
+`leases`       renew the leases of running attempts
+`attempt`      read the params, and turn the end into an outcome
+`places`       call the handler in the loop, a thread or a process, within its timeout; `pod_place`: in a pod
+`error_text`   write an exception as text
+`settler`      store outcomes in batches and count them; release claims
+`failure_log`  log an attempt that failed
+=============  ==============================================
 
 `direct_runs` of the folder above is the way without a worker.
 """

@@ -39,8 +39,7 @@ from ...errors import StaleClaimError
 from ...isolation.raised import TimedOutInProcessError
 from ...middleware import Middleware, RunningAttempt, note_outcome, read_headers
 from .error_text import describe, error_class_of, traceback_of
-from .handler_call import PASSED_ON
-from .places import Place, UnreadableParamsError, place_here
+from .places import PASSED_ON, Place, UnreadableParamsError, place_here
 
 if TYPE_CHECKING:
     from .leases import LeaseKeeper

@@ -16,7 +16,7 @@ from ...errors import DatabaseError, StaleClaimError
 from ...isolation.pods import ClaimName, Pods
 from .attempt import Attempt, SettledElsewhere, Stop
 from .failure_log import log_pod_failure
-from .handler_call import HandlerCall
+from .places import HandlerCall
 
 if TYPE_CHECKING:
     from .leases import LeaseKeeper

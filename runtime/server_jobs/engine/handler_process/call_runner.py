@@ -22,7 +22,7 @@ from ...isolation.import_path import load
 from ...isolation.messages import Answer, AttemptFacts, Call
 from ...logs import enable_our_loggers
 from ...middleware import Entered, Middleware, RunningAttempt, called_within
-from ..attempts.handler_call import is_async, isawaitable
+from ..attempts.places import is_async, isawaitable
 from .answers import answer_to_failure, answer_to_raised, answer_to_value
 from .current_call import CurrentCall
 from .environment import Environment

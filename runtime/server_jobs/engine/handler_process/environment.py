@@ -13,7 +13,7 @@ from ...isolation.import_path import load
 from ...isolation.messages import Call, Setup
 from ...registry import JobRegistry, Register
 from ...resources import NO_RESOURCES, OpenLifespans, Resources
-from ..attempts.handler_call import is_async
+from ..attempts.places import is_async
 from ..backend import Backend
 from .opening_reader import OpeningReader
 
