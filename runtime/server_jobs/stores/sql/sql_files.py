@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 from ...domain.interfaces import Statement
 
-_BLOCK = re.compile(r"^-- (name|fragment|none): (\w+)\n((?:--.*\n)*)", re.MULTILINE)
+# A pattern that begins with a line break is several times faster than one that begins with `^`.
+_BLOCK = re.compile(r"\n-- (name|fragment|none): (\w+)\n((?:--.*\n)*)")
 _PARAMETERS = re.compile(r"^-- parameters: ((?:.*\n--   )*.*)$", re.MULTILINE)
 _FACTS = re.compile(r"^-- writes: .*$", re.MULTILINE)
-_COMMENT = re.compile(r"^ *--.*\n", re.MULTILINE)
+_COMMENT = re.compile(r"\n *--.*")
 _INCLUDED = re.compile(r"\{(?!(?:now|view|column|ids)\})(\w+)\}")
 
 
@@ -52,13 +53,13 @@ def read_blocks(*folders: Path) -> dict[str, Block]:
     """Return the blocks of the files in these folders, by name. Raises `KeyError` for an unknown fragment."""
     written: dict[str, Block] = {}
     for path in sorted(path for folder in folders for path in folder.glob("*.sql")):
-        parts = iter(_BLOCK.split(path.read_text(encoding="utf-8"))[1:])
+        parts = iter(_BLOCK.split("\n" + path.read_text(encoding="utf-8"))[1:])
         for kind, name, header, text in zip(parts, parts, parts, parts, strict=True):
             if name in written:
                 raise ValueError(f"{path.name}: {name} exists already")
             listed = _PARAMETERS.search(header)
             names = frozenset(re.findall(r"\w+", listed[1])) - {"none"} if listed else frozenset[str]()
-            written[name] = Block(kind, header, _COMMENT.sub("", text).strip().removesuffix(";"), names)
+            written[name] = Block(kind, header, _COMMENT.sub("", "\n" + text).strip().removesuffix(";"), names)
     whole: dict[str, Block] = {}
     for name in written:
         _resolve(name, written, whole)
