@@ -31,6 +31,7 @@ The command line needs the packages {missing}. Install them with:
 
   pip install 'server-jobs[{extra}]'
 """
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _EXTRAS = {
     **dict.fromkeys(("init", "new", "import", "generate", "check", "explain"), "generator"),
     "migrate": "worker",
@@ -42,6 +43,8 @@ _EXTRAS = {
 
 def main() -> None:
     """Run the command in `sys.argv` and exit with its status. See `server-jobs --help`."""
+    # Imports make many objects that stay. Most commands end before that many.
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     _print_whatever_the_encoding()
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, _terminate)
