@@ -111,10 +111,13 @@ metadata = MetaData()
 _STATUSES = ", ".join(f"'{status}'" for status in JobStatus)
 _OUTCOMES = ", ".join(f"`{one}`" for one in Outcome if one not in (Outcome.COMPLETED, Outcome.LOST))
 
+_ID = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ids are compared byte by byte, as SQLite does: PostgreSQL's comparison by the rules of a language is slower."""
+
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", Text, nullable=False, doc="UUIDv7 in lower case. Newer jobs sort after older ones."),
+    Column("id", _ID, nullable=False, doc="UUIDv7 in lower case. Newer jobs sort after older ones."),
     Column("job_name", Text, nullable=False, doc="The title of the spec."),
     Column("params", Text, nullable=False, doc="The params as JSON text, as they were enqueued."),
     Column("result", Text, doc="The result as JSON text, or NULL until the job is completed."),
@@ -180,7 +183,7 @@ jobs = Table(
         server_default=text("1"),
         doc="The version of the spec that the params fit.",
     ),
-    Column("fencing_token", Text, doc="The token of the current claim. NULL unless the job is running."),
+    Column("fencing_token", _ID, doc="The token of the current claim. NULL unless the job is running."),
     Column(
         "unique_key",
         Text,
@@ -198,8 +201,8 @@ jobs = Table(
     Column("error_class", Text, doc="The name of the exception of the last failed attempt."),
     Column("worker_id", Text, doc="The long-lived worker of the last claim; see `job_workers`."),
     Column("headers", Text, doc="A JSON object of texts that middleware stored, such as the trace of the caller."),
-    Column("batch_id", Text, doc="The id of the batch. The completion job of the batch has it as its own id."),
-    Column("replaced_by", Text, doc="The job that took over the unique key while this job ran, which is not retried."),
+    Column("batch_id", _ID, doc="The id of the batch. The completion job of the batch has it as its own id."),
+    Column("replaced_by", _ID, doc="The job that took over the unique key while this job ran, which is not retried."),
     # These names are final: the naming convention of an application's MetaData must not change them.
     PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
     CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),
@@ -295,7 +298,7 @@ Index("jobs_parked", jobs.c.job_name, jobs.c.queue, jobs.c.id, sqlite_where=_PAR
 cron_jobs = Table(
     "cron_jobs",
     metadata,
-    Column("id", Text, nullable=False, doc="A UUID made from the name of the job and the name of the schedule."),
+    Column("id", _ID, nullable=False, doc="A UUID made from the name of the job and the name of the schedule."),
     Column("job_name", Text, nullable=False, doc="The job that the schedule enqueues."),
     Column(
         "name",
@@ -323,7 +326,7 @@ cron_jobs = Table(
     Column("enabled", Boolean, nullable=False, server_default=text("true"), doc="Whether the schedule fires."),
     Column("last_run_at", Timestamp, doc="The last slot that fired."),
     Column("next_run_at", Timestamp, doc="The next slot. NULL until a worker has computed it."),
-    Column("last_job_id", Text, doc="The id of the job of the last slot."),
+    Column("last_job_id", _ID, doc="The id of the job of the last slot."),
     Column("created_at", Timestamp, nullable=False, doc="When the schedule was stored."),
     Column("updated_at", Timestamp, nullable=False, doc="When the row changed last."),
     Column("misfire_limit", Integer, doc="With `fire_all`, the number of passed slots that fire. NULL: all of them."),
@@ -346,7 +349,7 @@ Index("cron_jobs_job_name_name_key", cron_jobs.c.job_name, cron_jobs.c.name, uni
 job_starts = Table(
     "job_starts",
     metadata,
-    Column("id", Text, nullable=False, doc="The token of the claim."),
+    Column("id", _ID, nullable=False, doc="The token of the claim."),
     Column("job_name", Text, nullable=False, doc="The job that started."),
     Column("rate_key", Text, nullable=False, doc="The key of its rate limit."),
     Column("started_at", Timestamp, nullable=False, doc="When the job was claimed."),
@@ -371,7 +374,7 @@ paused_queues = Table(
 job_audit = Table(
     "job_audit",
     metadata,
-    Column("id", Text, nullable=False, doc="UUIDv7 in lower case."),
+    Column("id", _ID, nullable=False, doc="UUIDv7 in lower case."),
     Column("at", Timestamp, nullable=False, doc="When the change happened."),
     Column(
         "actor",
@@ -400,7 +403,7 @@ Index("job_audit_at", job_audit.c.at)
 job_attempts = Table(
     "job_attempts",
     metadata,
-    Column("job_id", Text, nullable=False, doc="The job."),
+    Column("job_id", _ID, nullable=False, doc="The job."),
     Column(
         "slot", Integer, nullable=False, doc="`number` modulo 100: an attempt replaces the one 100 attempts before."
     ),
@@ -425,7 +428,7 @@ Index(
 job_workers = Table(
     "job_workers",
     metadata,
-    Column("id", Text, nullable=False, doc="UUIDv7, new for each start; UUIDv5 of the names of its jobs for a tick."),
+    Column("id", _ID, nullable=False, doc="UUIDv7, new for each start; UUIDv5 of the names of its jobs for a tick."),
     Column("host", Text, nullable=False, doc="The name of the machine."),
     Column("pid", Integer, doc="The id of the process. NULL: a tick, each round of which is another process."),
     Column("queues", Text, doc="The queues that it claims from, as a JSON array. NULL: all of them."),

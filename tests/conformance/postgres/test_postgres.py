@@ -32,7 +32,7 @@ from tests.conformance.examples import (
     read,
     request,
 )
-from tests.conformance.postgres_databases import postgres_connection
+from tests.conformance.postgres_databases import empty_database, postgres_connection
 from tests.postgres import postgres_url
 
 SECONDS = 10
@@ -511,3 +511,23 @@ async def test_a_moment_that_only_the_database_knows_stops_no_worker(
         assert wait is not None
         assert (wait > timedelta(days=365)) == (year == 9999)
         assert len(await store.claim(request())) == (year == 1)
+
+
+def test_ids_are_compared_byte_by_byte_whatever_the_language_of_the_database() -> None:
+    with empty_database() as url, postgres_connection(url) as connection:
+        columns = connection.execute("""
+            SELECT table_name, column_name FROM information_schema.columns
+             WHERE table_schema = current_schema() AND collation_name = 'C' ORDER BY 1, 2
+        """).fetchall()
+    assert columns == [
+        ("cron_jobs", "id"),
+        ("cron_jobs", "last_job_id"),
+        ("job_attempts", "job_id"),
+        ("job_audit", "id"),
+        ("job_starts", "id"),
+        ("job_workers", "id"),
+        ("jobs", "batch_id"),
+        ("jobs", "fencing_token"),
+        ("jobs", "id"),
+        ("jobs", "replaced_by"),
+    ]

@@ -163,7 +163,7 @@ async def test_a_new_tenant_makes_one_call_to_the_directory(tenant: Tenant) -> N
         await tenant.woken().upgrade("acme")
 
     assert tenant.directory.calls == 1
-    page = json.loads(tenant.directory.tenants.page("server_jobs_0001_41993804", "", 10))
+    page = json.loads(tenant.directory.tenants.page("server_jobs_0001_8dccab51", "", 10))
     assert [one["name"] for one in page["tenants"]] == ["acme"]
     assert (page["total"], page["behind"]) == (1, 0)
 

@@ -42,9 +42,9 @@ def _column(one: Column[object]) -> tuple[str, ...]:
 
 def _type(one: Column[object], dialect: Dialect) -> str:
     """Return the type by its usual name. SQLite calls every integer `integer`."""
-    kind = one.type.compile(dialect).lower()
-    names = {"timestamp with time zone": "timestamptz"} if dialect is _POSTGRESQL else {"bigint": "integer"}
-    return code(names.get(kind, kind))
+    kind, collate, collation = one.type.compile(dialect).partition(" COLLATE ")
+    names = {"TIMESTAMP WITH TIME ZONE": "timestamptz"} if dialect is _POSTGRESQL else {"BIGINT": "integer"}
+    return code(names.get(kind, kind.lower()) + collate.lower() + collation)
 
 
 def _default(one: Column[object]) -> str:

@@ -1,6 +1,6 @@
--- server_jobs_0001_41993804 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_41993804
+-- server_jobs_0001_8dccab51 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_8dccab51
 -- Follows: nothing
--- Checksum: 679069ab996d97c8
+-- Checksum: 43b78bc47e1892b0
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -11,11 +11,11 @@ CREATE TABLE cron_jobs (
     misfire TEXT DEFAULT 'fire_once' NOT NULL,
     params TEXT DEFAULT '{}' NOT NULL,
     enabled BOOLEAN DEFAULT true NOT NULL,
-    last_run_at TIMESTAMP WITH TIME ZONE,
-    next_run_at TIMESTAMP WITH TIME ZONE,
+    last_run_at BIGINT,
+    next_run_at BIGINT,
     last_job_id TEXT,
-    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
     misfire_limit INTEGER,
     source TEXT DEFAULT 'declared' NOT NULL,
     spec_version INTEGER,
@@ -35,8 +35,8 @@ CREATE TABLE job_attempts (
     error_class TEXT,
     traceback TEXT,
     worker_id TEXT,
-    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    ended_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    started_at BIGINT NOT NULL,
+    ended_at BIGINT NOT NULL,
     CONSTRAINT job_attempts_pkey PRIMARY KEY (job_id, slot)
 );
 
@@ -44,7 +44,7 @@ CREATE INDEX job_attempts_expired ON job_attempts (worker_id) WHERE outcome = 'e
 
 CREATE TABLE job_audit (
     id TEXT NOT NULL,
-    at TIMESTAMP WITH TIME ZONE NOT NULL,
+    at BIGINT NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -56,7 +56,7 @@ CREATE TABLE job_audit (
 CREATE INDEX job_audit_at ON job_audit (at);
 
 CREATE TABLE job_counts (
-    minute TIMESTAMP WITH TIME ZONE NOT NULL,
+    minute BIGINT NOT NULL,
     queue TEXT NOT NULL,
     job_name TEXT NOT NULL,
     completed BIGINT NOT NULL,
@@ -69,8 +69,8 @@ CREATE TABLE job_starts (
     id TEXT NOT NULL,
     job_name TEXT NOT NULL,
     rate_key TEXT NOT NULL,
-    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    started_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
     CONSTRAINT job_starts_pkey PRIMARY KEY (id)
 );
 
@@ -86,9 +86,9 @@ CREATE TABLE job_workers (
     concurrency INTEGER NOT NULL,
     version TEXT NOT NULL,
     known TEXT NOT NULL,
-    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    last_seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    started_at BIGINT NOT NULL,
+    last_seen_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
     CONSTRAINT job_workers_pkey PRIMARY KEY (id)
 );
 
@@ -101,16 +101,16 @@ CREATE TABLE jobs (
     progress INTEGER DEFAULT 0 NOT NULL,
     progress_message TEXT,
     error TEXT,
-    worker_started_at TIMESTAMP WITH TIME ZONE,
-    worker_expires_at TIMESTAMP WITH TIME ZONE,
+    worker_started_at BIGINT,
+    worker_expires_at BIGINT,
     attempt_count INTEGER DEFAULT 0 NOT NULL,
     max_attempts INTEGER DEFAULT 3 NOT NULL,
-    scheduled_for TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
-    start_before TIMESTAMP WITH TIME ZONE,
+    scheduled_for BIGINT DEFAULT (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)) NOT NULL ON CONFLICT REPLACE,
+    start_before BIGINT,
     correlation_id TEXT,
-    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    completed_at TIMESTAMP WITH TIME ZONE,
+    created_at BIGINT NOT NULL,
+    updated_at BIGINT NOT NULL,
+    completed_at BIGINT,
     queue TEXT DEFAULT 'default' NOT NULL,
     priority INTEGER DEFAULT 0 NOT NULL,
     spec_version INTEGER DEFAULT 1 NOT NULL,
@@ -131,8 +131,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
-)
- USING heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
+) WITHOUT ROWID;
 
 CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL AND status <> 'running';
 
@@ -162,6 +161,6 @@ CREATE INDEX jobs_unlimited_group ON jobs (job_name, spec_version, queue, priori
 
 CREATE TABLE paused_queues (
     name TEXT NOT NULL,
-    paused_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    paused_at BIGINT NOT NULL,
     CONSTRAINT paused_queues_pkey PRIMARY KEY (name)
 );

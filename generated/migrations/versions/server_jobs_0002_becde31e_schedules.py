@@ -1,15 +1,15 @@
 """Store the schedules of the specs.
 
-Revision ID: server_jobs_0002_0b92f2a4
-Revises: server_jobs_0001_41993804
+Revision ID: server_jobs_0002_becde31e
+Revises: server_jobs_0001_8dccab51
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 
-revision = "server_jobs_0002_0b92f2a4"
-down_revision = "server_jobs_0001_41993804"
+revision = "server_jobs_0002_becde31e"
+down_revision = "server_jobs_0001_8dccab51"
 branch_labels = None
 depends_on = None
 

@@ -1,5 +1,5 @@
--- server_jobs_0002_0b92f2a4 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0002_0b92f2a4
--- Follows: server_jobs_0001_41993804
+-- server_jobs_0002_becde31e as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0002_becde31e
+-- Follows: server_jobs_0001_8dccab51
 -- Checksum: 35345e81fd82ed9b
 
 INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, created_at, updated_at) VALUES ('7f75cead-1b2f-5044-831d-45b8fd043722', 'DailyDigest', 'every-morning', '30 7 * * *', 'Europe/Berlin', 'fire_once', NULL, '{"recipients":["operations@example.com"]}', now(), now()) ON CONFLICT (id) DO UPDATE SET job_name = excluded.job_name, name = excluded.name, cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire, misfire_limit = excluded.misfire_limit, params = excluded.params, next_run_at = NULL, updated_at = now() WHERE cron_jobs.job_name IS DISTINCT FROM excluded.job_name OR cron_jobs.name IS DISTINCT FROM excluded.name OR cron_jobs.cron_expression IS DISTINCT FROM excluded.cron_expression OR cron_jobs.timezone IS DISTINCT FROM excluded.timezone OR cron_jobs.misfire IS DISTINCT FROM excluded.misfire OR cron_jobs.misfire_limit IS DISTINCT FROM excluded.misfire_limit OR cron_jobs.params IS DISTINCT FROM excluded.params;

@@ -1,6 +1,6 @@
--- server_jobs_0001_41993804 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_41993804
+-- server_jobs_0001_8dccab51 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_8dccab51
 -- Follows: nothing
--- Checksum: 43b78bc47e1892b0
+-- Checksum: 5140a9fdad789217
 
 CREATE TABLE cron_jobs (
     id TEXT NOT NULL,
@@ -131,7 +131,7 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
-) WITHOUT ROWID;
+);
 
 CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL AND status <> 'running';
 

@@ -1,9 +1,9 @@
--- server_jobs_0001_41993804 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_41993804
+-- server_jobs_0001_8dccab51 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0001_8dccab51
 -- Follows: nothing
--- Checksum: 5140a9fdad789217
+-- Checksum: 9dfb64b43c03fe31
 
 CREATE TABLE cron_jobs (
-    id TEXT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
     job_name TEXT NOT NULL,
     name TEXT DEFAULT 'default' NOT NULL,
     cron_expression TEXT NOT NULL,
@@ -11,11 +11,11 @@ CREATE TABLE cron_jobs (
     misfire TEXT DEFAULT 'fire_once' NOT NULL,
     params TEXT DEFAULT '{}' NOT NULL,
     enabled BOOLEAN DEFAULT true NOT NULL,
-    last_run_at BIGINT,
-    next_run_at BIGINT,
-    last_job_id TEXT,
-    created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
+    last_run_at TIMESTAMP WITH TIME ZONE,
+    next_run_at TIMESTAMP WITH TIME ZONE,
+    last_job_id TEXT COLLATE "C",
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
     misfire_limit INTEGER,
     source TEXT DEFAULT 'declared' NOT NULL,
     spec_version INTEGER,
@@ -26,7 +26,7 @@ CREATE TABLE cron_jobs (
 CREATE UNIQUE INDEX cron_jobs_job_name_name_key ON cron_jobs (job_name, name);
 
 CREATE TABLE job_attempts (
-    job_id TEXT NOT NULL,
+    job_id TEXT COLLATE "C" NOT NULL,
     slot INTEGER NOT NULL,
     number INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
@@ -35,16 +35,16 @@ CREATE TABLE job_attempts (
     error_class TEXT,
     traceback TEXT,
     worker_id TEXT,
-    started_at BIGINT NOT NULL,
-    ended_at BIGINT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT job_attempts_pkey PRIMARY KEY (job_id, slot)
 );
 
 CREATE INDEX job_attempts_expired ON job_attempts (worker_id) WHERE outcome = 'expired';
 
 CREATE TABLE job_audit (
-    id TEXT NOT NULL,
-    at BIGINT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
+    at TIMESTAMP WITH TIME ZONE NOT NULL,
     actor TEXT NOT NULL,
     action TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -56,7 +56,7 @@ CREATE TABLE job_audit (
 CREATE INDEX job_audit_at ON job_audit (at);
 
 CREATE TABLE job_counts (
-    minute BIGINT NOT NULL,
+    minute TIMESTAMP WITH TIME ZONE NOT NULL,
     queue TEXT NOT NULL,
     job_name TEXT NOT NULL,
     completed BIGINT NOT NULL,
@@ -66,11 +66,11 @@ CREATE TABLE job_counts (
 );
 
 CREATE TABLE job_starts (
-    id TEXT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
     job_name TEXT NOT NULL,
     rate_key TEXT NOT NULL,
-    started_at BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT job_starts_pkey PRIMARY KEY (id)
 );
 
@@ -79,21 +79,21 @@ CREATE INDEX job_starts_expiry ON job_starts (expires_at);
 CREATE INDEX job_starts_rate ON job_starts (job_name, rate_key, started_at);
 
 CREATE TABLE job_workers (
-    id TEXT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
     host TEXT NOT NULL,
     pid INTEGER,
     queues TEXT,
     concurrency INTEGER NOT NULL,
     version TEXT NOT NULL,
     known TEXT NOT NULL,
-    started_at BIGINT NOT NULL,
-    last_seen_at BIGINT NOT NULL,
-    expires_at BIGINT NOT NULL,
+    started_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    last_seen_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT job_workers_pkey PRIMARY KEY (id)
 );
 
 CREATE TABLE jobs (
-    id TEXT NOT NULL,
+    id TEXT COLLATE "C" NOT NULL,
     job_name TEXT NOT NULL,
     params TEXT NOT NULL,
     result TEXT,
@@ -101,20 +101,20 @@ CREATE TABLE jobs (
     progress INTEGER DEFAULT 0 NOT NULL,
     progress_message TEXT,
     error TEXT,
-    worker_started_at BIGINT,
-    worker_expires_at BIGINT,
+    worker_started_at TIMESTAMP WITH TIME ZONE,
+    worker_expires_at TIMESTAMP WITH TIME ZONE,
     attempt_count INTEGER DEFAULT 0 NOT NULL,
     max_attempts INTEGER DEFAULT 3 NOT NULL,
-    scheduled_for BIGINT DEFAULT (CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)) NOT NULL ON CONFLICT REPLACE,
-    start_before BIGINT,
+    scheduled_for TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    start_before TIMESTAMP WITH TIME ZONE,
     correlation_id TEXT,
-    created_at BIGINT NOT NULL,
-    updated_at BIGINT NOT NULL,
-    completed_at BIGINT,
+    created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    completed_at TIMESTAMP WITH TIME ZONE,
     queue TEXT DEFAULT 'default' NOT NULL,
     priority INTEGER DEFAULT 0 NOT NULL,
     spec_version INTEGER DEFAULT 1 NOT NULL,
-    fencing_token TEXT,
+    fencing_token TEXT COLLATE "C",
     unique_key TEXT,
     cancel_requested BOOLEAN DEFAULT false NOT NULL,
     concurrency_key TEXT,
@@ -122,8 +122,8 @@ CREATE TABLE jobs (
     error_class TEXT,
     worker_id TEXT,
     headers TEXT,
-    batch_id TEXT,
-    replaced_by TEXT,
+    batch_id TEXT COLLATE "C",
+    replaced_by TEXT COLLATE "C",
     CONSTRAINT jobs_pkey PRIMARY KEY (id),
     CONSTRAINT jobs_fencing_token_check CHECK ((status = 'running') = (fencing_token IS NOT NULL)),
     CONSTRAINT jobs_lease_check CHECK ((status = 'running') = (worker_expires_at IS NOT NULL)),
@@ -131,7 +131,8 @@ CREATE TABLE jobs (
     CONSTRAINT jobs_status_check CHECK (status IN ('pending', 'running', 'completed', 'failed', 'cancelled')),
     CONSTRAINT jobs_attempt_count_check CHECK (attempt_count BETWEEN 0 AND max_attempts),
     CONSTRAINT jobs_progress_check CHECK (progress BETWEEN 0 AND 100)
-);
+)
+ USING heap WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 2000);
 
 CREATE INDEX jobs_batch ON jobs (batch_id, status) WHERE batch_id IS NOT NULL AND status <> 'running';
 
@@ -161,6 +162,6 @@ CREATE INDEX jobs_unlimited_group ON jobs (job_name, spec_version, queue, priori
 
 CREATE TABLE paused_queues (
     name TEXT NOT NULL,
-    paused_at BIGINT NOT NULL,
+    paused_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT paused_queues_pkey PRIMARY KEY (name)
 );

@@ -1,5 +1,5 @@
--- server_jobs_0002_0b92f2a4 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0002_0b92f2a4
--- Follows: server_jobs_0001_41993804
+-- server_jobs_0002_becde31e as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0002_becde31e
+-- Follows: server_jobs_0001_8dccab51
 -- Checksum: ef7ae13ebba69a5c
 
 INSERT INTO cron_jobs (id, job_name, name, cron_expression, timezone, misfire, misfire_limit, params, created_at, updated_at) VALUES ('7f75cead-1b2f-5044-831d-45b8fd043722', 'DailyDigest', 'every-morning', '30 7 * * *', 'Europe/Berlin', 'fire_once', NULL, '{"recipients":["operations@example.com"]}', CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER), CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)) ON CONFLICT (id) DO UPDATE SET job_name = excluded.job_name, name = excluded.name, cron_expression = excluded.cron_expression, timezone = excluded.timezone, misfire = excluded.misfire, misfire_limit = excluded.misfire_limit, params = excluded.params, next_run_at = NULL, updated_at = CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER) WHERE cron_jobs.job_name IS NOT excluded.job_name OR cron_jobs.name IS NOT excluded.name OR cron_jobs.cron_expression IS NOT excluded.cron_expression OR cron_jobs.timezone IS NOT excluded.timezone OR cron_jobs.misfire IS NOT excluded.misfire OR cron_jobs.misfire_limit IS NOT excluded.misfire_limit OR cron_jobs.params IS NOT excluded.params;

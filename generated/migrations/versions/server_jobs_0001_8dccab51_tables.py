@@ -1,13 +1,13 @@
 """Create the tables of server-jobs.
 
-Revision ID: server_jobs_0001_41993804
+Revision ID: server_jobs_0001_8dccab51
 Revises: nothing
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0001_41993804"
+revision = "server_jobs_0001_8dccab51"
 down_revision = None
 branch_labels = ("server_jobs",)
 depends_on = None
@@ -19,7 +19,7 @@ TIMESTAMP = sa.BigInteger().with_variant(sa.DateTime(timezone=True), "postgresql
 def upgrade() -> None:
     op.create_table(
         "cron_jobs",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("job_name", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), server_default=sa.text("'default'"), nullable=False),
         sa.Column("cron_expression", sa.Text(), nullable=False),
@@ -29,7 +29,7 @@ def upgrade() -> None:
         sa.Column("enabled", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("last_run_at", TIMESTAMP, nullable=True),
         sa.Column("next_run_at", TIMESTAMP, nullable=True),
-        sa.Column("last_job_id", sa.Text(), nullable=True),
+        sa.Column("last_job_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
         sa.Column("created_at", TIMESTAMP, nullable=False),
         sa.Column("updated_at", TIMESTAMP, nullable=False),
         sa.Column("misfire_limit", sa.Integer(), nullable=True),
@@ -42,7 +42,7 @@ def upgrade() -> None:
     op.create_index("cron_jobs_job_name_name_key", "cron_jobs", ["job_name", "name"], unique=True)
     op.create_table(
         "job_attempts",
-        sa.Column("job_id", sa.Text(), nullable=False),
+        sa.Column("job_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("slot", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
@@ -66,7 +66,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "job_audit",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("at", TIMESTAMP, nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
@@ -90,7 +90,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "job_starts",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("job_name", sa.Text(), nullable=False),
         sa.Column("rate_key", sa.Text(), nullable=False),
         sa.Column("started_at", TIMESTAMP, nullable=False),
@@ -102,7 +102,7 @@ def upgrade() -> None:
     op.create_index("job_starts_rate", "job_starts", ["job_name", "rate_key", "started_at"], unique=False)
     op.create_table(
         "job_workers",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("host", sa.Text(), nullable=False),
         sa.Column("pid", sa.Integer(), nullable=True),
         sa.Column("queues", sa.Text(), nullable=True),
@@ -117,7 +117,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "jobs",
-        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=False),
         sa.Column("job_name", sa.Text(), nullable=False),
         sa.Column("params", sa.Text(), nullable=False),
         sa.Column("result", sa.Text(), nullable=True),
@@ -140,7 +140,7 @@ def upgrade() -> None:
         sa.Column("queue", sa.Text(), server_default=sa.text("'default'"), nullable=False),
         sa.Column("priority", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("spec_version", sa.Integer(), server_default=sa.text("1"), nullable=False),
-        sa.Column("fencing_token", sa.Text(), nullable=True),
+        sa.Column("fencing_token", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
         sa.Column("unique_key", sa.Text(), nullable=True),
         sa.Column("cancel_requested", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("concurrency_key", sa.Text(), nullable=True),
@@ -148,8 +148,8 @@ def upgrade() -> None:
         sa.Column("error_class", sa.Text(), nullable=True),
         sa.Column("worker_id", sa.Text(), nullable=True),
         sa.Column("headers", sa.Text(), nullable=True),
-        sa.Column("batch_id", sa.Text(), nullable=True),
-        sa.Column("replaced_by", sa.Text(), nullable=True),
+        sa.Column("batch_id", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
+        sa.Column("replaced_by", sa.Text().with_variant(sa.Text(collation="C"), "postgresql"), nullable=True),
         sa.CheckConstraint("(status = 'running') = (fencing_token IS NOT NULL)", name=op.f("jobs_fencing_token_check")),
         sa.CheckConstraint("(status = 'running') = (worker_expires_at IS NOT NULL)", name=op.f("jobs_lease_check")),
         sa.CheckConstraint("replaced_by IS NULL OR status <> 'pending'", name=op.f("jobs_replaced_by_check")),

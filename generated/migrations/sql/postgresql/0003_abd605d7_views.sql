@@ -1,5 +1,5 @@
--- server_jobs_0003_476d336e as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_476d336e
--- Follows: server_jobs_0002_0b92f2a4
+-- server_jobs_0003_abd605d7 as plain SQL. If Alembic is to take over later: alembic stamp server_jobs_0003_abd605d7
+-- Follows: server_jobs_0002_becde31e
 -- Checksum: 2791ec4eba002c13
 
 DROP VIEW IF EXISTS send_email_jobs;

@@ -1,7 +1,7 @@
 """Make the views of the jobs.
 
-Revision ID: server_jobs_0003_476d336e
-Revises: server_jobs_0002_0b92f2a4
+Revision ID: server_jobs_0003_abd605d7
+Revises: server_jobs_0002_becde31e
 """
 # ruff: noqa: E501, RUF100
 
@@ -11,11 +11,11 @@ import warnings
 import sqlalchemy as sa
 from alembic import op
 
-revision = "server_jobs_0003_476d336e"
-down_revision = "server_jobs_0002_0b92f2a4"
+revision = "server_jobs_0003_abd605d7"
+down_revision = "server_jobs_0002_becde31e"
 branch_labels = None
 depends_on = None
-leads_to = "a8c4fb7dfa34ab75f909a2623497c830bafb1e818c9d2e2e9c6f8cae4012b56e"
+leads_to = "9a1762fc442c0d458c8263dcf4f313bfd7960ba503be8b97e69daa76b6001fff"
 
 # The definition of a view, or "" for any other object of that name, and the table of an index.
 FOUND = {
