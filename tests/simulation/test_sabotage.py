@@ -16,7 +16,7 @@ from server_jobs.engine import scheduler
 from server_jobs.engine.attempts.runner import Runner
 from server_jobs.engine.attempts.settler import Settler
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.worker_health import WorkerHealth
+from server_jobs.engine.worker import WorkerHealth
 from server_jobs.handle import JobHandle
 from server_jobs.stores import memory
 from server_jobs.stores.sql.dialect import statements_of

@@ -4,7 +4,7 @@
 to change                                  open
 =========================================  ==========================
 enqueueing, and how a store is opened      `backend`
-how a worker loops and stops               `worker`, `worker_health`
+how a worker loops and stops, its health   `worker`
 how many jobs it claims, and runs at once  `prefetch`, `slots`
 claims, and what a run needs               `execution`
 what happens to one claimed job            `attempts`

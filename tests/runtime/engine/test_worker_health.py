@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import JobContext, Worker
-from server_jobs.engine.worker_health import WorkerHealth
+from server_jobs.engine.worker import WorkerHealth
 from server_jobs.inspection.why import why
 from server_jobs.testing import FakeClock
 
