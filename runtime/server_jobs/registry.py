@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .binding import Binding, bind_before_import, registries
 from .contract.upcasts import AnyEarlierVersion, Versions
@@ -16,12 +16,13 @@ from .domain.record import KnownJob
 from .errors import DuplicateRegistrationError, HandlerMissingError, InvalidOptionError, UnknownJobError
 from .hooks import Hooks
 from .middleware import Middleware
-from .on_demand import OnDemand
 from .resources import Lifespan
 from .routing import DatabaseOf, Routing
 
 if TYPE_CHECKING:
     from .job import AnyJob, Job
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,3 +317,46 @@ def create_job_registry(
         raise InvalidOptionError("database_url_env names the only database; leave it out, or leave out databases")
     routing = None if databases is None else Routing(dict(databases), database_of)
     return JobRegistry(database_schema=database_schema, database_url_env=database_url_env, routing=routing)
+
+
+class OnDemand(MutableMapping[str, V], Generic[V]):
+    """A mapping whose values may be made at the first access. It keeps the order of insertion.
+
+    Listing the names makes no value. If making a value raises, the reader gets the error and the next reader retries.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[str, V] = {}
+        self._promised: dict[str, Callable[[], V] | None] = {}
+
+    def promise(self, name: str, make: Callable[[], V]) -> None:
+        """Set the function that makes the value at the first access."""
+        self._promised[name] = make
+
+    def is_made(self, name: str) -> bool:
+        """Whether the value was made already."""
+        return name in self._made
+
+    def __getitem__(self, name: str) -> V:
+        make = self._promised[name]
+        if make is not None and name not in self._made:
+            # If two threads make the value, keep the first.
+            self._made.setdefault(name, make())
+        return self._made[name]
+
+    def __setitem__(self, name: str, value: V) -> None:
+        self._promised[name] = None
+        self._made[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._promised[name]
+        self._made.pop(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._promised
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._promised))  # another thread may add a name meanwhile
+
+    def __len__(self) -> int:
+        return len(self._promised)

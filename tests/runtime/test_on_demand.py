@@ -1,11 +1,11 @@
-"""Values that are created at first use."""
+"""Registrations that are made at first use."""
 
 from __future__ import annotations
 
 import pytest
 from server_jobs import InvalidOptionError, JobContext, JobRegistry, create_job_registry, define_job
 from server_jobs.errors import DuplicateRegistrationError
-from server_jobs.on_demand import OnDemand
+from server_jobs.registry import OnDemand
 
 from tests.runtime.example_jobs import Text
 
