@@ -13,9 +13,9 @@ from server_jobs.domain.cron import due_slots
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.record import Claim, Heartbeat, Inserted, JobRecord, JobStatus, NewJob, Released, Settlement
 from server_jobs.engine import scheduler
-from server_jobs.engine.attempts.runner import Runner
 from server_jobs.engine.attempts.settler import Settler
 from server_jobs.engine.backend import Backend
+from server_jobs.engine.execution import Runner
 from server_jobs.engine.worker import WorkerHealth
 from server_jobs.handle import JobHandle
 from server_jobs.stores import memory

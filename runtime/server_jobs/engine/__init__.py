@@ -6,7 +6,7 @@ to change                                  open
 enqueueing, and how a store is opened      `backend`
 how a worker loops and stops, its health   `worker`
 how many jobs it claims, and runs at once  `prefetch`, `slots`
-claims, and what a run needs               `execution`
+how jobs are claimed, run and released     `execution`
 what happens to one claimed job            `attempts`
 expiry, schedules, pruning                 `chores`, `scheduler`, `pruner`, `maintenance`
 one round of work for a cron trigger       `tick`

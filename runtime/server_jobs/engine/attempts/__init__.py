@@ -1,10 +1,9 @@
 """One attempt of a claimed job, from the claim to the stored outcome.
 
-The modules in the order in which a job passes them:
+The modules in the order in which a job passes them. `Runner` in `engine/execution` follows each attempt to its end:
 
 =============  ==============================================
 `factory`      find the handler of a claim and make its attempt
-`runner`       run attempts and follow each one to its end
 `leases`       renew the leases of running attempts
 `attempt`      read the params, and turn the end into an outcome
 `places`       call the handler in the loop, a thread or a process, within its timeout; `pod_place`: in a pod
