@@ -8,11 +8,10 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import Heartbeat, KnownJob
-from server_jobs.domain.statistics import Counts, JobCounts
+from server_jobs.domain.record.reports import Counts, JobCounts, WorkerReport
 from server_jobs.errors import DatabaseError
 from server_jobs.schema import metadata
 from server_jobs.stores.sql.dialect import dialect_of

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel, Field
 from server_jobs import ConcurrencyLimit, JobContext, JobOptions, Schedule, create_job_registry, define_job
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import (
     UNREADABLE,
     ClaimRequest,
@@ -19,7 +18,7 @@ from server_jobs.domain.record import (
     Outcome,
     Report,
 )
-from server_jobs.domain.statistics import Counts, JobCounts
+from server_jobs.domain.record.reports import Counts, JobCounts, WorkerReport
 from server_jobs.memory import InMemoryBackend
 from server_jobs.registry import JobRegistry
 from server_jobs.testing import FakeClock

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import JobRecord, JobStatus
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.domain.search import FindStep
 from server_jobs.http.dashboard import job_actions
 

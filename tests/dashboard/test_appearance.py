@@ -10,8 +10,8 @@ from pathlib import Path
 import axe_playwright_python
 import pytest
 from playwright.async_api import Browser, ViewportSize
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Heartbeat, NewJob
+from server_jobs.domain.record.reports import WorkerReport
 
 from .example import HOSTILE, Situation, empty
 from .site import TOKEN, Server, Visitor

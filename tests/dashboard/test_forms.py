@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import JsonValue
-from server_jobs.domain.statistics import Counts, MinuteCounts
+from server_jobs.domain.record.reports import Counts
+from server_jobs.domain.statistics import MinuteCounts
 from server_jobs.errors import Problem
 from server_jobs.http.dashboard.charts import hour_of
 from server_jobs.http.dashboard.fields import Field, Kind, fields_of

@@ -8,8 +8,8 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
-from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import JobQuery, JobStatus
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.errors import InvalidOptionError
 from server_jobs.http import ALL_RIGHTS, Caller, HttpOptions, NamedToken, Tokens, create_app
 from server_jobs.http.app import under_prefix

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import KnownJob
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.tick import tick
 from server_jobs.testing.conformance.examples import request
 

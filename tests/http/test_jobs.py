@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from server_jobs import JobOptions, create_job_registry, define_job
-from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import JobQuery, JobStatus, NewJob
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.engine.tick import tick
 from server_jobs.errors import InvalidParamsError
 from server_jobs.http import Tokens

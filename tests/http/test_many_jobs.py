@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.record import WAITS, JobQuery, JobStatus, NewJob
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.engine.tick import tick
 from server_jobs.http import batches, searching
 

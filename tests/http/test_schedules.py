@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs.domain.audit import AuditQuery
+from server_jobs.domain.record.audit import AuditQuery
 
 from tests.http.caller import Caller
 

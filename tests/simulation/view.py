@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from server_jobs import DatabaseError
 from server_jobs.concurrency.tasks import shielded
-from server_jobs.domain.audit import APPLICATION, AuditQuery, AuditRecord
-from server_jobs.domain.history import AttemptRecord, Blockers, WorkerRecord, WorkerReport
+from server_jobs.domain.audit import APPLICATION
+from server_jobs.domain.history import AttemptRecord, Blockers, WorkerRecord
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import (
     EVERY_JOB,
@@ -43,8 +43,10 @@ from server_jobs.domain.record import (
     Settlement,
     UpcomingWork,
 )
+from server_jobs.domain.record.audit import AuditQuery, AuditRecord
+from server_jobs.domain.record.reports import JobCounts, WorkerReport
 from server_jobs.domain.search import FindStep, Found, JobPage
-from server_jobs.domain.statistics import BatchCounts, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
+from server_jobs.domain.statistics import BatchCounts, EnqueuedCount, FailureGroup, MinuteCounts, QueueState
 
 from .database import SharedStore
 from .machine import Machine

@@ -21,8 +21,8 @@ from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.csrf import csrf_protect
 
-from ..domain.audit import LONGEST_AUDIT_PAGE, AuditQuery
 from ..domain.record import Cancellation, Deletion, JobRecord, JobStatus, Retrial
+from ..domain.record.audit import LONGEST_AUDIT_PAGE, AuditQuery
 from ..inspection.job_document import shown_params
 from ..stores.sql.store import SqlStore
 from .backend import DjangoBackend

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from .record import Outcome
-
-MAX_TRACEBACK_BYTES = 16 * 1024
-"""Longest stored traceback, in bytes of UTF-8."""
+from .record.reports import WorkerReport
 
 ATTEMPTS_KEPT = 100
 """How many attempts of one job are kept, the newest. A job may snooze without end."""
@@ -16,15 +14,6 @@ ATTEMPTS_KEPT = 100
 MOST_AHEAD = 10_000
 MOST_HOLDERS = 10
 MOST_HELD = 100
-
-WORKER_RETENTION = timedelta(days=7)
-"""How long a worker that died stays in the table of workers."""
-
-TICK_REPORT_INTERVAL = timedelta(minutes=5)
-"""Ticks report at most once in this time, because an idle tick should only read."""
-
-TICK_LEASE = timedelta(hours=1)
-"""A tick counts as dead after twice the time between its last two reports, and at the earliest after this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,29 +34,6 @@ class AttemptRecord:
     worker_id: str | None
     started_at: datetime
     ended_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerReport:
-    """The report of a long-lived worker, with each renewal of its leases, or of a tick.
-
-    `pid` None means a tick: a worker that works in rounds, each of them a process or an invocation. `queues` None means
-    every queue. `version` is the version of server-jobs. `known` has the jobs that it can run, as pairs of name and
-    spec version.
-    """
-
-    id: str
-    host: str
-    pid: int | None
-    queues: tuple[str, ...] | None
-    concurrency: int
-    version: str
-    known: tuple[tuple[str, int], ...]
-
-    @property
-    def is_tick(self) -> bool:
-        """Whether it works in rounds. No claim has its id, so it holds no jobs."""
-        return self.pid is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

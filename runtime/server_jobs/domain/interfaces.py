@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-    from .audit import AuditQuery, AuditRecord
-    from .history import AttemptRecord, Blockers, WorkerRecord, WorkerReport
+    from .history import AttemptRecord, Blockers, WorkerRecord
     from .record import (
         Cancellation,
         Claim,
@@ -53,8 +52,10 @@ if TYPE_CHECKING:
         Settlement,
         UpcomingWork,
     )
+    from .record.audit import AuditQuery, AuditRecord
+    from .record.reports import JobCounts, WorkerReport
     from .search import FindStep, Found, JobPage
-    from .statistics import BatchCounts, EnqueuedCount, FailureGroup, JobCounts, MinuteCounts, QueueState
+    from .statistics import BatchCounts, EnqueuedCount, FailureGroup, MinuteCounts, QueueState
 
 
 class JobStore(Protocol):

@@ -15,7 +15,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypedDict, Unpack, assert_never
 
-from .history import AttemptRecord
 from .options import OnConflict
 from .record import (
     LEASE_EXPIRED,
@@ -36,6 +35,7 @@ from .record import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from .history import AttemptRecord
     from .record import ClaimRequest, PruneRule, Repair
 
 
@@ -221,6 +221,8 @@ def attempt_expired(record: JobRecord, now: datetime) -> AttemptRecord:
 
 
 def _attempt(record: JobRecord, ended: Ended, error: str | None, now: datetime) -> AttemptRecord:
+    from .history import AttemptRecord  # late, because SQL stores make none
+
     return AttemptRecord(
         job_id=record.id,
         attempt=record.attempt_count,

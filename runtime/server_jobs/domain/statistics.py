@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-COUNT_RETENTION = timedelta(hours=25)
-"""How long the counts of a minute are kept. The totals stay."""
+from .record.reports import Counts
 
 ENQUEUE_WINDOW = timedelta(minutes=1)
 """How far back enqueued jobs are counted."""
@@ -41,23 +40,6 @@ class QueueState:
     failed: int = 0
     parked: int = 0
     versions: tuple[tuple[int, int], ...] = ()
-
-
-class Counts(NamedTuple):
-    """Outcomes of attempts: `completed`, `failed` for good, or `retried` after a failure."""
-
-    completed: int = 0
-    failed: int = 0
-    retried: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class JobCounts:
-    """New outcomes of the jobs of one queue and name."""
-
-    queue: str
-    job_name: str
-    counts: Counts
 
 
 class MinuteCounts(NamedTuple):

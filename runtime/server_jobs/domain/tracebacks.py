@@ -9,12 +9,13 @@ from pathlib import Path, PurePath
 from traceback import TracebackException
 from typing import TYPE_CHECKING
 
-from .history import MAX_TRACEBACK_BYTES
 from .text_limits import clean_text
 
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
+MAX_TRACEBACK_BYTES = 16 * 1024
+"""Longest stored traceback, in bytes of UTF-8."""
 MAX_TRACEBACK_CHARACTERS = 64 * 1024
 HIDDEN = "•••"
 """The mask of a redacted value."""

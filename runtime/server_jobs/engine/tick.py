@@ -9,9 +9,9 @@ from datetime import timedelta
 from socket import gethostname
 
 from .. import __version__
-from ..domain.history import WorkerReport
 from ..domain.ids import tick_id
 from ..domain.record import Expired, Outcome, PendingWork
+from ..domain.record.reports import WorkerReport
 from .attempts.attempt import Attempt
 from .backend import Backend
 from .chores import Failures

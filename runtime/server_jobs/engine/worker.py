@@ -17,9 +17,9 @@ from socket import gethostname
 from typing import TYPE_CHECKING
 
 from .. import __version__
-from ..domain.history import WorkerReport
 from ..domain.ids import new_job_id
 from ..domain.options import check_duration, check_range
+from ..domain.record.reports import WorkerReport
 from ..errors import DatabaseError, InvalidOptionError, PrivilegeMissingError, ServerJobsError
 from ..registry import JobRegistry
 from .attempts.attempt import Attempt

@@ -25,12 +25,12 @@ from ..domain.record import (
     NewJob,
     Retrial,
 )
-from ..domain.statistics import BatchCounts
 from ..errors import InvalidOptionError, JobNotFoundError
 from ..result import JobProgress, JobResult
 
 if TYPE_CHECKING:
     from ..definition import JobDefinition
+    from ..domain.statistics import BatchCounts
     from ..security.tokens import Tokens
 
 R = TypeVar("R", bound=BaseModel | None)
@@ -235,6 +235,8 @@ class Batch(Sequence[JobHandle[R]], _Bound[R]):
 
     async def counts(self) -> BatchCounts:
         """Count the jobs by status, with one query. `counts.percent` is the progress of the batch."""
+        from ..domain.statistics import BatchCounts  # late, because most processes count no batch
+
         backend = await self._open_backend()
         return await backend.store.count_batch(self.id) or BatchCounts()
 
@@ -269,6 +271,8 @@ class Batch(Sequence[JobHandle[R]], _Bound[R]):
 
         Raises `TimeoutError` after `timeout`; the jobs themselves continue.
         """
+        from ..domain.statistics import BatchCounts
+
         counts = BatchCounts()
         async with self._time_limit(timeout):
             async for counts in self.watch():  # noqa: B007  the last one is returned

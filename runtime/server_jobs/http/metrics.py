@@ -15,7 +15,8 @@ from ..domain.clock import Clock
 from ..domain.history import WorkerRecord
 from ..domain.interfaces import Store
 from ..domain.record import PausedQueue
-from ..domain.statistics import MOST_COUNTED, Counts, EnqueuedCount, MinuteCounts, QueueState
+from ..domain.record.reports import Counts
+from ..domain.statistics import MOST_COUNTED, EnqueuedCount, MinuteCounts, QueueState
 from .gate import backend_of
 
 _UP_TO = f"{{}}, counted up to {MOST_COUNTED:,}."

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
-from server_jobs.domain.audit import LONGEST_AUDIT_PAGE, AuditAction, AuditQuery, AuditRecord
+from server_jobs.domain.audit import AuditAction
+from server_jobs.domain.record.audit import LONGEST_AUDIT_PAGE, AuditQuery, AuditRecord
 
 from ..console.json_option import json_option
 from ..console.options import with_workspace

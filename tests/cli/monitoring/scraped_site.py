@@ -9,8 +9,8 @@ from uuid import uuid4
 
 from prometheus_client.parser import text_string_to_metric_families
 from server_jobs import Backend, Databases, JobContext, JobOptions, create_job_registry
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import NewJob
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.tick import tick
 from server_jobs.http import Tokens, create_app
 from server_jobs.stores.memory import MemoryStore

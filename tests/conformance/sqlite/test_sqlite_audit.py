@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from server_jobs.databases.sqlite.connection import Call, Rows
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.domain.audit import AuditQuery
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.errors import DatabaseError
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock

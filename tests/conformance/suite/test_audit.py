@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from server_jobs.domain.audit import AUDIT_RETENTION, AuditAction, AuditQuery
+from server_jobs.domain.audit import AUDIT_RETENTION, AuditAction
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import Deletion, Repair
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.errors import InvalidOptionError, JobNotFoundError, JobNotRepairableError, JobNotRetryableError
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import SECOND, START, completed, insert_and_claim, job, read

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from server_jobs.domain.audit import AuditAction, AuditQuery, enqueuing_as
+from server_jobs.domain.audit import AuditAction, enqueuing_as
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, OnConflict
 from server_jobs.domain.record import (
@@ -26,6 +26,7 @@ from server_jobs.domain.record import (
     Report,
     Retrial,
 )
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.errors import DuplicateJobError
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (

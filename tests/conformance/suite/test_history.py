@@ -5,17 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from server_jobs.domain.history import (
-    ATTEMPTS_KEPT,
-    MOST_HOLDERS,
-    TICK_LEASE,
-    TICK_REPORT_INTERVAL,
-    WORKER_RETENTION,
-    AttemptRecord,
-    Blockers,
-    WorkerRecord,
-    WorkerReport,
-)
+from server_jobs.domain.history import ATTEMPTS_KEPT, MOST_HOLDERS, AttemptRecord, Blockers, WorkerRecord
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ConcurrencyLimit, RateLimit
 from server_jobs.domain.record import (
@@ -37,6 +27,7 @@ from server_jobs.domain.record import (
     Released,
     Report,
 )
+from server_jobs.domain.record.reports import TICK_LEASE, TICK_REPORT_INTERVAL, WORKER_RETENTION, WorkerReport
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     LEASE,

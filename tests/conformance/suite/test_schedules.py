@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.options import ScheduleSource
 from server_jobs.domain.record import Declaration, JobStatus, ScheduleChange, ScheduleRecord
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import (
     START,

@@ -8,7 +8,6 @@ from datetime import timedelta
 from unittest.mock import patch
 
 import pytest
-from server_jobs.domain.audit import AuditQuery
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import (
     SHORT_ERROR,
@@ -29,6 +28,7 @@ from server_jobs.domain.record import (
     PruneStep,
     Retrial,
 )
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.domain.search import FindStep, condition_in
 from server_jobs.errors import InvalidOptionError
 from server_jobs.stores import searching

@@ -8,16 +8,8 @@ from datetime import datetime, timedelta
 from server_jobs.domain.ids import slot_job_id
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import UNREADABLE, Ended, Failed, NewJob, Outcome
-from server_jobs.domain.statistics import (
-    COUNT_RETENTION,
-    ENQUEUE_WINDOW,
-    Counts,
-    EnqueuedCount,
-    FailureGroup,
-    JobCounts,
-    MinuteCounts,
-    QueueState,
-)
+from server_jobs.domain.record.reports import COUNT_RETENTION, Counts, JobCounts
+from server_jobs.domain.statistics import ENQUEUE_WINDOW, EnqueuedCount, FailureGroup, MinuteCounts, QueueState
 from server_jobs.testing import FakeClock
 from server_jobs.testing.conformance.examples import MILLISECOND, SECOND, START, completed, insert_and_claim, job
 

@@ -15,7 +15,7 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Database, Row, Statement, Value
 from server_jobs.domain.record import JobFilter, NewJob
 from server_jobs.domain.search import FindStep, IndexedColumn, condition_in
-from server_jobs.stores.sql import read
+from server_jobs.stores.sql import pages
 from server_jobs.stores.sql.call_maker import filled
 from server_jobs.stores.sql.dialect import DialectName, statements_of
 from server_jobs.stores.sql.store import SqlStore
@@ -109,15 +109,15 @@ async def test_a_search_finds_the_same_jobs_with_the_index_and_without(engine: E
     jobs = [NewJob(f"job-{number:02}", text) for number, text in enumerate(documents)]
     await store.insert([one._replace(job_name=spec.class_name) for one in jobs])
     measured: list[str] = []
-    run = store._run
+    run = pages.Searches._run
 
-    async def noted(statement: Statement, **parameters: Value) -> Sequence[Row]:
+    async def noted(searches: pages.Searches, statement: Statement, **parameters: Value) -> Sequence[Row]:
         measured.extend([statement.sql] if "most_bytes" in statement.parameters else [])
-        return await run(statement, **parameters)
+        return await run(searches, statement, **parameters)
 
     for condition in CONDITIONS:
         column = TO if condition.startswith("params.to") else COUNT
-        with patch.object(store, "_run", noted):
+        with patch.object(pages.Searches, "_run", noted):
             with_index = await found(store, condition, column)
         assert with_index == await found(store, condition, None), condition
     assert sum("case_jobs" in one for one in measured) > len(measured) / 2
@@ -129,8 +129,8 @@ async def test_with_too_many_candidates_or_without_the_view_all_jobs_are_scanned
     await store.open()
     await store.insert([NewJob(f"{number}", '{"to": "ann"}', job_name=spec.class_name) for number in range(5)])
 
-    noted = patch.object(read, "filled", wraps=filled)
-    with patch.object(read, "MOST_CANDIDATES", 4), noted as of_a_view:
+    noted = patch.object(pages, "filled", wraps=filled)
+    with patch.object(pages, "MOST_CANDIDATES", 4), noted as of_a_view:
         assert await found(store, "params.to=ann", TO) == list("01234")
         assert of_a_view.called
     assert await found(store, "params.to=ann", replace(TO, view="missing_jobs")) == list("01234")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 from server_jobs import Job, JobOptions, OnConflict, create_job_registry, define_job
-from server_jobs.domain.audit import AuditQuery
+from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.http import NamedToken, Tokens, create_app
 from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import Scope

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import httpx
 import pytest
 from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler, database_of
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import ClaimRequest, JobQuery, JobStatus
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.security.key_secret import key_secret
 from starlette.types import Receive, Scope, Send
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from server_jobs import DatabaseError
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import (
     PRUNE_STEP,
     Claim,
@@ -24,6 +23,7 @@ from server_jobs.domain.record import (
     Settlement,
     UpcomingWork,
 )
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import pytest
 from server_jobs import DatabaseError, JobContext, JobOptions, JobStatus, Worker, tick
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import (
     Claim,
     ClaimRequest,
@@ -21,6 +20,7 @@ from server_jobs.domain.record import (
     Settlement,
     UpcomingWork,
 )
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.attempts import settler
 from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.stores.memory import MemoryStore

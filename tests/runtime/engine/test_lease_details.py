@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from server_jobs import JobContext, JobStatus
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Heartbeat, LeaseAnswer
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.attempts.attempt import Stop
 from server_jobs.engine.attempts.pod_place import ClaimForPod
 from server_jobs.testing import FakeClock

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 from server_jobs import Cancellation, DatabaseError, JobContext, JobStatus, Worker
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, Completed, Heartbeat, LeaseAnswer
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.attempts.attempt import Attempt
 from server_jobs.engine.attempts.leases import CANCEL_INTERVAL, LeaseKeeper
 from server_jobs.engine.worker_backend import PollingBackend, WorkerExecutionResult

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from server_jobs import DatabaseError, JobContext, JobOptions, RetryPolicy
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.statistics import Counts, JobCounts
+from server_jobs.domain.record.reports import Counts, JobCounts
 from server_jobs.engine.tick import tick
 from server_jobs.engine.worker import Worker
 from server_jobs.stores.memory import MemoryStore

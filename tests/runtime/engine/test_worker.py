@@ -31,8 +31,8 @@ from server_jobs import (
     tick,
 )
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.domain.history import WorkerReport
 from server_jobs.domain.record import Claim, DueSchedules, Heartbeat, LeaseAnswer, NewJob, Outcome
+from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore

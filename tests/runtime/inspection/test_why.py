@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from server_jobs import ConcurrencyLimit, JobNotFoundError, JobOptions, RateLimit, UpcastNotImplementedError
 from server_jobs.contract.upcasts import EarlierVersion
-from server_jobs.domain.history import TICK_LEASE, WorkerReport
 from server_jobs.domain.record import UNREADABLE, Ended, Failed, Outcome
+from server_jobs.domain.record.reports import TICK_LEASE, WorkerReport
 from server_jobs.engine.tick import tick
 from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.inspection.why import Cause, Reason, why

@@ -9,7 +9,11 @@
 `schedule`    schedules and their slots
 `pruning`     deleting finished jobs
 `work`        the work that waits in a store
+`reports`     reports of workers
+`audit`       entries of the audit log
 ============  ==================================================
+
+Import `reports` and `audit` by themselves, because most processes do not need them.
 """
 
 from .change import Cancellation, Deletion, PausedQueue, Repair, Retrial

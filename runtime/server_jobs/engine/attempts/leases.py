@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from ...domain.clock import Clock
-from ...domain.history import WorkerReport
 from ...domain.interfaces import Store
 from ...domain.record import LeaseAnswer
+from ...domain.record.reports import WorkerReport
 from ...errors import DatabaseError
 from .attempt import Attempt, Stop
 

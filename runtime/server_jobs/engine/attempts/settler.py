@@ -13,7 +13,7 @@ from typing import Literal
 from ...domain.clock import Clock
 from ...domain.interfaces import JobStore, StatisticsStore
 from ...domain.record import Claim, Completed, Failed, JobStatus, Released, Settlement
-from ...domain.statistics import Counts, JobCounts
+from ...domain.record.reports import Counts, JobCounts
 from ...errors import DatabaseError, RowLockedError, ServerJobsError, ValueTooLargeError
 
 _logger = logging.getLogger("server_jobs")

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ...domain.statistics import Counts, MinuteCounts
+from ...domain.record.reports import Counts
+from ...domain.statistics import MinuteCounts
 
 MINUTES = 60
 HEIGHT = 32.0

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from starlette.responses import Response
 
-from ...domain.audit import AuditQuery
 from ...domain.history import AttemptRecord
 from ...domain.record import JobRecord, JobStatus, Outcome
+from ...domain.record.audit import AuditQuery
 from ...domain.statistics import BatchCounts
 from ...inspection.job_document import shown_params
 from ...inspection.why import Cause, Reason

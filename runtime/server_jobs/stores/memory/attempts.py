@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from random import random
 
 from ...domain import lifecycle
-from ...domain.history import WorkerReport
 from ...domain.ids import new_batch, token_of
 from ...domain.options import OnConflict
 from ...domain.record import (
@@ -21,6 +20,7 @@ from ...domain.record import (
     NewJob,
     Settlement,
 )
+from ...domain.record.reports import WorkerReport
 from ...errors import DuplicateJobError
 from .enqueue import Enqueuing
 from .records import StoredWorker

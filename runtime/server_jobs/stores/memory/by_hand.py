@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from itertools import islice
 
 from ...domain import lifecycle
-from ...domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord
+from ...domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction
 from ...domain.record import EVERY_JOB, Cancellation, Deletion, JobFilter, JobStatus, PausedQueue, Repair, Retrial
+from ...domain.record.audit import AuditQuery, AuditRecord
 from ...domain.text_limits import LONGEST_NAME, check_text
 from ...errors import DuplicateJobError, JobNotRepairableError, JobNotRetryableError
 from .records import Records

@@ -8,7 +8,6 @@ from itertools import islice
 from operator import add
 
 from ...domain import lifecycle
-from ...domain.history import TICK_LEASE, TICK_REPORT_INTERVAL, WORKER_RETENTION, WorkerReport
 from ...domain.ids import oldest_id
 from ...domain.record import (
     MOST_LATE,
@@ -23,7 +22,15 @@ from ...domain.record import (
     PruneStep,
     UpcomingWork,
 )
-from ...domain.statistics import COUNT_RETENTION, Counts, JobCounts
+from ...domain.record.reports import (
+    COUNT_RETENTION,
+    TICK_LEASE,
+    TICK_REPORT_INTERVAL,
+    WORKER_RETENTION,
+    Counts,
+    JobCounts,
+    WorkerReport,
+)
 from .read import Reading
 from .records import StoredWorker
 from .schedules import Schedules

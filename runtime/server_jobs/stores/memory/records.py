@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ...domain.audit import AuditAction, AuditRecord, log_entry
+from ...domain.audit import AuditAction, log_entry
 from ...domain.clock import Clock, SystemClock
-from ...domain.history import ATTEMPTS_KEPT, AttemptRecord, WorkerReport
+from ...domain.history import ATTEMPTS_KEPT, AttemptRecord
 from ...domain.ids import new_job_id
 from ...domain.record import JobFilter, JobRecord, JobStatus, ScheduleRecord
+from ...domain.record.audit import AuditRecord
+from ...domain.record.reports import Counts, WorkerReport
 from ...domain.search import matches
-from ...domain.statistics import Counts
 from ...errors import JobNotFoundError
 from .room import Starts
 

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeGuard, TypeVar
 
-from ...domain.history import WorkerReport
 from ...domain.ids import new_batch
 from ...domain.interfaces import Row, Statement, Value
 from ...domain.record import Claim, ClaimRequest, Completed, Expired, Heartbeat, JobStatus, LeaseAnswer, Settlement
+from ...domain.record.reports import WorkerReport
 from ...domain.text_limits import is_storable
 from ...errors import DatabaseError
 from .call_maker import BoundCall

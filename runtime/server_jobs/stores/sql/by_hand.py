@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from ...domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, AuditQuery, AuditRecord, log_entries, log_entry
+from ...domain.audit import APPLICATION, AUDIT_RETENTION, AuditAction, log_entries, log_entry
 from ...domain.ids import new_job_id
 from ...domain.interfaces import Row, Statement, Value
 from ...domain.lifecycle import is_repairable, unrepairable_reason
@@ -24,7 +25,10 @@ from ...errors import DatabaseError, DuplicateJobError, JobNotFoundError, JobNot
 from .calls import TRIES
 from .parameters import EPOCH, filter_parameters, json_lists, milliseconds
 from .read import Reading
-from .rows import audit_of, status_of, text_of, time_of
+from .rows import status_of, text_of, time_of
+
+if TYPE_CHECKING:
+    from ...domain.record.audit import AuditQuery, AuditRecord
 
 
 class ByHand(Reading):
@@ -111,6 +115,8 @@ class ByHand(Reading):
         return [answers.get(job_id, Deletion.NOT_FOUND) for job_id in job_ids]
 
     async def audit_log(self, query: AuditQuery) -> Sequence[AuditRecord]:
+        from .history_rows import audit_of  # late, because most processes never read the log
+
         rows = await self._run(
             self._statements.AUDIT_LOG,
             actor=query.actor,

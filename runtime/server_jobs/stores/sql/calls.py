@@ -12,7 +12,6 @@ from ...domain.text_limits import is_storable
 from .call_maker import CallMaker, MakeCall
 from .claims import Claims
 from .dialect import dialect_of
-from .pages import Pages
 from .parameters import EPOCH, json_lists, json_of, timestamp
 from .rows import time_of
 
@@ -27,10 +26,6 @@ class Calls:
         self._statements = self._dialect.statements
         self._make = make = CallMaker(database, clock)
         self._call, self._waiting_call = make.call, make.waiting_call
-        self._pages = Pages(
-            self._statements,
-            lambda page, parameters: self._run_with(self._statements.AVOID_JIT, page, **parameters),
-        )
         self._claims = Claims(database, make, clock)
 
     async def _run(self, statement: Statement, **parameters: Value) -> Sequence[Row]:

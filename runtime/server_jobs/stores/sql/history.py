@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from ...domain.history import MOST_AHEAD, AttemptRecord, Blockers, WorkerRecord
 from ...domain.record import JobRecord, KnownJob
-from ...domain.statistics import EnqueuedCount, FailureGroup, MinuteCounts, QueueState
 from .calls import Calls
 from .parameters import EPOCH, json_of, milliseconds, timestamp
-from .rows import attempt_of, enqueued_count_of, integer_of, minute_counts_of, text_of, time_of, worker_of
-from .statistics import groups_of, states_of
+from .rows import integer_of, text_of, time_of
+
+if TYPE_CHECKING:
+    from ...domain.history import AttemptRecord, Blockers, WorkerRecord
+    from ...domain.statistics import EnqueuedCount, FailureGroup, MinuteCounts, QueueState
 
 _END_OF_TIME = timestamp(datetime(9999, 1, 1, tzinfo=UTC))
 
 
 class History(Calls):
+    # The records are imported late, because most processes read none of them.
+
     async def queue_states(self, *, most: int | None = None, most_failed: int | None = None) -> Sequence[QueueState]:
+        from .statistics import states_of
+
         of, most_failed = self._statements, most if most_failed is None else most_failed
         rows = await self._run_with(of.AVOID_JIT, of.QUEUE_STATES, most=most, most_failed=most_failed)
         return states_of(rows, most, most_failed)
@@ -25,22 +31,32 @@ class History(Calls):
     async def failure_groups(
         self, *, queues: Sequence[str] | None = None, most: int | None = None
     ) -> Sequence[FailureGroup]:
+        from .statistics import groups_of
+
         given = None if queues is None else json_of(list(queues))
         of = self._statements
         return groups_of(await self._run_with(of.AVOID_JIT, of.FAILURE_GROUPS, queues=given, most=most), most)
 
     async def enqueued_counts(self) -> Sequence[EnqueuedCount]:
+        from .statistics import enqueued_count_of
+
         return sorted(map(enqueued_count_of, await self._run(self._statements.ENQUEUED_COUNTS)))
 
     async def finished_counts(self, *, since: datetime | None) -> Sequence[MinuteCounts]:
+        from .statistics import minute_counts_of
+
         first, last = (0, 0) if since is None else (max(1, timestamp(since)), _END_OF_TIME)
         rows = await self._run(self._statements.FINISHED_COUNTS, since=first, until=last)
         return [minute_counts_of(row) for row in rows]
 
     async def attempts(self, job_id: str) -> Sequence[AttemptRecord]:
+        from .history_rows import attempt_of
+
         return [attempt_of(row) for row in await self._run_by_id(self._statements.ATTEMPTS, job_id)]
 
     async def blockers(self, record: JobRecord, job: KnownJob | None, known: Sequence[tuple[str, int]]) -> Blockers:
+        from ...domain.history import MOST_AHEAD, Blockers
+
         of, name = self._statements, record.job_name
         concurrency, rate = (None, None) if job is None else (job.concurrency, job.rate)
         calls = [
@@ -76,6 +92,8 @@ class History(Calls):
         )
 
     async def workers(self) -> Sequence[WorkerRecord]:
+        from .history_rows import worker_of
+
         return [worker_of(row) for row in await self._run(self._statements.WORKERS)]
 
     async def held_jobs(self, worker_id: str) -> Sequence[str]:

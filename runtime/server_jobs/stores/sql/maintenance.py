@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ...domain.history import TICK_LEASE, WORKER_RETENTION, WorkerReport
 from ...domain.interfaces import Value
 from ...domain.lifecycle import shortest_age
 from ...domain.record import PRUNE_STEP, ClaimRequest, LateJob, PendingWork, Pruned, PruneRule, PruneStep
-from ...domain.statistics import COUNT_RETENTION, JobCounts
+from ...domain.record.reports import COUNT_RETENTION, TICK_LEASE, WORKER_RETENTION, JobCounts, WorkerReport
 from .call_maker import BoundCall
 from .calls import Calls, ids_or_none
 from .parameters import (

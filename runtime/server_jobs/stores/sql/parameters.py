@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from ...domain.history import TICK_REPORT_INTERVAL, WorkerReport
 from ...domain.ids import BATCH_LENGTH
 from ...domain.interfaces import Value
 from ...domain.record import (
@@ -30,6 +29,7 @@ from ...domain.record import (
     ScheduleRecord,
     Settlement,
 )
+from ...domain.record.reports import TICK_REPORT_INTERVAL, WorkerReport
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000

@@ -13,8 +13,6 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from ...domain.audit import AuditAction, AuditRecord
-from ...domain.history import AttemptRecord, WorkerRecord, WorkerReport
 from ...domain.ids import token_of
 from ...domain.interfaces import Row, Value
 from ...domain.record import (
@@ -23,15 +21,12 @@ from ...domain.record import (
     JobRecord,
     JobStatus,
     JobSummary,
-    Outcome,
     ScheduleRecord,
 )
 from ...domain.record import record_of as record_from
-from ...domain.statistics import Counts, EnqueuedCount, FailureGroup, MinuteCounts
 from .parameters import EPOCH
 
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_OUTCOMES: dict[object, Outcome] = {outcome.value: outcome for outcome in Outcome}
 _STATUSES: dict[object, JobStatus] = {status.value: status for status in JobStatus}
 
 
@@ -107,81 +102,9 @@ def schedule_of(row: Row) -> ScheduleRecord:
         enabled=bool(row["enabled"]),
         last_run_at=time_of(row["last_run_at"]),
         next_run_at=time_of(row["next_run_at"]),
-        last_job_id=_text_or_none(row["last_job_id"]),
+        last_job_id=text_or_none(row["last_job_id"]),
         source=text_of(row["source"]),
         spec_version=None if row["spec_version"] is None else integer_of(row["spec_version"]),
-    )
-
-
-def audit_of(row: Row) -> AuditRecord:
-    """Return the audit entry of a row."""
-    return AuditRecord(
-        id=text_of(row["id"]),
-        at=time_of(row["at"]) or EPOCH,
-        actor=text_of(row["actor"]),
-        action=AuditAction(text_of(row["action"])),
-        target=text_of(row["target"]),
-        job_name=_text_or_none(row["job_name"]),
-        detail=_text_or_none(row["detail"]),
-    )
-
-
-def attempt_of(row: Row) -> AttemptRecord:
-    """Return the attempt of a row."""
-    return AttemptRecord(
-        job_id=text_of(row["job_id"]),
-        attempt=integer_of(row["attempt"]),
-        outcome=_OUTCOMES.get(row["outcome"], Outcome.FAILED),
-        error=_text_or_none(row["error"]),
-        error_class=_text_or_none(row["error_class"]),
-        traceback=_text_or_none(row["traceback"]),
-        worker_id=_text_or_none(row["worker_id"]),
-        started_at=time_of(row["started_at"]) or EPOCH,
-        ended_at=time_of(row["ended_at"]) or EPOCH,
-    )
-
-
-def failure_group_of(row: Row) -> FailureGroup:
-    """Return the group of failures of a row."""
-    return FailureGroup(
-        job_name=text_of(row["job_name"]),
-        error_class=_text_or_none(row["error_class"]),
-        count=integer_of(row["count"]),
-        newest_id=text_of(row["newest_id"]),
-        error=_text_or_none(row["error"]),
-        failed_at=time_of(row["failed_at"]),
-    )
-
-
-def enqueued_count_of(row: Row) -> EnqueuedCount:
-    """Return the count of a row."""
-    return EnqueuedCount(text_of(row["queue"]), text_of(row["job_name"]), integer_of(row["count"]))
-
-
-def minute_counts_of(row: Row) -> MinuteCounts:
-    """Return the counts of a row. The row of 1970 has the totals."""
-    minute = time_of(row["minute"])
-    counts = Counts(integer_of(row["completed"]), integer_of(row["failed"]), integer_of(row["retried"]))
-    return MinuteCounts(None if minute == EPOCH else minute, text_of(row["queue"]), text_of(row["job_name"]), counts)
-
-
-def worker_of(row: Row) -> WorkerRecord:
-    """Return the worker of a row."""
-    pid, queues, known = row["pid"], row["queues"], from_json(text_of(row["known"]))
-    return WorkerRecord(
-        report=WorkerReport(
-            id=text_of(row["id"]),
-            host=text_of(row["host"]),
-            pid=None if pid is None else integer_of(pid),
-            queues=None if queues is None else tuple(from_json(text_of(queues))),
-            concurrency=integer_of(row["concurrency"]),
-            version=text_of(row["version"]),
-            known=tuple((name, version) for name, version in known),
-        ),
-        started_at=time_of(row["started_at"]) or EPOCH,
-        last_seen_at=time_of(row["last_seen_at"]) or EPOCH,
-        is_alive=bool(row["is_alive"]),
-        running=integer_of(row["running"]),
     )
 
 
@@ -197,7 +120,8 @@ def text_of(value: Value | bytes) -> str:
     return value if isinstance(value, str) else str(value)
 
 
-def _text_or_none(value: Value) -> str | None:
+def text_or_none(value: Value) -> str | None:
+    """Return the text in a column; None for NULL."""
     return None if value is None else text_of(value)
 
 
@@ -232,7 +156,7 @@ def _time_of(value: Value) -> datetime | None:
 
 _READERS: Mapping[str, Callable[[Value], object]] = {
     "str": text_of,
-    "str | None": _text_or_none,
+    "str | None": text_or_none,
     "int": integer_of,
     "bool": bool,
     "datetime": lambda value: time_of(value) or EPOCH,

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ...domain.interfaces import Row
-from ...domain.statistics import FailureGroup, QueueState, at_most
-from .rows import failure_group_of, integer_of, text_of, time_of
+from ...domain.record.reports import Counts
+from ...domain.statistics import EnqueuedCount, FailureGroup, MinuteCounts, QueueState, at_most
+from .parameters import EPOCH
+from .rows import integer_of, text_of, text_or_none, time_of
 
 _UNFINISHED = ("due", "scheduled", "running")
 _FAILED = ("failed", "parked")
@@ -53,3 +55,27 @@ def groups_of(rows: Iterable[Row], most: int | None) -> list[FailureGroup]:
         )
         for key in sorted(found)
     ]
+
+
+def failure_group_of(row: Row) -> FailureGroup:
+    """Return the group of failures of a row."""
+    return FailureGroup(
+        job_name=text_of(row["job_name"]),
+        error_class=text_or_none(row["error_class"]),
+        count=integer_of(row["count"]),
+        newest_id=text_of(row["newest_id"]),
+        error=text_or_none(row["error"]),
+        failed_at=time_of(row["failed_at"]),
+    )
+
+
+def enqueued_count_of(row: Row) -> EnqueuedCount:
+    """Return the count of a row."""
+    return EnqueuedCount(text_of(row["queue"]), text_of(row["job_name"]), integer_of(row["count"]))
+
+
+def minute_counts_of(row: Row) -> MinuteCounts:
+    """Return the counts of a row. The row of 1970 has the totals."""
+    minute = time_of(row["minute"])
+    counts = Counts(integer_of(row["completed"]), integer_of(row["failed"]), integer_of(row["retried"]))
+    return MinuteCounts(None if minute == EPOCH else minute, text_of(row["queue"]), text_of(row["job_name"]), counts)
