@@ -16,8 +16,8 @@ from server_jobs.databases.postgres.connection import positional
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.postgres.driver import session_settings
 from server_jobs.domain.interfaces import Statement
-from server_jobs.stores.sql.call_maker import filled
 from server_jobs.stores.sql.dialect import DialectName, statements_of
+from server_jobs.stores.sql.parameters import filled
 
 from tests.conformance.postgres_databases import new_database, postgres_connection
 from tests.conformance.stores import create_sqlite_file

@@ -12,8 +12,8 @@ from server_jobs.databases.postgres import connection as postgres_connection
 from server_jobs.databases.postgres import driver as postgres_driver
 from server_jobs.domain.record import Claim, Settlement
 from server_jobs.errors import DatabaseError
-from server_jobs.stores.sql.call_maker import CallMaker
 from server_jobs.stores.sql.dialect import statements_of
+from server_jobs.stores.sql.parameters import CallMaker
 
 from tests.conformance.claims import test_limit_races
 from tests.conformance.examples import completed, failed

@@ -12,8 +12,7 @@ from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.record import Cancellation, Deletion, JobFilter, JobStatus, PruneRule, PruneStep
 from server_jobs.domain.record.audit import AuditQuery
-from server_jobs.stores.sql.call_maker import CallMaker
-from server_jobs.stores.sql.parameters import timestamp
+from server_jobs.stores.sql.parameters import CallMaker, timestamp
 from server_jobs.stores.sql.store import SqlStore
 
 from tests.conformance.examples import LEASE, START, failed, insert_and_claim, job, read

@@ -16,8 +16,8 @@ from server_jobs.domain.interfaces import Database, Row, Statement, Value
 from server_jobs.domain.record import JobFilter, NewJob
 from server_jobs.domain.search import FindStep, IndexedColumn, condition_in
 from server_jobs.stores.sql import pages
-from server_jobs.stores.sql.call_maker import filled
 from server_jobs.stores.sql.dialect import DialectName, statements_of
+from server_jobs.stores.sql.parameters import filled
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.migrations.declared_state import wanted_objects

@@ -12,10 +12,10 @@ from ...domain.record import Claim, ClaimRequest, Completed, Expired, Heartbeat,
 from ...domain.record.reports import WorkerReport
 from ...domain.text_limits import is_storable
 from ...errors import DatabaseError
-from .call_maker import BoundCall
 from .calls import Calls
 from .parameters import (
     LONG_TEXT,
+    BoundCall,
     heartbeat_row,
     is_large,
     json_objects,

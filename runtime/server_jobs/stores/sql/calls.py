@@ -9,10 +9,9 @@ from ...domain.clock import Clock
 from ...domain.interfaces import Database, Row, Statement, Value
 from ...domain.record import NewJob
 from ...domain.text_limits import is_storable
-from .call_maker import CallMaker, MakeCall
 from .claims import Claims
 from .dialect import dialect_of
-from .parameters import EPOCH, json_lists, json_of, timestamp
+from .parameters import EPOCH, CallMaker, MakeCall, json_lists, json_of, timestamp
 from .rows import time_of
 
 TRIES = 5  # the job with the unique key may finish between two statements

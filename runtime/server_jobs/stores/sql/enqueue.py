@@ -14,11 +14,11 @@ from ...domain.interfaces import Row, Statement, Value
 from ...domain.options import OnConflict
 from ...domain.record import Claim, Inserted, NewJob, shared_fields
 from ...errors import DatabaseError, DuplicateIdError, DuplicateJobError
-from .call_maker import BoundCall
 from .calls import TRIES, Calls
 from .conflicts import answer_of, ids_by_key, is_kept, merged, owners_of
 from .parameters import (
     LONG_TEXT,
+    BoundCall,
     is_large,
     json_lists,
     json_objects,

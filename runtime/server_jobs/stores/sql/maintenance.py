@@ -8,10 +8,10 @@ from ...domain.interfaces import Value
 from ...domain.lifecycle import shortest_age
 from ...domain.record import PRUNE_STEP, ClaimRequest, LateJob, PendingWork, Pruned, PruneRule, PruneStep
 from ...domain.record.reports import COUNT_RETENTION, TICK_LEASE, WORKER_RETENTION, JobCounts, WorkerReport
-from .call_maker import BoundCall
 from .calls import Calls, ids_or_none
 from .parameters import (
     NO_FILTER,
+    BoundCall,
     filter_parameters,
     json_of,
     milliseconds,

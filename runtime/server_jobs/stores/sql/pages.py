@@ -24,9 +24,8 @@ from ...domain.search import (
 from ...errors import DatabaseError, SchemaMissingError
 from .. import searching
 from ..searching import Candidate, search
-from .call_maker import MakeCall, filled
 from .dialect import Statements
-from .parameters import filter_parameters, json_of
+from .parameters import MakeCall, filled, filter_parameters, json_of
 from .rows import integer_of, preview_of, status_of, text_of
 
 MOST_IDS = 1000

@@ -1,4 +1,4 @@
-"""Convert records to parameters of statements.
+"""Calls of statements: a text with the time of the database, and records as its parameters.
 
 Times are milliseconds since the epoch.
 """
@@ -6,13 +6,15 @@ Times are milliseconds since the epoch.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from ...domain.clock import Clock
 from ...domain.ids import BATCH_LENGTH
-from ...domain.interfaces import Value
+from ...domain.interfaces import Database, Statement, Value
 from ...domain.record import (
     EVERY_JOB,
     Cancelled,
@@ -30,6 +32,7 @@ from ...domain.record import (
     Settlement,
 )
 from ...domain.record.reports import TICK_REPORT_INTERVAL, WorkerReport
+from .dialect import dialect_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
@@ -38,6 +41,60 @@ LONG_TEXT = 16_000  # characters; escaping and parsing more costs more than a st
 _FILTERED_TEXTS = ("job_name", "error_class", "correlation_id", "worker_id")
 _NO_KEYS = (None, None, None)
 _MILLISECOND = timedelta(milliseconds=1)
+
+BoundCall = tuple[Statement, Mapping[str, Value]]
+MakeCall = Callable[..., BoundCall]
+
+
+def filled(statement: Statement, **parts: str) -> Statement:
+    """Return the statement with these parts."""
+    sql = statement.sql
+    for name, part in parts.items():
+        sql = sql.replace(f"{{{name}}}", part)
+    return replace(statement, sql=sql)
+
+
+class CallMaker:
+    """The calls of one database, with its time. In tests, `clock` replaces the time."""
+
+    def __init__(self, database: Database, clock: Clock | None = None) -> None:
+        self._database_now = database.now
+        self._given_now = dialect_of(database).statements.fragments["given_now"]
+        self._clock = clock
+        self._made: dict[tuple[str, bool, bool], Statement] = {}
+
+    def call(self, statement: Statement, **parameters: Value) -> BoundCall:
+        """Return the call of a statement."""
+        return self._bound(statement, parameters)
+
+    def waiting_call(self, statement: Statement, **parameters: Value) -> BoundCall:
+        """Like `call`, for a statement that may wait for other transactions, given these parameters."""
+        return self._bound(statement, parameters, may_wait=True)
+
+    def call_at(self, now: Value) -> MakeCall:
+        """Return a function like `call`, for statements that all take this time of the database for the present.
+
+        For statements of one transaction that must agree, for example on the leases that are over.
+        """
+
+        def call(statement: Statement, **parameters: Value) -> BoundCall:
+            return self._bound(statement, {**parameters, "now": now}, has_time=True)
+
+        return call
+
+    def _bound(
+        self, statement: Statement, parameters: dict[str, Value], *, may_wait: bool = False, has_time: bool = False
+    ) -> BoundCall:
+        if self._clock is not None and not has_time:
+            parameters["now"] = timestamp(self._clock.now())
+        key = statement.sql, may_wait, has_time
+        made = self._made.get(key)
+        if made is None:
+            now = self._given_now if has_time or self._clock is not None else self._database_now
+            made = self._made[key] = replace(
+                statement, sql=statement.sql.replace("{now}", now), may_wait=may_wait or statement.may_wait
+            )
+        return made, parameters
 
 
 def json_of(value: object) -> str:

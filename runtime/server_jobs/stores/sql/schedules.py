@@ -10,9 +10,8 @@ from ...domain.ids import new_job_id
 from ...domain.interfaces import Statement, Value
 from ...domain.record import Declaration, DueSchedules, Firing, NewJob, ScheduleChange, ScheduleRecord
 from ...domain.text_limits import is_storable
-from .call_maker import BoundCall
 from .enqueue import Enqueuing
-from .parameters import EPOCH, declaration_row, json_of, milliseconds, new_job_row, schedule_row, timestamp
+from .parameters import EPOCH, BoundCall, declaration_row, json_of, milliseconds, new_job_row, schedule_row, timestamp
 from .rows import schedule_of, text_of, time_of
 
 

@@ -10,8 +10,7 @@ from ....domain.clock import Clock, SystemClock
 from ....domain.ids import new_batch
 from ....domain.interfaces import Database
 from ....domain.record import Claim, ClaimRequest
-from ..call_maker import BoundCall, CallMaker
-from ..parameters import request_parameters
+from ..parameters import BoundCall, CallMaker, request_parameters
 from .execution import Execution, Labels, Runnable, parameters_of
 from .limited import LimitedClaims
 

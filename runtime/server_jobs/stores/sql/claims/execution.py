@@ -9,9 +9,8 @@ from ....domain.clock import Clock
 from ....domain.interfaces import Database, Statement, Value
 from ....domain.record import Claim, ClaimRequest, KnownJob
 from ....errors import DatabaseError, ValueTooLargeError
-from ..call_maker import BoundCall, MakeCall
 from ..dialect import dialect_of
-from ..parameters import LONG_TEXT, json_of, milliseconds, request_parameters
+from ..parameters import LONG_TEXT, BoundCall, MakeCall, json_of, milliseconds, request_parameters
 from ..rows import claims_of
 
 LONGEST_CLAIM = timedelta(seconds=10)

@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from ....domain.clock import Clock
 from ....domain.ids import new_batch
 from ....domain.record import Claim, ClaimRequest
-from ..call_maker import BoundCall
-from ..parameters import request_parameters
+from ..parameters import BoundCall, request_parameters
 from .execution import Execution, Labels, Runnable, parameters_of
 
 WINDOW = 256
