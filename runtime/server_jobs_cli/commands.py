@@ -33,8 +33,8 @@ COMMANDS = {
     "tick": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:tick", "Run what is due now and exit, for cron."),
     "now": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:now", "Run one job here and print its result."),
     "enqueue": CommandEntry("Jobs", ".jobs.enqueue_now_tick:enqueue", "Queue a job for a worker."),
-    "list": CommandEntry("Jobs", ".jobs.list_and_show:list_jobs", "List stored jobs, newest first."),
-    "show": CommandEntry("Jobs", ".jobs.list_and_show:show", "Show one job in full."),
+    "list": CommandEntry("Jobs", ".jobs.list_jobs:list_jobs", "List stored jobs, newest first."),
+    "show": CommandEntry("Jobs", ".jobs.show:show", "Show one job in full."),
     "why": CommandEntry("Jobs", ".jobs.why_and_workers:explain_job", "Say why a job waits."),
     "retry": CommandEntry(
         "Jobs", ".jobs.retry_cancel_repair:retry", "Put failed or cancelled jobs back in their queue."

@@ -6,11 +6,14 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ..contract.documents import redacted
 from ..domain.record import JobPreview, JobRecord, JobSummary
-from ..domain.statistics import BatchCounts
 from ..registry import JobRegistry
+
+if TYPE_CHECKING:
+    from ..domain.statistics import BatchCounts
 
 
 @dataclass(frozen=True, slots=True)

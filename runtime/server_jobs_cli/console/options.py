@@ -6,7 +6,6 @@ import ast
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -155,6 +154,8 @@ def _json_advice(text: str) -> str:
     try:
         meant: object = ast.literal_eval(text) if len(text) <= _LONGEST_SHOWN else None
         if isinstance(meant, dict):
+            import shlex  # wrong values are rare
+
             return f"JSON has double quotes: write {shlex.quote(json.dumps(meant, ensure_ascii=False))}"
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         pass

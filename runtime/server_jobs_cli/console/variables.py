@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -70,9 +69,14 @@ def unread_variables(name: str, command: click.Command, all_variables: Callable[
     """
     options = {_variable(_name_of(one)): one for one in command.params if isinstance(one, click.Option)}
     known = {variable for one in options.values() if (variable := variable_of(name, one))}
-    for variable in sorted(os.environ):
-        if not variable.startswith(PREFIX) or not os.environ[variable] or variable in known:
-            continue
+    suspects = [
+        each for each in sorted(os.environ) if each.startswith(PREFIX) and os.environ[each] and each not in known
+    ]
+    if not suspects:
+        return
+    from difflib import get_close_matches  # suspects are rare
+
+    for variable in suspects:
         if variable in options and not options[variable].hidden:
             other = variable_of(name, options[variable])
             advice = f"use {other}" if other else f"give {_name_of(options[variable])} on the command line"

@@ -21,7 +21,6 @@ from ..console.log import logging_through
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
 from ..interpreter import set_up_interpreter
-from .metrics_server import listen_for_users, serving
 from .pods import pods_of
 from .shutdown import MARGIN, Lifeline, Shutdown, Word
 from .starting import WorkerOptions, announce, open_backend
@@ -134,6 +133,7 @@ def _metrics(workspace: Workspace, options: WorkerOptions) -> Iterator[WorkerEnd
         yield None
         return
     from .metrics_endpoint import WorkerEndpoint  # an extra
+    from .metrics_server import serving
 
     endpoint = WorkerEndpoint(workspace.name)
     with serving(_listening(options), endpoint):
@@ -141,6 +141,8 @@ def _metrics(workspace: Workspace, options: WorkerOptions) -> Iterator[WorkerEnd
 
 
 def _listening(options: WorkerOptions) -> socket.socket:
+    from .metrics_server import listen_for_users  # needed with the option only
+
     if options.metrics_socket is None:
         return listen_for_users(options.metrics_host, options.metrics_port or 0)
     listening = socket.socket(fileno=options.metrics_socket)

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from server_jobs.engine.backend import Backend
 from server_jobs.errors import ClusterError
-from server_jobs.isolation.pods import NoPods
 from server_jobs.named_databases import NamedBackend
 
 from .starting import WorkerOptions
@@ -36,7 +35,7 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
     jobs = backend.execution.attempt_factory.jobs_for_pods(backend.name, options.queues)
     if not jobs:
         if backend.execution.attempt_factory.jobs_for_pods(backend.name):
-            backend.execution.attempt_factory.pods = NoPods()
+            _await_pods(backend)
         yield
         return
     async with AsyncExitStack() as parts:
@@ -47,10 +46,17 @@ async def pods_of(backend: Backend, options: WorkerOptions) -> AsyncIterator[Non
             if not error.is_away:
                 raise
             _logger.error("the API server is away, so these jobs wait: %s: %s", ", ".join(jobs), error, extra=_AWAY)  # noqa: TRY400  one line
-            factory = backend.execution.attempt_factory
-            factory.pods, factory.unready = NoPods(), frozenset(jobs)
+            _await_pods(backend)
+            backend.execution.attempt_factory.unready = frozenset(jobs)
             parts.push_async_callback(_cancelled, asyncio.create_task(_start_later(start, backend)))
         yield
+
+
+def _await_pods(backend: Backend) -> None:
+    """Start no pods yet."""
+    from server_jobs.isolation.pods import NoPods  # few workers need pods
+
+    backend.execution.attempt_factory.pods = NoPods()
 
 
 async def _start_of(parts: AsyncExitStack, backend: Backend, options: WorkerOptions) -> Callable[[], Awaitable[None]]:

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 from server_jobs import __version__
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.worker import DEFAULT_DRAIN_TIMEOUT
 from server_jobs.errors import DatabaseUnreachableError, ServerJobsError
-from server_jobs.isolation.limits import ProcessLimits
 from server_jobs.registry import JobRegistry
 
 from ..console.options import duration
@@ -23,6 +23,9 @@ from ..console.output import suggestion
 from ..console.workspace import Workspace
 from .shutdown import Shutdown
 from .worker_log import EVENTS
+
+if TYPE_CHECKING:
+    from server_jobs.isolation.limits import ProcessLimits
 
 _logger = logging.getLogger(EVENTS)
 _FIRST_PAUSE = 0.2
@@ -71,6 +74,8 @@ class WorkerOptions:
         """The limits per process, or None."""
         if self.max_jobs_per_process is None and self.max_memory_per_process is None:
             return None
+        from server_jobs.isolation.limits import ProcessLimits  # needed with limits only
+
         return ProcessLimits(max_jobs=self.max_jobs_per_process, max_memory=self.max_memory_per_process)
 
 

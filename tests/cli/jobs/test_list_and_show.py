@@ -12,7 +12,7 @@ from typing import cast
 import pytest
 from rich.console import Console
 from server_jobs_cli.console.output import stdout_console
-from server_jobs_cli.jobs import list_and_show
+from server_jobs_cli.jobs import list_jobs
 
 from tests.cli.shop import Shop, run
 
@@ -103,7 +103,7 @@ def test_ids_are_whole_on_every_terminal(shop: Shop, width: int, monkeypatch: py
         console.width = width
         return console
 
-    monkeypatch.setattr(list_and_show, "stdout_console", terminal)
+    monkeypatch.setattr(list_jobs, "stdout_console", terminal)
     job_id = shop.enqueue("Shout", "--max-attempts", "1", text="fail")
     shop.run("tick")
     output = shop.run("list").stdout
