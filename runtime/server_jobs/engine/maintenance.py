@@ -16,9 +16,9 @@ from .scheduler import DECLARATION_INTERVAL
 MAINTENANCE_INTERVAL = timedelta(seconds=1)
 _FORGET_INTERVAL = timedelta(hours=1)
 _COUNT_INTERVAL = timedelta(seconds=5)
-_BATCH_PAUSE = 0.05
+_SECONDS_BETWEEN_BATCHES = 0.05
 _REST = 100  # multiple of the duration of a look at all batches
-_DUE, _BATCHES, _LATE, _PRUNE = "due", "batches", "late", "prune"
+_DUE, _BATCHES, _BATCH_PAUSE, _LATE, _PRUNE = "due", "batches", "pause of batches", "late", "prune"
 
 
 class Maintenance:
@@ -37,8 +37,8 @@ class Maintenance:
 
     def tick(self) -> None:
         """Start each chore that is due and not running."""
-        if self._execution.runner.batches:
-            self._start(_BATCHES, self._end_batches_of_jobs)
+        if not self._is_running(_BATCH_PAUSE):
+            self._end_batches_soon()
         now = self._execution.clock.monotonic()
         if now - self._began < MAINTENANCE_INTERVAL.total_seconds():
             return
@@ -49,9 +49,11 @@ class Maintenance:
         self._start(_PRUNE, self._count, self._prune, self._forget)
 
     async def finish(self) -> None:
-        """Wait for the running chores that change pending jobs."""
-        if running := [task for name, task in self._rounds.items() if name != _PRUNE]:
+        """End the batches of the last jobs without a pause. Wait for the running chores that change pending jobs."""
+        self._end_batches_soon()
+        while running := [self._rounds[name] for name in (_DUE, _BATCHES, _LATE) if self._is_running(name)]:
             await asyncio.wait(running)
+            self._end_batches_soon()
 
     async def stop(self) -> None:
         """Cancel the running chores, and each chore that starts before all have ended."""
@@ -62,9 +64,12 @@ class Maintenance:
                 await task
 
     def _start(self, name: str, *chores: Callable[[], Awaitable[None]]) -> None:
-        running = self._rounds.get(name)
-        if running is None or running.done():
+        if not self._is_running(name):
             self._rounds[name] = asyncio.get_running_loop().create_task(self._round(chores), context=Context())
+
+    def _is_running(self, name: str) -> bool:
+        running = self._rounds.get(name)
+        return running is not None and not running.done()
 
     async def _round(self, chores: Sequence[Callable[[], Awaitable[None]]]) -> None:
         for chore in chores:
@@ -92,14 +97,22 @@ class Maintenance:
         if is_due:
             self._made_due()
 
+    def _end_batches_soon(self) -> None:
+        if self._execution.runner.batches:
+            self._start(_BATCHES, self._end_batches_of_jobs)
+
     async def _end_batches_of_jobs(self) -> None:
         """End the batches of jobs that this process has finished. `_end_batches` finds what a crash leaves behind."""
         batches = self._execution.runner.batches
-        while batches:
-            some = list(batches)
-            batches.clear()
-            await self._chores.end_batches(some)
-            await self._execution.clock.sleep(_BATCH_PAUSE)
+        some = list(batches)
+        batches.clear()
+        await self._chores.end_batches(some)
+        self._start(_BATCH_PAUSE, self._pause_batches)
+
+    async def _pause_batches(self) -> None:
+        """Let outcomes of more jobs gather. A worker that ends does not wait for this."""
+        await self._execution.clock.sleep(_SECONDS_BETWEEN_BATCHES)
+        self._end_batches_soon()
 
     async def _end_batches(self) -> None:
         clock = self._execution.clock
