@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.packages import PACKAGES
+
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
-PACKAGES = ("runtime/server_jobs", "runtime/server_jobs_cli", "generator/server_jobs_generator")
 MOST_MODULES = 20
 MOST_METHODS = 20
 MOST_LINES = 300

@@ -24,6 +24,7 @@ from server_jobs_generator.contracts.contract_rules import ChangeRule
 from server_jobs_generator.read.keywords import ADVICE, KNOWN
 from server_jobs_generator.sql import ColumnType
 
+from tests.docs.packages import PACKAGES
 from tests.generator.models import test_json_schema_suite
 
 ROOT = Path(__file__).parents[2]
@@ -42,7 +43,6 @@ from server_jobs_docs.content import (  # noqa: E402
 )
 from server_jobs_docs.content.keyword_examples import ACCEPTED, FORMAT_EXAMPLES, IGNORED, REFUSED, Schema  # noqa: E402
 
-CODE = ("runtime/server_jobs", "runtime/server_jobs_cli", "generator/server_jobs_generator")
 VARIABLE = re.compile(r"""["'`](SERVER_JOBS_[A-Z_]+|TURSO_[A-Z_]+|JOBS_[A-Z_]+|PG[A-Z_]+|GITHUB_[A-Z]+)["'`]""")
 OF_DRIVERS = {"PGUSER", "PGDATABASE", "PGPASSWORD", "PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT"}
 """Variables that the drivers of PostgreSQL read, instead of our code."""
@@ -203,7 +203,7 @@ def test_the_severity_of_a_change_is_that_of_the_code() -> None:
 
 
 def variables_in_the_code() -> set[str]:
-    texts = (path.read_text(encoding="utf-8") for package in CODE for path in (ROOT / package).rglob("*.py"))
+    texts = (path.read_text(encoding="utf-8") for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
     return {name for text in texts for name in VARIABLE.findall(text)}
 
 

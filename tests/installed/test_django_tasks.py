@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from tests.django.conftest import Settings, postgresql, sqlite
 from tests.postgres import postgres_url
+from tests.server_jobs_django.conftest import Settings, postgresql, sqlite
 
 from .environments import Environments
 from .projects import GENERATOR
@@ -181,7 +181,7 @@ def test_mistakes_in_the_settings_are_reported(shop: Shop) -> None:
     shop.manage("migrate", "--verbosity", "0")
     shop.manage("check", "--deploy", "--database", "default")
     settings = shop.folder / "shop/settings.py"
-    settings.write_text(settings.read_text().replace('"server_jobs.django", ', ""))
+    settings.write_text(settings.read_text().replace('"server_jobs_django", ', ""))
     assert "E008" in shop.manage("check", status=1)
 
 

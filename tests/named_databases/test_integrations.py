@@ -75,7 +75,7 @@ def test_flask_finds_the_database_of_the_params(urls: Mapping[str, str], monkeyp
 
 def test_django_refuses_several_databases() -> None:
     configure_django()
-    from server_jobs.django.backend import DjangoBackend
+    from server_jobs_django.backend import DjangoBackend
 
     with pytest.raises(ProjectError, match="DATABASE_ROUTERS"):
         DjangoBackend(new_registry())

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, cast
 import pytest
 from server_jobs import DependencyError, JobContext, Worker, create_job_context, create_job_registry, tick
 from server_jobs.definition import AnyHandler, Handler, call_handler
-from server_jobs.django.handlers_here import engine_here
 from server_jobs.engine.attempts.factory import AttemptFactory
 from server_jobs.memory import InMemoryBackend
 from server_jobs.resources import Resources
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import InMemoryJobs
+from server_jobs_django.handlers_here import engine_here
 
 from tests.runtime.example_jobs import Text, TextJob, text_job
 

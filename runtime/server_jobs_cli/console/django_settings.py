@@ -1,4 +1,4 @@
-"""A Django project whose settings have the app `server_jobs.django`: its database and its folder."""
+"""A Django project whose settings have the app `server_jobs_django`: its database and its folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from server_jobs.project import Project
 from server_jobs.registry import JobRegistry
 
 _SETTINGS = "DJANGO_SETTINGS_MODULE"
-_APP = "server_jobs.django"
+_APP = "server_jobs_django"
 
 
 def set_up(folder: Path) -> bool:
@@ -72,7 +72,7 @@ def _is_of_django(folder: Path) -> bool:
 
 def project() -> Project | None:
     """Return the project of the jobs, or None."""
-    from server_jobs.django.project import jobs_project
+    from server_jobs_django.project import jobs_project
 
     try:
         return jobs_project()
@@ -82,14 +82,14 @@ def project() -> Project | None:
 
 def add_tasks(registry: JobRegistry) -> None:
     """Import the modules that declare tasks of Django. Raises `ProjectError`."""
-    from server_jobs.django.project import add_tasks
+    from server_jobs_django.project import add_tasks
 
     add_tasks(registry)
 
 
 def url() -> str:
     """Return the URL of Django's database. Raises `DatabaseError` if no other process can use it."""
-    from server_jobs.django import database_url
+    from server_jobs_django import database_url
 
     try:
         return database_url()

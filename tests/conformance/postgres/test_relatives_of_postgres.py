@@ -21,12 +21,12 @@ from psycopg.pq import TransactionStatus
 from server_jobs import ConcurrencyLimit, JobOptions, Worker, connect, create_job_registry
 from server_jobs.databases.postgres import hints
 from server_jobs.databases.postgres.database import PostgresDatabase
-from server_jobs.django import database as django_database
 from server_jobs.domain.interfaces import Statement
 from server_jobs.schema import metadata
 from server_jobs.stores.sql.dialect import statements_of
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.transactions import storing, wake_ups
+from server_jobs_django import database as django_database
 from sqlalchemy import create_engine
 
 from tests.conformance.examples import job

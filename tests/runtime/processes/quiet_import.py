@@ -14,9 +14,7 @@ import server_jobs
 
 # The rest of the package needs extras.
 NOT_CORE = (
-    "server_jobs_cli",
     "server_jobs.databases.postgres",
-    "server_jobs.django",
     "server_jobs.pytest_plugin",
     "server_jobs.schema",
     "server_jobs.transactions",

@@ -5,9 +5,9 @@ import os
 
 SECRET_KEY = "of the tests"
 USE_TZ = True
-INSTALLED_APPS = ["server_jobs.django", "shop.apps.ShopConfig"]
+INSTALLED_APPS = ["server_jobs_django", "shop.apps.ShopConfig"]
 DATABASES = {"default": json.loads(os.environ["SHOP_DATABASE"])}
-BACKEND = "server_jobs.django.tasks.JobsBackend"
+BACKEND = "server_jobs_django.tasks.JobsBackend"
 OPTIONS = json.loads(os.environ.get("SHOP_TASKS", "{}"))
 TASKS = {
     "default": {

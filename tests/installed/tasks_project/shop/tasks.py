@@ -2,7 +2,7 @@ import os
 import threading
 
 from django.tasks import task
-from server_jobs.django.tasks import task as task_with_job
+from server_jobs_django.tasks import task as task_with_job
 
 calls = []
 

@@ -11,10 +11,10 @@ from django.tasks.signals import task_enqueued, task_finished, task_started
 from django.test import TestCase, TransactionTestCase
 from django.utils import timezone
 from server_jobs import Cancellation, InvalidParamsError
-from server_jobs.django.models import StoredJob
-from server_jobs.django.tasks import task as task_with_job
-from server_jobs.django.test import arun_jobs, run_jobs
 from server_jobs.testing import InMemoryJobs
+from server_jobs_django.models import StoredJob
+from server_jobs_django.tasks import task as task_with_job
+from server_jobs_django.test import arun_jobs, run_jobs
 
 from generated.jobs import SendEmail
 from generated.registry import registry

@@ -10,11 +10,11 @@ from django.tasks import default_task_backend, task, task_backends
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.test import TestCase
 from server_jobs import JobNotOfferedError, ProjectError
-from server_jobs.django.models import StoredJob
-from server_jobs.django.project import complete_registry
-from server_jobs.django.tasks import task as task_with_job
-from server_jobs.django.tasks.declared import load_tasks, stated_queues
-from server_jobs.django.test import run_jobs
+from server_jobs_django.models import StoredJob
+from server_jobs_django.project import complete_registry
+from server_jobs_django.tasks import task as task_with_job
+from server_jobs_django.tasks.declared import load_tasks, stated_queues
+from server_jobs_django.test import run_jobs
 
 from generated.registry import registry
 
@@ -107,7 +107,7 @@ class DeclaredTasks(TestCase):
 
     def test_sabotage_without_the_check_the_message_of_an_error_imports_a_module(self):
         result = note.enqueue("x", fails="no\nthis.ValueError: no")
-        with mock.patch("server_jobs.django.tasks.results._is_exception", return_value=True):
+        with mock.patch("server_jobs_django.tasks.results._is_exception", return_value=True):
             run_jobs(raise_errors=False)
             result.refresh()
         with self.assertRaisesMessage(ImportError, 'Module "this" does not define'):
@@ -145,7 +145,7 @@ class DeclaredTasks(TestCase):
 
     def test_a_task_with_a_spec_has_the_queue_of_the_spec(self):
         stated = task_with_job(job="Ship", takes_context=True, queue_name="slow")
-        with mock.patch.dict("server_jobs.django.tasks.declared._tasks"):
+        with mock.patch.dict("server_jobs_django.tasks.declared._tasks"):
             shipping = stated(shipping_elsewhere)
             with self.assertRaisesMessage(
                 InvalidTask, "states the queue 'slow', and its spec Ship the queue 'default'"
