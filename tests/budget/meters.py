@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from server_jobs.databases.d1.database import D1Database
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.turso.database import TursoDatabase
@@ -17,6 +16,7 @@ from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.record import Claim, ClaimRequest, Completed, KnownJob, NewJob
 from server_jobs.stores.sql.store import SqlStore
+from server_jobs_cloudflare.databases.d1 import D1Database
 
 from tests.conformance.d1_binding import FakeD1, FakeResult
 from tests.conformance.hrana_server import HranaServer

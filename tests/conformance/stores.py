@@ -9,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from server_jobs.databases.d1.database import D1Database
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Store
@@ -17,6 +16,7 @@ from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
+from server_jobs_cloudflare.databases.d1 import D1Database
 from sqlalchemy import create_engine
 
 from tests.conformance.d1_binding import FakeD1

@@ -18,7 +18,7 @@ FILES = [
     if OF_ONE_STORE.search(path.read_text(encoding="utf-8"))
 ]
 ELSEWHERE = ("psycopg", "asyncpg", "sqlalchemy", "server_jobs.databases.", "tests.conformance.", "tests.sabotage")
-AVAILABLE = ("server_jobs.databases.d1.database", "tests.conformance.examples", "tests.conformance.stores")
+AVAILABLE = ("server_jobs_cloudflare.databases.d1", "tests.conformance.examples", "tests.conformance.stores")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

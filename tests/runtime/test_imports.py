@@ -141,7 +141,7 @@ def test_importing_the_package_waits_for_none_of_its_parts() -> None:
 
 def test_a_worker_does_not_load_modules_for_suggestions() -> None:
     program = (
-        "import sys, server_jobs.cloudflare; print({'difflib', 'croniter', 'sqlite3', 'sqlalchemy'} & {*sys.modules})"
+        "import sys, server_jobs_cloudflare; print({'difflib', 'croniter', 'sqlite3', 'sqlalchemy'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
@@ -158,7 +158,7 @@ def test_modules_that_are_not_uploaded_are_not_imported_in_a_worker() -> None:
 import sys
 sys.modules.update(dict.fromkeys({left_out!r}))
 import server_jobs.http
-from server_jobs.cloudflare import create_cron_handler, database_of
+from server_jobs_cloudflare import create_cron_handler, database_of
 assert all(getattr(server_jobs, name) for name in server_jobs.__all__ if name not in ("Worker", "ProcessLimits"))
 assert create_cron_handler(database=database_of, job_registry=server_jobs.create_job_registry()).app
 """

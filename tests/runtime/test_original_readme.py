@@ -34,7 +34,6 @@ from server_jobs import (
     define_job,
     schema,
 )
-from server_jobs.cloudflare import CloudflareWorkerBackend, create_cron_handler
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.engine.backend import Backend, WorkerBackendConfig
 from server_jobs.engine.worker_backend import PollingBackend, PollResult, WorkerBackend, WorkerExecutionResult
@@ -44,6 +43,7 @@ from server_jobs.memory import InMemoryBackend
 from server_jobs.schema import cron_jobs, jobs
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore
+from server_jobs_cloudflare import CloudflareWorkerBackend, create_cron_handler
 from starlette.types import ASGIApp
 
 from tests.conformance.stores import create_sqlite_file
@@ -407,7 +407,7 @@ async def test_a_row_written_by_the_typescript_package_is_run(tmp_path: Path) ->
             "define_job create_job_registry create_job_context JOB_STATUS JobResult JobMetadata JobContext",
         ),
         ("server_jobs.schema", "jobs cron_jobs JobStatus metadata"),
-        ("server_jobs.cloudflare", "CloudflareWorkerBackend create_cron_handler"),
+        ("server_jobs_cloudflare", "CloudflareWorkerBackend create_cron_handler"),
         ("server_jobs.memory", "InMemoryBackend"),
         ("server_jobs.engine.worker_backend", "WorkerBackend WorkerBackendConfig PollResult WorkerExecutionResult"),
     ],

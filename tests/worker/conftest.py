@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from server_jobs.cloudflare import CloudflareWorkerBackend
+from server_jobs_cloudflare import CloudflareWorkerBackend
 
 from tests.once import made_once, shared_folder
 from tests.worker import tools

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from server_jobs import JobStatus
-from server_jobs.cloudflare import CloudflareWorkerBackend
 from server_jobs.domain.record import JobQuery
+from server_jobs_cloudflare import CloudflareWorkerBackend
 
 from tests.worker.chores.jobs import REGISTRY, Linger, Shout
 from tests.worker.project import WorkerProject

@@ -7,7 +7,7 @@ from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import urlencode, urlsplit
 
 from server_jobs import JobStatus
-from server_jobs.cloudflare import CloudflareWorkerBackend
+from server_jobs_cloudflare import CloudflareWorkerBackend
 
 from tests.worker.chores.jobs import Shout
 from tests.worker.project import TOKEN

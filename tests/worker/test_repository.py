@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from server_jobs import JobStatus
-from server_jobs.cloudflare import CloudflareWorkerBackend
 from server_jobs.project import find_project
+from server_jobs_cloudflare import CloudflareWorkerBackend
 from server_jobs_generator.worker_lint.configuration import patterns_taking, read_settings
 
 from generated.jobs import SendEmail

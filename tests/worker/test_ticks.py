@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from server_jobs import Cancellation, JobStatus
-from server_jobs.cloudflare import CloudflareWorkerBackend
+from server_jobs_cloudflare import CloudflareWorkerBackend
 
 from tests.worker.chores.jobs import Compute, Linger, Plain, Shout, Stumble
 from tests.worker.workerd import Workerd

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from server_jobs import JobStatus
-from server_jobs.cloudflare import CloudflareWorkerBackend
 from server_jobs.security.tokens import NamedToken, rights_of
+from server_jobs_cloudflare import CloudflareWorkerBackend
 
 from tests.worker.chores.jobs import REGISTRY, Shout
 from tests.worker.project import TOKEN, WorkerProject

@@ -15,7 +15,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from server_jobs.databases.d1.database import D1Database
 from server_jobs.databases.opening import open_database
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.databases.turso.database import TursoDatabase
@@ -25,6 +24,7 @@ from server_jobs.errors import DatabaseError, InvalidOptionError, SchemaMissingE
 from server_jobs.stores.sql.parameters import LONG_TEXT
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
+from server_jobs_cloudflare.databases.d1 import D1Database
 
 from tests.conformance.claims.claimer import claim_until_empty
 from tests.conformance.examples import (

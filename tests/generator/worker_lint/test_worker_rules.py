@@ -42,7 +42,7 @@ EXAMPLES = [
     ("sockets", "import smtplib", "import email.policy"),
     ("sockets", "from urllib.request import urlopen as get", "from urllib.parse import quote"),
     ("sockets", "from socket import *", "from socket import gaierror"),
-    ("database-drivers", "def later():\n    import asyncpg.pool", "def later():\n    import server_jobs.databases.d1.database"),
+    ("database-drivers", "def later():\n    import asyncpg.pool", "def later():\n    import server_jobs_cloudflare.databases.d1"),
     ("not-built", "import gevent.monkey", "import asyncio"),
     ("local-database", "import sqlite3", "from sqlite3 import Row"),
     ("missing-module", "import telnetlib", "import tomllib"),

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import server_jobs.integrations
 from server_jobs import create_job_registry
-from server_jobs.cloudflare.pipeline import PIPELINE
-from server_jobs.cloudflare.tenant_routes import tenant_routes
 from server_jobs.http import HttpOptions, Tokens
 from server_jobs.http.app import ROUTES
 from server_jobs.http.dashboard import pages
@@ -25,6 +23,8 @@ from server_jobs_cli.agents.reading_tools import reading_tools
 from server_jobs_cli.agents.writing_tools import writing_tools
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.worker import metrics_server
+from server_jobs_cloudflare.pipeline import PIPELINE
+from server_jobs_cloudflare.tenant_routes import tenant_routes
 from server_jobs_generator.importing.sources import SOURCES
 from starlette.routing import BaseRoute, Mount, Route
 

@@ -1,4 +1,4 @@
-"""Import every module of the core while the clock and the source of entropy raise errors."""
+"""Import every module that may run in a Worker while the clock and the source of entropy raise errors."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import sys
 import time
 
 import server_jobs
+import server_jobs_cloudflare
 
-# The rest of the package needs extras.
+PACKAGES = (server_jobs, server_jobs_cloudflare)
+# The rest of these packages needs extras.
 NOT_CORE = (
     "server_jobs.databases.postgres",
     "server_jobs.pytest_plugin",
@@ -22,10 +24,13 @@ NOT_CORE = (
 
 
 def core_modules() -> list[str]:
-    """Return the names of all modules of the core."""
-    # A package of the core that cannot be imported raises its error in `main`.
-    found = pkgutil.walk_packages(server_jobs.__path__, "server_jobs.", onerror=lambda _: None)
-    return [module.name for module in found if not module.name.startswith(NOT_CORE)]
+    """Return the names of all modules of these packages."""
+    found: list[str] = []
+    for package in PACKAGES:
+        # A package that cannot be imported raises its error in `main`.
+        walked = pkgutil.walk_packages(package.__path__, f"{package.__name__}.", onerror=lambda _: None)
+        found += [module.name for module in walked]
+    return [name for name in found if not name.startswith(NOT_CORE)]
 
 
 def out_of_reach(*_: object, **__: object) -> object:
@@ -44,7 +49,7 @@ def main() -> None:
     names = core_modules()
     for name in names:
         importlib.import_module(name)
-    for name in [name for name in sys.modules if name.split(".")[0] == "server_jobs"]:
+    for name in [name for name in sys.modules if name.split(".")[0] in {package.__name__ for package in PACKAGES}]:
         del sys.modules[name]
     datetime.datetime = Frozen  # type: ignore[misc]  # on purpose
     for clock in ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"):

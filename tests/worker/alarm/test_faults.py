@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from server_jobs.cloudflare import CloudflareWorkerBackend
+from server_jobs_cloudflare import CloudflareWorkerBackend
 
 from tests.worker.alarm.test_lateness import enqueue
 from tests.worker.chores.jobs import REGISTRY, Shout

@@ -10,12 +10,12 @@ from typing import Any
 
 from pydantic import BaseModel
 from server_jobs import JobContext, JobOptions, Retention, create_job_registry, define_job
-from server_jobs.cloudflare.entry import CloudflareWorkerBackend
-from server_jobs.databases.d1.database import D1Database
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.options import ConcurrencyLimit
 from server_jobs.domain.record import ClaimRequest, Completed, KnownJob, NewJob
 from server_jobs.stores.sql.store import SqlStore
+from server_jobs_cloudflare.databases.d1 import D1Database
+from server_jobs_cloudflare.entry import CloudflareWorkerBackend
 
 from tests.worker.suite.original import original_life
 from tests.worker.suite.stores import TABLES

@@ -7,9 +7,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from server_jobs.cloudflare import WorkerRequest
-from server_jobs.databases.durable_object.database import DurableObjectDatabase
-from server_jobs.databases.durable_object.revisions import ObjectSchema, revisions_in
+from server_jobs_cloudflare import WorkerRequest
+from server_jobs_cloudflare.databases.durable_object import DurableObjectDatabase
+from server_jobs_cloudflare.databases.revisions import ObjectSchema, revisions_in
 
 from tests.worker.suite.costs import measured
 from tests.worker.suite.outcomes import outcomes_of

@@ -7,11 +7,11 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
 
-from server_jobs.databases.d1.database import D1Database
-from server_jobs.databases.durable_object.database import DurableObjectDatabase
 from server_jobs.domain.interfaces import Database, Statement, Store
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
+from server_jobs_cloudflare.databases.d1 import D1Database
+from server_jobs_cloudflare.databases.durable_object import DurableObjectDatabase
 
 OpenStore = Callable[[FakeClock], AbstractAsyncContextManager[Store]]
 

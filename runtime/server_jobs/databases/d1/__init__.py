@@ -1,1 +1,0 @@
-"""Cloudflare D1, through the binding of a Worker."""

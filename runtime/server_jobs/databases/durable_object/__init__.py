@@ -1,1 +1,0 @@
-"""SQLite of a Cloudflare Durable Object."""

@@ -1,0 +1,1 @@
+"""The databases of a Worker: D1, and the SQLite of a Durable Object."""
