@@ -76,7 +76,7 @@ test-slow: setup browser cluster-programs ## Run the tests that `make test` leav
 
 .PHONY: test-long
 test-long: setup browser ## Run the state machine, the fuzz tests and others in their long form
-	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator tests/http tests/bench tests/docs tests/dashboard
+	@SERVER_JOBS_LONG_TESTS=1 $(BIN)/pytest -n $(WORKERS) tests/runtime tests/generator tests/server_jobs_http tests/bench tests/docs
 
 # Only files of tests that draw: with Hypothesis, or with a seed. A round that has begun goes on to its end, so that a
 # failure becomes as small as it can and is printed.
@@ -124,7 +124,7 @@ test-schemas: setup ## Take hundreds of public schemas as params and compare eac
 # hypothesis (testing), OpenTelemetry and Prometheus (integrations, monitoring), lightkube (pods). The default run covers the
 # code that calls these only through what is tested here, such as limits, plans of queries and the rules of the lint.
 test_files = $(foreach name,$(2),$(1)/test_$(name).py)
-LOWEST_TESTS := $(addprefix tests/, server_jobs_django schemas conformance/test_values.py dashboard/test_answers.py \
+LOWEST_TESTS := $(addprefix tests/, server_jobs_django schemas conformance/test_values.py server_jobs_http/dashboard/test_answers.py \
 	$(addprefix runtime/, contract integrations testing transactions) cli/serve generator/migrations generator/models \
 	$(call test_files,runtime,handle imports job logs middleware registry schema) $(call test_files,runtime/domain,cron cron_zones) \
 	$(call test_files,runtime/engine,attempt backend schedules_at_run_time scheduler) \
@@ -136,8 +136,8 @@ LOWEST_TESTS := $(addprefix tests/, server_jobs_django schemas conformance/test_
 	$(call test_files,generator/commands,check formats generator_extra init new) \
 	$(call test_files,generator/outputs,catalogue outputs sabotage_of_outputs) generator/outputs/kubernetes/test_manifests.py \
 	$(call test_files,generator/specs,document spec_forms yaml) $(call test_files,generator/sql_views,indexes revisions wide_views) \
-	$(call test_files,http,cors events gate history jobs links many_jobs mounting openapi operations request_trace stopping) \
-	$(call test_files,http/hostile,any_value places ways_in) $(call test_files,pods,api_answers hand_over jobs_in_pods manifest orphans))
+	$(call test_files,server_jobs_http,cors events gate history jobs links many_jobs mounting openapi operations request_trace stopping) \
+	$(call test_files,server_jobs_http/hostile,any_value places ways_in) $(call test_files,pods,api_answers hand_over jobs_in_pods manifest orphans))
 # Django's old versions differ most, so its slow tests run too.
 .PHONY: test-lowest
 test-lowest: $(LOWEST)/.ready browser ## Run the tests that depend on a library with its lowest allowed version
@@ -214,7 +214,7 @@ reference: setup ## Write the generated parts of the documentation again
 pictures: setup browser ## Draw the pictures of the documentation and of the benchmark again
 	@PYTHONPATH=docs/_ext $(BIN)/python -m server_jobs_docs.pictures.write
 	@$(BIN)/python -m bench.figures.redraw
-	@SERVER_JOBS_WRITE_PICTURES=1 $(BIN)/pytest -q tests/dashboard/test_pictures.py
+	@SERVER_JOBS_WRITE_PICTURES=1 $(BIN)/pytest -q tests/server_jobs_http/dashboard/test_pictures.py
 
 .PHONY: lint
 lint: setup ## Check style, formatting and import rules

@@ -7,10 +7,10 @@ from django.conf import settings
 
 
 def configure_django() -> None:
-    """Set Django up, with the pages of `tests.http.test_mounting` and a database in memory for each thread."""
+    """Set Django up, with the pages of `test_mounting` and a database in memory for each thread."""
     if not settings.configured:
         settings.configure(
-            ROOT_URLCONF="tests.http.test_mounting",
+            ROOT_URLCONF="tests.server_jobs_http.test_mounting",
             SECRET_KEY="-",
             ALLOWED_HOSTS=["*"],
             MIDDLEWARE=[],

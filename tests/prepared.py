@@ -54,7 +54,7 @@ _PACKAGES = (
     "server_jobs.domain",
     "server_jobs.engine",
     "server_jobs.handle",
-    "server_jobs.http",
+    "server_jobs_http",
     "server_jobs.inspection",
     "server_jobs.isolation",
     "server_jobs.migrations",

@@ -22,8 +22,8 @@ from .console.output import note, print_result
 from .console.workspace import Workspace
 
 if TYPE_CHECKING:
-    from server_jobs.http.http_options import HttpOptions
-    from server_jobs.http.stopping import Stopping
+    from server_jobs_http.http_options import HttpOptions
+    from server_jobs_http.stopping import Stopping
     from starlette.types import ASGIApp
 
 
@@ -80,7 +80,7 @@ def serve(
 
     Exit status: 0 stopped by a signal, 2 wrong usage or no token, 3 project or database cannot be used.
     """
-    from server_jobs.http.http_options import HttpOptions
+    from server_jobs_http.http_options import HttpOptions
 
     try:
         tokens = Tokens.from_environment()
@@ -110,7 +110,7 @@ async def _serve(
     workspace: Workspace, host: str, port: int, tokens: Tokens, options: HttpOptions, connections: int
 ) -> bool:
     """Serve until a signal comes. Return False if the address cannot be used."""
-    from server_jobs.http.stopping import Stopping
+    from server_jobs_http.stopping import Stopping
 
     from .http_server.limits import ConnectionLimits
     from .http_server.server import HttpServer
@@ -133,7 +133,7 @@ async def _opened(
     workspace: Workspace, tokens: Tokens, options: HttpOptions, stopping: Stopping
 ) -> AsyncIterator[tuple[ASGIApp, Sequence[str]]]:
     """Yield the routes of the database, or of each of several ones, and their prefixes."""
-    from server_jobs.http.app import PREFIX, create_app, under_prefixes
+    from server_jobs_http.app import PREFIX, create_app, under_prefixes
 
     if len(workspace.databases()) == 1:
         async with workspace.open_backend() as backend:

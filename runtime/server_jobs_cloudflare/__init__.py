@@ -1,4 +1,4 @@
-"""Cloudflare Workers: a cron trigger runs one tick, and the routes of `server_jobs.http` answer requests.
+"""Cloudflare Workers: a cron trigger runs one tick, and the routes of `server_jobs_http` answer requests.
 
 ==============================================  ==============
 to change                                       open

@@ -42,8 +42,8 @@ from .query_budget import QueryBudget
 from .routes import WorkerRequest, WorkerRoutes
 
 if TYPE_CHECKING:
-    from server_jobs.http.gate import TokensOf
-    from server_jobs.http.http_options import HttpOptions
+    from server_jobs_http.gate import TokensOf
+    from server_jobs_http.http_options import HttpOptions
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.routing import Route
@@ -217,7 +217,7 @@ class CronHandler:
 
     def _application(self, options: HttpOptions, tokens: TokensOf) -> Starlette:
         """Return the routes. The backend comes from the environment of each request."""
-        from server_jobs.http.app import application, under_prefix  # an extra that a cron trigger does not need
+        from server_jobs_http.app import application, under_prefix  # an extra that a cron trigger does not need
 
         app = application(
             self._open,
@@ -243,7 +243,7 @@ class CronHandler:
 
     def _run_at_once(self, request: Request) -> None:
         """Run due jobs after the response, in another backend, because the current one gets closed."""
-        from server_jobs.http.gate import backend_of
+        from server_jobs_http.gate import backend_of
 
         earlier = backend_of(request)
         if isinstance(earlier, CloudflareWorkerBackend):
@@ -251,7 +251,7 @@ class CronHandler:
         keep_running(self._tick(request))
 
     async def _tick(self, request: Request) -> None:
-        from server_jobs.http.gate import backend_of
+        from server_jobs_http.gate import backend_of
 
         env, earlier = request.scope["env"], backend_of(request)
         try:

@@ -12,13 +12,13 @@ from typing import cast
 from server_jobs.databases.turso.hrana_values import MalformedAnswerError, read, written
 from server_jobs.domain.interfaces import Row, Value
 from server_jobs.errors import DatabaseError
-from server_jobs.http.access import for_every_queue
-from server_jobs.http.body import json_body
-from server_jobs.http.gate import backend_of
-from server_jobs.http.http_options import HttpOptions
-from server_jobs.http.problem_document import RefusedError
 from server_jobs.security.tokens import Scope
 from server_jobs.stores.sql.store import SqlStore
+from server_jobs_http.access import for_every_queue
+from server_jobs_http.body import json_body
+from server_jobs_http.gate import backend_of
+from server_jobs_http.http_options import HttpOptions
+from server_jobs_http.problem_document import RefusedError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route

@@ -21,9 +21,9 @@ from .bindings import text_in
 from .limits import TICK_BUDGET
 
 if TYPE_CHECKING:
-    from server_jobs.http.gate import TokensOf
-    from server_jobs.http.http_options import HttpOptions
     from server_jobs.security.tokens import Tokens
+    from server_jobs_http.gate import TokensOf
+    from server_jobs_http.http_options import HttpOptions
     from starlette.applications import Starlette
 
 HOSTS_VARIABLE = "JOBS_ALLOWED_HOSTS"
@@ -73,7 +73,7 @@ class WorkerRoutes:
         return self._applications((), ())
 
     def _application(self, hosts: tuple[str, ...], origins: tuple[str, ...]) -> Starlette:
-        from server_jobs.http.http_options import UNLIMITED, HttpOptions  # an extra that a cron trigger does not need
+        from server_jobs_http.http_options import UNLIMITED, HttpOptions  # an extra that a cron trigger does not need
 
         try:
             options = HttpOptions(
@@ -101,8 +101,8 @@ def _listed_in(env: object, variable: str) -> tuple[str, ...]:
 
 def _bounded(request: WorkerRequest) -> WorkerRequest:
     """Return the request, without a body that the routes refuse. The Workers SDK would read all of it first."""
-    from server_jobs.http.body import check_length
-    from server_jobs.http.problem_document import RefusedError
+    from server_jobs_http.body import check_length
+    from server_jobs_http.problem_document import RefusedError
 
     try:
         check_length(request.headers, is_needed=True)

@@ -14,7 +14,7 @@ def is_admitted(request: WorkerRequest, env: object, tenant: str) -> bool:
     The object checks the request again, with its scopes. The Worker answers other requests itself, so that they wake no
     object, whatever tenant they name.
     """
-    from server_jobs.http.app import names_a_caller  # an extra that a cron trigger does not need
+    from server_jobs_http.app import names_a_caller  # an extra that a cron trigger does not need
 
     scope = _scope_of(request, env, tenant)
     return names_a_caller(scope, tokens_in(scope))

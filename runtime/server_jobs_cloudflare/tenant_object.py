@@ -240,7 +240,7 @@ class _TenantHandler(CronHandler):
 
     @asynccontextmanager
     async def _open(self, scope: MutableMapping[str, Any]) -> AsyncIterator[Backend]:
-        from server_jobs.http.problem_document import RefusedError
+        from server_jobs_http.problem_document import RefusedError
 
         name: str = scope["path_params"]["tenant"]
         if self._tenant.exists:

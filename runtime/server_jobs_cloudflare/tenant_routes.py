@@ -15,16 +15,16 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from server_jobs.contract.job_keys import shard_key
 from server_jobs.engine.backend import Backend
-from server_jobs.http.access import check_queue, for_every_queue, for_some_queue
-from server_jobs.http.app import under_prefix, with_dashboard
-from server_jobs.http.body import json_body
-from server_jobs.http.gate import Gate, TokensOf
-from server_jobs.http.http_options import HttpOptions
-from server_jobs.http.jobs import checked, read_body
-from server_jobs.http.places import Places
-from server_jobs.http.problem_document import RefusedError, http_exception
 from server_jobs.registry import JobRegistry
 from server_jobs.security.tokens import Scope
+from server_jobs_http.access import check_queue, for_every_queue, for_some_queue
+from server_jobs_http.app import under_prefix, with_dashboard
+from server_jobs_http.body import json_body
+from server_jobs_http.gate import Gate, TokensOf
+from server_jobs_http.http_options import HttpOptions
+from server_jobs_http.jobs import checked, read_body
+from server_jobs_http.places import Places
+from server_jobs_http.problem_document import RefusedError, http_exception
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware

@@ -28,8 +28,8 @@ from .tenant_directory import directory_in, is_name, tenant_in
 from .tenant_object import ObjectContext, TenantObject
 
 if TYPE_CHECKING:
-    from server_jobs.http.gate import TokensOf
-    from server_jobs.http.http_options import HttpOptions
+    from server_jobs_http.gate import TokensOf
+    from server_jobs_http.http_options import HttpOptions
     from starlette.applications import Starlette
 
 _logger = logging.getLogger("server_jobs")

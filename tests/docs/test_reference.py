@@ -15,7 +15,6 @@ import pytest
 from asyncpg import connect_utils
 from psycopg import pq
 from server_jobs.databases.postgres import url_options
-from server_jobs.http.app import PREFIX, ROUTES
 from server_jobs.project import Project, WorkerGroup
 from server_jobs.schema import metadata
 from server_jobs_cli.commands import COMMANDS
@@ -23,6 +22,7 @@ from server_jobs_cli.generator.explain import rule_ids
 from server_jobs_generator.contracts.contract_rules import ChangeRule
 from server_jobs_generator.read.keywords import ADVICE, KNOWN
 from server_jobs_generator.sql import ColumnType
+from server_jobs_http.app import PREFIX, ROUTES
 
 from tests.docs.packages import PACKAGES
 from tests.generator.models import test_json_schema_suite

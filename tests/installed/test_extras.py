@@ -300,7 +300,7 @@ import re
 
 from generated.registry import registry
 from server_jobs.engine.backend import Backend
-from server_jobs.http import Tokens, create_app, new_token
+from server_jobs_http import Tokens, create_app, new_token
 
 app = create_app(Backend(database="sqlite:///server-jobs.sqlite3", job_registry=registry), Tokens(new_token()))
 
@@ -347,7 +347,7 @@ import asyncio
 
 from generated.registry import registry
 from server_jobs.engine.backend import Backend
-from server_jobs.http import create_app
+from server_jobs_http import create_app
 
 app = create_app(Backend(database="sqlite:///server-jobs.sqlite3", job_registry=registry))
 

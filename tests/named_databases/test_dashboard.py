@@ -7,12 +7,12 @@ from collections.abc import Mapping
 
 import pytest
 from server_jobs import Databases, InvalidOptionError, connect_databases
-from server_jobs.http import HttpOptions, Tokens, create_app
-from server_jobs.http.app import under_prefixes
 from server_jobs.stores.memory import MemoryStore
+from server_jobs_http import HttpOptions, Tokens, create_app
+from server_jobs_http.app import under_prefixes
 
-from tests.dashboard.site import Client
-from tests.http.caller import TOKEN, Caller
+from tests.server_jobs_http.caller import TOKEN, Caller
+from tests.server_jobs_http.dashboard.site import Client
 
 from .letters import EU, NAMES, US, new_registry
 

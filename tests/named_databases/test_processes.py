@@ -20,7 +20,7 @@ from server_jobs.domain.record import JobStatus
 from server_jobs.stores.opening import store_of
 
 from tests.cli.started import Started
-from tests.http.caller import TOKEN
+from tests.server_jobs_http.caller import TOKEN
 
 from .conftest import named_databases
 from .letters import EU, US, VARIABLES, Letter

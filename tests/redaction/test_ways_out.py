@@ -27,10 +27,6 @@ from server_jobs import Backend, JobQuery, connect
 from server_jobs.contract.masking import Masking
 from server_jobs.domain.record import NewJob
 from server_jobs.errors import ServerJobsError
-from server_jobs.http import Tokens, create_app
-from server_jobs.http.app import ROUTES
-from server_jobs.http.dashboard.pages import PAGES
-from server_jobs.http.problem_document import RefusedError
 from server_jobs.logs import JobLogFilter
 from server_jobs.security.tokens import ALL_RIGHTS, Caller
 from server_jobs_cli.agents.job_tools import job_tools
@@ -39,6 +35,10 @@ from server_jobs_cli.agents.tool import Tool
 from server_jobs_cli.agents.writing_tools import writing_tools
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.program import program
+from server_jobs_http import Tokens, create_app
+from server_jobs_http.app import ROUTES
+from server_jobs_http.dashboard.pages import PAGES
+from server_jobs_http.problem_document import RefusedError
 from starlette.routing import Route
 
 from tests.conformance.stores import create_sqlite_file

@@ -148,7 +148,7 @@ def test_a_worker_does_not_load_modules_for_suggestions() -> None:
 
 
 def test_modules_that_are_not_uploaded_are_not_imported_in_a_worker() -> None:
-    patterns = re.findall(r'"(server_jobs/[^"]+)"', (ROOT / "generated/worker/wrangler.jsonc").read_text("utf-8"))
+    patterns = re.findall(r'"(server_jobs\w*/[^"]+)"', (ROOT / "generated/worker/wrangler.jsonc").read_text("utf-8"))
     globs = [pattern + "/*.py" if pattern.endswith("/**") else pattern for pattern in patterns]
     paths = {path for each in globs for path in (ROOT / "runtime").glob(each) if path.suffix == ".py"}
     names = {".".join(path.relative_to(ROOT / "runtime").with_suffix("").parts) for path in paths}
@@ -157,7 +157,7 @@ def test_modules_that_are_not_uploaded_are_not_imported_in_a_worker() -> None:
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys({left_out!r}))
-import server_jobs.http
+import server_jobs_http
 from server_jobs_cloudflare import create_cron_handler, database_of
 assert all(getattr(server_jobs, name) for name in server_jobs.__all__ if name not in ("Worker", "ProcessLimits"))
 assert create_cron_handler(database=database_of, job_registry=server_jobs.create_job_registry()).app

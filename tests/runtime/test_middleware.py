@@ -50,7 +50,6 @@ from server_jobs.testing import FakeClock
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
-from tests.http.caller import Caller
 from tests.runtime.example_jobs import (
     SECOND,
     Gate,
@@ -66,6 +65,7 @@ from tests.runtime.example_jobs import (
 )
 from tests.runtime.processes import hooks
 from tests.runtime.processes.handlers import Echo, OrderJob, Report, registry_of
+from tests.server_jobs_http.caller import Caller
 
 PARAMS = {"text": "hello"}
 

@@ -37,13 +37,13 @@ from server_jobs import (
 from server_jobs.databases.sqlite.database import SqliteDatabase
 from server_jobs.engine.backend import Backend, WorkerBackendConfig
 from server_jobs.engine.worker_backend import PollingBackend, PollResult, WorkerBackend, WorkerExecutionResult
-from server_jobs.http import Tokens, create_app, new_token
-from server_jobs.http.app import under_prefix
 from server_jobs.memory import InMemoryBackend
 from server_jobs.schema import cron_jobs, jobs
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs_cloudflare import CloudflareWorkerBackend, create_cron_handler
+from server_jobs_http import Tokens, create_app, new_token
+from server_jobs_http.app import under_prefix
 from starlette.types import ASGIApp
 
 from tests.conformance.stores import create_sqlite_file

@@ -30,11 +30,11 @@ from server_jobs import (
 from server_jobs.domain.ids import schedule_id
 from server_jobs.domain.record import Completed, JobQuery, ScheduleRecord
 from server_jobs.engine.backend import Backend
-from server_jobs.http import events
 from server_jobs.memory import InMemoryBackend
 from server_jobs_cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
 from server_jobs_cloudflare import entry as cloudflare
 from server_jobs_cloudflare.query_budget import QueryBudget
+from server_jobs_http import events
 from starlette.types import ASGIApp, Message
 
 from tests.conformance.d1_binding import D1Refusal, FakeD1

@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.stores import create_d1_file
-from tests.dashboard.example import example_registry
+from tests.server_jobs_http.dashboard.example import example_registry
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
 SECRET = "pK2_dW8mY5sA7xQzB1vFhU4cRjEoTg3nLiN6tGyHk9S"

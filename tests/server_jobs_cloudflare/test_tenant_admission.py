@@ -11,12 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from server_jobs.http.dashboard.sessions import COOKIE, cookie_of
 from server_jobs.security.links import events_link
 from server_jobs.security.tokens import NamedToken, Tokens, new_token, rights_of
 from server_jobs_cloudflare import entry
 from server_jobs_cloudflare.tenant_object import TenantObject
 from server_jobs_cloudflare.tenants import create_tenant_handler
+from server_jobs_http.dashboard.sessions import COOKIE, cookie_of
 from starlette.applications import Starlette
 
 from tests.server_jobs_cloudflare.test_tenants import REGISTRY, TABLES, TOKEN, Tenant

@@ -28,8 +28,6 @@ from server_jobs import (
 from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.turso.http_transport import Reply
 from server_jobs.domain.record import JobQuery
-from server_jobs.http.app import application
-from server_jobs.http.http_options import HttpOptions
 from server_jobs.security.tokens import NamedToken, Tokens, new_token, rights_of
 from server_jobs.stores.opening import store_of
 from server_jobs.stores.sql.store import SqlStore
@@ -40,13 +38,15 @@ from server_jobs_cloudflare.tenant_backend import TenantBackend
 from server_jobs_cloudflare.tenant_directory import TenantDirectory, check_name
 from server_jobs_cloudflare.tenant_object import TenantObject
 from server_jobs_cloudflare.tenants import TenantHandler, create_tenant_handler
+from server_jobs_http.app import application
+from server_jobs_http.http_options import HttpOptions
 
 from tests.server_jobs_cloudflare.object_storage import FakeStorage
 
 Ring = Callable[..., Awaitable[None]]
 
 TOKEN = "Zq3-aN7vR0yKx5mWb1TfJ8pLc2HsUd9eGoIt4nQiXYk"
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 MIGRATIONS = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "generated/worker/migrations").glob("*")}
 TABLES = {name: text for name, text in MIGRATIONS.items() if name.endswith("_tables.sql")}
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from server_jobs.http import new_token
+from server_jobs_http import new_token
 
 from tests.worker import tools
 from tests.worker.project import repository_project

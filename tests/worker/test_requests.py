@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from server_jobs.http import Tokens
 from server_jobs_cloudflare import CloudflareWorkerBackend
+from server_jobs_http import Tokens
 
 from tests.worker.chores.jobs import Shout
 from tests.worker.project import TOKEN

@@ -10,7 +10,7 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 
-PACKAGES = ("server_jobs", "server_jobs.testing", "server_jobs.http", "server_jobs_cloudflare")
+PACKAGES = ("server_jobs", "server_jobs.testing", "server_jobs_http", "server_jobs_cloudflare")
 """The packages whose `__all__` is the public API. A name belongs to the first package that exports it."""
 
 

@@ -27,8 +27,8 @@ _NOT_ASCII = re.compile(r"[^\0-~]")
 def openapi_text(jobs: Sequence[JobSpec]) -> str:
     """Return the OpenAPI 3.1 document: the answer of `GET /_jobs/openapi.json` for these jobs at the default URL."""
     # Imported late, because the other document needs no routes.
-    from server_jobs.http.app import PREFIX
-    from server_jobs.http.openapi import document_of
+    from server_jobs_http.app import PREFIX
+    from server_jobs_http.openapi import document_of
 
     schemas = {
         job.class_name: JobSchemas(job.params, job.result, job.description or "")

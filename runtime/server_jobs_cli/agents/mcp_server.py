@@ -16,8 +16,8 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.message import SessionMessage
 from server_jobs import __version__
 from server_jobs.errors import ServerJobsError
-from server_jobs.http.problem_document import refusal_of
 from server_jobs.registry import JobRegistry
+from server_jobs_http.problem_document import refusal_of
 
 from ..console.failures import text_of
 from ..console.log import application_logging

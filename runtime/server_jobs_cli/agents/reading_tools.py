@@ -10,13 +10,13 @@ from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import PausedQueue
 from server_jobs.domain.statistics import QueueState
 from server_jobs.errors import JobNotFoundError
-from server_jobs.http.jobs import ListParameters, page_of
-from server_jobs.http.searching import Steps
 from server_jobs.inspection.history_document import attempt_document, why_document, worker_document
 from server_jobs.inspection.job_document import shown_job
 from server_jobs.inspection.shell_command import Command, shell_command
 from server_jobs.inspection.why import why
 from server_jobs.registry import JobRegistry, Registration
+from server_jobs_http.jobs import ListParameters, page_of
+from server_jobs_http.searching import Steps
 
 from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool, checked, misspelled
 

@@ -9,10 +9,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from server_jobs.contract.json_schema import Schema
 from server_jobs.errors import Problem
-from server_jobs.http.jobs import FilterFields, Text
-from server_jobs.http.jobs import checked as checked_request
-from server_jobs.http.problem_document import RefusedError
 from server_jobs.registry import JobRegistry
+from server_jobs_http.jobs import FilterFields, Text
+from server_jobs_http.jobs import checked as checked_request
+from server_jobs_http.problem_document import RefusedError
 
 from ..console.output import suggestion
 from ..jobs.queues import unknown_queue

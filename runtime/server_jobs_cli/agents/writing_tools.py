@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 
 from server_jobs.domain.interfaces import Store
 from server_jobs.engine.bulk import BulkAction
-from server_jobs.http.jobs import BulkBody, bulk_document, change_part
-from server_jobs.http.problem_document import RefusedError
-from server_jobs.http.searching import Steps
 from server_jobs.registry import JobRegistry
+from server_jobs_http.jobs import BulkBody, bulk_document, change_part
+from server_jobs_http.problem_document import RefusedError
+from server_jobs_http.searching import Steps
 
 from ..console.workspace import user
 from ..jobs.queues import unknown_queue

@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from server_jobs.http.body import LARGEST_BODY
-from server_jobs.http.places import CALLER_IS_KNOWN
+from server_jobs_http.body import LARGEST_BODY
+from server_jobs_http.places import CALLER_IS_KNOWN
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import uvicorn
-from server_jobs.http.stopping import Stopping
+from server_jobs_http.stopping import Stopping
 from starlette.types import ASGIApp
 
 from .accepting import Listener

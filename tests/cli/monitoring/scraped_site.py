@@ -12,13 +12,13 @@ from server_jobs import Backend, Databases, JobContext, JobOptions, create_job_r
 from server_jobs.domain.record import NewJob
 from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.tick import tick
-from server_jobs.http import Tokens, create_app
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 from server_jobs_cli.worker.metrics_endpoint import WorkerEndpoint
+from server_jobs_http import Tokens, create_app
 
-from tests.http.caller import TOKEN, Caller
 from tests.runtime.example_jobs import Text, backend_on, text_job
+from tests.server_jobs_http.caller import TOKEN, Caller
 
 _MINUTE = timedelta(minutes=1)
 _ENDED = "stale"  # how Prometheus marks the end of a series

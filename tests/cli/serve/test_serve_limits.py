@@ -29,7 +29,7 @@ PARAMS = {"to": ["a@example.com"], "subject": "s"}
 SHORTER = """
 from datetime import timedelta
 from server_jobs_cli.http_server import limits as module
-from server_jobs.http.http_options import HttpOptions
+from server_jobs_http.http_options import HttpOptions
 limits = module.ConnectionLimits
 module.ConnectionLimits = lambda **given: limits(request=0.5, reading=0.5, **given)
 HttpOptions.__init__.__kwdefaults__["body_timeout"] = timedelta(seconds=0.5)

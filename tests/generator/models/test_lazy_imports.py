@@ -97,7 +97,7 @@ def test_the_calls_of_a_job_that_is_imported_later_go_to_the_backend_that_was_bo
 
 def test_a_run_imports_none_of_the_routes_and_nothing_that_runs_jobs(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    heavy = ("starlette", "server_jobs.http", "server_jobs.engine", "server_jobs.stores")
+    heavy = ("starlette", "server_jobs_http", "server_jobs.engine", "server_jobs.stores")
     printed = python(
         project.root,
         "from server_jobs_cli.program import program",

@@ -13,12 +13,12 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs.http.app import PREFIX
-from server_jobs.http.openapi import document
 from server_jobs.project import OUTPUTS
 from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.outputs.api_documents import json_text, openapi_text
 from server_jobs_generator.render.job_files import schema_module
+from server_jobs_http.app import PREFIX
+from server_jobs_http.openapi import document
 
 from generated.jobs import SendEmail
 from generated.registry import registry

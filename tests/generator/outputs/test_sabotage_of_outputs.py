@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from jinja2 import Environment, PackageLoader
 from server_jobs.contract.json_schema import schemas_of_models
-from server_jobs.http.app import PREFIX
-from server_jobs.http.openapi import document
 from server_jobs_generator.outputs.catalogue import pages
 from server_jobs_generator.outputs.catalogue.entries import entries_of
 from server_jobs_generator.outputs.typescript import text as typescript
 from server_jobs_generator.outputs.typescript.type_writer import TypeWriter
+from server_jobs_http.app import PREFIX
+from server_jobs_http.openapi import document
 
 from generated.jobs import SendEmail
 from generated.registry import registry
@@ -34,7 +34,7 @@ def test_a_document_of_models_is_not_that_of_the_specs(monkeypatch: pytest.Monke
 
 
 def test_references_that_are_not_rewritten_lead_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    from server_jobs.http.openapi import documents
+    from server_jobs_http.openapi import documents
 
     monkeypatch.setattr(documents, "refer_by", lambda schema, rename: schema)
 

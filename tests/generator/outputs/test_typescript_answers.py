@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 from server_jobs.engine.tick import tick
-from server_jobs.http.openapi import document_of
 from server_jobs_generator.outputs.typescript.module import typescript_text
 from server_jobs_generator.outputs.typescript.type_writer import TypeWriter
+from server_jobs_http.openapi import document_of
 
-from tests.http.caller import Caller
+from tests.server_jobs_http.caller import Caller
 
 MODULE = typescript_text([])
 SCHEMAS = document_of({}, server="/")["components"]["schemas"]

@@ -14,7 +14,7 @@ from server_jobs.integrations import flask as extension
 from server_jobs.integrations.flask import AppContext, ServerJobs
 
 from tests.conformance.stores import create_sqlite_file
-from tests.http.caller import Kept, Note
+from tests.server_jobs_http.caller import Kept, Note
 
 ended: list[tuple[str, str, bool]] = []
 """The application, the text of the job, and whether the thread is that of the handler, for each ended context."""

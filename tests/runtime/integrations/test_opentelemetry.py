@@ -23,10 +23,10 @@ from server_jobs.memory import InMemoryBackend
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
-from tests.http.caller import Caller
 from tests.runtime.example_jobs import Gate, Text, echo, fail, retried_at_once, text_job, turns, until
 from tests.runtime.processes import traced
 from tests.runtime.processes.handlers import registry_of
+from tests.server_jobs_http.caller import Caller
 
 PARAMS = {"text": "hello"}
 TRACE_ID, SPAN_ID = 0x0AF7651916CD43DD8448EB211C80319C, 0xB7AD6B7169203331

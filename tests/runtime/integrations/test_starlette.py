@@ -9,13 +9,13 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from server_jobs import Backend, Job, JobHandle, JobRegistry, create_job_registry
 from server_jobs.errors import BatchNotFoundError, DuplicateJobError, JobNotRetryableError
-from server_jobs.http import Tokens, create_app
 from server_jobs.integrations.starlette import add_exception_handlers, lifespan
+from server_jobs_http import Tokens, create_app
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
 from tests.conformance.stores import create_sqlite_file
-from tests.http.caller import BEARER, TOKEN, keep_job
+from tests.server_jobs_http.caller import BEARER, TOKEN, keep_job
 
 
 @pytest.fixture

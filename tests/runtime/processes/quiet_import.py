@@ -23,7 +23,7 @@ NOT_CORE = (
 )
 
 
-def core_modules() -> list[str]:
+def modules_of_workers() -> list[str]:
     """Return the names of all modules of these packages."""
     found: list[str] = []
     for package in PACKAGES:
@@ -45,8 +45,8 @@ class Frozen(datetime.datetime):
 
 
 def main() -> None:
-    """Import everything once, as other packages need clock and entropy; then import the core again without them."""
-    names = core_modules()
+    """Import everything once, as other packages need clock and entropy; then import ours again without them."""
+    names = modules_of_workers()
     for name in names:
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.split(".")[0] in {package.__name__ for package in PACKAGES}]:

@@ -6,9 +6,9 @@ import hmac
 
 import pytest
 from server_jobs.errors import InvalidOptionError
-from server_jobs.http import Tokens, new_token
+from server_jobs_http import Tokens, new_token
 
-from tests.http.caller import OTHER_TOKEN, TOKEN
+from tests.server_jobs_http.caller import OTHER_TOKEN, TOKEN
 
 
 def test_a_new_token_is_admitted_and_unlike_every_other() -> None:

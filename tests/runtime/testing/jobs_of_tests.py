@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 from pydantic import BaseModel
 from server_jobs import Backend, JobContext, Schedule, connect, create_job_registry, define_job
-from server_jobs.http import Tokens, create_app, new_token
 from server_jobs.registry import JobRegistry
 from server_jobs.testing import InMemoryBackend
+from server_jobs_http import Tokens, create_app, new_token
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 

@@ -8,9 +8,9 @@ from typing import cast
 
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import JobSchemas
-from server_jobs.http.app import PREFIX
-from server_jobs.http.openapi import document_of
 from server_jobs.schema import jobs
+from server_jobs_http.app import PREFIX
+from server_jobs_http.openapi import document_of
 
 from ..markdown import code, codes, sentence, table
 

@@ -1,0 +1,40 @@
+"""Jobs over HTTP: an ASGI application for a Worker, for `server-jobs serve`, and for mounting into applications.
+
+Needs the extra `http`.
+
+=========================================  ======================================
+to change                                  open
+=========================================  ======================================
+the list of routes                         `app`
+routes of jobs, and of operators           `jobs`, `operations`
+streams of events, and metrics              `event_stream`, `events`, `metrics`
+checks of token, scope, origin and host    `gate`, `access`, `origins`
+open requests and streams of one caller    `places`
+budget of requests that scan jobs          `searching`
+signed links to events, for browsers       `links`, and `server_jobs.security.links`
+limits of bodies                           `body`, `http_options`
+error responses, and lines about refusals  `problem_document`, `refusal_log`
+the OpenAPI document                       `openapi`
+the end of the server                      `stopping`
+pages for people                           `dashboard`
+=========================================  ======================================
+"""
+
+from __future__ import annotations
+
+from server_jobs.security.tokens import ALL_RIGHTS, Caller, NamedToken, Rights, Scope, Tokens, new_token
+
+from .app import create_app
+from .http_options import HttpOptions
+
+__all__ = [
+    "ALL_RIGHTS",
+    "Caller",
+    "HttpOptions",
+    "NamedToken",
+    "Rights",
+    "Scope",
+    "Tokens",
+    "create_app",
+    "new_token",
+]

@@ -1,0 +1,110 @@
+"""The routes of batches."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from server_jobs.domain.audit import enqueuing_as
+from server_jobs.domain.enqueue_options import EnqueueOptions
+from server_jobs.domain.ids import new_job_id
+from server_jobs.domain.options import MOST_JOBS_PER_REQUEST
+from server_jobs.domain.record import JobQuery, NewJob
+from server_jobs.domain.statistics import BatchCounts
+from server_jobs.errors import InvalidParamsError
+from server_jobs.handle import completion_job
+from server_jobs.inspection.job_document import batch_document
+from server_jobs.security.tokens import Scope
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from .access import check_enqueues
+from .body import json_body
+from .gate import backend_of, caller_of
+from .http_options import HttpOptions
+from .jobs import Attempts, CorrelationId, OptionFields, Priority, Text, actor_of, read_body, tell_host
+from .problem_document import RefusedError, params_refusal
+from .request_trace import request_trace
+
+
+class CompletionBody(BaseModel):
+    """The job that runs after all jobs of the batch have ended."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    job_name: Text = Field(description="The name of a job without a unique key.")
+    params: dict[str, JsonValue] = Field(description="Its params, which must fit its spec.")
+    priority: Priority | None = Field(None, description="Higher priorities are claimed first.")
+    max_attempts: Attempts | None = Field(None, description="Attempts in all.")
+    correlation_id: CorrelationId | None = Field(None, description="Id for log lines.")
+
+    def options(self) -> EnqueueOptions:
+        """The chosen options, for `new_job`."""
+        return EnqueueOptions(
+            priority=self.priority, max_attempts=self.max_attempts, correlation_id=self.correlation_id
+        )
+
+
+class BatchBody(OptionFields):
+    """The body that enqueues many jobs of one name in one transaction. The options apply to each job."""
+
+    params: Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=MOST_JOBS_PER_REQUEST)] = Field(
+        description="The params of each job."
+    )
+    then: CompletionBody | None = Field(None, description="The completion job.")
+
+
+async def enqueue_batch(request: Request) -> Response:
+    """Validate all params and store the jobs in one transaction: 201 with the id of the batch, or none of them."""
+    backend = backend_of(request)
+    job = backend.registry.find(request.path_params["id"]).job
+    check_enqueues(caller_of(request), job.options)
+    options: HttpOptions = request.app.state.options
+    body = read_body(BatchBody, await json_body(request, within=options.body_timeout))
+    batch_id = new_job_id()
+    jobs = job.new_jobs(body.params, batch_id, **body.options())
+    completion = [] if body.then is None else [_completion_job(request, body.then, batch_id)]
+    with enqueuing_as(actor_of(request)):
+        inserted = (await backend.insert([*jobs, *completion], request_trace(request)))[: len(jobs)]
+    if completion and not any(one.created for one in inserted):
+        await backend.end_batches([batch_id])
+    tell_host(request)
+    return JSONResponse(
+        {
+            "id": batch_id,
+            "job_name": job.job_name,
+            "jobs": [{"id": one.id, "created": one.created} for one in inserted],
+        },
+        201,
+        {"location": f"{request.scope.get('root_path', '')}/batches/{batch_id}"},
+    )
+
+
+def _completion_job(request: Request, body: CompletionBody, batch_id: str) -> NewJob:
+    job = backend_of(request).registry.find(body.job_name).job
+    check_enqueues(caller_of(request), job.options)
+    try:
+        return completion_job(job.new_job(body.params, **body.options()), batch_id)
+    except InvalidParamsError as error:
+        raise params_refusal(error, "/then/params") from None
+
+
+async def show_batch(request: Request) -> Response:
+    """Return the counts of a batch."""
+    return JSONResponse(batch_document(request.path_params["id"], await counts_for(request)))
+
+
+async def counts_for(request: Request) -> BatchCounts:
+    """Return the counts of the batch in the path. All its jobs have one queue.
+
+    Raises `RefusedError` (404) if there is none, and for callers without the scope for its queue.
+    """
+    store, batch_id = backend_of(request).store, request.path_params["id"]
+    counts = await store.count_batch(batch_id)
+    if counts is not None and not caller_of(request).may(Scope.READ):
+        page = await store.find_page(JobQuery(batch_id=batch_id, limit=1))
+        if not page.jobs or not caller_of(request).may(Scope.READ, page.jobs[0].queue):
+            counts = None
+    if counts is None:
+        raise RefusedError(404, "there is no batch with that id")
+    return counts

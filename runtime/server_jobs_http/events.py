@@ -1,0 +1,95 @@
+"""The progress of one job or batch as server-sent events."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from server_jobs.domain.record import JobSummary
+from server_jobs.domain.statistics import BatchCounts
+from server_jobs.errors import ServerJobsError
+from server_jobs.inspection.job_document import batch_document
+from server_jobs.result import JobProgress
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .batches import counts_for
+from .event_stream import HEADERS, MEDIA_TYPE, Event, EventStream, changes
+from .gate import backend_of
+from .http_options import HttpOptions
+from .jobs import summary_for
+from .places import become_stream
+
+T = TypeVar("T")
+
+_PAUSE = 0.25
+_PAUSE_OF_BATCH = 1.0  # each event counts all jobs of the batch
+
+
+async def events(request: Request) -> Response:
+    """Send an event `progress` now and at each change, `end` when the job has finished, and comments in between.
+
+    HEAD returns the headers only.
+    """
+    store, job_id = backend_of(request).store, request.path_params["id"]
+
+    def event_of(summary: JobSummary) -> Event:
+        return _event_of_job(request, JobProgress.of(summary))
+
+    return _stream(request, await summary_for(request), lambda: store.summary(job_id), event_of, _PAUSE)
+
+
+async def batch_events(request: Request) -> Response:
+    """Like `events`, with the counts of a batch, and `end` when all its jobs have finished."""
+    store, batch_id = backend_of(request).store, request.path_params["id"]
+
+    def event_of(counts: BatchCounts) -> Event:
+        return _event(request, batch_document(batch_id, counts), counts, has_ended=not counts.unfinished)
+
+    return _stream(request, await counts_for(request), lambda: store.count_batch(batch_id), event_of, _PAUSE_OF_BATCH)
+
+
+def _stream(
+    request: Request,
+    first: T,
+    read_next: Callable[[], Awaitable[T | None]],
+    event_of: Callable[[T], Event],
+    pause: float,
+) -> Response:
+    """Return the stream of the events of `first` and of each later value.
+
+    It ends if `read_next` returns None or the database fails; the reader connects again and gets the answer.
+    """
+    if request.method == "HEAD":
+        head = Response(media_type=MEDIA_TYPE, headers=HEADERS)
+        del head.headers["content-length"]  # unknown for a stream
+        return head
+    become_stream(request.scope)
+    options: HttpOptions = request.app.state.options
+    known = [first]
+
+    async def read() -> Event | None:
+        try:
+            value = known.pop() if known else await read_next()
+        except ServerJobsError:
+            return None
+        return None if value is None else event_of(value)
+
+    return EventStream(changes(request, options, read, pause=pause))
+
+
+def _event_of_job(request: Request, progress: JobProgress) -> Event:
+    data = {
+        "status": progress.status,
+        "progress": progress.percent,
+        "message": progress.message,
+        "attempt_count": progress.attempt_count,
+    }
+    return _event(request, data, progress, has_ended=progress.status.is_finished)
+
+
+def _event(request: Request, data: dict[str, object], key: object, *, has_ended: bool) -> Event:
+    # Without queries left, the reader of unfinished jobs connects again.
+    is_last = has_ended or backend_of(request).allowance() == 0
+    return Event("end" if has_ended else "progress", json.dumps(data), key, is_last)
