@@ -54,7 +54,7 @@ from server_jobs.domain.search import FindStep
 from server_jobs.engine.bulk import BulkAction, BulkResult, change_page
 from server_jobs_http import *
 from server_jobs.integrations.flask import ServerJobs
-from server_jobs.integrations.kubernetes import KubernetesPods, PodSettings, pod_spec_of
+from server_jobs_kubernetes import KubernetesPods, PodSettings, pod_spec_of
 from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs.integrations.prometheus import PrometheusMiddleware, WorkerMetrics
 from server_jobs.integrations.sentry import SentryMiddleware

@@ -12,7 +12,7 @@ import yaml
 
 from tests.conformance.hrana_server import HranaServer
 from tests.generator.databases import postgres_database
-from tests.pods.cluster import WORKER, EmulatedCluster
+from tests.server_jobs_kubernetes.cluster import WORKER, EmulatedCluster
 
 from .environments import Environments
 from .projects import GENERATOR, PARAMS, User, copy_of

@@ -2,5 +2,5 @@
 
 `process_pool` starts and reuses processes, `process` is one process, and `messages` is their protocol. The other side,
 inside of the process, is `server_jobs.engine.handler_process`. `pods` is the interface to a cluster, which
-`server_jobs.integrations.kubernetes` implements.
+`server_jobs_kubernetes` implements.
 """

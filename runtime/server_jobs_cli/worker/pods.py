@@ -61,7 +61,7 @@ def _await_pods(backend: Backend) -> None:
 
 async def _start_of(parts: AsyncExitStack, backend: Backend, options: WorkerOptions) -> Callable[[], Awaitable[None]]:
     """Return a function that starts the pods, until `parts` are closed. It raises `ClusterError`."""
-    from server_jobs.integrations.kubernetes import (  # an extra
+    from server_jobs_kubernetes import (  # an extra
         Cluster,
         KubernetesPods,
         OrphanedPods,

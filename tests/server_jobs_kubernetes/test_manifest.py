@@ -13,9 +13,9 @@ from lightkube.resources.core_v1 import Pod
 from server_jobs import ContainerResources, JobOptions, RunIn
 from server_jobs.definition import AnyDefinition
 from server_jobs.domain.record import Claim
-from server_jobs.integrations.kubernetes.manifest import PodSettings, manifest_of, pod_spec_of, spec_like
-from server_jobs.integrations.kubernetes.pod_state import Crashed, PodState, Running, Succeeded, Waiting, state_of
 from server_jobs.isolation.pods import ClaimName
+from server_jobs_kubernetes.manifest import PodSettings, manifest_of, pod_spec_of, spec_like
+from server_jobs_kubernetes.pod_state import Crashed, PodState, Running, Succeeded, Waiting, state_of
 
 from tests.runtime.example_jobs import echo, text_job
 

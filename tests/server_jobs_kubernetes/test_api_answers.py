@@ -12,10 +12,10 @@ from lightkube import AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.resources.core_v1 import Pod
 from server_jobs.errors import ClusterError
-from server_jobs.integrations.kubernetes import Cluster, OrphanedPods
-from server_jobs.integrations.kubernetes.pod_state import Succeeded
-from server_jobs.integrations.kubernetes.watcher import PodWatcher
 from server_jobs.isolation.pods import ClaimName
+from server_jobs_kubernetes import Cluster, OrphanedPods
+from server_jobs_kubernetes.pod_state import Succeeded
+from server_jobs_kubernetes.watcher import PodWatcher
 
 from .test_claims import Site
 from .test_hand_over import MOMENT, Claimed, pods_on
@@ -148,7 +148,7 @@ async def test_the_states_of_pods_are_read_again_after_any_answer(strange: httpx
 
 @pytest.mark.parametrize("strange", STRANGE.values(), ids=STRANGE)
 async def test_a_job_is_created_after_any_answer(strange: httpx2.Response, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("server_jobs.integrations.kubernetes.pods._CREATE_PAUSE", 0.01)
+    monkeypatch.setattr("server_jobs_kubernetes.pods._CREATE_PAUSE", 0.01)
     answers, created = [strange], []
 
     def answer(request: httpx2.Request) -> httpx2.Response:

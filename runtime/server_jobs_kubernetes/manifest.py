@@ -10,10 +10,10 @@ from datetime import timedelta
 from typing import cast
 
 from lightkube.resources.core_v1 import Pod
+from server_jobs.definition import AnyDefinition
+from server_jobs.domain.options import ContainerResources
+from server_jobs.isolation.pods import ClaimName, PodAttempt
 
-from ...definition import AnyDefinition
-from ...domain.options import ContainerResources
-from ...isolation.pods import ClaimName, PodAttempt
 from .cluster import CLAIM_LABEL, JOB_LABEL, MANAGED
 from .pod_state import CONTAINER
 

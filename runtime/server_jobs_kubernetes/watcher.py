@@ -8,7 +8,8 @@ from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
 
-from ...errors import ClusterError
+from server_jobs.errors import ClusterError
+
 from .cluster import CLAIM_LABEL, Cluster
 from .pod_state import PodState, state_of
 

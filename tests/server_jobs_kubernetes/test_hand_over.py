@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from lightkube.resources.core_v1 import Pod
 from server_jobs.errors import ClusterError
-from server_jobs.integrations.kubernetes import Cluster, KubernetesPods, PodSettings, pod_spec_of
 from server_jobs.isolation.pods import ClaimName, PodFailedError
+from server_jobs_kubernetes import Cluster, KubernetesPods, PodSettings, pod_spec_of
 
 from .test_manifest import CLAIM, Attempt, pod_with
 
@@ -149,7 +149,7 @@ async def test_a_pod_that_disappears_fails_the_attempt_unless_it_has_stored_the_
 async def test_a_request_that_was_not_answered_is_repeated_and_a_refused_one_is_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("server_jobs.integrations.kubernetes.pods._CREATE_PAUSE", 0.01)
+    monkeypatch.setattr("server_jobs_kubernetes.pods._CREATE_PAUSE", 0.01)
     cluster = MemoryCluster()
     cluster.pod_now = pod_with("Succeeded")
     async with pods_on(cluster) as pods, asyncio.timeout(10):

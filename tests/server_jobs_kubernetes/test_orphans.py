@@ -9,8 +9,8 @@ from lightkube.resources.core_v1 import Pod
 from server_jobs import JobStatus, Outcome
 from server_jobs.domain.record import Claim
 from server_jobs.errors import ClusterError
-from server_jobs.integrations.kubernetes import Cluster, OrphanedPods
 from server_jobs.isolation.pods import ClaimName
+from server_jobs_kubernetes import Cluster, OrphanedPods
 
 from .test_claims import LEASE, Site
 from .test_manifest import pod_with

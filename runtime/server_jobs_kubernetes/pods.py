@@ -8,9 +8,10 @@ from contextlib import suppress
 from datetime import timedelta
 from types import TracebackType
 
-from ...domain.clock import exact_length
-from ...errors import ClusterError, DatabaseError
-from ...isolation.pods import ClaimName, PodAttempt, PodFailedError
+from server_jobs.domain.clock import exact_length
+from server_jobs.errors import ClusterError, DatabaseError
+from server_jobs.isolation.pods import ClaimName, PodAttempt, PodFailedError
+
 from .cluster import Cluster
 from .manifest import PodSettings, manifest_of, name_of
 from .pod_state import Crashed, PodState, Running, Succeeded, Waiting
