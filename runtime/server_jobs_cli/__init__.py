@@ -9,7 +9,6 @@ the worker                                       `worker`
 serve and token                                  `serve`, `http_server`
 migrate                                          `migrate`, and `plain_sql` for Turso
 doctor                                           `doctor`
-mcp                                              `agents`
 init, generate, check and explain                `generator`
 shared options, output, the log, the workspace   `console`
 ===============================================  =======================================

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A command that is imported when it is called. `place` is `module:attribute`, relative to this package."""
+    """A command that is imported when it is called. `place` is `module:attribute`, relative to this package, or absolute."""
 
     section: str
     place: str
@@ -29,7 +29,7 @@ COMMANDS = {
     "run": CommandEntry("Running jobs", ".worker.claimed_run:run", "Run one job that a worker has claimed."),
     "workers": CommandEntry("Running jobs", ".jobs.why_and_workers:workers", "List the workers, alive and dead."),
     "serve": CommandEntry("Running jobs", ".serve:serve", "Serve the HTTP routes."),
-    "mcp": CommandEntry("Running jobs", ".agents.mcp_command:mcp", "Serve tools for agents (MCP)."),
+    "mcp": CommandEntry("Running jobs", "server_jobs_mcp.mcp_command:mcp", "Serve tools for agents (MCP)."),
     "tick": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:tick", "Run what is due now and exit, for cron."),
     "now": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:now", "Run one job here and print its result."),
     "enqueue": CommandEntry("Jobs", ".jobs.enqueue_now_tick:enqueue", "Queue a job for a worker."),

@@ -29,10 +29,10 @@ from server_jobs.domain.record import NewJob
 from server_jobs.errors import ServerJobsError
 from server_jobs.logs import JobLogFilter
 from server_jobs.security.tokens import ALL_RIGHTS, Caller
-from server_jobs_cli.agents.job_tools import job_tools
-from server_jobs_cli.agents.reading_tools import reading_tools
-from server_jobs_cli.agents.tool import Tool
-from server_jobs_cli.agents.writing_tools import writing_tools
+from server_jobs_mcp.job_tools import job_tools
+from server_jobs_mcp.reading_tools import reading_tools
+from server_jobs_mcp.tool import Tool
+from server_jobs_mcp.writing_tools import writing_tools
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.program import program
 from server_jobs_http import Tokens, create_app

@@ -24,9 +24,9 @@ from server_jobs.errors import ServerJobsError
 from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import ALL_RIGHTS
 from server_jobs.security.tokens import Caller as TokenCaller
-from server_jobs_cli.agents.job_tools import job_tools
-from server_jobs_cli.agents.reading_tools import reading_tools
-from server_jobs_cli.agents.writing_tools import writing_tools
+from server_jobs_mcp.job_tools import job_tools
+from server_jobs_mcp.reading_tools import reading_tools
+from server_jobs_mcp.writing_tools import writing_tools
 from server_jobs_cli.program import program
 from server_jobs_http import Tokens, create_app
 from server_jobs_http.body import LARGEST_BODY

@@ -10,7 +10,7 @@ from server_jobs.domain.record import NewJob
 from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import ALL_RIGHTS
 from server_jobs.security.tokens import Caller as TokenCaller
-from server_jobs_cli.agents.reading_tools import reading_tools
+from server_jobs_mcp.reading_tools import reading_tools
 from server_jobs_http import Tokens, create_app
 
 from tests.server_jobs_http.caller import TOKEN, Caller, new_backend

@@ -13,8 +13,8 @@ from server_jobs import create_job_registry
 from server_jobs.memory import InMemoryBackend
 from server_jobs.project import OUTPUTS
 from server_jobs.schema import metadata
-from server_jobs_cli.agents.reading_tools import reading_tools
-from server_jobs_cli.agents.writing_tools import writing_tools
+from server_jobs_mcp.reading_tools import reading_tools
+from server_jobs_mcp.writing_tools import writing_tools
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.worker import metrics_server
 from server_jobs_cloudflare.pipeline import PIPELINE

@@ -19,10 +19,10 @@ from server_jobs.errors import ServerJobsError
 from server_jobs.registry import JobRegistry
 from server_jobs_http.problem_document import refusal_of
 
-from ..console.failures import text_of
-from ..console.log import application_logging
-from ..console.output import note, printable, suggestion
-from ..console.workspace import Workspace
+from server_jobs_cli.console.failures import text_of
+from server_jobs_cli.console.log import application_logging
+from server_jobs_cli.console.output import note, printable, suggestion
+from server_jobs_cli.console.workspace import Workspace
 from .job_tools import job_tools
 from .reading_tools import reading_tools
 from .stdin_lines import MOST_MEBIBYTES, RequestId, stdin_lines

@@ -25,19 +25,19 @@ from server_jobs_cli.console.workspace import user
 from generated.jobs import SendEmail
 from tests.extras import run_with_extras
 
-from .shop import REGISTRY, ROOT, Shop
-from .shop_jobs import NoteParams, NoteResult, shout
-from .shop_jobs import registry as shop_registry
+from tests.cli.shop import REGISTRY, ROOT, Shop
+from tests.cli.shop_jobs import NoteParams, NoteResult, shout
+from tests.cli.shop_jobs import registry as shop_registry
 
 # Not whenever the SDK is missing: that would hide an environment without it.
 if tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 13):
     pytest.skip("the lowest dependencies have a pydantic that the SDK does not take", allow_module_level=True)
 
 from jsonschema import ValidationError, validate
-from server_jobs_cli.agents.job_tools import job_tools
-from server_jobs_cli.agents.stdin_lines import MOST_MEBIBYTES, _next, _TooLong
-from server_jobs_cli.agents.tool import READS, Answer
-from server_jobs_cli.agents.tool import Tool as JobTool
+from server_jobs_mcp.job_tools import job_tools
+from server_jobs_mcp.stdin_lines import MOST_MEBIBYTES, _next, _TooLong
+from server_jobs_mcp.tool import READS, Answer
+from server_jobs_mcp.tool import Tool as JobTool
 
 # Every process of a test run imports this module, and the SDK takes most of a second.
 if TYPE_CHECKING:
@@ -332,7 +332,7 @@ def test_the_schemas_of_a_tool_are_those_of_the_spec() -> None:
 
 def test_an_unexpected_error_is_an_error_of_the_tool_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
     from mcp import Client
-    from server_jobs_cli.agents.mcp_server import _server
+    from server_jobs_mcp.mcp_server import _server
 
     async def call(_: object) -> Answer:
         raise ValueError(SECRET)
@@ -350,7 +350,7 @@ def test_an_unexpected_error_is_an_error_of_the_tool_without_its_text(caplog: py
 
 
 def test_jobs_that_agents_cannot_enqueue_are_no_tools(capsys: pytest.CaptureFixture[str]) -> None:
-    from server_jobs_cli.agents.mcp_server import _usable
+    from server_jobs_mcp.mcp_server import _usable
 
     names = ("Größe", "list_jobs", "Fine", "Old", "Own")
     options = {name: JobOptions(retired=name == "Old") for name in names}

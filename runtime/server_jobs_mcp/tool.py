@@ -14,8 +14,8 @@ from server_jobs_http.jobs import FilterFields, Text
 from server_jobs_http.jobs import checked as checked_request
 from server_jobs_http.problem_document import RefusedError
 
-from ..console.output import suggestion
-from ..jobs.queues import unknown_queue
+from server_jobs_cli.console.output import suggestion
+from server_jobs_cli.jobs.queues import unknown_queue
 
 Arguments = Mapping[str, JsonValue]
 M = TypeVar("M", bound=BaseModel)

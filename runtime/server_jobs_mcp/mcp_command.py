@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import click
 
-from ..console.log import logging_to_stderr
-from ..console.options import duration, with_workspace
-from ..console.workspace import Workspace, run
+from server_jobs_cli.console.log import logging_to_stderr
+from server_jobs_cli.console.options import duration, with_workspace
+from server_jobs_cli.console.workspace import Workspace, run
 
 
 @click.command()
