@@ -3,11 +3,11 @@
 ===============================================  =======================================
 to change                                        open
 ===============================================  =======================================
-the list of commands, errors of all commands     `commands`, `program`
+the list of commands, errors of all commands     `commands`, `program`, `command_plug_ins`
 commands that show, change or run stored jobs    `jobs`
 the worker                                       `worker`
 serve and token                                  `serve`, `http_server`
-migrate                                          `migrate`, and `plain_sql` for Turso
+migrate                                          `migrate`, and `plain_sql` for plug-ins
 doctor                                           `doctor`
 init, generate, check and explain                `generator`
 shared options, output, the log, the workspace   `console`

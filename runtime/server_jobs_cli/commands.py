@@ -1,4 +1,7 @@
-"""Every command: its location and its summary for `server-jobs --help`, without importing it."""
+"""Every command: its location and its summary for `server-jobs --help`, without importing it.
+
+Plug-ins bring more commands; see `command_plug_ins`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class CommandEntry:
-    """A command that is imported when it is called. `place` is `module:attribute`, relative to this package, or absolute."""
+    """A command that is imported when it is called. `place` is `module:attribute`, relative to this package."""
 
     section: str
     place: str
@@ -24,12 +27,10 @@ COMMANDS = {
     "doctor": CommandEntry("Project", ".doctor.doctor:doctor", "Find problems of project and database."),
     "token": CommandEntry("Project", ".serve:token", "Print a token for the HTTP routes."),
     "migrate": CommandEntry("Database", ".migrate:migrate", "Bring the tables to the newest revision."),
-    "tenants": CommandEntry("Database", ".tenants:tenants", "List or delete the tenants of a Worker."),
     "worker": CommandEntry("Running jobs", ".worker.worker:worker", "Run queued jobs until stopped."),
     "run": CommandEntry("Running jobs", ".worker.claimed_run:run", "Run one job that a worker has claimed."),
     "workers": CommandEntry("Running jobs", ".jobs.why_and_workers:workers", "List the workers, alive and dead."),
     "serve": CommandEntry("Running jobs", ".serve:serve", "Serve the HTTP routes."),
-    "mcp": CommandEntry("Running jobs", "server_jobs_mcp.mcp_command:mcp", "Serve tools for agents (MCP)."),
     "tick": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:tick", "Run what is due now and exit, for cron."),
     "now": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:now", "Run one job here and print its result."),
     "enqueue": CommandEntry("Jobs", ".jobs.enqueue_now_tick:enqueue", "Queue a job for a worker."),

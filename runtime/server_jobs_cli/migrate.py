@@ -32,7 +32,7 @@ from .console.json_option import json_option
 from .console.options import with_workspace
 from .console.output import note, one_line, print_json, say
 from .console.workspace import Workspace, run
-from .plain_sql import PlainRevision, is_turso, newest_revisions, plain_revisions, script, upgrade
+from .plain_sql import PlainRevision, needs_plain_sql, newest_revisions, plain_revisions, script, upgrade
 
 T = TypeVar("T")
 _INSUFFICIENT_PRIVILEGE = "42501"  # SQLSTATE
@@ -128,7 +128,7 @@ async def _check_name(workspace: Workspace, name: str, *, writes: bool) -> None:
 
 
 def _migrated(workspace: Workspace, revision: str, downgrade: str | None, *, sql: bool) -> tuple[list[Step], list[str]]:
-    migrate_database = _migrate_plainly if is_turso(workspace) else _migrate
+    migrate_database = _migrate_plainly if needs_plain_sql(workspace) else _migrate
     return migrate_database(workspace, revision, downgrade, sql=sql)
 
 

@@ -1,4 +1,4 @@
-"""Migrations of a Turso database: execute the generated plain SQL, because Alembic cannot connect to Turso.
+"""Migrations of a database of a plug-in: execute the generated plain SQL, because Alembic cannot connect to it.
 
 The revision is recorded in Alembic's table, so that Alembic can continue on a copy in a file.
 """
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from server_jobs.databases.url import TURSO_SCHEMES, is_postgres, parts_of
+from server_jobs.databases.opening import is_built_in
 from server_jobs.domain.interfaces import Database, Statement
 from server_jobs.domain.table_names import TABLES
 from server_jobs.errors import DatabaseError, ProjectError
@@ -40,9 +40,9 @@ class PlainRevision:
     statements: tuple[str, ...]
 
 
-def is_turso(workspace: Workspace) -> bool:
-    """Return whether Alembic cannot connect to the database. Raises `InvalidOptionError` for an invalid URL."""
-    return not is_postgres(workspace.url) and parts_of(workspace.url).scheme in TURSO_SCHEMES
+def needs_plain_sql(workspace: Workspace) -> bool:
+    """Whether Alembic cannot connect to the database. Raises `InvalidOptionError` for an invalid URL."""
+    return not is_built_in(workspace.url)
 
 
 def plain_revisions(workspace: Workspace) -> list[PlainRevision]:

@@ -13,7 +13,7 @@ from server_jobs.errors import ServerJobsError
 
 from .commands import COMMANDS
 from .console.failures import AS_JSON, INTERRUPTED, asks_for_json, exit_status, missing_extra, report, report_usage
-from .console.output import note, suggestion
+from .console.output import note, one_line, suggestion
 from .console.variables import read_variables, unread_variables, variable_of, with_variables
 
 EPILOG = """\b
@@ -36,21 +36,30 @@ Exit status:
   3  the project or the database cannot be used
   130, 143  interrupted, terminated"""
 
+_LONGEST_SUMMARY = 60
+_LONGEST_ERROR = 100
+
 
 class Program(click.Group):
     """The group of all commands. Each is imported when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return list(COMMANDS)
+        from .command_plug_ins import command_names  # most calls run a command of this package
+
+        return command_names()
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        entry = COMMANDS.get(cmd_name)
-        if entry is None:
-            return None
-        module, _, attribute = entry.place.partition(":")
-        command = cast("click.Command", getattr(import_module(module, __package__), attribute))
+        if entry := COMMANDS.get(cmd_name):
+            module, _, attribute = entry.place.partition(":")
+            command = cast("click.Command", getattr(import_module(module, __package__), attribute))
+        else:
+            from .command_plug_ins import PLUG_INS
+
+            if (found := PLUG_INS.find(cmd_name)) is None:
+                return None
+            command = found
         command.name = cmd_name
         read_variables(cmd_name, command)
         return command
@@ -59,8 +68,8 @@ class Program(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            ctx.fail(f"there is no command {name!r}; {suggestion(name, COMMANDS)}")
+        if name not in COMMANDS and not name.startswith("-") and name not in (known := self.list_commands(ctx)):
+            ctx.fail(f"there is no command {name!r}; {suggestion(name, known)}")
         found = super().resolve_command(ctx, args)
         if found[1] is not None and "--supervised" not in args:  # the supervisor has warned
             for remark in unread_variables(name, found[1], partial(self._variables, ctx)):
@@ -68,21 +77,33 @@ class Program(click.Group):
         return found
 
     def _variables(self, ctx: click.Context) -> set[str] | None:
-        """Return the variables of all commands; None if the packages of a command are not installed."""
+        """Return the variables of all commands; None if a command cannot be imported."""
         try:
-            commands = [(name, self.get_command(ctx, name)) for name in COMMANDS]
-        except ModuleNotFoundError:
+            commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        except Exception:  # noqa: BLE001  a missing package, or the code of a plug-in; the command itself goes on
             return None
         options = [(name, one) for name, command in commands if command for one in command.params]
         found = (variable_of(name, one) for name, one in options if isinstance(one, click.Option))
         return {variable for variable in found if variable}
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        width = max(map(len, COMMANDS))
+        from .command_plug_ins import plug_in_names
+
+        width = max(map(len, self.list_commands(ctx)))
         for section, entries in groupby(COMMANDS.items(), key=lambda item: item[1].section):
             with formatter.section(section):
                 formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries])
+        if plug_ins := plug_in_names():
+            with formatter.section("Plug-ins"):
+                formatter.write_dl([(name.ljust(width), self.summary(ctx, name)) for name in plug_ins])
+
+    def summary(self, ctx: click.Context, name: str) -> str:
+        """Return the first sentence of the help of a plug-in's command."""
+        try:
+            command = self.get_command(ctx, name)
+        except Exception as error:  # noqa: BLE001  the code of others, and the help must list the other commands
+            return f"cannot be imported: {one_line(str(error), _LONGEST_ERROR)}"
+        return "" if command is None else command.get_short_help_str(limit=_LONGEST_SUMMARY)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         # A command that cannot be parsed cannot report its own format, so read it from the arguments.
@@ -91,7 +112,7 @@ class Program(click.Group):
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
-            command = next((word for word in given if word in COMMANDS), None)
+            command = next((word for word in given if word in self.list_commands(ctx)), None)
             if command is None:
                 raise
             option = error.option_name

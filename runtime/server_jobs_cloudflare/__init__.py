@@ -19,9 +19,14 @@ the log in Cloudflare's console                 `console`
 
 from __future__ import annotations
 
-from .alarm import AlarmClock
-from .entry import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
-from .routes import WorkerRequest
+from typing import TYPE_CHECKING
+
+from server_jobs.on_demand import imported_when_used
+
+if TYPE_CHECKING:
+    from .alarm import AlarmClock
+    from .entry import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
+    from .routes import WorkerRequest
 
 __all__ = [
     "AlarmClock",
@@ -31,3 +36,14 @@ __all__ = [
     "create_cron_handler",
     "database_of",
 ]
+
+# The generator and the command line import names of bindings and addresses, and nothing that runs jobs.
+__getattr__ = imported_when_used(
+    __name__,
+    AlarmClock="alarm",
+    CloudflareWorkerBackend="entry",
+    CronHandler="entry",
+    WorkerRequest="routes",
+    create_cron_handler="entry",
+    database_of="entry",
+)

@@ -11,9 +11,8 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from server_jobs.databases.url import ALARM_BINDING
-
 from .background import TICK_PAUSE, AlarmTicks, Pauses
+from .binding_names import ALARM_BINDING
 
 if TYPE_CHECKING:
     from .entry import CloudflareWorkerBackend, CronHandler

@@ -5,14 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from server_jobs.databases.url import D1_BINDING, TURSO_TOKEN, TURSO_URL
 from server_jobs.domain.interfaces import Database
 from server_jobs.errors import DatabaseError, InvalidOptionError
+from server_jobs_turso.url import TURSO_TOKEN, TURSO_URL
 
+from .binding_names import D1_BINDING
 from .databases.d1 import D1Database
 
 if TYPE_CHECKING:
-    from server_jobs.databases.turso.database import TursoDatabase
+    from server_jobs_turso.database import TursoDatabase
 
 
 def database_of(
@@ -49,7 +50,7 @@ def text_in(env: object, name: str) -> str | None:
 @lru_cache(maxsize=1)
 def _turso(url: str, token: str | None) -> TursoDatabase:
     """Return one object for all invocations, so that the server is checked once. It keeps no connections."""
-    from server_jobs.databases.turso.database import (
+    from server_jobs_turso.database import (
         TursoDatabase,  # most Workers have D1, and each module costs start time
     )
 

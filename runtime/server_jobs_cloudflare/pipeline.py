@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from typing import cast
 
-from server_jobs.databases.turso.hrana_values import MalformedAnswerError, read, written
 from server_jobs.domain.interfaces import Row, Value
 from server_jobs.errors import DatabaseError
 from server_jobs.security.tokens import Scope
@@ -19,6 +18,7 @@ from server_jobs_http.body import json_body
 from server_jobs_http.gate import backend_of
 from server_jobs_http.http_options import HttpOptions
 from server_jobs_http.problem_document import RefusedError
+from server_jobs_turso.hrana_values import MalformedAnswerError, read, written
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route

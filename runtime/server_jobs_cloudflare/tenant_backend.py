@@ -9,11 +9,11 @@ from server_jobs.domain.record import Inserted, NewJob
 from server_jobs.engine.tick import Tick
 from server_jobs.middleware import NO_HEADERS
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.tenant import MakeTables, Send, TenantStore
 
 from .databases.durable_object import DurableObjectDatabase
 from .entry import CloudflareWorkerBackend
 from .limits import TICK_BUDGET
+from .tenant_store import MakeTables, Send, TenantStore
 
 
 class TenantBackend(CloudflareWorkerBackend):

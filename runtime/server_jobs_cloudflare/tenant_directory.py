@@ -6,9 +6,9 @@ import json
 import re
 from typing import Any, Protocol, cast
 
-from server_jobs.databases.url import DIRECTORY_BINDING, TENANTS_BINDING
 from server_jobs.errors import DatabaseError, InvalidOptionError
 
+from .binding_names import DIRECTORY_BINDING, TENANTS_BINDING
 from .databases.durable_object import DurableObjectDatabase, ObjectStorage
 from .routes import RequestHeaders
 

@@ -17,7 +17,6 @@ from server_jobs.engine.pruner import retention_rules
 from server_jobs.engine.tick import Tick, tick
 from server_jobs.errors import DatabaseError
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.tenant import MakeTables, Send, TenantStore
 
 from .background import AlarmTicks, Pauses
 from .databases.durable_object import DurableObjectDatabase, ObjectStorage
@@ -26,6 +25,7 @@ from .entry import CronHandler
 from .routes import WorkerRequest
 from .tenant_backend import TenantBackend
 from .tenant_directory import check_name, directory_in, tenant_in
+from .tenant_store import MakeTables, Send, TenantStore
 
 if TYPE_CHECKING:
     from starlette.routing import Route

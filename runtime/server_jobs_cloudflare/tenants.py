@@ -14,7 +14,6 @@ from urllib.parse import unquote, urlsplit
 from server_jobs.domain.options import check_duration
 from server_jobs.engine.backend import DEFAULT_LEASE
 from server_jobs.registry import JobRegistry
-from server_jobs.stores.tenant import MakeTables, Send
 
 from .console import log_to_console
 from .databases.durable_object import DurableObjectDatabase
@@ -26,6 +25,7 @@ from .tenant_admission import is_admitted
 from .tenant_backend import TenantBackend
 from .tenant_directory import directory_in, is_name, tenant_in
 from .tenant_object import ObjectContext, TenantObject
+from .tenant_store import MakeTables, Send
 
 if TYPE_CHECKING:
     from server_jobs_http.gate import TokensOf

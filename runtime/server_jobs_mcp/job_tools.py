@@ -14,8 +14,8 @@ from server_jobs.engine.backend import Backend
 from server_jobs.errors import JobFailedError
 from server_jobs.inspection.job_document import parsed
 from server_jobs.job import AnyJob
-
 from server_jobs_cli.console.workspace import actor
+
 from .tool import Answer, Arguments, Effects, Tool
 
 _RUNS = Effects(is_destructive=True, is_open=True)

@@ -7,13 +7,12 @@ from contextlib import redirect_stdout
 from datetime import timedelta
 
 import click
-
 from server_jobs_cli.console.log import logging_to_stderr
 from server_jobs_cli.console.options import duration, with_workspace
 from server_jobs_cli.console.workspace import Workspace, run
 
 
-@click.command()
+@click.command(short_help="Serve tools for agents (MCP).")
 @click.option(
     "--allow-writes",
     is_flag=True,

@@ -17,12 +17,12 @@ from mcp.shared.message import SessionMessage
 from server_jobs import __version__
 from server_jobs.errors import ServerJobsError
 from server_jobs.registry import JobRegistry
-from server_jobs_http.problem_document import refusal_of
-
 from server_jobs_cli.console.failures import text_of
 from server_jobs_cli.console.log import application_logging
 from server_jobs_cli.console.output import note, printable, suggestion
 from server_jobs_cli.console.workspace import Workspace
+from server_jobs_http.problem_document import refusal_of
+
 from .job_tools import job_tools
 from .reading_tools import reading_tools
 from .stdin_lines import MOST_MEBIBYTES, RequestId, stdin_lines

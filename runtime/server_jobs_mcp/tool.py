@@ -10,12 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from server_jobs.contract.json_schema import Schema
 from server_jobs.errors import Problem
 from server_jobs.registry import JobRegistry
+from server_jobs_cli.console.output import suggestion
+from server_jobs_cli.jobs.queues import unknown_queue
 from server_jobs_http.jobs import FilterFields, Text
 from server_jobs_http.jobs import checked as checked_request
 from server_jobs_http.problem_document import RefusedError
-
-from server_jobs_cli.console.output import suggestion
-from server_jobs_cli.jobs.queues import unknown_queue
 
 Arguments = Mapping[str, JsonValue]
 M = TypeVar("M", bound=BaseModel)

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.interfaces import Row, Statement, Store, Value
 from server_jobs.domain.record import Claim, ClaimRequest, Completed, KnownJob, NewJob
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs_cloudflare.databases.d1 import D1Database
+from server_jobs_turso.database import TursoDatabase
 
 from tests.conformance.d1_binding import FakeD1, FakeResult
 from tests.conformance.hrana_server import HranaServer

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 from server_jobs import DatabaseError, UnknownJobError, __version__
+from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.program import program
 
@@ -34,7 +35,7 @@ def test_the_help_lists_every_command_in_its_section() -> None:
         assert entry.summary in result.stdout
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", command_names())
 def test_every_command_explains_itself_and_its_exit_status(name: str) -> None:
     result = run(name, "--help")
     assert result.exit_code == 0
@@ -43,7 +44,7 @@ def test_every_command_explains_itself_and_its_exit_status(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in COMMANDS if name not in ("init", "mcp", "new", "serve", "token", "worker")]
+    "name", [name for name in command_names() if name not in ("init", "mcp", "new", "serve", "token", "worker")]
 )
 def test_every_command_that_prints_takes_json(name: str) -> None:
     assert "--json" in run(name, "--help").stdout

@@ -12,12 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Row, Statement, Value
 from server_jobs.errors import DatabaseError, ProjectError
 from server_jobs.schema import metadata
 from server_jobs_cli.console.workspace import Workspace
 from server_jobs_cli.plain_sql import PlainRevision, plain_revisions, recorded, upgrade
+from server_jobs_turso.database import TursoDatabase
 from sqlalchemy import create_engine, inspect
 
 from tests.conformance.hrana_server import HranaServer

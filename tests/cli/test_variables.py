@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 from click.core import ParameterSource
-from server_jobs_cli.commands import COMMANDS
+from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.console.variables import variable_of
 from server_jobs_cli.program import program
 
@@ -65,7 +65,7 @@ VALUES = {
 
 def options() -> Iterator[tuple[str, click.Option]]:
     context = click.Context(program)
-    for name in COMMANDS:
+    for name in command_names():
         command = program.get_command(context, name)
         assert command is not None
         yield from ((name, option) for option in command.params if isinstance(option, click.Option))
@@ -128,7 +128,7 @@ def test_the_other_options_are_those_that_choose_or_confirm_a_change() -> None:
     assert {(name, name_of(option)) for name, option in options() if not variable_of(name, option)} == ON_COMMAND_LINE
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", command_names())
 def test_the_help_shows_the_variable_of_each_option(name: str) -> None:
     text = "".join(run(name, "--help").stdout.split())
     variables = {variable_of(command, option) for command, option in options() if command == name}

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from server_jobs.databases.turso import database as turso
 from server_jobs.testing.conformance.conftest import clock as clock
 from server_jobs.testing.conformance.conftest import store as store
+from server_jobs_turso import database as turso
 
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import empty_database, postgres_connection

@@ -10,13 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from server_jobs.databases.postgres.database import PostgresDatabase
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Store
 from server_jobs.schema import metadata
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs_cloudflare.databases.d1 import D1Database
+from server_jobs_turso.database import TursoDatabase
 from sqlalchemy import create_engine
 
 from tests.conformance.d1_binding import FakeD1

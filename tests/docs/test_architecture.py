@@ -74,7 +74,7 @@ def test_no_class_has_more_than_a_reader_keeps_in_mind(package: str) -> None:
     found = [size for folder in folders(package) for path in folder.glob("*.py") for size in sizes(path)]
     too_large = {size for size in found if size[1] > MOST_METHODS or size[2] > MOST_LINES}
 
-    assert len(found) > 20
+    assert found
     assert too_large == set()
 
 
@@ -105,5 +105,9 @@ def test_each_module_in_the_map_of_a_folder_exists(package: str) -> None:
     known = {folder.name for folder in described}
     named = {(folder, name) for folder in described for name in named_in_map(folder) if name not in known}
 
-    assert named
     assert [place for folder, name in named if not (place := folder / f"{name}.py").exists()] == []
+
+
+@pytest.mark.parametrize("package", ["runtime/server_jobs", "runtime/server_jobs_cli"])
+def test_a_large_package_has_a_map(package: str) -> None:
+    assert len(set(named_in_map(ROOT / package))) > 5

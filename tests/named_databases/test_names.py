@@ -15,9 +15,9 @@ import pytest
 from server_jobs import DatabaseError, Databases, DatabaseUnreachableError, JobQuery, connect, connect_databases
 from server_jobs.databases.postgres.database import PostgresDatabase
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Database, Row, Statement, Value
 from server_jobs.stores.sql.store import SqlStore
+from server_jobs_turso.database import TursoDatabase
 
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.postgres_databases import new_database

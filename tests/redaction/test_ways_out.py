@@ -29,16 +29,16 @@ from server_jobs.domain.record import NewJob
 from server_jobs.errors import ServerJobsError
 from server_jobs.logs import JobLogFilter
 from server_jobs.security.tokens import ALL_RIGHTS, Caller
-from server_jobs_mcp.job_tools import job_tools
-from server_jobs_mcp.reading_tools import reading_tools
-from server_jobs_mcp.tool import Tool
-from server_jobs_mcp.writing_tools import writing_tools
-from server_jobs_cli.commands import COMMANDS
+from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.program import program
 from server_jobs_http import Tokens, create_app
 from server_jobs_http.app import ROUTES
 from server_jobs_http.dashboard.pages import PAGES
 from server_jobs_http.problem_document import RefusedError
+from server_jobs_mcp.job_tools import job_tools
+from server_jobs_mcp.reading_tools import reading_tools
+from server_jobs_mcp.tool import Tool
+from server_jobs_mcp.writing_tools import writing_tools
 from starlette.routing import Route
 
 from tests.conformance.stores import create_sqlite_file
@@ -90,7 +90,6 @@ INTEGRATIONS = {
     "sentry": "tests/runtime/integrations/test_sentry.py",
     "structlog": "binds ids only",
     "prometheus": "labels are names of jobs and queues, as in the route /metrics",
-    "kubernetes": "a pod stores its outcome as a worker does",
     "flask": "has the command line of this test",
     "starlette": "answers errors of calls, whose params are the caller's",
     "messaging_conventions": "names of attributes",
@@ -236,7 +235,7 @@ def test_no_record_of_the_log_has_the_secret(place: Place) -> None:
 
 
 def test_every_command_is_named(place: Place) -> None:
-    assert COMMANDS.keys() == COMMANDS_ABOUT_A_JOB.keys() | COMMANDS_WITHOUT_JOBS
+    assert set(command_names()) == COMMANDS_ABOUT_A_JOB.keys() | COMMANDS_WITHOUT_JOBS
 
 
 @pytest.mark.parametrize("command", COMMANDS_ABOUT_A_JOB)

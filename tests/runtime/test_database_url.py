@@ -13,12 +13,12 @@ from server_jobs.databases.opening import open_database, sqlalchemy_url
 from server_jobs.databases.postgres.url import parse_postgres_url
 from server_jobs.databases.postgres.url_options import KNOWN
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.databases.url import SHOWN_OPTIONS, parts_of, without_password
 from server_jobs.engine.backend import WorkerBackendConfig
 from server_jobs.errors import DatabaseError, InvalidOptionError
 from server_jobs.isolation.messages import Setup
 from server_jobs_cli.console.workspace import Workspace
+from server_jobs_turso.url import endpoint_of
 
 SECRET = "s3cr3t-of-ann"
 SECRET_OPTIONS = ("password", "sslpassword", "passfile", "sslkey", "options", "authToken", "auth_token", "token", "jwt")

@@ -157,7 +157,7 @@ def test_modules_that_are_not_uploaded_are_not_imported_in_a_worker() -> None:
     program = f"""
 import sys
 sys.modules.update(dict.fromkeys({left_out!r}))
-import server_jobs_http
+import server_jobs, server_jobs_http
 from server_jobs_cloudflare import create_cron_handler, database_of
 assert all(getattr(server_jobs, name) for name in server_jobs.__all__ if name not in ("Worker", "ProcessLimits"))
 assert create_cron_handler(database=database_of, job_registry=server_jobs.create_job_registry()).app

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 from server_jobs import DatabaseError
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs_cloudflare import database_of
 from server_jobs_cloudflare.databases.d1 import D1Database
+from server_jobs_turso.database import TursoDatabase
 
 from tests.conformance.d1_binding import FakeD1
 from tests.conformance.hrana_server import HranaServer

@@ -25,21 +25,21 @@ from server_jobs import (
     create_job_registry,
     define_job,
 )
-from server_jobs.databases.turso.database import TursoDatabase
-from server_jobs.databases.turso.http_transport import Reply
 from server_jobs.domain.record import JobQuery
 from server_jobs.security.tokens import NamedToken, Tokens, new_token, rights_of
 from server_jobs.stores.opening import store_of
 from server_jobs.stores.sql.store import SqlStore
-from server_jobs.stores.tenant import TenantStore
 from server_jobs_cloudflare import background, tenant_object
 from server_jobs_cloudflare.pipeline import PIPELINE
 from server_jobs_cloudflare.tenant_backend import TenantBackend
 from server_jobs_cloudflare.tenant_directory import TenantDirectory, check_name
 from server_jobs_cloudflare.tenant_object import TenantObject
+from server_jobs_cloudflare.tenant_store import TenantStore
 from server_jobs_cloudflare.tenants import TenantHandler, create_tenant_handler
 from server_jobs_http.app import application
 from server_jobs_http.http_options import HttpOptions
+from server_jobs_turso.database import TursoDatabase
+from server_jobs_turso.http_transport import Reply
 
 from tests.server_jobs_cloudflare.object_storage import FakeStorage
 

@@ -23,11 +23,10 @@ from server_jobs.job import AnyJob
 from server_jobs_cli.console.workspace import user
 
 from generated.jobs import SendEmail
-from tests.extras import run_with_extras
-
 from tests.cli.shop import REGISTRY, ROOT, Shop
 from tests.cli.shop_jobs import NoteParams, NoteResult, shout
 from tests.cli.shop_jobs import registry as shop_registry
+from tests.extras import run_with_extras
 
 # Not whenever the SDK is missing: that would hide an environment without it.
 if tuple(map(int, pydantic.VERSION.split(".")[:2])) < (2, 13):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from server_jobs import JobStatus
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs_cloudflare import CloudflareWorkerBackend
+from server_jobs_turso.database import TursoDatabase
 
 from tests.conformance.hrana_server import HranaServer
 from tests.conformance.stores import TURSO_TOKEN, create_sqlite_file

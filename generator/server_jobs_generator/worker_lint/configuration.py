@@ -14,17 +14,16 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue
 from server_jobs import __version__
-from server_jobs.databases.url import (
+from server_jobs.project import Project
+from server_jobs.security.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from server_jobs_cloudflare.binding_names import (
     ALARM_BINDING,
     ALARM_CLASS,
     D1_BINDING,
     DIRECTORY_BINDING,
     TENANTS_BINDING,
-    TURSO_TOKEN,
-    TURSO_URL,
 )
-from server_jobs.project import Project
-from server_jobs.security.variables import PREVIOUS_TOKEN_VARIABLE, TOKEN_VARIABLE
+from server_jobs_turso.url import TURSO_TOKEN, TURSO_URL
 
 from ..problems.problem import shown
 from ..python.code import plain_template
@@ -33,6 +32,8 @@ from . import rules
 from .rules import EXCLUDED_ENGINE, EXCLUDED_PART, MISSING_PACKAGE, NOT_INSTALLED, UNREADABLE, CodeFinding, Rule
 
 ENGINE = "server-jobs"
+_OF_WORKERS = ("server_jobs", "server_jobs_cloudflare", "server_jobs_http", "server_jobs_turso")
+"""The packages of the engine that a Worker uploads."""
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _owners = cache(packages_distributions)
 _EXTRA = re.compile(r"""\bextra\s*==\s*["']([^"']+)""")
@@ -227,7 +228,7 @@ def generated_patterns() -> Sequence[str]:
 def _engine_files() -> Sequence[str]:
     """Return the files that the Worker itself needs, sorted; the search goes through all installed packages."""
     found = {*_NOT_HERE}
-    for module in (ENGINE.replace("-", "_"), *_needed_modules(f"{ENGINE}[dashboard]")):
+    for module in (*_OF_WORKERS, *_needed_modules(f"{ENGINE}[dashboard]")):
         spec = find_spec(module)
         folders = [Path(folder) for folder in (spec and spec.submodule_search_locations) or ()]
         found |= {f"{module}/{file.relative_to(one).as_posix()}" for one in folders for file in one.rglob("*.py")}

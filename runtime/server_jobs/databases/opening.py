@@ -8,32 +8,25 @@ from urllib.parse import unquote
 
 from ..domain.interfaces import Database
 from ..errors import DatabaseError, InvalidOptionError
-from .url import DEFAULT_URL, SQLITE_SCHEMES, TURSO_SCHEMES, is_postgres, parts_of, tenant_address, without_password
+from .url import DEFAULT_URL, SQLITE_SCHEMES, is_postgres, parts_of, without_password
 
 
 def open_database(url: str, *, schema: str | None = None) -> Database:
     """Return the database of a URL, not connected yet.
 
     SQLite: `sqlite:///relative.sqlite3` or `sqlite:////absolute.sqlite3`, also `sqlite+aiosqlite`. PostgreSQL:
-    `postgresql://user:password@host:5432/database`. Turso: `libsql://name-organization.turso.io`, with the token in the
-    environment variable `TURSO_AUTH_TOKEN`, or `libsql://127.0.0.1:8080?tls=0` for a server on this machine.
+    `postgresql://user:password@host:5432/database`. Plug-ins bring other schemes; see `DatabaseKind`.
 
     `schema` is the PostgreSQL schema of the tables; None: the first schema of the connection's search path. Other
     databases have no schemas.
 
-    Raises `InvalidOptionError` for another kind of URL, and `DatabaseError` if the extra `postgres` or `turso` is
-    missing.
+    Raises `InvalidOptionError` for another kind of URL, and `DatabaseError` if the extra of the database is missing.
     """
     if is_postgres(url):
         return _open_postgres(url, schema)
     parts = parts_of(url)
-    if parts.scheme in TURSO_SCHEMES:
-        return _open_turso(url)
     if parts.scheme not in SQLITE_SCHEMES:
-        raise InvalidOptionError(
-            f"the database URL {without_password(url)!r} is not supported; give one such as {DEFAULT_URL!r} "
-            "or 'postgresql://user@localhost/database' or 'libsql://name-organization.turso.io'"
-        )
+        return _open_other(url, parts.scheme)
     path = unquote(parts.path).removeprefix("/")
     _check_slashes(url)
     if parts.query:
@@ -42,6 +35,11 @@ def open_database(url: str, *, schema: str | None = None) -> Database:
             "leave out what follows the `?` (write %3F for one in the name of the file)"
         )
     return _open_sqlite(Path(path) if path and path != ":memory:" else ":memory:")
+
+
+def is_built_in(url: str) -> bool:
+    """Whether a URL names SQLite or PostgreSQL, which SQLAlchemy knows too. Raises `InvalidOptionError`."""
+    return is_postgres(url) or parts_of(url).scheme in SQLITE_SCHEMES
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -83,10 +81,25 @@ def _open_postgres(url: str, schema: str | None) -> Database:
     return PostgresDatabase(url, schema=schema)
 
 
-def _open_turso(url: str) -> Database:
-    from .turso.database import TursoDatabase
+def _open_other(url: str, scheme: str) -> Database:
+    """Return the database that a plug-in opens."""
+    from .kinds import KINDS  # few URLs need a plug-in
 
-    tenant = tenant_address(url)
-    if tenant is not None and tenant.name is None:
-        raise InvalidOptionError(f"{tenant.all} is the address of all tenants; add the name of one: {tenant.all}/NAME")
-    return TursoDatabase(url)
+    kinds = KINDS.all()
+    opened = [found for kind in kinds if scheme in kind.schemes and (found := kind.open(url)) is not None]
+    if not opened:
+        examples = [
+            DEFAULT_URL,
+            "postgresql://user@localhost/database",
+            *(kind.example for kind in kinds if kind.example),
+        ]
+        raise InvalidOptionError(
+            f"the database URL {without_password(url)!r} is not supported; give one such as "
+            f"{' or '.join(map(repr, examples))}"
+        )
+    if len(opened) > 1:
+        raise InvalidOptionError(
+            f"two plug-ins open the database URL {without_password(url)!r}: "
+            f"{' and '.join(type(one).__module__ for one in opened)}; uninstall one of them"
+        )
+    return opened[0]

@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ..errors import DatabaseError, InvalidOptionError
 
 DATABASE_URL = "SERVER_JOBS_DATABASE_URL"
-TURSO_URL = "TURSO_DATABASE_URL"
-TURSO_TOKEN = "TURSO_AUTH_TOKEN"  # noqa: S105  the name of the variable, not a token
 DEFAULT_FILE = "server-jobs.sqlite3"
 DEFAULT_URL = f"sqlite:///{DEFAULT_FILE}"
-D1_BINDING = "DB"
-ALARM_BINDING, ALARM_CLASS = "JOBS_ALARM", "JobsAlarm"
-"""The object beside the database of a Worker that wakes it."""
-TENANTS_BINDING, DIRECTORY_BINDING = "TENANTS", "TENANT_DIRECTORY"
-"""The objects of tenants, and the object that lists them."""
 
 POSTGRES_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg")
 SQLITE_SCHEMES = ("sqlite", "sqlite+aiosqlite", "sqlite+pysqlite")
-TURSO_SCHEMES = ("libsql", "https", "http")
 
-_TENANTS = re.compile(r"(?P<all>https?://[^/]+/_jobs/tenants)(?:/(?P<name>[^/?]+))?/?(?:\?.*)?")
 _LOGIN = re.compile(
     r"(?P<begin>^(?:jdbc:)?[^:/@]*:?//|^(?![^:/@]*://))(?P<user>[^:/?#@]*)(?:(?P<password>:).*)?@", re.DOTALL
 )
@@ -53,9 +43,9 @@ def database_url(url: str | None = None, *, variable: str | None = None) -> str:
     """Return the given URL, else the URL in the environment, else `sqlite:///server-jobs.sqlite3`.
 
     `variable` is the environment variable that the project states, and None means `SERVER_JOBS_DATABASE_URL`. It comes
-    before `TURSO_DATABASE_URL`. Raises `DatabaseError` if a stated variable is not set: the file would hide that.
+    before the variables of plug-ins. Raises `DatabaseError` if a stated variable is not set: the file would hide that.
     """
-    found = url or os.environ.get(variable or DATABASE_URL) or os.environ.get(TURSO_URL)
+    found = url or os.environ.get(variable or DATABASE_URL) or _url_for_a_plug_in()
     if not found and variable is not None:
         raise DatabaseError(
             f"no database is named: {variable}, the variable of database-url-env in pyproject.toml, is not set; set it "
@@ -64,23 +54,19 @@ def database_url(url: str | None = None, *, variable: str | None = None) -> str:
     return found or DEFAULT_URL
 
 
+def _url_for_a_plug_in() -> str | None:
+    """Return the URL in the variable of a plug-in. Looks for plug-ins only if such a variable may be set."""
+    if not any(name.endswith("_DATABASE_URL") and name != DATABASE_URL for name in os.environ):
+        return None
+    from .kinds import KINDS
+
+    urls = (os.environ.get(kind.variable) for kind in KINDS.all() if kind.variable)
+    return next(filter(None, urls), None)
+
+
 def is_postgres(url: str) -> bool:
     """Whether a URL names a PostgreSQL database. It may have several hosts, which `urlsplit` cannot parse."""
     return url.partition("://")[0].lower() in POSTGRES_SCHEMES
-
-
-@dataclass(frozen=True, slots=True)
-class TenantAddress:
-    """The address of all tenants of a Worker, and the name of the tenant that a URL adds to it, if any."""
-
-    all: str
-    name: str | None
-
-
-def tenant_address(url: str) -> TenantAddress | None:
-    """Return the parts of a URL that ends with `/_jobs/tenants` or `/_jobs/tenants/NAME`; None for any other."""
-    found = _TENANTS.fullmatch(url)
-    return None if found is None else TenantAddress(found["all"], found["name"] and unquote(found["name"]))
 
 
 def parts_of(url: str) -> SplitResult:

@@ -4,7 +4,6 @@
 to change                                open
 =======================================  ===========================================================
 the methods of a store, in Python        `memory`, `sql`
-the jobs of one tenant                   `tenant`
 the SQL for SQLite, Turso and D1         sqlite/*.sql, and shared/*.sql
 the SQL for PostgreSQL                   postgresql/*.sql, and shared/*.sql
 the fence of writes under a claim        `lifecycle.is_leased` in `domain`, not_stale in settle.sql

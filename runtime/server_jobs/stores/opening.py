@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 from ..databases.opening import open_database
-from ..databases.url import tenant_address
 from ..domain.interfaces import Database, Store
 from ..errors import InvalidOptionError
+
+
+@runtime_checkable
+class HasOwnStore(Protocol):
+    """A database whose store is not the one of all databases with SQL. A plug-in may bring one."""
+
+    def own_store(self) -> Store:
+        """Return a store on this database, not opened yet."""
+        ...
 
 
 def store_of(database: Store | Database | str, schema: str | None) -> Store:
@@ -15,27 +25,20 @@ def store_of(database: Store | Database | str, schema: str | None) -> Store:
     Raises `InvalidOptionError`.
     """
     if isinstance(database, str):
-        return _store_at(database, schema)
+        return _store_on(open_database(database, schema=schema))
     if isinstance(database, Store):
         return database
     if isinstance(database, Database):
-        return _sql_store(database)
+        return _store_on(database)
     raise InvalidOptionError(
         f"database must be a store, a database or a URL such as 'sqlite:///jobs.sqlite3', "
         f"not a value of type {type(database).__name__}"
     )
 
 
-def _store_at(url: str, schema: str | None) -> Store:
-    database, tenant = open_database(url, schema=schema), tenant_address(url)
-    if tenant is None or tenant.name is None:
-        return _sql_store(database)
-    from .tenant import TenantStore
-
-    return TenantStore(database, tenant.name)
-
-
-def _sql_store(database: Database) -> Store:
+def _store_on(database: Database) -> Store:
+    if isinstance(database, HasOwnStore):
+        return database.own_store()
     from .sql.store import SqlStore  # a third of the modules of this package, when a program makes its first store
 
     return SqlStore(database)

@@ -14,13 +14,15 @@ from .output import one_line
 
 PREFIX = "SERVER_JOBS_"
 
-_CHANGING = frozenset({"import", "new", "retry", "repair", "cancel", "delete", "prune", "schedules", "tenants"})
+_CHANGING = frozenset({"import", "new", "retry", "repair", "cancel", "delete", "prune", "schedules"})
 """Commands whose options choose what they write or change. A forgotten variable must not choose it."""
 
 _HARMLESS = frozenset({"--project", "--registry", "--json", "--dry-run", "--next"})
 """Options that these commands read from variables all the same."""
 
-_DELIBERATE = frozenset({"--force", "--relock", "--forget", "--downgrade", "--reveal", "--allow-writes", "--claim"})
+_DELIBERATE = frozenset(
+    {"--force", "--relock", "--forget", "--downgrade", "--reveal", "--allow-writes", "--claim", "--delete", "--yes"}
+)
 """Options of other commands that choose, overwrite, remove or disclose something, or let others do so."""
 
 _SHOWN_CHARACTERS = 80

@@ -24,7 +24,7 @@ from server_jobs.stores.sql.store import SqlStore
 
 from ..console.output import age, local
 from ..console.workspace import Workspace
-from ..plain_sql import is_turso, newest_revisions, plain_revisions, recorded
+from ..plain_sql import needs_plain_sql, newest_revisions, plain_revisions, recorded
 from .durability_checks import check_durability
 from .findings import Finding, fail, ok, warn
 from .limits_check import check_limits
@@ -99,7 +99,7 @@ async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator
     """Compare the revisions that ran in the database with the project's revisions."""
     if workspace.project is None:
         return
-    if is_turso(workspace):
+    if needs_plain_sql(workspace):
         found, newest = await recorded(store.database), {*newest_revisions(plain_revisions(workspace))}
     else:
         try:
@@ -121,7 +121,7 @@ async def check_revision(workspace: Workspace, store: SqlStore) -> AsyncIterator
             f"the tables are at {_listed(found.revisions)}, and the newest is {_listed(newest) or 'none'}",
             f"run {runs}",
         )
-    elif is_turso(workspace):
+    elif needs_plain_sql(workspace):
         yield warn(
             "no revision of the tables is recorded, so it is unknown whether they are up to date",
             "continue with the plain SQL that made them, or run `server-jobs migrate` on a new database",

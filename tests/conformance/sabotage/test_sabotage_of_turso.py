@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 
 import pytest
-from server_jobs.databases.turso import database as turso
-from server_jobs.databases.turso import hrana
-from server_jobs.databases.turso.database import TursoDatabase
-from server_jobs.databases.turso.hrana import Call
-from server_jobs.databases.turso.url import Endpoint
 from server_jobs.domain.interfaces import Row
 from server_jobs.errors import DatabaseError
+from server_jobs_turso import database as turso
+from server_jobs_turso import hrana
+from server_jobs_turso.database import TursoDatabase
+from server_jobs_turso.hrana import Call
+from server_jobs_turso.url import Endpoint
 
 from tests.conformance.hrana_server import HranaServer, dropped_after
 from tests.conformance.turso import test_turso, test_turso_transport

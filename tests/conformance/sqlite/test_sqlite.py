@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 from server_jobs.databases.opening import open_database
 from server_jobs.databases.sqlite.database import SqliteDatabase
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobQuery, JobStatus, NewJob
 from server_jobs.errors import DatabaseError, InvalidOptionError, SchemaMissingError
@@ -25,6 +24,7 @@ from server_jobs.stores.sql.parameters import LONG_TEXT
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
 from server_jobs_cloudflare.databases.d1 import D1Database
+from server_jobs_turso.database import TursoDatabase
 
 from tests.conformance.claims.claimer import claim_until_empty
 from tests.conformance.examples import (

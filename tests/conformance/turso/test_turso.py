@@ -13,12 +13,12 @@ from datetime import timedelta
 import httpx
 import pytest
 from server_jobs import DatabaseBusyError, DatabaseError, DatabaseUnreachableError, JobStatus
-from server_jobs.databases.turso import database as turso
-from server_jobs.databases.turso.database import TursoDatabase, transport_to
-from server_jobs.databases.turso.http_transport import Reply, Transport, UnreachableError
-from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.domain.record import JobQuery
+from server_jobs_turso import database as turso
+from server_jobs_turso.database import TursoDatabase, transport_to
+from server_jobs_turso.http_transport import Reply, Transport, UnreachableError
+from server_jobs_turso.url import endpoint_of
 
 from tests.conformance import hrana_server
 from tests.conformance.examples import completed, ids, job, request

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from server_jobs import DatabaseError, InvalidOptionError, SchemaMissingError
-from server_jobs.databases.turso import database as turso
-from server_jobs.databases.turso import httpx_transport
-from server_jobs.databases.turso.database import TursoDatabase
-from server_jobs.databases.turso.hrana import RefusedError, answered_rows, refusal_in
-from server_jobs.databases.turso.hrana_values import MalformedAnswerError, read, written
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.stores.sql.store import SqlStore
+from server_jobs_turso import database as turso
+from server_jobs_turso import httpx_transport
+from server_jobs_turso.database import TursoDatabase
+from server_jobs_turso.hrana import RefusedError, answered_rows, refusal_in
+from server_jobs_turso.hrana_values import MalformedAnswerError, read, written
 
 from tests.conformance.hrana_server import (
     HranaServer,

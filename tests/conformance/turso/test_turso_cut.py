@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
-from server_jobs.databases.turso import database as turso
-from server_jobs.databases.turso import httpx_transport
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.databases.waiting import WaitingCalls
 from server_jobs.errors import DatabaseError, DatabaseUnreachableError
+from server_jobs_turso import database as turso
+from server_jobs_turso import httpx_transport
+from server_jobs_turso.database import TursoDatabase
 
 from tests.conformance.dropping_host import dropping_host
 from tests.conformance.turso.turso_calls import LOOK, insertion

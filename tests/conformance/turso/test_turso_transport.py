@@ -13,12 +13,12 @@ from unittest.mock import patch
 import httpx
 import pytest
 from server_jobs import DatabaseError, JobStatus
-from server_jobs.databases.turso import database as turso
-from server_jobs.databases.turso.database import TursoDatabase
-from server_jobs.databases.turso.fetch_transport import FetchTransport
-from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
+from server_jobs_turso import database as turso
+from server_jobs_turso.database import TursoDatabase
+from server_jobs_turso.fetch_transport import FetchTransport
+from server_jobs_turso.url import endpoint_of
 
 from tests.conformance.examples import completed, insert_and_claim, job
 from tests.conformance.hrana_server import (
@@ -155,7 +155,7 @@ def test_closing_closes_the_connections_of_a_loop_that_runs_in_another_thread(se
 
 def test_without_httpx_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "httpx", None)
-    monkeypatch.delitem(sys.modules, "server_jobs.databases.turso.httpx_transport", raising=False)
+    monkeypatch.delitem(sys.modules, "server_jobs_turso.httpx_transport", raising=False)
 
     with pytest.raises(DatabaseError, match=r"'httpx' is missing; run pip install 'server-jobs\[turso\]'"):
         TursoDatabase("libsql://shop-ann.turso.io")

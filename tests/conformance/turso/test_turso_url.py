@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from server_jobs import InvalidOptionError
 from server_jobs.databases.opening import open_database
-from server_jobs.databases.turso.database import TursoDatabase
-from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.databases.url import DEFAULT_URL, database_url
+from server_jobs_turso.database import TursoDatabase
+from server_jobs_turso.url import endpoint_of
 
 HOST = "shop-ann.turso.io"
 

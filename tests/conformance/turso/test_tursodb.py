@@ -24,15 +24,15 @@ from unittest.mock import patch
 
 import pytest
 from server_jobs import DatabaseError, JobStatus
-from server_jobs.databases.turso import database as turso
-from server_jobs.databases.turso.database import TursoDatabase, transport_to
-from server_jobs.databases.turso.http_transport import Reply, Transport
-from server_jobs.databases.turso.url import endpoint_of
 from server_jobs.domain.interfaces import Statement
 from server_jobs.domain.record import Heartbeat, JobQuery, LeaseAnswer
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs_cli.console.workspace import Workspace
 from server_jobs_cli.plain_sql import plain_revisions, upgrade
+from server_jobs_turso import database as turso
+from server_jobs_turso.database import TursoDatabase, transport_to
+from server_jobs_turso.http_transport import Reply, Transport
+from server_jobs_turso.url import endpoint_of
 
 from tests.conformance.examples import (
     LEASE,

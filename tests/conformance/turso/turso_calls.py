@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 
-from server_jobs.databases.turso import database as turso
-from server_jobs.databases.turso.database import TursoDatabase
 from server_jobs.domain.interfaces import Statement, Value
 from server_jobs.stores.sql.store import SqlStore
 from server_jobs.testing import FakeClock
+from server_jobs_turso import database as turso
+from server_jobs_turso.database import TursoDatabase
 
 from tests.conformance.hrana_server import (
     HranaServer,

@@ -10,7 +10,6 @@ from types import ModuleType
 import pytest
 import server_jobs
 import server_jobs_generator
-from server_jobs.databases.url import TURSO_TOKEN, TURSO_URL
 from server_jobs.project import find_project
 from server_jobs.security.variables import (
     KEY_SECRET_VARIABLE,
@@ -27,6 +26,7 @@ from server_jobs_generator.worker_lint.configuration import (
     read_settings,
 )
 from server_jobs_generator.worker_lint.project_lint import check_worker
+from server_jobs_turso.url import TURSO_TOKEN, TURSO_URL
 
 from tests.generator.projects import TemporaryProject, generated_project
 from tests.measuring import assert_cpu_seconds
@@ -223,7 +223,7 @@ def test_a_pattern_that_excludes_the_worker_is_named_with_its_files(project: Tem
 
 
 OF_THE_WORKER = [
-    *("server_jobs/definition.py", "server_jobs/**", "server_jobs/*.py", "*/http/app.py", "starlette/**"),
+    *("server_jobs/definition.py", "server_jobs/**", "server_jobs/*.py", "server_jobs_http/app.py", "starlette/**"),
     *("starlette/routing.py", "**/*.so", "**/*.py", "**", "asgi.py", "*.py", "tzdata/**", "workers/**"),
     *("pydantic_core/*-emscripten.so", "**/typing_extensions.py", "***/croniter.py"),
 ]

@@ -24,14 +24,14 @@ from server_jobs.errors import ServerJobsError
 from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import ALL_RIGHTS
 from server_jobs.security.tokens import Caller as TokenCaller
-from server_jobs_mcp.job_tools import job_tools
-from server_jobs_mcp.reading_tools import reading_tools
-from server_jobs_mcp.writing_tools import writing_tools
 from server_jobs_cli.program import program
 from server_jobs_http import Tokens, create_app
 from server_jobs_http.body import LARGEST_BODY
 from server_jobs_http.dashboard.pages import PAGES
 from server_jobs_http.problem_document import RefusedError
+from server_jobs_mcp.job_tools import job_tools
+from server_jobs_mcp.reading_tools import reading_tools
+from server_jobs_mcp.writing_tools import writing_tools
 
 from tests.conformance.stores import create_sqlite_file
 from tests.measuring import assert_cpu_seconds

@@ -10,8 +10,8 @@ from server_jobs.domain.record import NewJob
 from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import ALL_RIGHTS
 from server_jobs.security.tokens import Caller as TokenCaller
-from server_jobs_mcp.reading_tools import reading_tools
 from server_jobs_http import Tokens, create_app
+from server_jobs_mcp.reading_tools import reading_tools
 
 from tests.server_jobs_http.caller import TOKEN, Caller, new_backend
 

@@ -13,9 +13,7 @@ from server_jobs import create_job_registry
 from server_jobs.memory import InMemoryBackend
 from server_jobs.project import OUTPUTS
 from server_jobs.schema import metadata
-from server_jobs_mcp.reading_tools import reading_tools
-from server_jobs_mcp.writing_tools import writing_tools
-from server_jobs_cli.commands import COMMANDS
+from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.worker import metrics_server
 from server_jobs_cloudflare.pipeline import PIPELINE
 from server_jobs_cloudflare.tenant_routes import tenant_routes
@@ -26,6 +24,8 @@ from server_jobs_http.dashboard import pages
 from server_jobs_http.dashboard.guard import Settings
 from server_jobs_http.dashboard.mounting import PLACE
 from server_jobs_http.places import Places
+from server_jobs_mcp.reading_tools import reading_tools
+from server_jobs_mcp.writing_tools import writing_tools
 from starlette.routing import BaseRoute, Mount, Route
 
 from tests.conformance.new_columns import NEW_COLUMNS
@@ -142,7 +142,7 @@ def test_each_way_out_is_on_the_page() -> None:
     integrations = {module.name for module in pkgutil.iter_modules(server_jobs.integrations.__path__)}
     words = words_of("Ways out")
 
-    assert {*metadata.tables, *COMMANDS, *integrations, *OUTPUTS} == words
+    assert {*metadata.tables, *command_names(), *integrations, *OUTPUTS} == words
 
 
 def test_the_client_in_typescript_sends_its_token_to_no_target_of_a_redirect() -> None:

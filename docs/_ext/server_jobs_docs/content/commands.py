@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import click
+from server_jobs_cli.command_plug_ins import plug_in_names
 from server_jobs_cli.commands import COMMANDS
 from server_jobs_cli.console.variables import variable_of
 from server_jobs_cli.program import program
@@ -17,7 +18,10 @@ _OPTION = re.compile(r"(?<![\w`-])(--[a-z][a-z-]*)")
 
 def summary() -> str:
     """Return the table of all commands, in the order of `server-jobs --help`."""
-    rows = ((f"[`{name}`](#{name})", entry.section, escaped(entry.summary)) for name, entry in COMMANDS.items())
+    described = [(name, entry.section, entry.summary) for name, entry in COMMANDS.items()]
+    context = click.Context(program)
+    described += [(name, "Plug-ins", program.summary(context, name)) for name in plug_in_names()]
+    rows = ((f"[`{name}`](#{name})", section, escaped(summary)) for name, section, summary in described)
     return table(("Command", "Group", "Purpose"), rows)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
-from ...errors import DatabaseUnreachableError
+from server_jobs.errors import DatabaseUnreachableError
+
 from .url import Endpoint
 
 

@@ -13,15 +13,16 @@ from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
-from server_jobs.databases.turso.url import endpoint_of
-from server_jobs.databases.url import tenant_address
 from server_jobs.errors import DatabaseError, InvalidOptionError, ProjectError
+from server_jobs.security.variables import TOKEN_VARIABLE
+from server_jobs_cli.console.failures import NO
+from server_jobs_cli.console.json_option import json_option
+from server_jobs_cli.console.options import with_workspace
+from server_jobs_cli.console.output import note, plain_table, print_json, say, stdout_console
+from server_jobs_cli.console.workspace import Workspace
+from server_jobs_turso.url import endpoint_of
 
-from .console.failures import NO
-from .console.json_option import json_option
-from .console.options import with_workspace
-from .console.output import note, plain_table, print_json, say, stdout_console
-from .console.workspace import Workspace
+from ..tenant_address import tenant_address
 
 _PAGE = 1000
 _SECONDS = 30.0
@@ -45,7 +46,7 @@ class TenantCounts:
     behind: int
 
 
-@click.command()
+@click.command(short_help="List or delete the tenants of a Worker.")
 @with_workspace
 @click.option("--delete", "doomed", metavar="NAME", help="Delete all data of this tenant instead.")
 @click.option("--yes", is_flag=True, help="Delete it without asking.")
@@ -127,7 +128,7 @@ def _delete(place: str, name: str, *, yes: bool, as_json: bool) -> None:
 def _requested(method: str, place: str, rest: str, purpose: str) -> bytes:
     """Return the body of an answer. Raises `DatabaseError`."""
     try:
-        endpoint = endpoint_of(place)
+        endpoint = endpoint_of(place, variable=TOKEN_VARIABLE)
     except InvalidOptionError as error:
         raise DatabaseError(str(error)) from error
     headers = {"authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}

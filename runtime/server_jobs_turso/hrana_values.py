@@ -7,7 +7,7 @@ import binascii
 import math
 import re
 
-from ...domain.interfaces import Value
+from server_jobs.domain.interfaces import Value
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _LEAST, _GREATEST = -(2**63), 2**63 - 1

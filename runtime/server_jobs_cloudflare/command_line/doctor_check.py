@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from server_jobs.errors import ServerJobsError
+from server_jobs_cli.console.workspace import Workspace
+from server_jobs_cli.doctor.findings import Finding, fail, ok, warn
+from server_jobs_cli.doctor.plug_ins import DoctorCheck
+from server_jobs_cli.plain_sql import newest_revisions, plain_revisions
 
-from ..console.workspace import Workspace
-from ..plain_sql import newest_revisions, plain_revisions
-from ..tenants import count_tenants, tenants_place
-from .findings import Finding, fail, ok, warn
+from .tenants import count_tenants, tenants_place
 
 
-def check_tenants(workspace: Workspace) -> Iterator[Finding]:
+def _check_tenants(workspace: Workspace) -> Iterator[Finding]:
     """Compare the revisions of the tenants with the deployed Worker, and the Worker with the project."""
     try:
         place = tenants_place(workspace)
@@ -43,9 +44,12 @@ def check_tenants(workspace: Workspace) -> Iterator[Finding]:
         yield warn(f"the deployed Worker has the revision {counts.version}, and the project has {newest}", "deploy it")
 
 
-def is_all_tenants(workspace: Workspace) -> bool:
+def _is_all_tenants(workspace: Workspace) -> bool:
     """Whether the database is the address of all tenants, which has no tables."""
     try:
         return tenants_place(workspace) == workspace.url.rstrip("/")
     except ServerJobsError:
         return False
+
+
+TENANTS = DoctorCheck(check=_check_tenants, has_no_tables=_is_all_tenants)

@@ -10,9 +10,9 @@ from datetime import timedelta
 from functools import lru_cache
 
 import httpx
+from server_jobs.databases.waiting import WaitingCalls
+from server_jobs.errors import DatabaseError
 
-from ...errors import DatabaseError
-from ..waiting import WaitingCalls
 from .http_transport import Reply, UnansweredError, UnreachableError, headers_for, timed_out
 from .url import Endpoint
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from ..domain.audit import APPLICATION
-from ..domain.interfaces import Database
-from ..domain.record import Claim, Inserted, NewJob, ScheduleChange, ScheduleRecord
-from ..errors import InvalidOptionError
-from .sql.store import SqlStore
+from server_jobs.domain.audit import APPLICATION
+from server_jobs.domain.interfaces import Database
+from server_jobs.domain.record import Claim, Inserted, NewJob, ScheduleChange, ScheduleRecord
+from server_jobs.errors import InvalidOptionError
+from server_jobs.stores.sql.store import SqlStore
 
 Send = Callable[[str, Sequence[NewJob]], Awaitable[Sequence[Inserted]]]
 MakeTables = Callable[[], Awaitable[None]]

@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from http import HTTPStatus
 
-from ...domain.clock import SQLITE_NOW
-from ...domain.interfaces import Row, Statement, Wake
-from ...domain.options import check_duration
-from ...errors import DatabaseBusyError, DatabaseError, InvalidOptionError
-from ..query_check import check_queries
+from server_jobs.databases.query_check import check_queries
+from server_jobs.domain.clock import SQLITE_NOW
+from server_jobs.domain.interfaces import Row, Statement, Wake
+from server_jobs.domain.options import check_duration
+from server_jobs.errors import DatabaseBusyError, DatabaseError, InvalidOptionError
+
 from .hrana import Call, RefusedError, answered_rows, refusal_in, request
 from .hrana_values import MalformedAnswerError, UnsendableValueError
 from .http_transport import Transport, UnansweredError, UnreachableError
-from .url import Endpoint, endpoint_of, token_source
+from .url import TURSO_TOKEN, Endpoint, endpoint_of, token_source
 
 DEFAULT_TIMEOUT = timedelta(seconds=30)
 
@@ -37,7 +38,7 @@ class TursoDatabase:
     """A libSQL database by its URL: `libsql://NAME-ORGANIZATION.turso.io`, or `libsql://127.0.0.1:8080?tls=0`.
 
     Also `https://HOST`, and `http://HOST` on this machine. The token is `auth_token`, else `?authToken=` of the URL,
-    else the environment variable `TURSO_AUTH_TOKEN`.
+    else the environment variable `token_variable`.
 
     After `timeout`, or a lost connection, a request raises `DatabaseUnreachableError`; a write may or may not be
     committed then.
@@ -56,13 +57,14 @@ class TursoDatabase:
         url: str,
         *,
         auth_token: str | None = None,
+        token_variable: str = TURSO_TOKEN,
         timeout: timedelta = DEFAULT_TIMEOUT,
         transport: Transport | None = None,
     ) -> None:
         check_duration("timeout", timeout)
         if not timeout:
             raise InvalidOptionError(f"timeout must be longer than zero, not {timeout}")
-        self._endpoint: Endpoint = endpoint_of(url, auth_token)
+        self._endpoint: Endpoint = endpoint_of(url, auth_token, variable=token_variable)
         self._transport = transport or transport_to(self._endpoint, timeout)
         self._is_open = False
         self.queries = 0

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
-from ...domain.suggestions import closest
-from ...errors import InvalidOptionError
-from ...security.variables import TOKEN_VARIABLE
-from ..url import TURSO_SCHEMES, TURSO_TOKEN, reason_of, shown_value, tenant_address, without_password
+from server_jobs.databases.url import reason_of, shown_value, without_password
+from server_jobs.domain.suggestions import closest
+from server_jobs.errors import InvalidOptionError
+
+TURSO_URL = "TURSO_DATABASE_URL"
+TURSO_TOKEN = "TURSO_AUTH_TOKEN"  # noqa: S105  the name of the variable, not a token
+SCHEMES = ("libsql", "https", "http")
 
 _OPTIONS = {"libsql": ("authToken", "tls"), "https": ("authToken",), "http": ("authToken",)}
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -34,13 +37,12 @@ class Endpoint:
         return (line if self.token is None else line.replace(self.token, "***"))[:300]
 
 
-def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
+def endpoint_of(url: str, auth_token: str | None = None, *, variable: str = TURSO_TOKEN) -> Endpoint:
     """Return the endpoint of a URL: `libsql://HOST` with TLS, or `libsql://127.0.0.1:8080?tls=0` without.
 
-    The token is `auth_token`, else `?authToken=` of the URL, else the variable `TURSO_AUTH_TOKEN`, else none. For a
-    tenant of a Worker, whose URL ends with `/_jobs/tenants/NAME`, the variable is `JOBS_TOKEN`. Raises
-    `InvalidOptionError` for an invalid URL or token, and for a URL that would send the token unencrypted to another
-    machine.
+    The token is `auth_token`, else `?authToken=` of the URL, else the environment variable with this name, else none.
+    Raises `InvalidOptionError` for an invalid URL or token, and for a URL that would send the token unencrypted to
+    another machine.
     """
     parts, options = _split(url)
     has_tls = parts.scheme != "http" and options.get("tls") != "0"
@@ -51,7 +53,6 @@ def endpoint_of(url: str, auth_token: str | None = None) -> Endpoint:
         )
     base = f"{'https' if has_tls else 'http'}://{parts.netloc}{parts.path.rstrip('/')}"
     place = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-    variable = TURSO_TOKEN if tenant_address(url) is None else TOKEN_VARIABLE
     token = auth_token or options.get("authToken") or os.environ.get(variable)
     return Endpoint(f"{base}/v2/pipeline", place, is_local, _checked(token, place, variable), variable)
 
@@ -63,7 +64,7 @@ def _split(url: str) -> tuple[SplitResult, dict[str, str]]:
         port = parts.port
     except ValueError as error:
         raise _refusal(url, f"cannot be read: {reason_of(error)}") from None
-    if parts.scheme not in TURSO_SCHEMES or not parts.hostname:
+    if parts.scheme not in SCHEMES or not parts.hostname:
         raise _refusal(url, "names no libSQL server; give one such as 'libsql://NAME-ORGANIZATION.turso.io'")
     if "@" in parts.netloc:
         raise _refusal(url, f"names a user; leave it out, and give the token in the variable {TURSO_TOKEN}")

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
-from ...domain.interfaces import Row, Statement, Value
-from ..parameter_styles import in_style
+from server_jobs.databases.parameter_styles import in_style
+from server_jobs.domain.interfaces import Row, Statement, Value
+
 from .hrana_values import MalformedAnswerError, UnsendableValueError, read, written
 
 T = TypeVar("T")

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from click.testing import CliRunner, Result
-from server_jobs_cli import tenants as command
 from server_jobs_cli.program import program
+from server_jobs_cloudflare.command_line import tenants as command
 
 from tests.generator.projects import TemporaryProject, generated_project
 

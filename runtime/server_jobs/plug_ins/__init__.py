@@ -1,0 +1,5 @@
+"""Plug-ins: what other installed packages bring, found by their entry points."""
+
+from .seam import Seam
+
+__all__ = ["Seam"]

@@ -1,0 +1,72 @@
+"""Plug-ins: what other installed packages bring, found by their entry points.
+
+A seam is a group of entry points, and everything in it has one type. The name of an entry point is the name of the
+plug-in. Nothing is searched in a Worker, whose entry names what it needs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+from ..errors import ProjectError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+T = TypeVar("T")
+
+HAS_PACKAGES = sys.platform != "emscripten"
+
+
+@dataclass(frozen=True, slots=True)
+class Seam(Generic[T]):
+    """A group of entry points whose values have the type `T`."""
+
+    group: str
+    """The name of the group, such as `server_jobs.commands`."""
+    expected: str
+    """What a value is, for errors: `a click command`."""
+    accepts: Callable[[object], bool]
+    """Whether a value has the type `T`."""
+
+    def names(self) -> Sequence[str]:
+        """Return the names of all plug-ins of this seam, sorted. None of them is imported."""
+        return sorted({one.name for one in self._entry_points()})
+
+    def find(self, name: str) -> T | None:
+        """Return what the plug-in of this name brings; None if there is none.
+
+        Raises `ProjectError` if two packages have a plug-in of this name, or if its value is not of the expected type.
+        An exception of its import is passed on.
+        """
+        found = [one for one in self._entry_points() if one.name == name]
+        if not found:
+            return None
+        if len(places := {(_package_of(one), one.value): one for one in found}) > 1:
+            packages = " and ".join(sorted(package for package, _ in places))
+            raise ProjectError(f"{packages} both bring a plug-in {name!r} for {self.group}; uninstall one of them")
+        value: object = found[0].load()
+        if not self.accepts(value):
+            raise ProjectError(
+                f"the plug-in {name!r} of {_package_of(found[0])} must be {self.expected}, and {found[0].value} is of "
+                f"type {type(value).__name__}"
+            )
+        return cast("T", value)
+
+    def all(self) -> Sequence[T]:
+        """Return what all plug-ins bring, in the order of their names. Raises as `find` does."""
+        return [value for name in self.names() if (value := self.find(name)) is not None]
+
+    def _entry_points(self) -> Sequence[EntryPoint]:
+        if not HAS_PACKAGES:
+            return ()
+        from importlib.metadata import entry_points  # slow, and few processes ask for a plug-in
+
+        return tuple(entry_points(group=self.group))
+
+
+def _package_of(entry_point: EntryPoint) -> str:
+    return "an unknown package" if entry_point.dist is None else entry_point.dist.name

@@ -1,0 +1,1 @@
+"""What the command line and other programs need of a Worker with tenants. None of it is uploaded."""
