@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event
 
 import pytest
 from server_jobs.databases.postgres.database import PostgresDatabase
@@ -53,7 +54,8 @@ def on_postgresql() -> Iterator[Connect]:
 def test_many_claimers_never_exceed_a_limit_of_a_key(database: Callable[[], AbstractContextManager[Connect]]) -> None:
     with database() as connect, ThreadPoolExecutor(CLAIMERS) as threads:
         asyncio.run(_fill(connect()))
-        work = [threads.submit(asyncio.run, _claim_until_empty(connect(), seed)) for seed in range(CLAIMERS)]
+        failed = Event()
+        work = [threads.submit(asyncio.run, _claim_until_empty(connect(), seed, failed)) for seed in range(CLAIMERS)]
         counts = [one.result(timeout=120) for one in work]
         records = asyncio.run(_read(connect()))
 
@@ -82,14 +84,23 @@ async def _fill(database: Database) -> None:
     await store.close()
 
 
-async def _claim_until_empty(database: Database, seed: int) -> int:
+async def _claim_until_empty(database: Database, seed: int, failed: Event) -> int:
+    """Return the number of jobs that this claimer ran. If one fails, its jobs never end, so all stop."""
+    try:
+        return await _claimed(database, seed, failed)
+    except BaseException:
+        failed.set()
+        raise
+
+
+async def _claimed(database: Database, seed: int, failed: Event) -> int:
     store = SqlStore(database)
     await store.open()
     rng, count = random.Random(seed), 0
     request = ClaimRequest(
         known=(CROWDED, RATED), limit=5, lease=timedelta(minutes=5), queues=(QUEUES[seed % len(QUEUES)],)
     )
-    while await store.count_due(request):
+    while not failed.is_set() and await store.count_due(request):
         claims = await store.claim(request)
         await asyncio.sleep(rng.uniform(0, 0.005))  # the work of the handlers
         await store.settle([completed(claim) for claim in claims])

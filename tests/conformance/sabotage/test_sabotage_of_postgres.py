@@ -54,7 +54,8 @@ def on_a_new_database(test: Callable[[str, psycopg.Connection], Awaitable[None]]
 def test_without_the_lock_around_claims_with_limits_a_limit_is_exceeded(monkeypatch: pytest.MonkeyPatch) -> None:
     without(monkeypatch, "DO UPDATE SET id = excluded.id WHERE false", "LOCK_LIMITS", "DO NOTHING")
 
-    with pytest.raises(AssertionError):
+    # Claims that do not wait for each other may also find each other's rows in another order.
+    with pytest.raises((AssertionError, DatabaseError)):
         race_again_and_again()
 
 
