@@ -131,8 +131,8 @@ LOWEST_TESTS := $(addprefix tests/, server_jobs_django schemas conformance/test_
 	$(call test_files,conformance/postgres,postgres postgres_answers postgres_cut postgres_given_up postgres_pooler postgres_schema \
 	postgres_silence postgres_trouble postgres_url postgres_waiting) \
 	$(call test_files,conformance/turso,turso turso_answers turso_cut turso_transport) \
-	$(call test_files,cli,arguments migrate migrate_databases output program tenants variables) \
-	$(call test_files,cli/jobs,enqueue list_and_show repair) cli/monitoring/test_metrics.py \
+	$(call test_files,cli,arguments migrate migrate_databases output plug_ins program variables) \
+	$(call test_files,cli/jobs,enqueue list_and_show repair) $(call test_files,server_jobs_cloudflare,command_line) cli/monitoring/test_metrics.py \
 	$(call test_files,generator/commands,check formats generator_extra init new) \
 	$(call test_files,generator/outputs,catalogue outputs sabotage_of_outputs) generator/outputs/kubernetes/test_manifests.py \
 	$(call test_files,generator/specs,document spec_forms yaml) $(call test_files,generator/sql_views,indexes revisions wide_views) \
