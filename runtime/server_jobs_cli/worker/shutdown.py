@@ -174,6 +174,10 @@ class Shutdown:
             yield
         finally:
             self._is_done = True
+            if self._was_handled:
+                # The work is over, and the thread, which watches on, ends the process with 0. This timer would end a
+                # process that needs longer to exit with 1.
+                faulthandler.cancel_dump_traceback_later()
             if not self._stops:
                 for number, handler in previous.items():
                     signal.signal(number, handler)

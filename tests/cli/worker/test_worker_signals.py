@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -179,3 +180,34 @@ def test_a_tick_that_is_ended_gives_its_jobs_back(
     assert "Traceback" not in worker.text
     record = shop.record(job_id)
     assert (record.status, record.attempt_count) == (JobStatus.PENDING, 0)
+
+
+_ENDS_LATE = """
+import asyncio, os, signal, sys, time
+from datetime import timedelta
+from server_jobs_cli.worker.shutdown import Shutdown
+
+class Work:
+    def stop(self): self.stopped.set()
+    def orphan(self): pass
+    def abandon(self): pass
+
+class Late:
+    def __del__(self, sleep=time.sleep): sleep(1.5)
+
+async def main():
+    work.stopped = asyncio.Event()
+    with shutdown.guards(work):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await work.stopped.wait()
+
+work = Work()
+with Shutdown(timedelta(0), margin=0.5) as shutdown:
+    asyncio.run(main())
+sys.modules["late"] = Late()
+"""
+
+
+def test_a_process_whose_work_has_ended_in_time_ends_with_status_0_although_its_exit_takes_longer() -> None:
+    done = subprocess.run([sys.executable, "-c", _ENDS_LATE], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
