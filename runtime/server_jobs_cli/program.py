@@ -37,7 +37,7 @@ Exit status:
   130, 143  interrupted, terminated"""
 
 _LONGEST_SUMMARY = 60
-_LONGEST_ERROR = 100
+_LONGEST_ERROR = 200
 
 
 class Program(click.Group):
@@ -101,8 +101,8 @@ class Program(click.Group):
         """Return the first sentence of the help of a plug-in's command."""
         try:
             command = self.get_command(ctx, name)
-        except Exception as error:  # noqa: BLE001  the code of others, and the help must list the other commands
-            return f"cannot be imported: {one_line(str(error), _LONGEST_ERROR)}"
+        except ServerJobsError as error:  # the help lists the other commands
+            return one_line(str(error), _LONGEST_ERROR)
         return "" if command is None else command.get_short_help_str(limit=_LONGEST_SUMMARY)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

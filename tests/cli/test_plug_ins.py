@@ -59,7 +59,12 @@ def test_a_package_that_cannot_be_imported_hides_no_other_command(tmp_path: Path
 
     listed = server_jobs(tmp_path, "--help")
     assert listed.returncode == 0, listed.stderr
-    assert "cannot be imported: no\\nluck" in listed.stdout
+    said = (
+        "the plug-in 'burst' of broken cannot be imported: RuntimeError: no\\nluck; update the package, or uninstall it"
+    )
+    assert said in " ".join(listed.stdout.split())
+    refused = server_jobs(tmp_path, "burst")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (3, False)
     assert "Say hello." in listed.stdout
     assert server_jobs(tmp_path, "list", "--help").returncode == 0
 

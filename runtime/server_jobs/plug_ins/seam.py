@@ -39,8 +39,8 @@ class Seam(Generic[T]):
     def find(self, name: str) -> T | None:
         """Return what the plug-in of this name brings; None if there is none.
 
-        Raises `ProjectError` if two packages have a plug-in of this name, or if its value is not of the expected type.
-        An exception of its import is passed on.
+        Raises `ProjectError` if two packages have a plug-in of this name, if it cannot be imported, or if its value is
+        not of the expected type.
         """
         found = [one for one in self._entry_points() if one.name == name]
         if not found:
@@ -48,7 +48,13 @@ class Seam(Generic[T]):
         if len(places := {(_package_of(one), one.value): one for one in found}) > 1:
             packages = " and ".join(sorted(package for package, _ in places))
             raise ProjectError(f"{packages} both bring a plug-in {name!r} for {self.group}; uninstall one of them")
-        value: object = found[0].load()
+        try:
+            value: object = found[0].load()
+        except Exception as error:
+            raise ProjectError(
+                f"the plug-in {name!r} of {_package_of(found[0])} cannot be imported: {type(error).__name__}: {error}; "
+                "update the package, or uninstall it"
+            ) from error
         if not self.accepts(value):
             raise ProjectError(
                 f"the plug-in {name!r} of {_package_of(found[0])} must be {self.expected}, and {found[0].value} is of "
