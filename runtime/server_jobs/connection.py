@@ -34,7 +34,7 @@ async def connect(
 
     Calls the set-up functions of the registry first, so that they run before the first request of an application.
     Afterwards the jobs have their earlier bindings. The default URL is the environment variable
-    `SERVER_JOBS_DATABASE_URL`, then `TURSO_DATABASE_URL`, then `sqlite:///server-jobs.sqlite3`. A project with the
+    `SERVER_JOBS_DATABASE_URL`, then one of a plug-in, then `sqlite:///server-jobs.sqlite3`. A project with the
     setting `database-url-env` has its own variable, and no default file. Raises `DatabaseError` if that is not set,
     `SchemaMissingError` if the database lacks the migrations, and `SetupError` if a set-up function fails.
 

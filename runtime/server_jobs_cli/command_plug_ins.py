@@ -14,7 +14,7 @@ PLUG_INS: Seam[click.Command] = Seam(
 
 
 def command_names() -> list[str]:
-    """Return the names of all commands, in the order of `--help`: those above, and then those of plug-ins."""
+    """Return the names of all commands, in the order of `--help`. Plug-ins come last."""
     return [*COMMANDS, *plug_in_names()]
 
 

@@ -80,7 +80,7 @@ class Program(click.Group):
         """Return the variables of all commands; None if a command cannot be imported."""
         try:
             commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
-        except Exception:  # noqa: BLE001  a missing package, or the code of a plug-in; the command itself goes on
+        except (ModuleNotFoundError, ServerJobsError):
             return None
         options = [(name, one) for name, command in commands if command for one in command.params]
         found = (variable_of(name, one) for name, one in options if isinstance(one, click.Option))

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from tests.installed_package import install
 
+ROOT = Path(__file__).parents[2]
+
 GREET = '''
 import click
 
@@ -85,3 +87,21 @@ def test_a_value_that_is_no_command_and_two_commands_of_one_name_are_refused(tmp
         "greetings and salutations both bring a plug-in 'greet' for server_jobs.commands; uninstall one of them"
         in doubled.stderr
     )
+
+
+def test_a_check_that_cannot_be_imported_or_fails_is_a_finding_beside_all_others(tmp_path: Path) -> None:
+    fails = (
+        "from server_jobs_cli.doctor.plug_ins import DoctorCheck\nCHECK = DoctorCheck(check=lambda workspace: [1 / 0])"
+    )
+    group = "server_jobs.doctor_checks"
+    install(tmp_path, "broken", "raise RuntimeError('no luck')", {group: {"burst": "broken:CHECK"}})
+    install(tmp_path, "failing", fails, {group: {"zero": "failing:CHECK"}})
+
+    examined = server_jobs(
+        tmp_path, "doctor", "--project", str(ROOT), "--database", f"sqlite:///{tmp_path}/none.sqlite3"
+    )
+
+    assert "cannot be imported: RuntimeError: no luck" in examined.stdout, examined.stderr
+    assert "the check zero of a plug-in failed: division by zero" in examined.stdout
+    assert "there is no SQLite database" in examined.stdout
+    assert examined.returncode == 1

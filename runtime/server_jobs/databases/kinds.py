@@ -13,7 +13,7 @@ from ..plug_ins import Seam
 class DatabaseKind:
     """A kind of database: an entry point of the group `server_jobs.databases`. Its module should import little.
 
-    A kind that needs a store of its own gives it with `HasOwnStore`.
+    A database with another store than `SqlStore` has the method of `HasOwnStore`.
     """
 
     schemes: Collection[str]

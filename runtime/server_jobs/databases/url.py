@@ -55,7 +55,7 @@ def database_url(url: str | None = None, *, variable: str | None = None) -> str:
 
 
 def _url_for_a_plug_in() -> str | None:
-    """Return the URL in the variable of a plug-in. Looks for plug-ins only if such a variable may be set."""
+    """Return the URL in the variable of a plug-in. Plug-ins are searched only if such a variable may be set."""
     if not any(name.endswith("_DATABASE_URL") and name != DATABASE_URL for name in os.environ):
         return None
     from .kinds import KINDS

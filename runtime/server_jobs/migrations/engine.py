@@ -14,8 +14,8 @@ from ..databases.url import without_password
 from ..errors import DatabaseError
 
 _SUPPORTED = (
-    "migrations run on SQLite, PostgreSQL and libSQL servers, such as sqlite:///jobs.sqlite3, "
-    "postgresql://localhost/shop or libsql://name-organization.turso.io"
+    "Alembic migrates SQLite and PostgreSQL, such as sqlite:///jobs.sqlite3 or postgresql://localhost/shop; "
+    "`server-jobs migrate` migrates the databases of plug-ins"
 )
 
 

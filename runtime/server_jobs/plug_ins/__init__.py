@@ -1,4 +1,4 @@
-"""Plug-ins: what other installed packages bring, found by their entry points."""
+"""Plug-ins: parts of other installed packages, found by their entry points."""
 
 from .seam import Seam
 

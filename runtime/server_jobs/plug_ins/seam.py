@@ -1,4 +1,4 @@
-"""Plug-ins: what other installed packages bring, found by their entry points.
+"""Plug-ins: parts of other installed packages, found by their entry points.
 
 A seam is a group of entry points, and everything in it has one type. The name of an entry point is the name of the
 plug-in. Nothing is searched in a Worker, whose entry names what it needs.
@@ -28,7 +28,7 @@ class Seam(Generic[T]):
     group: str
     """The name of the group, such as `server_jobs.commands`."""
     expected: str
-    """What a value is, for errors: `a click command`."""
+    """The type in words for errors, such as `a click command`."""
     accepts: Callable[[object], bool]
     """Whether a value has the type `T`."""
 

@@ -22,7 +22,7 @@ from ..console.output import print_json
 from ..console.workspace import Workspace, run
 from .database_checks import check_databases
 from .findings import Finding, fail, ok, print_findings, warn
-from .plug_ins import check_with_plug_ins, has_tables
+from .plug_ins import check_with_plug_ins
 
 _SHOWN_FILES = 5
 
@@ -34,13 +34,15 @@ def doctor(workspace: Workspace, *, as_json: bool) -> None:
     """Find problems of the project and its database, and print advice for each.
 
     Checks the configuration, the generated files, handlers that are still stubs, the database and its revision,
-    declared schedules, unfinished jobs that no worker knows or starts, known traps of SQLite, whether vacuum keeps up
-    on PostgreSQL, and what plug-ins check, such as tenants that a deploy left behind. Changes nothing.
+    declared schedules, unfinished jobs that no worker knows or starts, known traps of SQLite, and whether vacuum keeps
+    up on PostgreSQL. Plug-ins add checks, such as the one for tenants that a deploy left behind. Changes nothing.
 
     Exit status: 0 nothing fails, though there may be warnings; 1 something fails; 2 wrong usage.
     """
-    findings = [*check_project(workspace), *check_with_plug_ins(workspace)]
-    if has_tables(workspace):
+    findings = list(check_project(workspace))
+    of_plug_ins, has_tables = check_with_plug_ins(workspace)
+    findings += of_plug_ins
+    if has_tables:
         findings += run(_examine_database(workspace))
     if as_json:
         print_json([asdict(finding) for finding in findings])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from server_jobs.plug_ins import Seam
@@ -30,16 +30,20 @@ CHECKS: Seam[DoctorCheck] = Seam(
 )
 
 
-def check_with_plug_ins(workspace: Workspace) -> Iterator[Finding]:
-    """Run the checks of all plug-ins. A check that fails is a finding too."""
+def check_with_plug_ins(workspace: Workspace) -> tuple[list[Finding], bool]:
+    """Run the checks of all plug-ins. Return their findings, and whether the database has tables to examine.
+
+    A check that cannot be imported or that fails is a finding too.
+    """
+    findings: list[Finding] = []
+    has_tables = True
     for name in CHECKS.names():
         try:
             if (found := CHECKS.find(name)) is not None:
-                yield from found.check(workspace)
+                findings += found.check(workspace)
+                has_tables = has_tables and not found.has_no_tables(workspace)
         except Exception as error:  # noqa: BLE001  the code of others must not hide the other findings
-            yield fail(f"the check of the plug-in {name} failed: {error!r}", "update the plug-in, or uninstall it")
-
-
-def has_tables(workspace: Workspace) -> bool:
-    """Whether the database has tables to examine, as far as the plug-ins know."""
-    return not any(check.has_no_tables(workspace) for check in CHECKS.all())
+            findings.append(
+                fail(f"the check {name} of a plug-in failed: {error}", "update the plug-in, or uninstall it")
+            )
+    return findings, has_tables

@@ -1,1 +1,1 @@
-"""What the command line and other programs need of a Worker with tenants. None of it is uploaded."""
+"""The parts of the command line for a Worker with tenants. None of them is uploaded."""

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+from server_jobs.databases.kinds import KINDS
+from server_jobs.plug_ins import seam
+
 from tests.conformance.stores import create_sqlite_file
 from tests.installed_package import install
 
@@ -84,3 +88,10 @@ def test_a_value_of_another_type_is_refused(tmp_path: Path) -> None:
     bring(tmp_path, "boxes", box="opened")
     refused = connects(tmp_path, "box:jobs").stderr
     assert "the plug-in 'box' of boxes must be a `DatabaseKind`, and boxes:opened is of type function" in refused
+
+
+def test_a_worker_of_cloudflare_searches_no_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "turso" in KINDS.names()
+    monkeypatch.setattr(seam, "HAS_PACKAGES", False)
+    assert KINDS.names() == []
+    assert KINDS.find("turso") is None
