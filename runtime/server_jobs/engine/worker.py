@@ -330,6 +330,8 @@ class Worker:
             )
         except Exception:
             _logger.exception("an unexpected error at the end of the worker; its claims expire with their leases")
+        finally:
+            self._execution.runner.leases.stop_reporting(self.id)  # also if the time was up before
 
 
 class WorkerHealth:

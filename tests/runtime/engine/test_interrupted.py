@@ -401,6 +401,9 @@ async def test_a_worker_ends_in_time_although_the_store_never_answers(
     await until(task)
     if method == "remove_worker":
         assert "the database did not answer within 0.02 s: the worker ends" in caplog.text
+    store.answers.set()
+    await turns()
+    assert not [task for task in asyncio.all_tasks() if "LeaseKeeper" in repr(task.get_coro())], "it still reports"
 
 
 async def test_without_a_time_limit_a_worker_waits_for_the_store() -> None:
