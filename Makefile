@@ -125,7 +125,7 @@ test-schemas: setup ## Take hundreds of public schemas as params and compare eac
 # code that calls these only through what is tested here, such as limits, plans of queries and the rules of the lint.
 test_files = $(foreach name,$(2),$(1)/test_$(name).py)
 LOWEST_TESTS := $(addprefix tests/, server_jobs_django schemas conformance/test_values.py server_jobs_http/dashboard/test_answers.py \
-	$(addprefix runtime/, contract integrations testing transactions) cli/serve generator/migrations generator/models \
+	$(addprefix runtime/, contract testing transactions) server_jobs_integrations cli/serve generator/migrations generator/models \
 	$(call test_files,runtime,handle imports job logs middleware registry schema) $(call test_files,runtime/domain,cron cron_zones) \
 	$(call test_files,runtime/engine,attempt backend schedules_at_run_time scheduler) \
 	$(call test_files,conformance/postgres,postgres postgres_answers postgres_cut postgres_given_up postgres_pooler postgres_schema \

@@ -330,7 +330,7 @@ from generated.jobs import SendEmail
 from generated.registry import registry
 from prometheus_client import generate_latest
 from server_jobs import connect
-from server_jobs.integrations.prometheus import PrometheusMiddleware
+from server_jobs_integrations.prometheus import PrometheusMiddleware
 
 
 async def main() -> None:

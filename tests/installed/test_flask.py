@@ -14,7 +14,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from generated.jobs import SendEmail
 from generated.registry import registry
-from server_jobs.integrations.flask import ServerJobs
+from server_jobs_integrations.flask import ServerJobs
 
 URL = f"sqlite:///{Path(__file__).with_name('shop.sqlite3')}"
 db = SQLAlchemy()

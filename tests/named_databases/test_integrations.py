@@ -9,12 +9,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from flask import Flask
 from server_jobs import Databases, InvalidOptionError, ProjectError
-from server_jobs.integrations import flask as extension
-from server_jobs.integrations.flask import ServerJobs
-from server_jobs.integrations.starlette import add_exception_handlers, lifespan
 from server_jobs.registry import JobRegistry
 from server_jobs.testing import InMemoryJobs
 from server_jobs_http import Tokens, create_app
+from server_jobs_integrations import flask as extension
+from server_jobs_integrations.flask import ServerJobs
+from server_jobs_integrations.starlette import add_exception_handlers, lifespan
 
 from tests.django_settings import configure_django
 from tests.server_jobs_http.caller import BEARER, TOKEN

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from server_jobs import Databases, Worker
 from server_jobs.engine.backend import Backend
-from server_jobs.integrations.prometheus import WorkerMetrics
 from server_jobs.stores.memory import MemoryStore
 from server_jobs_cli.worker.metrics_endpoint import WorkerEndpoint
 from server_jobs_http import Tokens, create_app
+from server_jobs_integrations.prometheus import WorkerMetrics
 
 from tests.server_jobs_http.caller import TOKEN, Caller
 

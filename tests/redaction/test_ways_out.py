@@ -21,7 +21,7 @@ from typing import cast
 
 import httpx
 import pytest
-import server_jobs.integrations
+import server_jobs_integrations
 from click.testing import CliRunner
 from server_jobs import Backend, JobQuery, connect
 from server_jobs.contract.masking import Masking
@@ -86,8 +86,8 @@ COMMANDS_WITHOUT_JOBS = {
     "run",  # what it stores is stored as for a job in this process
 }
 INTEGRATIONS = {
-    "opentelemetry": "tests/runtime/integrations/test_opentelemetry.py",
-    "sentry": "tests/runtime/integrations/test_sentry.py",
+    "opentelemetry": "tests/server_jobs_integrations/test_opentelemetry.py",
+    "sentry": "tests/server_jobs_integrations/test_sentry.py",
     "structlog": "binds ids only",
     "prometheus": "labels are names of jobs and queues, as in the route /metrics",
     "flask": "has the command line of this test",
@@ -301,5 +301,5 @@ async def answer_of(tool: Tool, arguments: dict[str, str]) -> str:
 
 
 def test_every_integration_is_named() -> None:
-    modules = {module.name for module in pkgutil.iter_modules(server_jobs.integrations.__path__)}
+    modules = {module.name for module in pkgutil.iter_modules(server_jobs_integrations.__path__)}
     assert modules == INTEGRATIONS.keys()

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from server_jobs import create_job_registry
-from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs_cloudflare import CloudflareWorkerBackend
+from server_jobs_integrations.opentelemetry import OpenTelemetryMiddleware
 
 from tests.worker.chores.jobs import Shout
 from tests.worker.project import WorkerProject

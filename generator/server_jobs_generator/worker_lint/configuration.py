@@ -32,7 +32,13 @@ from . import rules
 from .rules import EXCLUDED_ENGINE, EXCLUDED_PART, MISSING_PACKAGE, NOT_INSTALLED, UNREADABLE, CodeFinding, Rule
 
 ENGINE = "server-jobs"
-_OF_WORKERS = ("server_jobs", "server_jobs_cloudflare", "server_jobs_http", "server_jobs_turso")
+_OF_WORKERS = (
+    "server_jobs",
+    "server_jobs_cloudflare",
+    "server_jobs_http",
+    "server_jobs_integrations",
+    "server_jobs_turso",
+)
 """The packages of the engine that a Worker uploads."""
 _REQUIREMENT = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^\]]*)\])?")
 _owners = cache(packages_distributions)

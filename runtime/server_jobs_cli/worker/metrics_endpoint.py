@@ -17,7 +17,7 @@ from server_jobs.domain.record import Claim, Outcome
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.slots import Listener
 from server_jobs.engine.worker import Worker
-from server_jobs.integrations.prometheus import WorkerMetrics
+from server_jobs_integrations.prometheus import WorkerMetrics
 
 from .metrics_server import LIVE, METRICS, READY
 

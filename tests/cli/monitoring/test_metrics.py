@@ -220,7 +220,7 @@ def test_an_address_that_is_taken_is_wrong_usage(shop: Shop) -> None:
 
 def test_a_missing_package_names_its_extra(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "server_jobs_cli.worker.metrics_endpoint", raising=False)
-    monkeypatch.delitem(sys.modules, "server_jobs.integrations.prometheus", raising=False)
+    monkeypatch.delitem(sys.modules, "server_jobs_integrations.prometheus", raising=False)
     for name in [*sys.modules]:
         if name.partition(".")[0] == "prometheus_client":
             monkeypatch.delitem(sys.modules, name)

@@ -14,10 +14,10 @@ import yaml
 from prometheus_client import CollectorRegistry, generate_latest
 from server_jobs.domain.record import Claim, Outcome
 from server_jobs.engine.worker import Worker
-from server_jobs.integrations.prometheus import PrometheusMiddleware
 from server_jobs.stores.memory import MemoryStore
 from server_jobs_cli.worker.metrics_endpoint import WorkerEndpoint
 from server_jobs_http import Tokens, create_app
+from server_jobs_integrations.prometheus import PrometheusMiddleware
 
 from tests.docs.pages import ROOT
 from tests.runtime.example_jobs import backend_on, echo, text_job

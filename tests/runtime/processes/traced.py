@@ -12,7 +12,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from server_jobs import JobContext, JobRegistry
-from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
+from server_jobs_integrations.opentelemetry import OpenTelemetryMiddleware
 
 from tests.runtime.processes.handlers import Order, Report, order_job, report
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
-import server_jobs.integrations
+import server_jobs_integrations
 from server_jobs import create_job_registry
 from server_jobs.memory import InMemoryBackend
 from server_jobs.project import OUTPUTS
@@ -139,7 +139,7 @@ def test_each_tool_of_an_agent_is_on_the_page() -> None:
 
 
 def test_each_way_out_is_on_the_page() -> None:
-    integrations = {module.name for module in pkgutil.iter_modules(server_jobs.integrations.__path__)}
+    integrations = {module.name for module in pkgutil.iter_modules(server_jobs_integrations.__path__)}
     words = words_of("Ways out")
 
     assert {*metadata.tables, *command_names(), *integrations, *OUTPUTS} == words

@@ -9,7 +9,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from server_jobs import JobRegistry
-from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
+from server_jobs_integrations.opentelemetry import OpenTelemetryMiddleware
 
 
 class ToConsole(SpanExporter):

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from flask import Flask, current_app, g
 from server_jobs import Job, JobContext, JobOptions, JobRegistry, connect, create_job_registry, define_job, tick
-from server_jobs.integrations import flask as extension
-from server_jobs.integrations.flask import AppContext, ServerJobs
+from server_jobs_integrations import flask as extension
+from server_jobs_integrations.flask import AppContext, ServerJobs
 
 from tests.conformance.stores import create_sqlite_file
 from tests.server_jobs_http.caller import Kept, Note

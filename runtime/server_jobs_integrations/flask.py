@@ -13,17 +13,16 @@ from typing import cast
 import click
 from flask import Flask, Response, current_app, has_app_context
 from flask.cli import ScriptInfo, with_appcontext
+from server_jobs.binding import Binding
+from server_jobs.databases.url import DATABASE_URL, database_url
+from server_jobs.engine.backend import Backend
+from server_jobs.errors import InvalidOptionError, ProjectError, ProjectNotFoundError
+from server_jobs.inspection.problem_document import CALLER_ERRORS, PROBLEM_TYPE, response_to
+from server_jobs.middleware import Middleware, RunningAttempt
+from server_jobs.named_databases import Databases
+from server_jobs.project import find_project
+from server_jobs.registry import JobRegistry
 from werkzeug.local import LocalProxy
-
-from ..binding import Binding
-from ..databases.url import DATABASE_URL, database_url
-from ..engine.backend import Backend
-from ..errors import InvalidOptionError, ProjectError, ProjectNotFoundError
-from ..inspection.problem_document import CALLER_ERRORS, PROBLEM_TYPE, response_to
-from ..middleware import Middleware, RunningAttempt
-from ..named_databases import Databases
-from ..project import find_project
-from ..registry import JobRegistry
 
 _NAME = "server_jobs"
 _APP_VARIABLE = "FLASK_APP"
@@ -52,7 +51,7 @@ class ServerJobs:
     `current_app` works, and Flask-SQLAlchemy removes the session of the handler.
 
     Errors that callers cause get a problem document (RFC 9457), as in
-    `server_jobs.integrations.starlette.add_exception_handlers`. `flask jobs` is the command `server-jobs` on the
+    `server_jobs_integrations.starlette.add_exception_handlers`. `flask jobs` is the command `server-jobs` on the
     database of the application.
 
         app = Flask("shop")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import structlog
 from server_jobs import JobContext, create_job_registry
-from server_jobs.integrations.structlog import StructlogMiddleware
 from server_jobs.memory import InMemoryBackend
+from server_jobs_integrations.structlog import StructlogMiddleware
 from structlog.testing import LogCapture
 
 from tests.runtime.example_jobs import Text, text_job

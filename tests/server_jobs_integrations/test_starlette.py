@@ -9,8 +9,8 @@ from fastapi import Depends, FastAPI, HTTPException
 from fastapi.testclient import TestClient
 from server_jobs import Backend, Job, JobHandle, JobRegistry, create_job_registry
 from server_jobs.errors import BatchNotFoundError, DuplicateJobError, JobNotRetryableError
-from server_jobs.integrations.starlette import add_exception_handlers, lifespan
 from server_jobs_http import Tokens, create_app
+from server_jobs_integrations.starlette import add_exception_handlers, lifespan
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from server_jobs.middleware import Middleware, RunningAttempt
 from structlog.contextvars import bound_contextvars
-
-from ..middleware import Middleware, RunningAttempt
 
 
 class StructlogMiddleware(Middleware):

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 from opentelemetry import context, propagate, trace
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode, TracerProvider
+from server_jobs.domain.tracebacks import mask_of_names
+from server_jobs.middleware import Enqueue, Middleware, RunningAttempt
 
-from ..domain.tracebacks import mask_of_names
-from ..middleware import Enqueue, Middleware, RunningAttempt
 from .messaging_conventions import (
     ATTEMPT,
     BATCH_COUNT,

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 import sentry_sdk
 from sentry_sdk.integrations.logging import ignore_logger
-
-from ..contract.masking import masked_value
-from ..domain.outcomes import DoNotRetryError
-from ..domain.tracebacks import Mask, unmasked
-from ..middleware import Middleware, RunningAttempt
+from server_jobs.contract.masking import masked_value
+from server_jobs.domain.outcomes import DoNotRetryError
+from server_jobs.domain.tracebacks import Mask, unmasked
+from server_jobs.middleware import Middleware, RunningAttempt
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Event

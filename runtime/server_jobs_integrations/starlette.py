@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+from server_jobs.connection import connect, connect_databases
+from server_jobs.engine.backend import Backend
+from server_jobs.inspection.problem_document import CALLER_ERRORS, PROBLEM_TYPE, response_to
+from server_jobs.named_databases import Databases
+from server_jobs.registry import JobRegistry
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-
-from ..connection import connect, connect_databases
-from ..engine.backend import Backend
-from ..inspection.problem_document import CALLER_ERRORS, PROBLEM_TYPE, response_to
-from ..named_databases import Databases
-from ..registry import JobRegistry
 
 
 def lifespan(

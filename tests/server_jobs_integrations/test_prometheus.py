@@ -8,10 +8,10 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from server_jobs import JobOptions, Worker, create_job_registry
-from server_jobs.integrations.prometheus import BUCKETS, PrometheusMiddleware, WorkerMetrics
 from server_jobs.memory import InMemoryBackend
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
+from server_jobs_integrations.prometheus import BUCKETS, PrometheusMiddleware, WorkerMetrics
 
 from tests.runtime.example_jobs import Gate, backend_on, echo, fail, retried_at_once, text_job, turns
 

@@ -13,11 +13,10 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client import Counter as ExportedCounter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
-
-from ..domain.record import Claim, Outcome
-from ..engine.attempts.settler import Kind
-from ..engine.backend import Backend
-from ..middleware import Enqueue, Middleware
+from server_jobs.domain.record import Claim, Outcome
+from server_jobs.engine.attempts.settler import Kind
+from server_jobs.engine.backend import Backend
+from server_jobs.middleware import Enqueue, Middleware
 
 BUCKETS = (
     *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),

@@ -11,8 +11,8 @@ from sentry_sdk.envelope import Envelope
 from sentry_sdk.integrations.logging import LoggingIntegration
 from sentry_sdk.transport import Transport
 from server_jobs import DoNotRetryError, JobContext, JobOptions, Worker, create_job_registry
-from server_jobs.integrations.sentry import SentryMiddleware
 from server_jobs.memory import InMemoryBackend
+from server_jobs_integrations.sentry import SentryMiddleware
 
 from tests.runtime.example_jobs import Text, TextJob, echo, fail, retried_at_once, text_job
 

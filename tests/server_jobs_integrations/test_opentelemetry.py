@@ -16,10 +16,10 @@ from opentelemetry.semconv._incubating.attributes import messaging_attributes
 from opentelemetry.semconv.attributes import error_attributes
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode
 from server_jobs import Backend, DoNotRetryError, JobContext, JobOptions, Worker, connect, create_job_registry
-from server_jobs.integrations import messaging_conventions
-from server_jobs.integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs.job import AnyJob
 from server_jobs.memory import InMemoryBackend
+from server_jobs_integrations import messaging_conventions
+from server_jobs_integrations.opentelemetry import OpenTelemetryMiddleware
 from sqlalchemy import create_engine
 
 from tests.conformance.stores import create_sqlite_file
