@@ -45,7 +45,7 @@ class EnqueuingJob(JobDefinition[P, R, D]):
 
     @classmethod
     def later_sync(cls, params: P | D, **options: Unpack[EnqueueOptions]) -> JobHandle[R]:
-        """Like `later`, for code without an event loop: Django, Flask, scripts, and plain handlers.
+        """Like `later`, for code without an event loop: plain views of web frameworks, scripts, and plain handlers.
 
         Any thread may call it. Raises `InvalidOptionError` inside an event loop, which it would block.
 
@@ -148,9 +148,9 @@ class EnqueuingJob(JobDefinition[P, R, D]):
     ) -> JobHandle[R] | Coroutine[Any, Any, JobHandle[R]]:
         """Enqueue the job inside your transaction, so that both commit or roll back together. Does not commit.
 
-        `transaction` is a session or connection of SQLAlchemy, a connection of Django or its alias, or a connection of
-        psycopg, asyncpg, sqlite3 or aiosqlite. Await the result if it is async. The commit wakes workers. Outside a
-        transaction (autocommit), the job is committed when the call returns, as with `later`.
+        `transaction` is a session or connection of SQLAlchemy, or a connection of psycopg, asyncpg, sqlite3, aiosqlite
+        or the library of a plug-in, which may also take its name. Await the result if it is async. The commit wakes
+        workers. Outside a transaction (autocommit), the job is committed when the call returns, as with `later`.
 
         The job class needs a backend only once you use the handle. Otherwise like `later`.
 

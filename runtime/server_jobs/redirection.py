@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from .binding import JobBackend
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from .engine.backend import Backend, StoreInUse
 
 
+OnRollback = Callable[[Callable[[], None]], Awaitable[None] | None]
+"""Call a function once the caller's transaction is rolled back. Return an awaitable if the transaction is async."""
+
+
 class StandInBackend(JobBackend, Protocol):
     """A backend that takes the place of all others."""
 
@@ -21,7 +25,7 @@ class StandInBackend(JobBackend, Protocol):
         ...
 
     def insert_within(
-        self, transaction: object, jobs: Sequence[NewJob], *, is_async: bool
+        self, on_rollback: OnRollback, jobs: Sequence[NewJob], *, is_async: bool
     ) -> Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]:
         """Store the jobs, until the caller's transaction is rolled back. Await the answer if `is_async`."""
         ...

@@ -7,7 +7,6 @@ the fixtures of the pytest plugin       `server_jobs.pytest_plugin`, `temporary_
 all jobs in memory, and `run_jobs`      `in_memory_jobs`, `recording`, `calling_thread`
 `assert_enqueued` and its messages      `enqueued`
 fake jobs                               `fake_job`
-`later_in` that is rolled back          `rollbacks`
 clocks                                  `fake_clock`
 the strategy for the params of a job    `strategies`, `fitting_values`
 the strategy for a schema               `schema_values`, `merged_schemas`

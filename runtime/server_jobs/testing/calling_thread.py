@@ -29,7 +29,7 @@ def run_from_here(call: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run the coroutine in the event loop of another thread, and wait for it.
 
     Plain handlers run in this thread, so that they see the database connections and the open transaction of the test.
-    With Django, so do the queries of async handlers.
+    If asgiref is imported, so does the plain code that async handlers call with `sync_to_async`.
     """
     asgiref = sys.modules.get("asgiref.sync")
     return _run(call) if asgiref is None or in_event_loop() else _run_with_asgiref(call, asgiref)

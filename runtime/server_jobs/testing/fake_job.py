@@ -25,9 +25,9 @@ class FakeJob(Generic[P, R]):
     """Replaces a job inside a `with` block, and its handler if `handle` is registered.
 
     Inside the block, every way to enqueue the job runs the fake at once, in memory, without a database: calls of the
-    class, `later_in`, `using`, calls by name, HTTP routes, and calls in handlers. If SQLAlchemy or Django rolls the
-    transaction of a `later_in` back, its call disappears. Jobs that a database has already get the fake as their
-    handler.
+    class, `later_in`, `using`, calls by name, HTTP routes, and calls in handlers. If the transaction of a `later_in` is
+    rolled back, its call disappears; sessions of SQLAlchemy can tell, connections of plain drivers cannot. Jobs that a
+    database has already get the fake as their handler.
 
         with FakeJob(SendEmail, result=SendEmailResult(message_id="1")) as sent:
             await sign_up("ada@example.com")  # calls `SendEmail.later`

@@ -43,9 +43,10 @@ class InMemoryJobs:
     """Keeps every job of the process in memory inside a `with` block. The pytest fixture `jobs` is one.
 
     No way to enqueue reaches a database: calls of job classes, `later_in`, backends of the application, HTTP routes,
-    calls in handlers and in threads. If SQLAlchemy or Django rolls back the transaction of a `later_in`, its job
-    disappears. Jobs run when `run_jobs` is called; with `eager`, each job runs when it is enqueued, and its enqueue
-    raises the error of the handler. `database` and `resources` are for handlers, as in `InMemoryBackend`.
+    calls in handlers and in threads. If the transaction of a `later_in` is rolled back, its job disappears; sessions of
+    SQLAlchemy can tell, connections of plain drivers cannot. Jobs run when `run_jobs` is called; with `eager`, each job
+    runs when it is enqueued, and its enqueue raises the error of the handler. `database` and `resources` are for
+    handlers, as in `InMemoryBackend`.
 
         with InMemoryJobs(registry) as jobs:
             await SendEmail.later({"to": "ada@example.com", "subject": "Hello"}, delay=timedelta(hours=1))

@@ -22,11 +22,11 @@ from ..hooks import Hooks
 from ..job import DEFAULT_WORKER_TIMEOUT
 from ..memory import InMemoryBackend
 from ..middleware import NO_HEADERS, Middleware, RunningAttempt, enqueuing
+from ..redirection import OnRollback
 from ..registry import JobRegistry
 from ..result import JobResult
 from ..stores.memory import MemoryStore
 from .calling_thread import run_from_here
-from .rollbacks import on_rollback, on_rollback_async
 
 T = TypeVar("T")
 
@@ -118,19 +118,21 @@ class RecordingBackend:
         return inserted
 
     def insert_within(
-        self, transaction: object, jobs: Sequence[NewJob], *, is_async: bool
+        self, on_rollback: OnRollback, jobs: Sequence[NewJob], *, is_async: bool
     ) -> Sequence[Inserted] | Coroutine[Any, Any, Sequence[Inserted]]:
         if is_async:
-            return self._insert_within(transaction, jobs)
+            return self._insert_within(on_rollback, jobs)
         inserted = self.add(jobs, NO_HEADERS)
-        on_rollback(transaction, lambda: self.withdraw(inserted))
+        on_rollback(lambda: self.withdraw(inserted))
         if self.at_once:
             run_from_here(lambda: self._run_at_once(jobs, inserted))
         return inserted
 
-    async def _insert_within(self, transaction: object, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
+    async def _insert_within(self, on_rollback: OnRollback, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
         inserted = self.add(jobs, NO_HEADERS)
-        await on_rollback_async(transaction, lambda: self.withdraw(inserted))
+        watching = on_rollback(lambda: self.withdraw(inserted))
+        if watching is not None:
+            await watching
         if self.at_once:
             await self._run_at_once(jobs, inserted)
         return inserted

@@ -6,6 +6,7 @@ to change                              open
 the statements, in the driver's style  `insertion`
 what happens around them               `storing`
 which transactions are accepted        `joining`
+what a plug-in says of its library     `kinds`
 how a library executes a statement     the module with its name
 =====================================  ==================================================
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..domain.record import Inserted
 from .insertion import Parameters
+from .kinds import TransactionKind
 from .storing import Rows, Storing
 
 if TYPE_CHECKING:
@@ -23,3 +24,6 @@ async def insert(connection: Connection, storing: Storing) -> Sequence[Inserted]
             return list(await cursor.fetchall())
 
     return await storing.run_async("sqlite", "named", execute)
+
+
+KIND = TransactionKind(insert=insert)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..domain.record import Inserted
 from .insertion import Parameters
+from .kinds import TransactionKind
 from .storing import Rows, Storing
 
 
@@ -18,3 +19,6 @@ async def insert(connection: Any, storing: Storing) -> Sequence[Inserted]:  # no
         return rows
 
     return await storing.run_async("postgresql", "numeric_dollar", execute, connection=connection)
+
+
+KIND = TransactionKind(insert=insert, is_async=True)

@@ -10,6 +10,7 @@ from psycopg.rows import tuple_row
 
 from ..domain.record import Inserted
 from .insertion import Parameters
+from .kinds import TransactionKind
 from .storing import Rows, Storing
 
 
@@ -34,3 +35,6 @@ async def _insert_async(connection: psycopg.AsyncConnection[Any], storing: Stori
             return await cursor.fetchall()
 
     return await storing.run_async("postgresql", "pyformat", execute, connection=connection)
+
+
+KIND = TransactionKind(insert=insert)

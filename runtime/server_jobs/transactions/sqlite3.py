@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ..domain.record import Inserted
 from .insertion import Parameters
+from .kinds import TransactionKind
 from .storing import Rows, Storing
 
 
@@ -19,3 +20,6 @@ def insert(connection: sqlite3.Connection, storing: Storing) -> Sequence[Inserte
         return cursor.execute(sql, parameters).fetchall()
 
     return storing.run("sqlite", "named", execute)
+
+
+KIND = TransactionKind(insert=insert)

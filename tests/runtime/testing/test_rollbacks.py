@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 from server_jobs.testing import FakeJob, InMemoryJobs
-from server_jobs.testing.rollbacks import on_rollback
+from server_jobs.transactions.joining import on_rollback
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session

@@ -191,7 +191,8 @@ def test_any_other_object_is_refused_with_the_accepted_ones() -> None:
     with closing(sqlite3.connect(":memory:")) as connection:
         for other in (engine, connection.cursor(), None, Path("jobs.sqlite3")):
             message = (
-                rf"takes a session .* or aiosqlite, not {type(other).__module__}.*{type(other).__name__}.*insert_job"
+                rf"takes a session .* of django, .* or aiosqlite, not {type(other).__module__}.*{type(other).__name__}"
+                ".*insert_job"
             )
             with pytest.raises(InvalidOptionError, match=message):
                 Invoice.later_in(other, PARAMS)  # type: ignore[call-overload]  # on purpose
