@@ -15,11 +15,12 @@ import pytest
 from asyncpg import connect_utils
 from psycopg import pq
 from server_jobs.databases.postgres import url_options
-from server_jobs.project import Project, WorkerGroup
+from server_jobs.project import Project
 from server_jobs.schema import metadata
 from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.generator.explain import rule_ids
 from server_jobs_generator.contracts.contract_rules import ChangeRule
+from server_jobs_generator.outputs.kubernetes.settings import WorkerGroup
 from server_jobs_generator.read.keywords import ADVICE, KNOWN
 from server_jobs_generator.sql import ColumnType
 from server_jobs_http.app import PREFIX, ROUTES
@@ -235,7 +236,7 @@ def test_each_environment_variable_of_tests_that_is_described_is_read() -> None:
 
 
 def test_settings_have_the_value_and_default_that_toml_has() -> None:
-    rows = {key.strip("`"): (value, default) for key, value, default, _ in settings.rows(Project, "root", "name")}
+    rows = {key.strip("`"): (value, default) for key, value, default, _ in settings.rows(Project, *settings.NOT_KEYS)}
     assert rows["worker"] == ("boolean", "`true`")
     assert rows["types"] == ("table of strings", "none")
     assert rows["specs"] == ("string", "`specs`")
@@ -244,7 +245,9 @@ def test_settings_have_the_value_and_default_that_toml_has() -> None:
 
 
 def test_each_setting_of_a_project_has_a_meaning() -> None:
-    rows = {key.strip("`"): (default, meaning) for key, _, default, meaning in settings.rows(Project, "root", "name")}
+    rows = {
+        key.strip("`"): (default, meaning) for key, _, default, meaning in settings.rows(Project, *settings.NOT_KEYS)
+    }
     project = Project(root=ROOT)
 
     assert rows["specs"][0] == f"`{project.specs}`"

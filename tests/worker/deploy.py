@@ -18,6 +18,7 @@ from pathlib import Path
 from server_jobs.contract.job_keys import needs_secret
 from server_jobs.project import Project, find_project
 from server_jobs.security.variables import KEY_SECRET_VARIABLE
+from server_jobs_cloudflare.command_line.settings import has_tenants
 from server_jobs_generator.ir.spec import read_specs
 from server_jobs_generator.worker_lint.configuration import Settings, is_on_turso, jobs_database, read_settings
 
@@ -100,7 +101,7 @@ def log_in(deployment: Deployment) -> None:
 
 def migrate(deployment: Deployment) -> None:
     database = jobs_database(deployment.settings)
-    if deployment.project.has_tenants:
+    if has_tenants(deployment.project):
         print("  each tenant runs them itself, at its next call")
     elif database is None or is_on_turso(deployment.settings):
         _migrate_turso(deployment)

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from pydantic import JsonValue
 from server_jobs import __version__
 from server_jobs.project import Project
+from server_jobs_cloudflare.command_line.settings import has_tenants
 
 from ..files.generated_file import File, Ownership
 from ..python.code import Code, header, lay_out, literal, name, package_module, plain_template, render, tuple_of
@@ -45,10 +46,10 @@ def worker_files(project: Project) -> list[File]:
     depth = len(PurePosixPath(_without_src(project.output)).parts)
     engine = engine_package(project.root, Path(f"{project.output}/worker"))
     source = engine.source and literal(engine.source)
-    entry = "worker_tenants_entry.py.txt" if project.has_tenants else "worker_entry.py.txt"
-    classes = ("Default", "JobsDirectory", "JobsTenant") if project.has_tenants else ("Default", "JobsAlarm")
+    entry = "worker_tenants_entry.py.txt" if has_tenants(project) else "worker_entry.py.txt"
+    classes = ("Default", "JobsDirectory", "JobsTenant") if has_tenants(project) else ("Default", "JobsAlarm")
     once = {
-        "wrangler.jsonc": wrangler_settings(has_tenants=project.has_tenants),
+        "wrangler.jsonc": wrangler_settings(has_tenants=has_tenants(project)),
         "pyproject.toml": render("worker_pyproject.toml.jinja", engine=literal(engine.requirement), source=source),
         "package.json": plain_template("worker_package.json"),
     }
@@ -63,7 +64,7 @@ def worker_files(project: Project) -> list[File]:
             folders=lay_out(folders, 0, 10),
             package=name(project.output_package),
             classes=Code(", ".join(f"{one} as {one}" for one in classes)),
-            has_tenants=project.has_tenants,
+            has_tenants=has_tenants(project),
             version=literal(__version__),
             digest=literal(engine.digest),
         ),

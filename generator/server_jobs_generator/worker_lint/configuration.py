@@ -23,6 +23,7 @@ from server_jobs_cloudflare.binding_names import (
     DIRECTORY_BINDING,
     TENANTS_BINDING,
 )
+from server_jobs_cloudflare.command_line.settings import has_tenants
 from server_jobs_turso.url import TURSO_TOKEN, TURSO_URL
 
 from ..problems.problem import shown
@@ -170,7 +171,7 @@ def read_settings(project: Project) -> Settings:
         else:
             dependencies = names_in(value_at(content, "project", "dependencies"))
             sources = names_in(value_at(content, "tool", "uv", "sources"))
-    return Settings(worker, document, dependencies, sources, findings, project.has_tenants)
+    return Settings(worker, document, dependencies, sources, findings, has_tenants(project))
 
 
 def is_uploaded(path: str, project: Project, settings: Settings) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from server_jobs.project import Project
+from server_jobs_cloudflare.command_line.settings import has_tenants
 
 from ..ir.spec import JobSpec
 from ..problems.problem import SpecProblem
@@ -13,7 +14,7 @@ from ..problems.rules import OPTION_VALUE
 
 def tenant_problems(project: Project, jobs: Iterable[JobSpec]) -> Iterator[SpecProblem]:
     """Yield a problem for each job with `shardBy` and schedules: its params would name one tenant in all stores."""
-    if not project.has_tenants:
+    if not has_tenants(project):
         return
     for job in jobs:
         if job.schedules and job.options.shard_by is not None:

@@ -1,15 +1,6 @@
 """The settings of a project: `[tool.server-jobs]` in pyproject.toml."""
 
-from .cloudflare import CloudflareSettings
-from .kubernetes import KubernetesSettings, WorkerGroup
+from .plug_in_tables import SettingsTable, checked_table
 from .project import ALLOWABLE, OUTPUTS, Project, find_project
 
-__all__ = [
-    "ALLOWABLE",
-    "OUTPUTS",
-    "CloudflareSettings",
-    "KubernetesSettings",
-    "Project",
-    "WorkerGroup",
-    "find_project",
-]
+__all__ = ["ALLOWABLE", "OUTPUTS", "Project", "SettingsTable", "checked_table", "find_project"]

@@ -11,9 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
 from ..errors import ProjectError, ProjectNotFoundError
-from .cloudflare import CloudflareSettings, cloudflare_settings
 from .databases import databases_settings
-from .kubernetes import KubernetesSettings, kubernetes_settings
 from .unknown_key import suggestion
 
 _OUTPUT_FOLDERS = ("contracts", "jobs", "kubernetes", "migrations", "models", "schemas", "testing", "worker")
@@ -27,7 +25,7 @@ ALLOWABLE = (
 )
 """Rules whose warnings a project may switch off: JSON Schema allows it, but it is a mistake more often than a wish."""
 
-_NOT_SET = ("root", "name")
+_NOT_SET = ("root", "name", "plug_in_tables")
 """Fields of `Project` that are not settings."""
 
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
@@ -66,15 +64,13 @@ class Project:
     outputs: tuple[str, ...] = ()
     """Optional outputs of the generator, from `OUTPUTS`."""
     worker: bool = True
-    """Whether to generate the Cloudflare Worker, with its migrations. The default is false with several databases."""
-    cloudflare: CloudflareSettings = field(default_factory=CloudflareSettings)
-    """The settings of the Worker."""
+    """Whether to generate the Worker, with its migrations. The default is false with several databases."""
     allow: tuple[str, ...] = ()
     """Rules whose warnings are switched off, from `ALLOWABLE`."""
     types: tuple[tuple[str, str], ...] = ()
     """The class of each custom format, such as `decimal = "decimal:Decimal"`."""
-    kubernetes: KubernetesSettings = field(default_factory=KubernetesSettings)
-    """The settings of the manifests of `outputs = ["kubernetes"]`."""
+    plug_in_tables: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """The tables of plug-ins by name, as they are in the file. `SettingsTable.of` reads one."""
 
     def __post_init__(self) -> None:
         _check_folder("specs", self.specs)
@@ -93,11 +89,6 @@ class Project:
                 f"[tool.server-jobs] database-url-env must name an environment variable, not {self.database_url_env!r}"
             )
         _check_databases(self)
-
-    @property
-    def has_tenants(self) -> bool:
-        """Whether the Worker keeps the jobs of each tenant in a separate object."""
-        return self.worker and self.cloudflare.store == "durable-objects"
 
     @property
     def url_variable(self) -> str:
@@ -162,11 +153,15 @@ def _settings(path: Path, document: Mapping[str, Any]) -> Mapping[str, object] |
 def _checked(settings: Mapping[str, object]) -> dict[str, Any]:
     known = [field.name.replace("_", "-") for field in fields(Project) if field.name not in _NOT_SET]
     checked: dict[str, object] = {}
+    tables: dict[str, Mapping[str, object]] = {}
     for key, value in settings.items():
-        if key not in known:
-            raise ProjectError(f"[tool.server-jobs] has no key {key!r}; {suggestion(key, known)}")
-        checked[key.replace("-", "_")] = _READERS.get(key, _text)(key, value)
-    return {"worker": False, **checked} if "databases" in checked else checked
+        if key in known:
+            checked[key.replace("-", "_")] = _READERS.get(key, _text)(key, value)
+        else:
+            from .plug_in_search import plug_in_table  # most projects have no such table
+
+            tables[key] = plug_in_table(key, value, known)
+    return {**({"worker": False} if "databases" in checked else {}), **checked, "plug_in_tables": tables}
 
 
 def _text(key: str, value: object) -> str:
@@ -201,9 +196,7 @@ _READERS: Mapping[str, Callable[[str, object], object]] = {
     "allow": _words,
     "types": _table,
     "worker": _flag,
-    "cloudflare": lambda _, value: cloudflare_settings(value),
     "databases": lambda _, value: databases_settings(value),
-    "kubernetes": lambda _, value: kubernetes_settings(value),
 }
 
 

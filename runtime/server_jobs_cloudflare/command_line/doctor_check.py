@@ -10,6 +10,7 @@ from server_jobs_cli.doctor.findings import Finding, fail, ok, warn
 from server_jobs_cli.doctor.plug_ins import DoctorCheck
 from server_jobs_cli.plain_sql import newest_revisions, plain_revisions
 
+from .settings import has_tenants
 from .tenants import count_tenants, tenants_place
 
 
@@ -21,7 +22,7 @@ def _check_tenants(workspace: Workspace) -> Iterator[Finding]:
     except ServerJobsError:
         return  # other checks report it
     if place is None:
-        if project is not None and project.has_tenants:
+        if project is not None and has_tenants(project):
             yield warn(
                 "the tenants are not checked: the database is not the address of a Worker with tenants",
                 "set SERVER_JOBS_DATABASE_URL to one such as https://jobs.example.com/_jobs/tenants, and JOBS_TOKEN",

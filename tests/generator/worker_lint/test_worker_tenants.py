@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from server_jobs.errors import ProjectError
 from server_jobs.project import find_project
+from server_jobs_cloudflare.command_line.settings import has_tenants
 
 from tests.generator.projects import TemporaryProject, generated_project
 
@@ -113,4 +114,4 @@ def test_without_a_worker_the_setting_has_no_effect(tmp_path: Path) -> None:
     text = f"[tool.server-jobs]\nworker = false\n{SETTING}"
     (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
 
-    assert not find_project(tmp_path).has_tenants
+    assert not has_tenants(find_project(tmp_path))

@@ -8,11 +8,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any, ClassVar, Protocol
 
-from server_jobs.project import ALLOWABLE, OUTPUTS, CloudflareSettings, KubernetesSettings, Project, WorkerGroup
+from server_jobs.project import ALLOWABLE, OUTPUTS, Project
+from server_jobs_cloudflare.command_line.settings import CloudflareSettings
+from server_jobs_generator.outputs.kubernetes.settings import KubernetesSettings, WorkerGroup
 from sphinx.pycode import ModuleAnalyzer
 
 from ..markdown import code, codes, sentence, table
 from ..sources import ROOT
+
+NOT_KEYS = ("root", "name", "plug_in_tables")
+"""Fields of `Project` that are not keys."""
 
 _KINDS = {"databases": "table of strings", "types": "table of strings", "groups": "tables", "queues": "list of strings"}
 _VALUES = {"outputs": OUTPUTS, "allow": ALLOWABLE}
@@ -26,7 +31,7 @@ class _Settings(Protocol):
 
 def project_settings() -> str:
     """Return the table of the keys under `[tool.server-jobs]`."""
-    return _table(Project, "root", "name", "cloudflare", "kubernetes")
+    return _table(Project, *NOT_KEYS)
 
 
 def cloudflare_settings() -> str:

@@ -15,12 +15,12 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from server_jobs.domain.options import RateLimit
-from server_jobs.project import WorkerGroup
 from server_jobs.stores.sql.dialect import statements_of
 
 from ...contracts.job_history import VersionStep
 from ...ir.spec import JobSpec
 from ...python.code import Code, render
+from .settings import WorkerGroup
 
 _TABLE = re.compile(r"\bFROM (jobs|cron_jobs|job_starts|paused_queues)\b")
 

@@ -11,13 +11,14 @@ from types import MappingProxyType
 
 from server_jobs.domain.options import RunIn
 from server_jobs.errors import ProjectError
-from server_jobs.project import Project, WorkerGroup
+from server_jobs.project import Project
 
 from ...contracts.job_history import VersionStep
 from ...files.generated_file import File
 from ...ir.spec import JobSpec
 from ...python.code import Code, header, render
 from .demand import demand
+from .settings import KUBERNETES, WorkerGroup
 
 _FILES = (
     "kustomization.yaml",
@@ -73,7 +74,7 @@ def kubernetes_files(
 
     Raises `ProjectError` if no group of workers serves the queue of a job, or the name of the project fits no object.
     """
-    settings = project.kubernetes
+    settings = KUBERNETES.of(project)
     _check_queues(settings.groups, jobs)
     if not jobs:
         return []

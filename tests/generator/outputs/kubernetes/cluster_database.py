@@ -14,9 +14,9 @@ import psycopg
 from server_jobs import create_job_registry
 from server_jobs.domain.record import Claim
 from server_jobs.engine.backend import Backend
-from server_jobs.project import WorkerGroup
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.outputs.kubernetes.demand import demand
+from server_jobs_generator.outputs.kubernetes.settings import WorkerGroup
 
 from tests.conformance.examples import completed
 from tests.conformance.postgres_databases import empty_database

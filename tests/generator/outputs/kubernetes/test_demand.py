@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs.project import WorkerGroup
+from server_jobs_generator.outputs.kubernetes.settings import WorkerGroup
 
 from tests.conformance.postgres_databases import new_database, postgres_connection
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
-from ..errors import ProjectError
-from .unknown_key import suggestion
+from server_jobs.errors import ProjectError
+from server_jobs.project import SettingsTable, checked_table
 
 _TABLE = "tool.server-jobs.kubernetes"
 # A part of the names of objects. With two of them, a name has at most the 63 characters of a DNS label.
@@ -84,38 +84,29 @@ class KubernetesSettings:
             )
 
 
-def kubernetes_settings(value: object) -> KubernetesSettings:
-    """Return the settings of a parsed table. Raises `ProjectError` for a wrong key or value."""
-    known = {"name": _text, "image": _text, "groups": _groups}
-    return KubernetesSettings(**_values(_TABLE, value, known))
-
-
 def _groups(place: str, value: object) -> tuple[WorkerGroup, ...]:
-    known = {each.name: _queues if each.name == "queues" else _number for each in fields(WorkerGroup)}
-    del known["name"]
-    groups = _table(_TABLE + ".groups", value)
+    groups = checked_table(f"{_TABLE}.groups", value)
     if not groups:
         raise ProjectError(f"{place} has no group; add a table [{_TABLE}.groups.worker], or remove this one")
-    return tuple(
-        WorkerGroup(name=name, **_values(f"{_TABLE}.groups.{name}", group, known)) for name, group in groups.items()
-    )
+    return tuple(_group(name, group) for name, group in groups.items())
 
 
-def _values(table: str, value: object, known: Mapping[str, Callable[[str, object], object]]) -> dict[str, Any]:
-    """Return the values of a table by field. `known` has a reader for each field."""
-    keys = {_key(field): field for field in known}
-    values: dict[str, object] = {}
-    for key, one in _table(table, value).items():
-        if key not in keys:
-            raise ProjectError(f"[{table}] has no key {key!r}; {suggestion(key, list(keys))}")
-        values[keys[key]] = known[keys[key]](f"[{table}] {key}", one)
-    return values
+def _group(name: str, value: object) -> WorkerGroup:
+    known = {each.name: _queues if each.name == "queues" else _number for each in fields(WorkerGroup)}
+    del known["name"]
+    place = f"{_TABLE}.groups.{name}"
+    return WorkerGroup(name=name, **_values(place, checked_table(place, value, [*map(_key, known)]), known))
 
 
-def _table(table: str, value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise ProjectError(f"{table} must be a table such as [{table}], not {value!r}")
-    return cast("Mapping[str, object]", value)
+def _values(
+    place: str, table: Mapping[str, object], readers: Mapping[str, Callable[[str, object], object]]
+) -> dict[str, Any]:
+    """Return the values of a table by field. There is a reader for each field."""
+    return {
+        field: read(f"[{place}] {_key(field)}", table[_key(field)])
+        for field, read in readers.items()
+        if _key(field) in table
+    }
 
 
 def _text(place: str, value: object) -> str:
@@ -146,3 +137,11 @@ def _check_label(place: str, value: str) -> None:
 
 def _key(field: str) -> str:
     return field.replace("_", "-")
+
+
+_READERS: Mapping[str, Callable[[str, object], object]] = {"name": _text, "image": _text, "groups": _groups}
+
+
+KUBERNETES = SettingsTable(
+    name="kubernetes", keys=tuple(_READERS), read=lambda table: KubernetesSettings(**_values(_TABLE, table, _READERS))
+)
