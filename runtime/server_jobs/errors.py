@@ -298,7 +298,7 @@ class SchemaMissingError(DatabaseError):
     """
 
     command: ClassVar[str] = "server-jobs migrate"
-    """The Django app replaces it."""
+    """A framework with its own command for migrations replaces it."""
 
     def __init__(self, detail: str, variable: str | None = None) -> None:
         instead = f", or set {variable} to the URL of another one" if variable else ""

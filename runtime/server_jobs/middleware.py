@@ -128,7 +128,7 @@ class Middleware(Protocol):
     def around_plain_handler(self, attempt: RunningAttempt) -> AbstractContextManager[None]:
         """Surround the call of a handler that is not async, in the thread that calls it, inside of `around_attempt`.
 
-        For objects that belong to a thread, such as the database connections of Django. It may block.
+        For objects that belong to a thread, such as the database connections of a web framework. It may block.
         """
         del attempt
         return nullcontext()

@@ -1,4 +1,4 @@
-"""Calls from code without an event loop: Django, Flask, scripts, and plain handlers."""
+"""Calls from code without an event loop: plain views of web frameworks, scripts, and plain handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a database that Cloudflare connects: there is nothing to open, and no other process to hear of."""
+"""The part of a database that its host connects: there is nothing to open, and no other process to hear of."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from ..domain.interfaces import Wake
 
 
 class AlwaysOpen:
-    """The connection of a `Database` inside Cloudflare's runtime."""
+    """The connection of a `Database` that is a part of the host of the program. Its store opens without a query."""
+
+    is_always_open = True
 
     async def open(self) -> None:
         """Do nothing."""

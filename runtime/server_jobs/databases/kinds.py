@@ -17,7 +17,7 @@ class DatabaseKind:
     """
 
     schemes: Collection[str]
-    """Schemes of its URLs, such as `("libsql",)`. `sqlite` and `postgresql` are taken."""
+    """Schemes of its URLs, such as `("shelf",)`. `sqlite` and `postgresql` are taken."""
     open: Callable[[str], Database | None]
     """Return the database of a URL with one of the schemes, not connected yet; None if the URL names something else.
 

@@ -7,8 +7,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-# The time of SQLite and D1 in milliseconds since the epoch, as the tables store it. Not
-# `unixepoch('subsec')`, which is NULL before SQLite 3.42. A Julian day has room for whole milliseconds, once rounded.
+# The time of SQLite in milliseconds since the epoch, as the tables store it. Not `unixepoch('subsec')`, which is NULL
+# before SQLite 3.42. A Julian day has room for whole milliseconds, once rounded.
 SQLITE_NOW = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER)"
 # The time of PostgreSQL, constant within one statement.
 POSTGRES_NOW = "statement_timestamp()"

@@ -512,7 +512,7 @@ class Database(Protocol):
 
     @property
     def name(self) -> str:
-        """The kind of database, for messages: "sqlite", "d1"."""
+        """The kind of database, for messages: "sqlite", "postgresql"."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Numbers about queues, jobs and batches, for metrics, the dashboard and callers."""
+"""Numbers about queues, jobs and batches, for metrics, pages and callers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ ENQUEUE_WINDOW = timedelta(minutes=1)
 """How far back enqueued jobs are counted."""
 
 MOST_COUNTED = 10_000
-"""How far the dashboard counts the jobs of a queue, so that its pages are fast with any number of them.
+"""How far a page counts the jobs of a queue, so that it is fast with any number of them.
 
 The metrics and the status count failed jobs as far.
 """
 
 MOST_OF_GROUP = 1_000
-"""How far the dashboard counts the jobs of a group of failures."""
+"""How far a page counts the jobs of a group of failures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,7 @@ DECLARATION_INTERVAL = timedelta(seconds=15)
 DECLARATION_GRACE = timedelta(minutes=1)
 """Time after the last worker with the current schedules of a job, until an older release may replace them."""
 _MOST_COUNTED = 1000
-_MOST_BYTES = 1_000_000  # of params in one statement parameter; D1 accepts 2,000,000
+_MOST_BYTES = 1_000_000  # of params in one statement parameter; some databases accept no more than 2,000,000
 _logger = logging.getLogger("server_jobs")
 
 

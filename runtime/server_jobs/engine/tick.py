@@ -63,7 +63,7 @@ async def tick(backend: Backend, *, limit: int | None = None, budget: timedelta 
     report = _report_of(backend)
     found = await store.pending_work(execution.request(limit=1), report)
     if are_counted and found.has_due_report and execution.scheduler.has_schedules_in_code:
-        # Where each query counts, as on D1, migrations store the schedules of specs. The next tick plans these.
+        # Where each query counts, migrations store the schedules of specs. The next tick plans these.
         await failures.do("declare", chores.declare(only_code=True))
     if found.has_due_report:
         await failures.do("report", store.report_tick(report))

@@ -1,4 +1,4 @@
-"""Why a job is where it is: the answer of `server-jobs why`, of its route and of the dashboard."""
+"""Why a job is where it is: the answer of `server-jobs why`, of a route and of a page."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ class Tokens:
 
     `tokens` have every scope for every queue: one token, or two during a rotation. Each is a text of at least 32 random
     bytes, such as `new_token` returns; otherwise `InvalidOptionError` is raised, without the token. `named` tokens have
-    scopes. `session_secret` signs the sessions of the dashboard; see `signing_key`.
+    scopes. `session_secret` signs the sessions of people; see `signing_key`.
 
         token = new_token()
         shop = NamedToken.of("shop", {Scope.ENQUEUE: frozenset({"mail"})}, token)
@@ -133,7 +133,7 @@ class Tokens:
 
     @property
     def signing_key(self) -> bytes:
-        """A key for sessions of the dashboard. No hash in `JOBS_TOKENS` and no secret of enqueuers reveals it.
+        """A key for sessions of people who sign in. No hash in `JOBS_TOKENS` and no secret of enqueuers reveals it.
 
         It is made from the secret of sessions, or else from the first token of `tokens`, which has every right. Without
         both it is random, and ends with the process.

@@ -4,7 +4,7 @@
 to change                                open
 =======================================  ===========================================================
 the methods of a store, in Python        `memory`, `sql`
-the SQL for SQLite, Turso and D1         sqlite/*.sql, and shared/*.sql
+the SQL for SQLite and its relatives     sqlite/*.sql, and shared/*.sql
 the SQL for PostgreSQL                   postgresql/*.sql, and shared/*.sql
 the fence of writes under a claim        `lifecycle.is_leased` in `domain`, not_stale in settle.sql
 the SQL of a filter for jobs             matches in common.sql, and `search.matches` in `domain`

@@ -196,10 +196,8 @@ def dialect_of(database: Database) -> Dialect:
             return Dialect(statements_of("postgresql"), most_expired=1000, takes_lists=True)
         case "sqlite":  # each row needs the GIL, which the event loop seldom releases
             return Dialect(statements_of("sqlite"), packs_rows=True)
-        case "d1" | "durable object":  # every invocation opens it, and Cloudflare charges for reads
-            return Dialect(statements_of("sqlite"), checks_at_open=False)
-        case _:
-            return Dialect(statements_of("sqlite"))
+        case _:  # a database that is always open is opened by each call, and its reads may cost
+            return Dialect(statements_of("sqlite"), checks_at_open=not getattr(database, "is_always_open", False))
 
 
 @cache

@@ -35,7 +35,7 @@ from ...domain.record.reports import TICK_REPORT_INTERVAL, WorkerReport
 from .dialect import dialect_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MOST_BYTES = 1_000_000  # per parameter; D1 accepts 2,000,000
+_MOST_BYTES = 1_000_000  # per parameter; some databases accept no more than 2,000,000
 _CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others send or count each statement
 LONG_TEXT = 16_000  # characters; escaping and parsing more costs more than a statement
 _FILTERED_TEXTS = ("job_name", "error_class", "correlation_id", "worker_id")

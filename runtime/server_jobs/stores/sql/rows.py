@@ -1,6 +1,6 @@
 """Convert rows to records.
 
-Rows of SQLite, Turso and D1 have times in milliseconds since the epoch, rows of PostgreSQL have datetimes.
+Rows of SQLite and its relatives have times in milliseconds since the epoch, rows of PostgreSQL have datetimes.
 """
 
 from __future__ import annotations

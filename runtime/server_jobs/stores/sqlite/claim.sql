@@ -69,7 +69,8 @@ pending_group AS MATERIALIZED (
 
 -- fragment: unlimited_due
 -- parameters: limit
--- The most urgent due jobs without limits of `known_job`, which the statement states. Turso's LIMIT knows no table.
+-- The most urgent due jobs without limits of `known_job`, which the statement states. In some relatives of
+-- SQLite, LIMIT knows no table.
 {unlimited_groups},
 -- Several groups are merged. The queue of the recursion has the next job of each group. Each step returns the most
 -- urgent one, and replaces it by its successor in the group: of the same time, or of a later one.

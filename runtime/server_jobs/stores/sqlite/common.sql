@@ -1,7 +1,7 @@
 -- Parts of statements for SQLite and its relatives.
 --
 -- Times and durations are milliseconds. `{now}` is the time of the database, one for the whole statement. Lists travel
--- as one JSON parameter: a batch of any size is one statement, within the limit of 100 parameters of Cloudflare D1.
+-- as one JSON parameter: a batch of any size is one statement, also where a statement has at most 100 parameters.
 
 -- fragment: given_now
 -- parameters: none

@@ -3,7 +3,8 @@
 -- fragment: is_expired
 -- parameters: rules
 -- A finished job that is older than the age of its rule in `rules`. Looks the rule up instead of joining all rules,
--- because D1 would count each row of each job. A quoted JSON key cannot contain quotes, which no job name has.
+-- because some databases count the rows that a statement reads. A quoted JSON key cannot contain quotes, which no job
+-- name has.
 NOT {parked}
    AND (jobs.completed_at < {now} - (:rules->>(jobs.status || ' *'))
         OR CASE WHEN instr(jobs.job_name, '"') = 0
