@@ -31,7 +31,7 @@ _DIRECTIVE = re.compile(r"\{(?!code|sourcecode|literalinclude|parsed-literal|pro
 _PORT = re.compile(r"\b81\d\d\b")
 PROGRAMS_FOR_POSTGRESQL = ("with_psycopg.py", "with_asyncpg.py")
 # Workers import handlers, pytest collects tests, `test_own_store` runs its store, and `test_postgresql` these programs.
-_TRIED = ("handlers/", "shelf/", "tests/test_", "my_store.py", *PROGRAMS_FOR_POSTGRESQL)
+_TRIED = ("handlers/", "plug-ins/", "shelf/", "tests/test_", "my_store.py", *PROGRAMS_FOR_POSTGRESQL)
 
 
 class Reader:
@@ -49,8 +49,8 @@ class Reader:
         block = replace(block, text=_PORT.sub(lambda port: str(self._ports[port[0]]), block.text))
         self._followed.append(block)
         match block.language, block.title:
-            case _, title if title == "plug-in" or title.startswith("shelf/"):
-                pass  # `tests/installed/test_plug_ins.py` installs the package and runs the commands.
+            case _, title if title.startswith(("plug-in", "shelf/")):
+                pass  # `tests/installed` installs the packages and runs the commands.
             case "bash", title:
                 self._run(block.text, expected_exit=int(title.removeprefix("exit=") or 0))
             case "text", "output":
