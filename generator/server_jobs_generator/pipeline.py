@@ -18,7 +18,7 @@ from .last_run import merge_conflicts, read_last_run
 from .plan import Plan
 from .problems.problem import SpecProblem
 from .read.library import SpecFile
-from .worker_lint.jobs_in_pods import jobs_in_pods
+from .worker_lint.jobs_elsewhere import jobs_elsewhere
 from .worker_lint.tenant_jobs import tenant_problems
 
 
@@ -56,7 +56,7 @@ def _plan_of(
     """Return the plan without the warnings of the specs."""
     if problems := merge_conflicts(project, found, specs.problems):
         return Plan(problems=tuple(sorted(problems)))
-    if problems := sorted([*tenant_problems(project, specs.jobs), *jobs_in_pods(project, specs.jobs)]):
+    if problems := sorted([*tenant_problems(project, specs.jobs), *jobs_elsewhere(project, specs.jobs)]):
         return Plan(problems=tuple(problems))
     last = read_last_run(project, specs.jobs, relocked, forgotten)
     if last.problems:

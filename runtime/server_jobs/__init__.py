@@ -43,7 +43,6 @@ if TYPE_CHECKING:
         OnConflict,
         RateLimit,
         Retention,
-        RunIn,
         Schedule,
     )
     from .domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
@@ -168,7 +167,6 @@ _HOMES = {
         "OnConflict",
         "RateLimit",
         "Retention",
-        "RunIn",
         "Schedule",
     ),
     "domain.outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
@@ -280,7 +278,6 @@ __all__ = [
     "RetiredJob",
     "RetryAfterError",
     "RetryPolicy",
-    "RunIn",
     "RunningAttempt",
     "Schedule",
     "ScheduleConflictError",

@@ -345,14 +345,12 @@ class RealDatabaseError(ServerJobsError):
         super().__init__(f"{test} would reach a real database ({place}); {advice}")
 
 
-class ClusterError(ServerJobsError):
-    """The API server of the Kubernetes cluster refused a request, or did not answer."""
+class PlaceError(ServerJobsError):
+    """A place outside of the worker, such as a cluster, cannot be used. Plug-ins raise it, or an error based on it."""
 
-    def __init__(self, message: str, *, is_refused: bool = False, is_away: bool = False) -> None:
-        self.is_refused = is_refused
-        """Whether the same request would be refused again."""
+    def __init__(self, message: str, *, is_away: bool = False) -> None:
         self.is_away = is_away
-        """Whether no API server answered, or one that is starting or overloaded."""
+        """Whether the place does not answer now, and may later."""
         super().__init__(message)
 
 

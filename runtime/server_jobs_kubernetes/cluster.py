@@ -16,7 +16,8 @@ from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.batch_v1 import Job
 from lightkube.resources.core_v1 import Pod
 from lightkube.types import CascadeType
-from server_jobs.errors import ClusterError
+
+from .errors import ClusterError
 
 CLAIM_LABEL, JOB_LABEL = "server-jobs/claim", "server-jobs/job-id"
 MANAGED = ("app.kubernetes.io/managed-by", "server-jobs")

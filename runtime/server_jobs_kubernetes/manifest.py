@@ -17,6 +17,7 @@ from server_jobs.isolation.pods import ClaimName, PodAttempt
 from .cluster import CLAIM_LABEL, JOB_LABEL, MANAGED
 from .pod_state import CONTAINER
 
+DEFAULT_START_TIMEOUT = timedelta(minutes=5)
 _KILLED_AFTER = timedelta(seconds=2)
 """Time for the pod to release its job after the drain timeout."""
 
@@ -35,7 +36,7 @@ class PodSettings:
     """
 
     spec: Mapping[str, object] = field(default_factory=dict[str, object])
-    start_timeout: timedelta = timedelta(minutes=5)
+    start_timeout: timedelta = DEFAULT_START_TIMEOUT
     boot_timeout: timedelta = timedelta(minutes=1)
     drain_timeout: timedelta = timedelta(seconds=8)
     keep_failed: timedelta = timedelta(minutes=10)

@@ -12,10 +12,11 @@ from lightkube.resources.core_v1 import Pod
 from server_jobs.engine.attempts.pod_place import InPod
 from server_jobs.engine.backend import Backend
 from server_jobs.engine.direct_runs import take_over
-from server_jobs.errors import ClusterError, ServerJobsError
+from server_jobs.errors import ServerJobsError
 from server_jobs.isolation.pods import ClaimName, PodAttempt, PodFailedError
 
 from .cluster import CLAIM_LABEL, JOB_LABEL, Cluster
+from .errors import ClusterError
 from .manifest import name_of
 from .pod_state import Crashed, PodState, Waiting, state_of
 

@@ -9,10 +9,11 @@ from datetime import timedelta
 from types import TracebackType
 
 from server_jobs.domain.clock import exact_length
-from server_jobs.errors import ClusterError, DatabaseError
+from server_jobs.errors import DatabaseError
 from server_jobs.isolation.pods import ClaimName, PodAttempt, PodFailedError
 
 from .cluster import Cluster
+from .errors import ClusterError
 from .manifest import PodSettings, manifest_of, name_of
 from .pod_state import Crashed, PodState, Running, Succeeded, Waiting
 from .watcher import PodWatcher
@@ -32,7 +33,7 @@ class KubernetesPods:
         settings = PodSettings(spec=pod_spec_of("shop/jobs:1", secret="shop"))
         async with connect(registry) as backend, Cluster() as cluster, KubernetesPods(cluster, settings) as pods:
             await cluster.check_access()
-            backend.execution.attempt_factory.pods = pods
+            backend.execution.attempt_factory.places["kubernetes"] = InPod(pods, backend.execution.store)
             worker = Worker(backend)
             asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
             await worker.run()

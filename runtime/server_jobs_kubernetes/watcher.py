@@ -8,9 +8,8 @@ from contextlib import suppress
 from contextvars import Context
 from datetime import timedelta
 
-from server_jobs.errors import ClusterError
-
 from .cluster import CLAIM_LABEL, Cluster
+from .errors import ClusterError
 from .pod_state import PodState, state_of
 
 _logger = logging.getLogger("server_jobs")

@@ -56,7 +56,6 @@ VALUES = {
     "--drain-timeout": "3s",
     "--lease": "3s",
     "--poll-interval": "3s",
-    "--pod-start-timeout": "3s",
     "--older-than": "3s",
     "--newer-than": "3s",
 }

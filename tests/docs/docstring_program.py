@@ -51,15 +51,19 @@ from hypothesis import given
 from pydantic import BaseModel
 from server_jobs import *
 from server_jobs.domain.search import FindStep
+from server_jobs.engine.attempts.pod_place import InPod
 from server_jobs.engine.bulk import BulkAction, BulkResult, change_page
+from server_jobs.engine.open_places import open_places
+from server_jobs.isolation.place_kinds import PlaceSettings
 from server_jobs_http import *
 from server_jobs_integrations.flask import ServerJobs
-from server_jobs_kubernetes import KubernetesPods, PodSettings, pod_spec_of
 from server_jobs_integrations.opentelemetry import OpenTelemetryMiddleware
 from server_jobs_integrations.prometheus import PrometheusMiddleware, WorkerMetrics
 from server_jobs_integrations.sentry import SentryMiddleware
 from server_jobs_integrations.starlette import lifespan
 from server_jobs_integrations.structlog import StructlogMiddleware
+from server_jobs_kubernetes.manifest import PodSettings, pod_spec_of
+from server_jobs_kubernetes.pods import KubernetesPods
 from server_jobs.memory import InMemoryBackend
 from server_jobs.schema import attach
 from server_jobs.testing import *

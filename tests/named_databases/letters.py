@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pydantic import BaseModel
-from server_jobs import Job, JobContext, JobOptions, RunIn, Schedule, create_job_registry, define_job
+from server_jobs import Job, JobContext, JobOptions, Schedule, create_job_registry, define_job
 from server_jobs.registry import JobRegistry
 from server_jobs.routing import DatabaseOf, rendezvous
 
@@ -89,7 +89,7 @@ Heavy = define_job(
     params=LetterParams,
     result=Sent,
     handler=send,
-    options=JobOptions(shard_by="/tenant", run_in=RunIn.PROCESS),
+    options=JobOptions(shard_by="/tenant", run_in="process"),
 )
 """A letter whose handler runs in a process of its own."""
 

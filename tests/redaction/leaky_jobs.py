@@ -21,7 +21,6 @@ from server_jobs import (
     define_job,
 )
 from server_jobs.definition import Handler
-from server_jobs.domain.options import RunIn
 from server_jobs.job import Job
 
 MARK = "hush"
@@ -174,7 +173,7 @@ def _job(name: str, handler: Handler[Leak, Kept] = leak, **options: object) -> L
 
 
 Leaky = _job("Leaky")
-Apart = _job("Apart", run_in=RunIn.PROCESS)
+Apart = _job("Apart", run_in="process")
 Plain = _job("Plain", plain_leak)
 Unique = _job("Unique", unique_by=("/secret",), concurrency=ConcurrencyLimit(limit=1, by=("/secret",)))
 Upcast = define_job(

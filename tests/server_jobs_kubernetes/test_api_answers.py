@@ -11,9 +11,10 @@ import pytest
 from lightkube import AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.resources.core_v1 import Pod
-from server_jobs.errors import ClusterError
 from server_jobs.isolation.pods import ClaimName
-from server_jobs_kubernetes import Cluster, OrphanedPods
+from server_jobs_kubernetes.cluster import Cluster
+from server_jobs_kubernetes.errors import ClusterError
+from server_jobs_kubernetes.orphans import OrphanedPods
 from server_jobs_kubernetes.pod_state import Succeeded
 from server_jobs_kubernetes.watcher import PodWatcher
 

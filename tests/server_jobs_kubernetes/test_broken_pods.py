@@ -82,7 +82,7 @@ def test_a_pod_without_an_image_fails_the_attempt_at_once(site: Site) -> None:
 
 def test_a_pod_that_no_node_can_run_fails_the_attempt_in_time(site: Site) -> None:
     job = site.enqueue("Huge", "hello")
-    site.start_worker("--pod-start-timeout", "1s")
+    site.start_worker(variables={"JOBS_POD_START_TIMEOUT": "1s"})
     record = site.wait_for(job)
     assert record.status is JobStatus.FAILED
     reason = "did not start within 1s: Unschedulable: 0/1 nodes are available: 1 Insufficient cpu."

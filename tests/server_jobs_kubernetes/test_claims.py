@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from server_jobs import JobContext, JobOptions, JobStatus, Outcome, RunIn
+from server_jobs import JobContext, JobStatus, Outcome
 from server_jobs.domain.record import Claim, JobRecord
 from server_jobs.engine.direct_runs import take_over
 from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.errors import InvalidOptionError
-from server_jobs.isolation.pods import ClaimName, NoPods
+from server_jobs.isolation.pods import ClaimName
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
 
-from tests.runtime.example_jobs import Text, backend_on, echo, text_job
+from tests.runtime.example_jobs import Text, backend_on, text_job
 
 LEASE = timedelta(seconds=60)
 
@@ -100,21 +100,6 @@ async def test_without_the_check_a_late_pod_would_take_the_newer_attempt(monkeyp
     monkeypatch.setattr(ClaimName, "is_newest", lambda name, record: True)
     with pytest.raises(AssertionError, match="COMPLETED"):
         await check_that_a_late_pod_changes_nothing()
-
-
-async def test_a_worker_that_may_not_start_pods_fails_a_job_whose_spec_moved_to_another_queue() -> None:
-    store = MemoryStore(FakeClock())
-    job = text_job(echo, options=JobOptions(run_in=RunIn.KUBERNETES, queue="gpu"))
-    backend = backend_on(store, job)
-    backend.execution.attempt_factory.pods = NoPods()
-    job_id = await job.using(backend).later({"text": ""})
-    (claim,) = (await backend.poll_and_claim(1)).claimed_jobs
-    (attempt,) = backend.execution.attempt_factory.attempts_of([claim], store, backend.clock.monotonic(), LEASE)
-    outcome, error = await backend.execution.run(attempt)
-    assert outcome is Outcome.FAILED
-    assert error is not None
-    assert error.endswith("add the queue 'gpu' to this worker, and retry the job")
-    assert job_id == claim.id
 
 
 @pytest.mark.parametrize("text", ["", "01a22bce", "01a22bce:", ":3f"])

@@ -8,9 +8,11 @@ from datetime import timedelta
 
 import pytest
 from lightkube.resources.core_v1 import Pod
-from server_jobs.errors import ClusterError
 from server_jobs.isolation.pods import ClaimName, PodFailedError
-from server_jobs_kubernetes import Cluster, KubernetesPods, PodSettings, pod_spec_of
+from server_jobs_kubernetes.cluster import Cluster
+from server_jobs_kubernetes.errors import ClusterError
+from server_jobs_kubernetes.manifest import PodSettings, pod_spec_of
+from server_jobs_kubernetes.pods import KubernetesPods
 
 from .test_manifest import CLAIM, Attempt, pod_with
 

@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from lightkube.resources.core_v1 import Pod
-from server_jobs import ContainerResources, JobOptions, RunIn
+from server_jobs import ContainerResources, JobOptions
 from server_jobs.definition import AnyDefinition
 from server_jobs.domain.record import Claim
 from server_jobs.isolation.pods import ClaimName
@@ -41,7 +41,7 @@ class Attempt:
     lease = timedelta(seconds=60)
 
     def __init__(self, **options: Any) -> None:
-        self.job: AnyDefinition = text_job(echo, options=JobOptions(run_in=RunIn.KUBERNETES, **options))
+        self.job: AnyDefinition = text_job(echo, options=JobOptions(run_in="kubernetes", **options))
 
     async def hand_over(self, boot: timedelta) -> None:
         """Do nothing."""

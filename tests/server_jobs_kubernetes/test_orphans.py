@@ -8,9 +8,10 @@ import pytest
 from lightkube.resources.core_v1 import Pod
 from server_jobs import JobStatus, Outcome
 from server_jobs.domain.record import Claim
-from server_jobs.errors import ClusterError
 from server_jobs.isolation.pods import ClaimName
-from server_jobs_kubernetes import Cluster, OrphanedPods
+from server_jobs_kubernetes.cluster import Cluster
+from server_jobs_kubernetes.errors import ClusterError
+from server_jobs_kubernetes.orphans import OrphanedPods
 
 from .test_claims import LEASE, Site
 from .test_manifest import pod_with

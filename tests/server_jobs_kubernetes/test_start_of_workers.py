@@ -63,14 +63,14 @@ def test_a_worker_waits_for_an_api_server_that_is_away_and_runs_its_other_jobs(s
     with Valve(here if is_silent else NOWHERE) as valve:
         valve.is_shut = is_silent
         worker = site.start_worker(port=valve.port, variables={"SHOP_MODE": "worker"})
-        worker.wait_for("the API server is away, so these jobs wait: Huge, Limited, Render, Strange, Timed: ")
+        worker.wait_for("kubernetes is away, so these jobs wait: Huge, Limited, Render, Strange, Timed: ")
         in_pod, other = site.enqueue("Render", "hello"), site.enqueue("Note", "hello")
         assert site.wait_for(other).status is JobStatus.COMPLETED
         assert site.read(in_pod).attempt_count == 0
 
         valve.is_shut, valve.target = False, here
         valve.forget()
-        worker.wait_for("the API server answers, and jobs for pods run")
+        worker.wait_for("kubernetes answers, and its jobs run")
         assert site.wait_for(in_pod).status is JobStatus.COMPLETED
         worker.signal()
         assert worker.wait() == 0, worker.text
@@ -80,7 +80,7 @@ def test_a_worker_waits_for_an_api_server_that_is_away_and_runs_its_other_jobs(s
 def test_a_worker_that_waits_for_an_api_server_stops_in_time(site: Site) -> None:
     with Valve(NOWHERE) as valve:
         worker = site.start_worker(port=valve.port)
-        worker.wait_for("the API server is away")
+        worker.wait_for("kubernetes is away")
         worker.wait_for("jobs: ")
         worker.signal()
         assert worker.wait() == 0, worker.text
@@ -91,8 +91,8 @@ def test_a_database_that_pods_cannot_reach_is_refused(site: Site, tmp_path: Path
     url = f"sqlite:///{tmp_path / 'jobs.sqlite3'}"
     site.server_jobs("migrate", "--database", url)
     expected = (
-        'Error: "runIn": "kubernetes" of Huge, Limited, Render, Strange, Timed needs a database that pods can reach, '
-        "and this one is sqlite; use PostgreSQL or Turso, or another runIn"
+        'Error: "runIn": "kubernetes" of Huge, Limited, Render, Strange, Timed needs a database that other '
+        "machines can reach, and this one is sqlite; use PostgreSQL, or another runIn"
     )
     assert error_of(site, "--database", url, status=WRONG_USAGE) == expected
 

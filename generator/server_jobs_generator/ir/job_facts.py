@@ -25,7 +25,7 @@ def options_document(options: JobOptions, schedules: Sequence[Schedule] = ()) ->
         "queue": options.queue,
         "priority": options.priority,
         "maxAttempts": options.max_attempts,
-        "runIn": str(options.run_in),
+        "runIn": options.run_in,
         "retry": {
             "backoff": str(options.retry.backoff),
             "initial": duration(options.retry.initial),

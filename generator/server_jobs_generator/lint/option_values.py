@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
+from functools import cache
 
 from pydantic import JsonValue
 from server_jobs.domain.cron import check_cron
-from server_jobs.domain.options import LONGEST_PERIOD, SHORTEST_PERIOD
+from server_jobs.domain.options import BUILT_IN_PLACES, LONGEST_PERIOD, SHORTEST_PERIOD
 from server_jobs.errors import ScheduleError
+from server_jobs.isolation.place_kinds import place_names
 
 from ..problems.problem import did_you_mean, listed, nearest, shown
 from ..problems.rules import CRON_INVALID, DURATION_INVALID, LISTED_TWICE, OPTION_VALUE, TIMEZONE_UNKNOWN, Rule
@@ -91,6 +93,19 @@ def read_choice(choices: type[StrEnum]) -> Callable[[JsonValue], StrEnum]:
         return choices(value)
 
     return read
+
+
+def read_place(value: JsonValue) -> str:
+    """Read the name of a place: one that is built in, or one that an installed plug-in brings."""
+    if isinstance(value, str) and (value in BUILT_IN_PLACES or value in _places()):
+        return value
+    known = nearest(value, _places()) if isinstance(value, str) else ""
+    raise OptionError(f"must be {listed(_places())}, not {shown(value)}{known}")
+
+
+@cache
+def _places() -> Sequence[str]:
+    return place_names()  # slow, and each spec may ask
 
 
 def read_name(value: JsonValue) -> str:

@@ -15,6 +15,8 @@ from server_jobs.domain.options import (
     HIGHEST_MISFIRE_LIMIT,
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
+    PROCESS,
+    WORKER,
     ConcurrencyLimit,
     ContainerResources,
     JobOptions,
@@ -22,7 +24,6 @@ from server_jobs.domain.options import (
     OnConflict,
     RateLimit,
     Retention,
-    RunIn,
     Schedule,
 )
 from server_jobs.domain.retry import Backoff, RetryPolicy
@@ -63,6 +64,7 @@ from .option_values import (
     read_integer,
     read_name,
     read_period,
+    read_place,
     read_quantities,
     read_share,
     read_status,
@@ -137,7 +139,7 @@ class OptionsLint:
         if members.get("retired") and members.get("schedules"):
             self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
         is_stated = isinstance(value, dict) and "runIn" in value  # an invalid value is already reported
-        if members.get("run_in", None if is_stated else RunIn.WORKER) in (RunIn.WORKER, RunIn.PROCESS):
+        if members.get("run_in", None if is_stated else WORKER) in (WORKER, PROCESS):
             for key in sorted(members.keys() & {"image", "resources"}):
                 self._note(("x-job", key), OPTION_WITHOUT_EFFECT, 'works only with "runIn": "kubernetes"')
         ours = {name: member for name, member in members.items() if name in _FOR_THE_GENERATOR}
@@ -337,7 +339,7 @@ OPTIONS: Mapping[str, _Reader] = {
     "maxAttempts": _plain("max_attempts", read_integer(1, 10_000)),
     "timeout": _plain("timeout", read_timeout),
     "expiresAfter": _plain("expires_after", read_expiry),
-    "runIn": _plain("run_in", read_choice(RunIn)),
+    "runIn": _plain("run_in", read_place),
     "image": _plain("image", read_image),
     "resources": ("resources", OptionsLint.resources),
     "retry": ("retry", OptionsLint.retry),

@@ -28,7 +28,7 @@ _TAKEN_CLASS_NAMES = frozenset(
         *("AlarmClock", "Backoff", "EarlierVersion", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions"),
         *("Callable", "ConcurrencyLimit", "ContainerResources", "FakeJob", "JobSchemas", "Misfire", "NoneType"),
         *("JobRegistry", "OptionalParamsJob", "RateLimit", "Retention", "RetiredJob"),
-        *("RetryPolicy", "RunIn", "Schedule", "SearchStrategy", "UpcastNotImplementedError"),
+        *("RetryPolicy", "Schedule", "SearchStrategy", "UpcastNotImplementedError"),
     }
 )
 # Names of devices on Windows, with any suffix. Such a file could not be checked out there.

@@ -16,7 +16,6 @@ from server_jobs.domain.options import (
     Misfire,
     RateLimit,
     Retention,
-    RunIn,
     Schedule,
 )
 from server_jobs.domain.retry import Backoff, RetryPolicy
@@ -54,7 +53,6 @@ _RUNTIME = (
     "RateLimit",
     "Retention",
     "RetryPolicy",
-    "RunIn",
     "Schedule",
 )
 _FROM_SCHEMAS = frozenset({"openapi", "testing"})
@@ -174,7 +172,7 @@ def _call_of(function: str, writers: _Writers) -> Callable[[_Value], Group]:
     return lambda value: call(function, **_stated(value, writers))
 
 
-def _member(value: Backoff | Misfire | RunIn) -> Code:
+def _member(value: Backoff | Misfire) -> Code:
     return Code(f"{type(value).__name__}.{value.name}")
 
 
@@ -216,7 +214,7 @@ _OPTIONS: _Writers = {
     "max_attempts": Code,
     "timeout": _duration,
     "expires_after": _duration,
-    "run_in": _member,
+    "run_in": literal,
     "image": literal,
     "resources": _call_of("ContainerResources", dict.fromkeys(("requests", "limits"), _texts_by_name)),
     "retry": _call_of("RetryPolicy", _RETRY),

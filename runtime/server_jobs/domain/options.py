@@ -17,6 +17,8 @@ HIGHEST_PRIORITY = 100
 MOST_ATTEMPTS = 10_000
 MOST_JOBS_PER_REQUEST = 1_000
 """The most jobs that one HTTP request enqueues, so that its transaction is short."""
+WORKER, PROCESS = BUILT_IN_PLACES = ("worker", "process")
+"""The places of handlers that need no plug-in, as `run_in` names them."""
 HIGHEST_LIMIT = 100_000
 HIGHEST_MISFIRE_LIMIT = 1_000
 SHORTEST_PERIOD = timedelta(milliseconds=1)
@@ -42,16 +44,6 @@ class OnConflict(StrEnum):
     KEEP = "keep"
     REPLACE = "replace"
     RESCHEDULE = "reschedule"
-
-
-class RunIn(StrEnum):
-    """Where a handler runs: in the worker (async in the event loop, plain in a thread), in its own process, or in its
-    own pod.
-    """
-
-    WORKER = "worker"
-    PROCESS = "process"
-    KUBERNETES = "kubernetes"
 
 
 class ScheduleSource(StrEnum):
@@ -151,9 +143,10 @@ class JobOptions:
     pointers into the params: at most one unfinished job has the same values there. `on_conflict` says what happens to
     another one. `concurrency` and `rate` limit the claims of workers. `shard_by` is a pointer to the text or whole
     number that chooses the database of a job (None: none). The keys of `unique` and of both limits must contain it.
-    `redact` lists pointers to values that tools hide. `run_in` PROCESS runs each handler in its own process. KUBERNETES
-    runs it in its own pod, with `image` (None: the image of the worker) and `resources`. A `retired` job cannot be
-    enqueued; queued ones still run.
+    `redact` lists pointers to values that tools hide. `run_in` is the place of the handler: "worker" (async in its
+    event loop, plain in a thread), "process" for its own process, or a place that a plug-in brings. Workers check the
+    name when they start. "kubernetes" has `image` (None: the image of the worker) and `resources`. A `retired` job
+    cannot be enqueued; queued ones still run.
     """
 
     version: int = 1
@@ -170,7 +163,7 @@ class JobOptions:
     shard_by: str | None = None
     retention: Retention = field(default_factory=Retention)
     redact: tuple[str, ...] = ()
-    run_in: RunIn = RunIn.WORKER
+    run_in: str = WORKER
     image: str | None = None
     resources: ContainerResources = field(default_factory=ContainerResources)
     retired: bool = False
@@ -190,9 +183,7 @@ class JobOptions:
             values = ", ".join(f"OnConflict.{one.name}" for one in OnConflict)
             raise InvalidOptionError(f"on_conflict must be one of {values}, not {self.on_conflict!r}")
         object.__setattr__(self, "on_conflict", OnConflict(self.on_conflict))  # a caller may give its text
-        if self.run_in not in list(RunIn):
-            values = ", ".join(f"RunIn.{one.name}" for one in RunIn)
-            raise InvalidOptionError(f"run_in must be one of {values}, not {self.run_in!r}")
+        check_text("run_in", self.run_in, LONGEST_NAME)
         if self.shard_by is not None:
             _check_shard_by(self, self.shard_by)
 

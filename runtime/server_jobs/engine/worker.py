@@ -139,7 +139,10 @@ class Worker:
         await self.backend.initialize()
         if self._execution is not self.backend.execution:
             self._use(self.backend.execution)
-        self._execution.attempt_factory.check_pods(self.backend.name)
+        if self._execution.attempt_factory.jobs_elsewhere():
+            from .open_places import check_places  # few workers need more places
+
+            check_places(self._execution.attempt_factory, self.backend.name)
         self._execution.check_handlers()
         await self._execution.open_resources()
         self._execution.attempt_factory.check_dependencies()

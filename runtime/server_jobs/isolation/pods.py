@@ -88,20 +88,5 @@ class Pods(Protocol):
         ...
 
 
-class NoPods:
-    """Fails each attempt, for a worker that must not start pods because none of its queues has a job in pods.
-
-    It claims such a job only if the spec named another queue when the job was enqueued.
-    """
-
-    async def run(self, attempt: PodAttempt) -> None:
-        """As in `Pods`."""
-        raise PodFailedError(
-            attempt.claim.job_name,
-            "could not be created: its spec moved to another queue after this job was enqueued, and this worker serves "
-            f"only the old one; add the queue {attempt.job.options.queue!r} to this worker, and retry the job",
-        )
-
-
 def _digest(token: str) -> str:
     return sha256(token.encode()).hexdigest()[:32]

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import click
 from server_jobs.errors import (
-    ClusterError,
     DatabaseError,
     InvalidDocumentError,
     InvalidOptionError,
+    PlaceError,
     ProjectError,
     ServerJobsError,
     SetupError,
@@ -30,8 +30,6 @@ AS_JSON = "server_jobs.as_json"
 
 _EXTRAS = {
     "rich": "cli",
-    "lightkube": "kubernetes",
-    "httpx2": "kubernetes",
     "alembic": "sqlalchemy",
     "sqlalchemy": "sqlalchemy",
     "psycopg": "postgres",
@@ -51,7 +49,7 @@ _EXTRAS = {
 def exit_status(error: ServerJobsError) -> int:
     """Return the exit status of an error. The help of the program and the reference list them."""
     match error:
-        case ClusterError() | DatabaseError() | ProjectError() | SetupError():
+        case DatabaseError() | PlaceError() | ProjectError() | SetupError():
             return UNUSABLE
         case InvalidOptionError() | UnknownJobError():
             return WRONG_USAGE

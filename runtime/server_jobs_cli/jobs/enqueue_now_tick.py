@@ -316,8 +316,9 @@ def tick(
 async def _tick(
     workspace: Workspace, concurrency: int, lease: timedelta, *, limit: int | None, budget: timedelta | None
 ) -> Tick:
-    from server_jobs.engine.tick import tick as run_tick  # `enqueue` does without
+    from server_jobs.engine.open_places import check_places  # `enqueue` does without
+    from server_jobs.engine.tick import tick as run_tick
 
     async with workspace.open_backend(concurrency=concurrency, lease=lease) as backend:
-        backend.execution.attempt_factory.check_pods(backend.name)
+        check_places(backend.execution.attempt_factory, backend.name)
         return await run_tick(backend, limit=limit, budget=budget)

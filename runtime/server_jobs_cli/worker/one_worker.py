@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 import click
 from server_jobs.domain.statistics import MOST_COUNTED
+from server_jobs.engine.backend import Backend
+from server_jobs.engine.open_places import open_places
 from server_jobs.engine.worker import Worker
 from server_jobs.errors import DatabaseError, ServerJobsError
+from server_jobs.isolation.place_kinds import PlaceSettings
 
 from ..console.failures import exit_status
 from ..console.log import logging_through
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
 from ..interpreter import set_up_interpreter
-from .pods import pods_of
 from .shutdown import MARGIN, Lifeline, Shutdown, Word
 from .starting import WorkerOptions, announce, open_backend
 from .worker_log import EVENTS, WorkerLog, log_handler
@@ -108,7 +110,10 @@ async def _ready(
 ) -> AsyncIterator[Worker]:
     """Yield a worker on an open database. At its end, log its totals."""
     with _metrics(workspace, options) as endpoint:
-        async with open_backend(workspace, options, shutdown) as backend, pods_of(backend, options):
+        async with (
+            open_backend(workspace, options, shutdown) as backend,
+            open_places(_place_settings(backend, options)),
+        ):
             set_up_interpreter()
             worker = Worker(
                 backend,
@@ -138,6 +143,17 @@ def _metrics(workspace: Workspace, options: WorkerOptions) -> Iterator[WorkerEnd
     endpoint = WorkerEndpoint(workspace.name)
     with serving(_listening(options), endpoint):
         yield endpoint
+
+
+def _place_settings(backend: Backend, options: WorkerOptions) -> PlaceSettings:
+    return PlaceSettings(
+        backend=backend,
+        queues=options.queues,
+        drain_timeout=options.drain_timeout,
+        poll_interval=options.poll_interval,
+        log_level=options.log_level,
+        logs_json=options.as_json,
+    )
 
 
 def _listening(options: WorkerOptions) -> socket.socket:

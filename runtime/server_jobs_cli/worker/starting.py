@@ -58,7 +58,6 @@ class WorkerOptions:
     lease: timedelta
     poll_interval: timedelta
     until_empty: bool
-    pod_start_timeout: timedelta = timedelta(minutes=5)
     log_level: str = "info"
     as_json: bool = False
     max_jobs_per_process: int | None = None

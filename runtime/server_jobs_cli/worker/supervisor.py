@@ -431,7 +431,6 @@ def _arguments(options: WorkerOptions) -> list[str]:
         ("--drain-timeout", options.drain_timeout),
         ("--lease", options.lease),
         ("--poll-interval", options.poll_interval),
-        ("--pod-start-timeout", options.pod_start_timeout),
     ):
         arguments += [name, f"{value.total_seconds():f}s"]
     arguments += ["--log-level", options.log_level]

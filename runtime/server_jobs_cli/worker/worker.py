@@ -44,13 +44,6 @@ from .starting import WorkerOptions, drain_timeout_option, log_level_option
     "--poll-interval", type=duration, default="1s", show_default=True, help="How often an idle worker looks for jobs."
 )
 @click.option(
-    "--pod-start-timeout",
-    type=duration,
-    default="5m",
-    show_default=True,
-    help='Time for the pod of a job with "runIn": "kubernetes" to start. Later, the attempt fails.',
-)
-@click.option(
     "--max-jobs-per-process",
     type=click.IntRange(1, 1_000_000_000),
     help="Replace a process, of a worker or of handlers, after this number of jobs.",
@@ -89,7 +82,6 @@ def worker(
     drain_timeout: timedelta,
     lease: timedelta,
     poll_interval: timedelta,
-    pod_start_timeout: timedelta,
     max_jobs_per_process: int | None,
     max_memory_per_process: int | None,
     until_empty: bool,
@@ -151,7 +143,6 @@ def worker(
         drain_timeout=drain_timeout,
         lease=lease,
         poll_interval=poll_interval,
-        pod_start_timeout=pod_start_timeout,
         until_empty=until_empty,
         log_level=log_level,
         as_json=as_json,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from server_jobs import JobContext, JobOptions, RunIn, create_job_registry, define_job
+from server_jobs import JobContext, JobOptions, create_job_registry, define_job
 from server_jobs_cli.worker import metrics_server
 
 from tests.cli.shop_jobs import NoteParams, NoteResult
@@ -27,6 +27,6 @@ registry = create_job_registry().register(
         params=NoteParams,
         result=NoteResult,
         handler=spell,
-        options=JobOptions(max_attempts=1, run_in=RunIn.PROCESS),
+        options=JobOptions(max_attempts=1, run_in="process"),
     )
 )

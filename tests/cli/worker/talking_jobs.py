@@ -12,7 +12,6 @@ from server_jobs import (
     JobOptions,
     JobRegistry,
     RetryPolicy,
-    RunIn,
     create_job_registry,
     define_job,
 )
@@ -60,7 +59,7 @@ def in_process(params: NoteParams, context: JobContext) -> NoteResult:
 
 RETRY = RetryPolicy(initial=timedelta(milliseconds=1))
 HERE = JobOptions(max_attempts=2, retry=RETRY)
-ELSEWHERE = JobOptions(max_attempts=2, retry=RETRY, run_in=RunIn.PROCESS)
+ELSEWHERE = JobOptions(max_attempts=2, retry=RETRY, run_in="process")
 
 InLoop = define_job(name="InLoop", params=NoteParams, result=NoteResult, handler=in_loop, options=HERE)
 InThread = define_job(name="InThread", params=NoteParams, result=NoteResult, handler=in_thread, options=HERE)

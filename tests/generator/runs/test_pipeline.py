@@ -113,7 +113,7 @@ class SendEmail(OptionalParamsJob[SendEmailParams, SendEmailResult, SendEmailPar
         priority=-5,
         max_attempts=5,
         timeout=timedelta(seconds=30),
-        run_in=RunIn.PROCESS,
+        run_in="process",
         retry=RetryPolicy(
             backoff=Backoff.LINEAR, initial=timedelta(milliseconds=2500), maximum=timedelta(days=1), jitter=0.5
         ),

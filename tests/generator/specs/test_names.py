@@ -119,7 +119,7 @@ def test_no_job_is_called_like_anything_that_the_modules_around_it_use(tmp_path:
                 used |= {alias.asname or alias.name for alias in node.names}
     taken = {name for name in used if re.fullmatch("[A-Z][A-Za-z0-9]*", name)} - {"WorkerRequest"}
     assert {name for name in taken if class_name_problem(name) is None} == set()
-    assert taken >= {"RetiredJob", "RunIn", "EarlierVersion", "FakeJob"}
+    assert taken >= {"RetiredJob", "ConcurrencyLimit", "EarlierVersion", "FakeJob"}
 
 
 @pytest.mark.parametrize(

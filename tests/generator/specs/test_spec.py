@@ -16,7 +16,6 @@ from server_jobs.domain.options import (
     OnConflict,
     RateLimit,
     Retention,
-    RunIn,
     Schedule,
 )
 from server_jobs.domain.retry import Backoff, RetryPolicy
@@ -78,7 +77,7 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
         max_attempts=5,
         timeout=timedelta(seconds=90.5),
         expires_after=timedelta(minutes=10),
-        run_in=RunIn.KUBERNETES,
+        run_in="kubernetes",
         image="ghcr.io/shop/jobs:1.4@sha256:12ab",
         resources=ContainerResources(requests={"cpu": "500m", "nvidia.com/gpu": "1"}, limits={"memory": "1.5Gi"}),
         retry=RetryPolicy(

@@ -7,8 +7,9 @@ from importlib.resources import files
 from typing import Any
 
 from server_jobs.contract.formats import FORMATS
-from server_jobs.domain.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, RunIn, Schedule
+from server_jobs.domain.options import HIGHEST_LIMIT, HIGHEST_MISFIRE_LIMIT, JobOptions, Misfire, Schedule
 from server_jobs.domain.retry import Backoff, RetryPolicy
+from server_jobs.isolation.place_kinds import place_names
 from server_jobs_generator.contracts.judge import DEFAULT_COMPAT
 from server_jobs_generator.lint.job_lint import FRAME, PARTS
 from server_jobs_generator.lint.option_values import BreakSeverity, Status, read_duration
@@ -51,7 +52,7 @@ def test_the_options_have_the_same_keys_and_choices() -> None:
     assert JOB["rate"]["properties"]["limit"]["maximum"] == HIGHEST_LIMIT
     assert DEFINITIONS["schedule"]["properties"].keys() == SCHEDULE.keys()
     assert JOB["retry"]["properties"]["backoff"]["enum"] == list(Backoff)
-    assert JOB["runIn"]["enum"] == list(RunIn)
+    assert JOB["runIn"]["enum"] == [*place_names()]
     assert JOB["resources"]["properties"].keys() == RESOURCES.keys()
     assert JOB["status"]["enum"] == list(Status)
     assert JOB["compat"]["properties"].keys() == COMPAT.keys()

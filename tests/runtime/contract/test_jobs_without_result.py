@@ -13,7 +13,6 @@ from server_jobs import (
     JobContext,
     JobFailedError,
     JobOptions,
-    RunIn,
     create_job_registry,
     define_job,
 )
@@ -92,7 +91,7 @@ async def test_a_row_of_an_earlier_contract_with_a_result_is_read_without_it() -
 
 
 async def test_a_handler_process_returns_none() -> None:
-    job = pruning(give_days, JobOptions(run_in=RunIn.PROCESS))  # type: ignore[arg-type]  # on purpose
+    job = pruning(give_days, JobOptions(run_in="process"))  # type: ignore[arg-type]  # on purpose
     backend = InMemoryBackend(job_registry=create_job_registry().register(job))
     outcome = await job.using(backend).now({"days": 0})
     refused = await job.using(backend).now({"days": 7})

@@ -31,7 +31,6 @@ from server_jobs import (
     JobRegistry,
     RetryAfterError,
     RetryPolicy,
-    RunIn,
     Snooze,
     create_job_registry,
     define_job,
@@ -316,7 +315,7 @@ def order_job(
     handler: Callable[..., object],
     name: str = "TakeOrder",
     *,
-    run_in: RunIn = RunIn.PROCESS,
+    run_in: str = "process",
     seconds: float | None = None,
 ) -> OrderJob:
     """Return a job with that handler."""

@@ -25,13 +25,13 @@ from server_jobs import (
     JobOptions,
     JobQuery,
     JobStatus,
-    RunIn,
     Snooze,
     Worker,
     create_job_registry,
     define_job,
 )
 from server_jobs.domain.ids import schedule_id, slot_job_id
+from server_jobs.domain.options import BUILT_IN_PLACES
 from server_jobs.domain.outcomes import DoNotRetryError, RetryAfterError
 from server_jobs.domain.record import Claim, Completed, Failed
 from server_jobs.engine.attempts.attempt import Attempt, Stop
@@ -265,12 +265,12 @@ FAILING = (
 
 
 @pytest.fixture(scope="module")
-def stored_errors(runner: asyncio.Runner) -> dict[RunIn, dict[str, str | None]]:
+def stored_errors(runner: asyncio.Runner) -> dict[str, dict[str, str | None]]:
     """Return the stored errors of one attempt with each handler, by where it ran."""
-    return {run_in: runner.run(errors_of(FAILING, run_in)) for run_in in RunIn}
+    return {run_in: runner.run(errors_of(FAILING, run_in)) for run_in in BUILT_IN_PLACES}
 
 
-async def errors_of(failing: Sequence[Callable[..., object]], run_in: RunIn) -> dict[str, str | None]:
+async def errors_of(failing: Sequence[Callable[..., object]], run_in: str) -> dict[str, str | None]:
     jobs = [order_job(handler, handler.__name__, run_in=run_in) for handler in failing]
     backend = PollingBackend(database=MemoryStore(), job_registry=registry_of(*jobs))
     ids = {job.job_name: await job.using(backend).later({"text": "hello"}) for job in jobs}
@@ -283,9 +283,9 @@ async def errors_of(failing: Sequence[Callable[..., object]], run_in: RunIn) -> 
 
 @pytest.mark.parametrize("handler", FAILING)
 def test_an_error_is_stored_as_if_it_had_happened_here(
-    stored_errors: dict[RunIn, dict[str, str | None]], handler: Callable[..., object]
+    stored_errors: dict[str, dict[str, str | None]], handler: Callable[..., object]
 ) -> None:
-    there, here = (stored_errors[run_in][handler.__name__] for run_in in (RunIn.PROCESS, RunIn.WORKER))
+    there, here = (stored_errors[run_in][handler.__name__] for run_in in ("process", "worker"))
     assert there is not None
     assert there == here
 
@@ -326,7 +326,7 @@ async def test_rows_are_upcast_before_they_get_there_and_parked_if_they_cannot_b
         params=Order,
         result=Report,
         handler=handlers.echo,
-        options=JobOptions(version=2, run_in=RunIn.PROCESS),
+        options=JobOptions(version=2, run_in="process"),
         earlier=(EarlierVersion(1, OldOrder, renamed),),
     )
     attempt = Attempt(
@@ -603,7 +603,7 @@ async def test_a_worker_goes_on_beside_handlers_that_compute_and_crash(url: str)
     async def tick(order: Order, context: JobContext) -> Report:
         return handlers.report("tick")
 
-    ticker = order_job(tick, "Tick", run_in=RunIn.WORKER)
+    ticker = order_job(tick, "Tick", run_in="worker")
     backend = PollingBackend(
         database=url, job_registry=registry_of(ticker, handlers.Spin, FailOnce), poll_interval=SOON
     )
@@ -740,9 +740,7 @@ async def test_models_must_be_importable_too(url: str) -> None:
     class Local(Order):
         pass
 
-    job = define_job(
-        name="A", params=Local, result=Report, handler=handlers.echo, options=JobOptions(run_in=RunIn.PROCESS)
-    )
+    job = define_job(name="A", params=Local, result=Report, handler=handlers.echo, options=JobOptions(run_in="process"))
     backend = PollingBackend(database=url, job_registry=create_job_registry().register(job))
     with pytest.raises(InvalidOptionError, match="the params model of A cannot run in its own process"):
         backend.execution.check_handlers()

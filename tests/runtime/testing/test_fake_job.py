@@ -21,7 +21,6 @@ from server_jobs import (
     JobOptions,
     JobQuery,
     JobStatus,
-    RunIn,
     connect,
     create_job_registry,
     define_job,
@@ -111,9 +110,7 @@ async def test_the_fake_of_a_handler_with_its_own_process_runs_here() -> None:
         pids.append(os.getpid())
         return Ordered(job_id="1")
 
-    job = define_job(
-        name="Apart", params=Order, result=Ordered, handler=order, options=JobOptions(run_in=RunIn.PROCESS)
-    )
+    job = define_job(name="Apart", params=Order, result=Ordered, handler=order, options=JobOptions(run_in="process"))
     backend = Backend(database=MemoryStore(), job_registry=create_job_registry().register(job))
     await job.using(backend).later({"number": 1})
     with FakeJob(job, result=answer):

@@ -23,7 +23,6 @@ from server_jobs import (
     JobOptions,
     JobStatus,
     Middleware,
-    RunIn,
     Snooze,
     create_job_registry,
     redirection,
@@ -270,7 +269,7 @@ async def test_handlers_that_have_their_own_process_run_here() -> None:
         pids.append(os.getpid())
         return params
 
-    job = text_job(note, options=JobOptions(run_in=RunIn.PROCESS))
+    job = text_job(note, options=JobOptions(run_in="process"))
     with InMemoryJobs(create_job_registry().register(job)) as jobs:
         await job.later({"text": "one"})
         await jobs.run_jobs()

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import JsonValue
-from server_jobs.domain.options import JobOptions, OnConflict, RunIn, Schedule
+from server_jobs.domain.options import BUILT_IN_PLACES, JobOptions, OnConflict, Schedule
+from server_jobs.isolation.place_kinds import PLACES
 
 from ...ir.job_facts import duration
 from ...ir.spec import JobSpec
@@ -77,7 +78,8 @@ def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     if options.expires_after is not None:
         yield "Expires", f"if no attempt starts within {duration(options.expires_after)} after the job is due"
     if options.run_in != JobOptions().run_in:
-        yield "Runs in", "its own pod" if options.run_in is RunIn.KUBERNETES else f"a separate {options.run_in}"
+        place = PLACES.find(options.run_in) if options.run_in not in BUILT_IN_PLACES else None
+        yield "Runs in", f"a separate {options.run_in}" if place is None else place.summary
     if options.image is not None:
         yield "Image", one_line(options.image)
     for part, quantities in (("Requests", options.resources.requests), ("Limits", options.resources.limits)):

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from server_jobs.domain.options import RunIn
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 
@@ -137,7 +136,7 @@ def _group(
         wait=Code(group.wait_seconds),
         query=Code(textwrap.indent(demand(group, jobs, steps, project.schema), " " * 10).rstrip()),
         starts_pods=any(
-            job.options.run_in is RunIn.KUBERNETES and (not group.queues or job.options.queue in group.queues)
+            job.options.run_in == "kubernetes" and (not group.queues or job.options.queue in group.queues)
             for job in jobs
         ),
     )

@@ -6,7 +6,7 @@ The modules in the order in which a job passes them. `Runner` in `engine/executi
 `factory`      find the handler of a claim and make its attempt
 `leases`       renew the leases of running attempts
 `attempt`      read the params, and turn the end into an outcome
-`places`       call the handler in the loop, a thread or a process, within its timeout; `pod_place`: in a pod
+`places`       call the handler in the loop, a thread or a process, within its timeout
 `error_text`   write an exception as text
 `settler`      store outcomes in batches and count them; release claims
 `failure_log`  log an attempt that failed

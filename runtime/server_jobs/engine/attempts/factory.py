@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ... import redirection
@@ -12,9 +14,8 @@ from ...context import JobContext
 from ...contract.upcasts import Versions
 from ...definition import AnyDefinition, AnyHandler
 from ...domain.interfaces import Store
-from ...domain.options import RunIn
+from ...domain.options import BUILT_IN_PLACES, WORKER
 from ...domain.record import Claim
-from ...errors import InvalidOptionError
 from ...middleware import Middleware
 from ...redirection import stand_in_for
 from ...resources import NO_RESOURCES, Resources
@@ -23,12 +24,10 @@ from .places import InProcess, Place, place_here
 
 if TYPE_CHECKING:
     from ...isolation.limits import ProcessLimits
-    from ...isolation.pods import Pods
     from ...isolation.process_pool import HandlerProcesses
     from ..backend import WorkerBackendConfig
 
 HANDLER_PROGRAM = "server_jobs.engine.handler_process.program"
-_OUT_OF_REACH = ("memory", "sqlite", "d1")
 HAS_PROCESSES = sys.platform not in ("emscripten", "wasi")
 
 
@@ -64,8 +63,8 @@ class AttemptFactory:
         """The module with the `main` of a handler process."""
         self.process_limits: ProcessLimits | None = None
         """The limits of new handler processes."""
-        self.pods: Pods | None = None
-        """Where the claims of workers run if their spec says `kubernetes`. None: in a process, as in `now`."""
+        self.places: dict[str, Place] = {}
+        """The open places of plug-ins, by name; see `open_places`. Claims of jobs with another one run in a process."""
         self.unready: frozenset[str] = frozenset()
         """Names of jobs that have no place to run yet. Workers claim none of them."""
         self.resources = NO_RESOURCES
@@ -87,32 +86,19 @@ class AttemptFactory:
                     self.resources.arguments_of(registration.handler, registration.job.job_name)
             self.checked = self.resources
 
-    def jobs_for_pods(self, store_name: str, queues: Sequence[str] | None = None) -> Sequence[str]:
-        """Return the names of the jobs whose claims need pods, sorted.
+    def jobs_elsewhere(self, queues: Sequence[str] | None = None) -> Mapping[str, Sequence[str]]:
+        """Return the names of the jobs whose place is not built in, by the name of the place; both are sorted.
 
-        `queues` are the queues of a worker; None: all. Raises `InvalidOptionError` if pods cannot reach the database.
+        `queues` are the queues of a worker; None: all. Jobs without a handler are left out.
         """
-        names = sorted(
-            each.job.job_name
+        found = sorted(
+            (options.run_in, each.job.job_name)
             for each in self._registry.registrations()
             if each.handler is not None
-            and each.job.options.run_in is RunIn.KUBERNETES
-            and (queues is None or each.job.options.queue in queues)
+            and (options := each.job.options).run_in not in BUILT_IN_PLACES
+            and (queues is None or options.queue in queues)
         )
-        if names and store_name in _OUT_OF_REACH:
-            raise InvalidOptionError(
-                f'"runIn": "kubernetes" of {", ".join(names)} needs a database that pods can reach, and this one is '
-                f"{store_name}; use PostgreSQL or Turso, or another runIn"
-            )
-        return names
-
-    def check_pods(self, store_name: str) -> None:
-        """Raise `InvalidOptionError` if a job needs pods, and none can be started here."""
-        if (names := self.jobs_for_pods(store_name)) and self.pods is None:
-            raise InvalidOptionError(
-                f'"runIn": "kubernetes" of {", ".join(names)} needs pods, which only `server-jobs worker` starts; '
-                "run a worker"
-            )
+        return {place: [job for _, job in jobs] for place, jobs in groupby(found, key=itemgetter(0))}
 
     async def close(self) -> None:
         """End the handler processes."""
@@ -126,7 +112,7 @@ class AttemptFactory:
         for claim in claims:
             if claim.job_name not in parts:
                 job = self._registry.find(claim.job_name).job
-                parts[claim.job_name] = self._parts_of(job, self._pods_for(job, store))
+                parts[claim.job_name] = self._parts_of(job, self._place_of(job))
             attempts.append(self._attempt(parts[claim.job_name], claim, store, claimed, lease))
         return attempts
 
@@ -134,12 +120,10 @@ class AttemptFactory:
         """Return the attempt of a claim on this job, which may be absent from the registry."""
         return self._attempt(self._parts_of(job, None), claim, store, claimed, lease)
 
-    def _pods_for(self, job: AnyDefinition, store: Store) -> Place | None:
-        if self.pods is None or job.options.run_in is not RunIn.KUBERNETES or stand_in_for(job.job_name):
-            return None
-        from .pod_place import InPod  # loaded only if a job needs it
-
-        return InPod(self.pods, store)
+    def _place_of(self, job: AnyDefinition) -> Place | None:
+        """Return the open place of a plug-in that a claim of this job needs."""
+        place = self.places.get(job.options.run_in)
+        return None if place is None or stand_in_for(job.job_name) else place
 
     def _parts_of(self, job: AnyDefinition, place: Place | None) -> _Parts:
         """Find the handler, the place and the versions of a job. Raises `HandlerMissingError`."""
@@ -167,7 +151,7 @@ class AttemptFactory:
 
     def processes_for(self, job: AnyDefinition) -> HandlerProcesses | None:
         """Return the processes that run the handler of this job; None: it runs in this process."""
-        if job.options.run_in is RunIn.WORKER or not self._has_processes or stand_in_for(job.job_name):
+        if job.options.run_in == WORKER or not self._has_processes or stand_in_for(job.job_name):
             return None
         if self._processes is None:
             from ...isolation.process_pool import HandlerProcesses  # loaded only if a job needs it

@@ -1,6 +1,6 @@
 """Where and how a handler is called: in the event loop or a thread of this process, or in a process of its own.
 
-A place runs attempts with a call, which ends at the timeout of the job. `pod_place` has the pods.
+A place runs attempts with a call, which ends at the timeout of the job. Plug-ins bring more places; see `place_kinds`.
 """
 
 from __future__ import annotations
@@ -118,6 +118,25 @@ class HandlerCall:
         finally:
             self._end()
 
+    async def wait_within_timeout(self, running: Awaitable[T]) -> T:
+        """Like `wait_for`, for a place that does not end a late handler itself: cancel the wait after the timeout.
+
+        Raises `TimeoutError` then, and the attempt counts as timed out.
+        """
+        limit = self._job.options.timeout
+        bound = asyncio.timeout(None if limit is None else limit.total_seconds())
+        try:
+            async with bound:
+                return await self.wait_for(running)
+        except TimeoutError as error:
+            if limit is None or not bound.expired():
+                raise
+            raise self._late(limit) from error
+
+    def _late(self, limit: timedelta) -> TimeoutError:
+        self.context.cancelled = self.has_timed_out = True
+        return TimeoutError(f"the handler did not return within its timeout of {exact_length(limit)}")
+
     def _is_running(self) -> bool:
         """True inside the task of the call. False when an ending event loop closes the coroutine."""
         try:
@@ -140,8 +159,7 @@ class HandlerCall:
             # Before Python 3.13, a failed `asyncio.TaskGroup` in the handler makes `asyncio.timeout` raise the latter.
             if not bound.expired() or (isinstance(error, asyncio.CancelledError) and sys.version_info >= (3, 13)):
                 raise
-            self.context.cancelled = self.has_timed_out = True
-            raise TimeoutError(f"the handler did not return within its timeout of {exact_length(limit)}") from error
+            raise self._late(limit) from error
 
     def _begin(self, params: BaseModel) -> object:
         """Call the handler. Return its result, or an awaitable of it."""
@@ -174,13 +192,13 @@ class UnreadableParamsError(Exception):
 
 
 class Place(Protocol):
-    """Runs the handlers of attempts."""
+    """Runs the handlers of attempts. The defaults are for a place outside of this process."""
 
-    call: type[HandlerCall]
+    call: type[HandlerCall] = HandlerCall
     """How the place calls a handler."""
-    is_here: bool
+    is_here: bool = False
     """Whether handlers run in this process."""
-    settles: bool
+    settles: bool = False
     """Whether the place stores outcomes itself."""
 
     async def run(self, attempt: Attempt, backend: Binding, leases: LeaseKeeper) -> object:

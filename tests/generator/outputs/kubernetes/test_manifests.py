@@ -19,8 +19,8 @@ import pytest
 import yaml
 from server_jobs.errors import ProjectError
 from server_jobs.project import find_project
-from server_jobs_cli.worker.pods import POD_VARIABLE
 from server_jobs_kubernetes.cluster import MANAGED, PERMISSIONS
+from server_jobs_kubernetes.opening import POD_VARIABLE
 
 from tests.docs.commands import check_server_jobs
 from tests.docs.deployment import STOP
