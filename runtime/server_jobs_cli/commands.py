@@ -28,7 +28,6 @@ COMMANDS = {
     "token": CommandEntry("Project", ".serve:token", "Print a token for the HTTP routes."),
     "migrate": CommandEntry("Database", ".migrate:migrate", "Bring the tables to the newest revision."),
     "worker": CommandEntry("Running jobs", ".worker.worker:worker", "Run queued jobs until stopped."),
-    "run": CommandEntry("Running jobs", ".worker.claimed_run:run", "Run one job that a worker has claimed."),
     "workers": CommandEntry("Running jobs", ".jobs.why_and_workers:workers", "List the workers, alive and dead."),
     "serve": CommandEntry("Running jobs", ".serve:serve", "Serve the HTTP routes."),
     "tick": CommandEntry("Running jobs", ".jobs.enqueue_now_tick:tick", "Run what is due now and exit, for cron."),

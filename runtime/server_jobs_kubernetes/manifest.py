@@ -12,8 +12,8 @@ from typing import cast
 from lightkube.resources.core_v1 import Pod
 from server_jobs.definition import AnyDefinition
 from server_jobs.domain.options import ContainerResources
-from server_jobs.isolation.pods import ClaimName, PodAttempt
 
+from .claims import ClaimName, PodAttempt
 from .cluster import CLAIM_LABEL, JOB_LABEL, MANAGED
 from .pod_state import CONTAINER
 

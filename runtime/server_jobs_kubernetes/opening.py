@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from server_jobs.engine.attempts.pod_place import InPod
 from server_jobs.engine.backend import Backend
 from server_jobs.errors import InvalidOptionError
 from server_jobs.isolation.place_kinds import PlaceSettings
@@ -18,6 +17,7 @@ from .cluster import Cluster
 from .errors import ClusterError
 from .manifest import DEFAULT_START_TIMEOUT, PodSettings, spec_like
 from .orphans import OrphanedPods
+from .place import InPod
 from .pods import KubernetesPods
 
 POD_VARIABLE = "JOBS_POD"

@@ -9,16 +9,16 @@ from contextvars import Context
 from types import TracebackType
 
 from lightkube.resources.core_v1 import Pod
-from server_jobs.engine.attempts.pod_place import InPod
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.direct_runs import take_over
 from server_jobs.errors import ServerJobsError
-from server_jobs.isolation.pods import ClaimName, PodAttempt, PodFailedError
 
+from .claims import ClaimName, PodAttempt, PodFailedError
 from .cluster import CLAIM_LABEL, JOB_LABEL, Cluster
 from .errors import ClusterError
 from .manifest import name_of
+from .place import InPod
 from .pod_state import Crashed, PodState, Waiting, state_of
+from .taking_over import take_over
 
 _logger = logging.getLogger("server_jobs")
 

@@ -10,8 +10,8 @@ from types import TracebackType
 
 from server_jobs.domain.clock import exact_length
 from server_jobs.errors import DatabaseError
-from server_jobs.isolation.pods import ClaimName, PodAttempt, PodFailedError
 
+from .claims import ClaimName, PodAttempt, PodFailedError
 from .cluster import Cluster
 from .errors import ClusterError
 from .manifest import PodSettings, manifest_of, name_of

@@ -51,7 +51,7 @@ from hypothesis import given
 from pydantic import BaseModel
 from server_jobs import *
 from server_jobs.domain.search import FindStep
-from server_jobs.engine.attempts.pod_place import InPod
+from server_jobs_kubernetes.place import InPod
 from server_jobs.engine.bulk import BulkAction, BulkResult, change_page
 from server_jobs.engine.open_places import open_places
 from server_jobs.isolation.place_kinds import PlaceSettings

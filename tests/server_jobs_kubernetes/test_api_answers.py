@@ -11,7 +11,7 @@ import pytest
 from lightkube import AsyncClient
 from lightkube.config.kubeconfig import KubeConfig
 from lightkube.resources.core_v1 import Pod
-from server_jobs.isolation.pods import ClaimName
+from server_jobs_kubernetes.claims import ClaimName
 from server_jobs_kubernetes.cluster import Cluster
 from server_jobs_kubernetes.errors import ClusterError
 from server_jobs_kubernetes.orphans import OrphanedPods

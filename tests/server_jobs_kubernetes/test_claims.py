@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 from server_jobs import JobContext, JobStatus, Outcome
 from server_jobs.domain.record import Claim, JobRecord
-from server_jobs.engine.direct_runs import take_over
 from server_jobs.engine.worker_backend import PollingBackend
 from server_jobs.errors import InvalidOptionError
-from server_jobs.isolation.pods import ClaimName
 from server_jobs.stores.memory import MemoryStore
 from server_jobs.testing import FakeClock
+from server_jobs_kubernetes.claims import ClaimName
+from server_jobs_kubernetes.taking_over import take_over
 
 from tests.runtime.example_jobs import Text, backend_on, text_job
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from lightkube.resources.core_v1 import Pod
-from server_jobs.isolation.pods import ClaimName, PodFailedError
+from server_jobs_kubernetes.claims import ClaimName, PodFailedError
 from server_jobs_kubernetes.cluster import Cluster
 from server_jobs_kubernetes.errors import ClusterError
 from server_jobs_kubernetes.manifest import PodSettings, pod_spec_of

@@ -13,7 +13,7 @@ from lightkube.resources.core_v1 import Pod
 from server_jobs import ContainerResources, JobOptions
 from server_jobs.definition import AnyDefinition
 from server_jobs.domain.record import Claim
-from server_jobs.isolation.pods import ClaimName
+from server_jobs_kubernetes.claims import ClaimName
 from server_jobs_kubernetes.manifest import PodSettings, manifest_of, pod_spec_of, spec_like
 from server_jobs_kubernetes.pod_state import Crashed, PodState, Running, Succeeded, Waiting, state_of
 

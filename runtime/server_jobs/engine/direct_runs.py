@@ -1,4 +1,4 @@
-"""Run a job without a worker: for a caller that waits, or in a pod for the worker that claimed it."""
+"""Run a job without a worker, for a caller that waits."""
 
 from __future__ import annotations
 
@@ -18,19 +18,17 @@ from ..domain import lifecycle
 from ..domain.clock import Clock, SystemClock
 from ..domain.options import check_longer_than_zero
 from ..domain.outcomes import Cancel, Snooze
-from ..domain.record import Claim, ClaimRequest, JobRecord, JobStatus, LeaseAnswer, NewJob, Outcome
+from ..domain.record import Claim, ClaimRequest, JobRecord, JobStatus, NewJob, Outcome
 from ..domain.tracebacks import Mask, unmasked
 from ..errors import JobNotFoundError, JobUnavailableError, ServerJobsError, StaleClaimError
 from ..middleware import Middleware, RunningAttempt, enqueuing, read_headers
 from ..registry import known_jobs
 from ..resources import NO_RESOURCES, OpenLifespans
 from ..result import JobMetadata
-from .attempts.attempt import Attempt, Stop
 from .attempts.error_text import describe
 from .attempts.places import PASSED_ON, HandlerCall, call_of
 
 if TYPE_CHECKING:
-    from ..isolation.pods import ClaimName
     from ..isolation.process_pool import HandlerProcesses
     from .execution import Execution
 
@@ -169,39 +167,6 @@ async def _run_unstored(
         error=error,
     )
     return metadata, value
-
-
-async def take_over(execution: Execution, name: ClaimName) -> Attempt | None:
-    """Renew the lease of a claim that a worker made, and return its attempt for `execution.run`.
-
-    Return None, and change nothing, if another claim is newer or the job is finished.
-    """
-    await execution.prepare()
-    record = await execution.store.get(name.job_id)
-    if record is None or record.fencing_token is None or not name.is_newest(record):
-        return None
-    claim = Claim(
-        id=record.id,
-        job_name=record.job_name,
-        spec_version=record.spec_version,
-        params=record.params,
-        attempt=record.attempt_count,
-        max_attempts=record.max_attempts,
-        correlation_id=record.correlation_id,
-        token=record.fencing_token,
-        headers=record.headers,
-        batch_id=record.batch_id,
-        queue=record.queue,
-    )
-    lease, claimed = execution.config.lease, execution.clock.monotonic()
-    job = execution.registry.find(claim.job_name).job
-    attempt = execution.attempt_factory.attempt_of(job, claim, execution.store, claimed, lease)
-    (answer,) = await execution.store.renew([attempt.heartbeat()], lease, [])
-    if answer is LeaseAnswer.LOST:
-        return None
-    if answer is LeaseAnswer.CANCEL_REQUESTED:
-        attempt.stop(Stop.CANCELLED)
-    return attempt
 
 
 def _text_of(params: BaseModel) -> str:

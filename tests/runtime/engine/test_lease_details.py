@@ -10,7 +10,6 @@ from server_jobs import JobContext, JobStatus
 from server_jobs.domain.record import Heartbeat, LeaseAnswer
 from server_jobs.domain.record.reports import WorkerReport
 from server_jobs.engine.attempts.attempt import Stop
-from server_jobs.engine.attempts.pod_place import ClaimForPod
 from server_jobs.testing import FakeClock
 
 from tests.runtime.engine.faulty_store import FaultyStore
@@ -97,8 +96,8 @@ async def test_the_last_renewal_comes_after_the_one_on_its_way() -> None:
     run = await Run(store=store, clock=clock).begin()
     await run.wait(3 * SECOND)
     (attempt,) = run.backend.execution.runner.attempts()
-    claim = ClaimForPod(attempt, store, run.backend.execution.runner.leases)
-    handing_over = asyncio.create_task(claim.hand_over(600 * SECOND))
+    leases = run.backend.execution.runner.leases
+    handing_over = asyncio.create_task(leases.renew_last(attempt, attempt.lease + 600 * SECOND))
     await turns()
     store.arrives.set()
     await handing_over
@@ -123,10 +122,10 @@ async def test_a_report_on_its_way_does_not_bring_a_removed_worker_back() -> Non
     assert list(await store.workers()) == []
 
 
-async def test_a_claim_that_a_pod_has_taken_over_is_not_released_when_the_caller_goes_away() -> None:
+async def test_a_claim_that_a_place_has_taken_over_is_not_released_when_the_caller_goes_away() -> None:
     run = await Run().begin()
     (attempt,) = run.backend.execution.runner.attempts()
-    await ClaimForPod(attempt, run.store, run.backend.execution.runner.leases).hand_over(600 * SECOND)
+    await run.backend.execution.runner.leases.renew_last(attempt, attempt.lease + 600 * SECOND)
     run.tasks[0].cancel()
     await asyncio.wait(run.tasks)
     await turns()

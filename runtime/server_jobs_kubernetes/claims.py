@@ -7,10 +7,10 @@ from datetime import timedelta
 from hashlib import sha256
 from typing import Protocol
 
-from ..definition import AnyDefinition
-from ..domain.record import Claim, JobRecord, JobStatus
-from ..errors import InvalidOptionError
-from .raised import HandlerProcessError
+from server_jobs.definition import AnyDefinition
+from server_jobs.domain.record import Claim, JobRecord, JobStatus
+from server_jobs.errors import InvalidOptionError
+from server_jobs.isolation.raised import HandlerProcessError
 
 
 class PodFailedError(HandlerProcessError):

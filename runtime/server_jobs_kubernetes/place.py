@@ -8,18 +8,19 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from ...binding import Binding
-from ...concurrency.tasks import is_being_cancelled
-from ...domain.interfaces import Store
-from ...domain.record import Claim, JobStatus, Outcome
-from ...errors import DatabaseError, StaleClaimError
-from ...isolation.pods import ClaimName, Pods
-from .attempt import Attempt, SettledElsewhere, Stop
-from .failure_log import log_pod_failure
-from .places import HandlerCall
+from server_jobs.binding import Binding
+from server_jobs.concurrency.tasks import is_being_cancelled
+from server_jobs.domain.interfaces import Store
+from server_jobs.domain.record import Claim, JobStatus, Outcome
+from server_jobs.engine.attempts.attempt import Attempt, SettledElsewhere, Stop
+from server_jobs.engine.attempts.failure_log import log_pod_failure
+from server_jobs.engine.attempts.places import HandlerCall
+from server_jobs.errors import DatabaseError, StaleClaimError
+
+from .claims import ClaimName, Pods
 
 if TYPE_CHECKING:
-    from .leases import LeaseKeeper
+    from server_jobs.engine.attempts.leases import LeaseKeeper
 
 _logger = logging.getLogger("server_jobs")
 

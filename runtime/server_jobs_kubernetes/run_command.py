@@ -10,19 +10,19 @@ from datetime import timedelta
 import click
 from server_jobs.domain.record import Outcome
 from server_jobs.engine.attempts.attempt import Attempt, Stop
-from server_jobs.engine.direct_runs import take_over
 from server_jobs.engine.execution import Execution
 from server_jobs.errors import InvalidOptionError
-from server_jobs.isolation.pods import ClaimName
+from server_jobs_cli.console.failures import NO
+from server_jobs_cli.console.json_option import json_option
+from server_jobs_cli.console.log import logging_through
+from server_jobs_cli.console.options import duration, with_workspace
+from server_jobs_cli.console.workspace import Workspace
+from server_jobs_cli.worker.shutdown import Shutdown
+from server_jobs_cli.worker.starting import WorkerOptions, drain_timeout_option, log_level_option, open_backend
+from server_jobs_cli.worker.worker_log import EVENTS, WorkerLog, log_handler
 
-from ..console.failures import NO
-from ..console.json_option import json_option
-from ..console.log import logging_through
-from ..console.options import duration, with_workspace
-from ..console.workspace import Workspace
-from .shutdown import Shutdown
-from .starting import WorkerOptions, drain_timeout_option, log_level_option, open_backend
-from .worker_log import EVENTS, WorkerLog, log_handler
+from .claims import ClaimName
+from .taking_over import take_over
 
 _logger = logging.getLogger(EVENTS)
 
