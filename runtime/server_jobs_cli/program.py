@@ -12,7 +12,8 @@ from server_jobs import __version__
 from server_jobs.errors import ServerJobsError
 
 from .commands import COMMANDS
-from .console.failures import AS_JSON, INTERRUPTED, asks_for_json, exit_status, missing_extra, report, report_usage
+from .console.failures import INTERRUPTED, asks_for_json, exit_status, missing_extra, report, report_usage
+from .console.json_option import AS_JSON
 from .console.output import note, one_line, suggestion
 from .console.variables import read_variables, unread_variables, variable_of, with_variables
 

@@ -13,7 +13,7 @@ from server_jobs.concurrency.tasks import is_being_cancelled
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import Claim, JobStatus, Outcome
 from server_jobs.engine.attempts.attempt import Attempt, SettledElsewhere, Stop
-from server_jobs.engine.attempts.failure_log import log_pod_failure
+from server_jobs.engine.attempts.failure_log import log_failure_elsewhere
 from server_jobs.engine.attempts.places import HandlerCall
 from server_jobs.errors import DatabaseError, StaleClaimError
 
@@ -54,7 +54,7 @@ class InPod:
             if attempt.stopped is not Stop.LOST:
                 raise
         end = await self._end_of(attempt.claim)
-        log_pod_failure(attempt, end.outcome, end.error, time.monotonic() - began)
+        log_failure_elsewhere(attempt, end.outcome, end.error, time.monotonic() - began, place="its pod")
         return end
 
     async def _end_of(self, claim: Claim) -> SettledElsewhere:

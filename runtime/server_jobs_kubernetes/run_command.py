@@ -13,7 +13,7 @@ from server_jobs.engine.attempts.attempt import Attempt, Stop
 from server_jobs.engine.execution import Execution
 from server_jobs.errors import InvalidOptionError
 from server_jobs_cli.console.failures import NO
-from server_jobs_cli.console.json_option import json_option
+from server_jobs_cli.console.json_option import json_lines_option
 from server_jobs_cli.console.log import logging_through
 from server_jobs_cli.console.options import duration, with_workspace
 from server_jobs_cli.console.workspace import Workspace
@@ -42,7 +42,7 @@ def _claim(text: str) -> ClaimName:
 @drain_timeout_option
 @log_level_option
 @with_workspace
-@json_option
+@json_lines_option
 def run(
     workspace: Workspace,
     *,

@@ -39,7 +39,7 @@ _MOST_BYTES = {
 }
 _CONDITIONS = (
     *(f"octet_length({column}) <= {most}" for column, most in _MOST_BYTES.items()),
-    # An id is a part of commands and of the names of pods. Enqueues make UUIDs.
+    # An id is a part of commands and of names in places of handlers. Enqueues make UUIDs.
     "id !~ '[^ 0-9A-Za-z._:,@+-]'",
     f"max_attempts BETWEEN 1 AND {MOST_ATTEMPTS}",
     f"priority BETWEEN {LOWEST_PRIORITY} AND {HIGHEST_PRIORITY}",

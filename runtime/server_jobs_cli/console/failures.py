@@ -17,6 +17,7 @@ from server_jobs.errors import (
     UnknownJobError,
 )
 
+from .json_option import AS_JSON, prints_lines
 from .output import note, print_json, printable, suggestion
 
 NO = 1
@@ -24,9 +25,6 @@ WRONG_USAGE = 2
 UNUSABLE = 3
 INTERRUPTED = 130
 TERMINATED = 143
-
-AS_JSON = "server_jobs.as_json"
-"""The key in a context's `meta` that records that the output is JSON."""
 
 _EXTRAS = {
     "rich": "cli",
@@ -85,7 +83,8 @@ def report_usage(ctx: click.Context, error: click.UsageError) -> None:
 
 def _prints_lines(ctx: click.Context) -> bool:
     """Whether the output of the command is one JSON object per line. `ctx` is the context of the program."""
-    return ctx.invoked_subcommand in ("run", "worker")
+    program, name = ctx.command, ctx.invoked_subcommand
+    return isinstance(program, click.Group) and name is not None and prints_lines(program.get_command(ctx, name))
 
 
 def asks_for_json(arguments: Sequence[str]) -> bool:

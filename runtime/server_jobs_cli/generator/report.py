@@ -17,8 +17,7 @@ from server_jobs_generator.files.generated_file import read_file
 from server_jobs_generator.plan import Finding, Plan, State
 from server_jobs_generator.worker_lint.rules import CodeFinding
 
-from ..console.failures import AS_JSON
-from ..console.json_option import json_option
+from ..console.json_option import AS_JSON, json_option
 
 if TYPE_CHECKING:
     from .queue_check import QueueFindings

@@ -8,7 +8,7 @@ from datetime import timedelta
 import click
 from click.core import ParameterSource
 
-from ..console.json_option import json_option
+from ..console.json_option import json_lines_option
 from ..console.options import duration, megabytes, names, with_workspace
 from ..console.output import stdout_console
 from ..console.workspace import Workspace
@@ -72,7 +72,7 @@ from .starting import WorkerOptions, drain_timeout_option, log_level_option
 @click.option("--metrics-socket", type=int, hidden=True)
 @click.option("--supervised", type=click.IntRange(min=1), hidden=True)
 @with_workspace
-@json_option
+@json_lines_option
 def worker(
     workspace: Workspace,
     *,

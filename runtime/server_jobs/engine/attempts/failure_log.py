@@ -93,8 +93,11 @@ def _shown(attempt: Attempt, cause: BaseException) -> tuple[BaseException | None
     return None if attempt.job.options.redact else cause, traceback_of(cause, attempt.context.mask)
 
 
-def log_pod_failure(attempt: Attempt, outcome: Outcome, error: str | None, seconds: float) -> None:
-    """Log a failure that a pod has stored, as a WARNING. The log of the pod has the traceback."""
+def log_failure_elsewhere(attempt: Attempt, outcome: Outcome, error: str | None, seconds: float, *, place: str) -> None:
+    """Log a failure that the place of the attempt has stored, as a WARNING. The log there has the traceback.
+
+    `place` is the place in words, such as `its container`.
+    """
     if not outcome.is_failure or outcome is Outcome.LOST:
         return
     claim = attempt.claim
@@ -105,7 +108,7 @@ def log_pod_failure(attempt: Attempt, outcome: Outcome, error: str | None, secon
         "error": error,
     }
     took = _took(claim, seconds)
-    _logger.warning("%s %s failed in its pod in %s: %s", claim.job_name, claim.id, took, error, extra=extra)
+    _logger.warning("%s %s failed in %s in %s: %s", claim.job_name, claim.id, place, took, error, extra=extra)
 
 
 def _took(claim: Claim, seconds: float) -> str:
