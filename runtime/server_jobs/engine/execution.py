@@ -97,9 +97,12 @@ class Execution:
         limited: int | None = None,
         worker_id: str | None = None,
     ) -> ClaimRequest:
-        """Return a claim request for the jobs with a handler in this registry."""
+        """Return a claim request for the jobs with a handler in this registry, and with an installed place."""
+        known = self.registry.known_jobs()
+        if unplaced := self.attempt_factory.unplaced:
+            known = tuple(job for job in known if job.name not in unplaced)
         return ClaimRequest(
-            known=self.registry.known_jobs(),
+            known=known,
             limit=limit,
             lease=self.config.lease,
             queues=queues,

@@ -57,7 +57,8 @@ async def open_places(settings: PlaceSettings) -> AsyncIterator[None]:
                 factory.places[name] = NotOpen()
             elif (kind := PLACES.find(name)) is None:
                 _logger.error("the jobs %s are not claimed: %s", ", ".join(needed[name]), _unknown(name))
-                _wait(factory, name, needed[name])
+                factory.places[name] = NotOpen()
+                factory.unplaced |= frozenset(needed[name])
             else:
                 check_database(settings.backend.name, name, kind, needed[name])
                 await _open(stack, settings, name, kind, needed[name])

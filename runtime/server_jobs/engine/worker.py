@@ -200,8 +200,10 @@ class Worker:
         self._wake.set()
 
     def _report(self) -> WorkerReport:
-        self._unready = self._execution.attempt_factory.unready
-        known = (job for job in self.backend.registry.known_jobs() if job.name not in self._unready)
+        factory = self._execution.attempt_factory
+        self._unready = factory.unready
+        elsewhere = self._unready | factory.unplaced
+        known = (job for job in self.backend.registry.known_jobs() if job.name not in elsewhere)
         return WorkerReport(
             id=self.id,
             host=gethostname(),

@@ -191,14 +191,10 @@ async def test_jobs_of_a_place_that_is_not_installed_are_not_claimed(
     jobs = text_job(echo, options=replace(ROAR, run_in="circus")), text_job(echo, "Other")
     backend = backend_on(None, *jobs)
     waiting, other = await jobs_of(backend, *jobs)
-    async with open_places(settings_of(backend)), asyncio.timeout(30):
-        worker = Worker(backend)
-        run = asyncio.create_task(worker.run())
-        while await status_of(backend, other) is not JobStatus.COMPLETED:
-            await asyncio.sleep(0.005)
-        worker.stop()
-        await until(run)
+    await run_all(backend)
+    assert await status_of(backend, other) is JobStatus.COMPLETED
     assert (await read(backend, waiting)).attempt_count == 0
+    assert [job.name for job in backend.execution.request(limit=1).known] == ["Other"]
     (error,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert error == (
         "the jobs Echo are not claimed: no place is called 'circus'; places are worker, process, zoo; correct runIn, "

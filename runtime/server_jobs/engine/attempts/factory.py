@@ -67,6 +67,8 @@ class AttemptFactory:
         """The open places of plug-ins, by name; see `open_places`. Claims of jobs with another one run in a process."""
         self.unready: frozenset[str] = frozenset()
         """Names of jobs that have no place to run yet. Workers claim none of them."""
+        self.unplaced: frozenset[str] = frozenset()
+        """Names of jobs whose place is not installed. For workers here, they are like jobs without a handler."""
         self.resources = NO_RESOURCES
         """The open resources, for the contexts of handlers."""
         self.checked: Resources | None = None
