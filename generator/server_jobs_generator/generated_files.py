@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import chain
 
 from server_jobs.project import Project
@@ -23,6 +22,7 @@ from .contracts.lock_file import Lock
 from .files.generated_file import File, KeptFile
 from .files.manifest import Manifest
 from .ir.spec import JobSpec
+from .lint.spec_schema import spec_schema_text
 from .migrations.migration_files import migration_files
 from .models.model_module import render_all_models
 from .models.property_types import PropertyTypes
@@ -98,14 +98,13 @@ def render_files(
     ordered = sorted(jobs, key=lambda job: job.class_name)
     changed = [job for job in ordered if job.class_name not in kept]
     models = render_all_models(changed, custom=custom_types(project.types)) if models is None else models
-    schema = files("server_jobs_generator").joinpath("spec.schema.json").read_text(encoding="utf-8")
     return [
         File(f"{project.output}/__init__.py", package_module("Generated from the specs.")),
         File(f"{project.output}/.gitattributes", f"{header()}\n\n{_ATTRIBUTES}"),
         *job_files(project, ordered, changed, steps, models, changes),
         *worker_files(project),
         # A copy in the project, where an editor finds it wherever the package is installed.
-        File(f"{project.output}/spec.schema.json", schema),
+        File(f"{project.output}/spec.schema.json", spec_schema_text()),
         *_documents(project, ordered),
         *_manifests(project, ordered, steps),
     ]

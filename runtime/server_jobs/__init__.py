@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from .definition import Handler
     from .domain.options import (
         ConcurrencyLimit,
-        ContainerResources,
         JobOptions,
         Misfire,
         OnConflict,
@@ -161,7 +160,6 @@ _HOMES = {
     "contract.slot_params": ("SlotParams",),
     "domain.options": (
         "ConcurrencyLimit",
-        "ContainerResources",
         "JobOptions",
         "Misfire",
         "OnConflict",
@@ -218,7 +216,6 @@ __all__ = [
     "Cancel",
     "Cancellation",
     "ConcurrencyLimit",
-    "ContainerResources",
     "DatabaseBusyError",
     "DatabaseError",
     "DatabaseUnreachableError",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from server_jobs.isolation.place_kinds import PlaceKind, PlaceSettings
 
 from .errors import ClusterError
+from .pod_options import SCHEMAS
 
 if TYPE_CHECKING:
     from server_jobs.engine.attempts.places import Place
@@ -24,4 +25,4 @@ def _open(settings: PlaceSettings) -> AbstractAsyncContextManager[Place]:
     return open_pods(settings)
 
 
-KUBERNETES = PlaceKind(open=_open, summary="its own pod", needs_shared_database=True)
+KUBERNETES = PlaceKind(open=_open, summary="its own pod", options=SCHEMAS, needs_shared_database=True)

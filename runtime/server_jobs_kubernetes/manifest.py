@@ -11,10 +11,10 @@ from typing import cast
 
 from lightkube.resources.core_v1 import Pod
 from server_jobs.definition import AnyDefinition
-from server_jobs.domain.options import ContainerResources
 
 from .claims import ClaimName, PodAttempt
 from .cluster import CLAIM_LABEL, JOB_LABEL, MANAGED
+from .pod_options import PodOptions
 from .pod_state import CONTAINER
 
 DEFAULT_START_TIMEOUT = timedelta(minutes=5)
@@ -138,10 +138,11 @@ def _container(name: ClaimName, job: AnyDefinition, lease: timedelta, settings: 
         # The last lines of the log are the reason in the error of an attempt that crashed.
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
-    if job.options.image is not None:
-        container["image"] = job.options.image
-    if job.options.resources != ContainerResources():
-        stated = {"requests": job.options.resources.requests, "limits": job.options.resources.limits}
+    options = PodOptions.of(job.options)
+    if options.image is not None:
+        container["image"] = options.image
+    if options.requests or options.limits:
+        stated = {"requests": options.requests, "limits": options.limits}
         container["resources"] = {part: dict(quantities) for part, quantities in stated.items() if quantities}
     return container
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +25,7 @@ TEXT = {
 }
 SPEC = {
     "title": "Compress",
-    "x-job": {"runIn": "polite", "maxAttempts": 1, "timeout": "PT20S"},
+    "x-job": {"runIn": "polite", "niceness": 7, "maxAttempts": 1, "timeout": "PT20S"},
     "type": "object",
     "required": ["params", "result"],
     "properties": {"params": TEXT, "result": TEXT},
@@ -69,7 +70,14 @@ def test_a_place_written_from_the_page_runs_the_jobs_that_name_it(
     settings.write_text(text, encoding="utf-8")
     install, generate, enqueue, work = block(PAGE, "sh", "place").splitlines()
     assert install == "pip install ./polite"
+    spec = user.folder / "specs/compress.json"
+    spec.write_text(json.dumps(SPEC).replace("7", "70"), encoding="utf-8")
+    assert "/x-job/niceness must be at most 19, not 70" in user.types("server-jobs check", status=1)
+    spec.write_text(json.dumps(SPEC).replace("polite", "process"), encoding="utf-8")
+    assert '/x-job/niceness works only with "runIn": "polite"' in user.types("server-jobs check", status=1)
+    spec.write_text(json.dumps(SPEC), encoding="utf-8")
     user.types(generate)
+    assert '"niceness"' in (user.folder / "generated/spec.schema.json").read_text(encoding="utf-8")
     (user.folder / "handlers/compress.py").write_text(HANDLER, encoding="utf-8")
 
     user = User(user.folder, environments.programs("server-jobs[worker]"))
@@ -88,7 +96,7 @@ def test_a_place_written_from_the_page_runs_the_jobs_that_name_it(
     jobs = json.loads(user.types("server-jobs list --json"))
     assert sorted(job["status"] for job in jobs) == ["completed", "failed"]
     (done,) = [job["id"] for job in jobs if job["status"] == "completed"]
-    assert "aaaa with niceness 19" in user.types(f"server-jobs show {done}")
+    assert f"aaaa with niceness {min(19, os.nice(0) + 7)}" in user.types(f"server-jobs show {done}")
 
 
 def test_the_place_of_the_page_is_short() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 from lightkube.resources.core_v1 import Pod
-from server_jobs import ContainerResources, JobOptions
+from server_jobs import JobOptions
 from server_jobs.definition import AnyDefinition
 from server_jobs.domain.record import Claim
 from server_jobs_kubernetes.claims import ClaimName
@@ -59,8 +59,10 @@ def container_of(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_the_job_fits_the_official_schema() -> None:
-    resources = ContainerResources(requests={"cpu": "500m"}, limits={"memory": "2Gi", "nvidia.com/gpu": "1"})
-    manifest: Any = manifest_of(Attempt(image="shop/gpu:2", resources=resources, timeout=timedelta(hours=1)), SETTINGS)
+    resources = {"requests": {"cpu": "500m"}, "limits": {"memory": "2Gi", "nvidia.com/gpu": "1"}}
+    manifest: Any = manifest_of(
+        Attempt(timeout=timedelta(hours=1), place_options={"image": "shop/gpu:2", "resources": resources}), SETTINGS
+    )
     kubernetes_validate.validate(manifest, VERSION, strict=True)
     assert container_of(manifest)["image"] == "shop/gpu:2"
     assert container_of(manifest)["resources"] == {

@@ -54,6 +54,8 @@ def test_a_worker_outside_of_a_cluster_is_told_how_to_reach_one(site: Site, tmp_
     missing = str(tmp_path / "nothing")
     assert f"there is no access to a Kubernetes cluster ({missing}): " in error_of(site, KUBECONFIG=missing)
     assert error_of(site, JOBS_POD="").startswith("Error: JOBS_POD is not set")
+    mistake = error_of(site, status=WRONG_USAGE, JOBS_POD_START_TIMEOUT="soon")
+    assert mistake.startswith("Error: JOBS_POD_START_TIMEOUT: 'soon' is not a duration; write a number and a unit")
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from pydantic import JsonValue
-from server_jobs.domain.options import ContainerResources, JobOptions, Misfire, Retention, Schedule
+from server_jobs.domain.options import JobOptions, Misfire, Retention, Schedule
 
 from ..lint.option_values import Status
 from .spec import JobSpec
@@ -33,11 +33,7 @@ def options_document(options: JobOptions, schedules: Sequence[Schedule] = ()) ->
             "jitter": options.retry.jitter,
         },
     }
-    if options.image is not None:
-        facts["image"] = options.image
-    if options.resources != ContainerResources():
-        stated = {"requests": options.resources.requests, "limits": options.resources.limits}
-        facts["resources"] = {part: dict(quantities) for part, quantities in stated.items() if quantities}
+    facts |= options.place_options
     if options.timeout is not None:
         facts["timeout"] = duration(options.timeout)
     if options.expires_after is not None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
-from functools import cache
 
 from pydantic import JsonValue
 from server_jobs.domain.cron import check_cron
 from server_jobs.domain.options import BUILT_IN_PLACES, LONGEST_PERIOD, SHORTEST_PERIOD
 from server_jobs.errors import ScheduleError
-from server_jobs.isolation.place_kinds import place_names
 
 from ..problems.problem import did_you_mean, listed, nearest, shown
 from ..problems.rules import CRON_INVALID, DURATION_INVALID, LISTED_TWICE, OPTION_VALUE, TIMEZONE_UNKNOWN, Rule
+from .place_options import places
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DURATION = re.compile(
@@ -26,10 +25,6 @@ _AMOUNTS = (
     r"p?t?(?:([0-9]{1,6})w(?:eeks?)?)?(?:([0-9]{1,6})d(?:ays?)?)?t?(?:([0-9]{1,9})h(?:(?:ou)?rs?)?)?"
     r"(?:([0-9]{1,9})m(?:in(?:ute)?s?)?)?(?:([0-9]{1,9}(?:\.[0-9]{1,6})?)s(?:ec(?:ond)?s?)?)?"
 )
-_IMAGE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._:/@-]*[A-Za-z0-9])?")
-_RESOURCE = re.compile(r"(?:[a-z0-9.-]{1,253}/)?[a-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
-_QUANTITY = re.compile(r"(?:[0-9]{1,15}(?:\.[0-9]{1,9})?|\.[0-9]{1,9})(?:[mkMGTPE]|[KMGTPE]i|e[+-]?[0-9]{1,2})?")
-_MOST_RESOURCES = 20
 _LONGEST = timedelta(days=365)
 _LONGEST_TEXT = 500
 _MOST_INDEXES = 20
@@ -97,15 +92,10 @@ def read_choice(choices: type[StrEnum]) -> Callable[[JsonValue], StrEnum]:
 
 def read_place(value: JsonValue) -> str:
     """Read the name of a place: one that is built in, or one that an installed plug-in brings."""
-    if isinstance(value, str) and (value in BUILT_IN_PLACES or value in _places()):
+    if isinstance(value, str) and (value in BUILT_IN_PLACES or value in places()):
         return value
-    known = nearest(value, _places()) if isinstance(value, str) else ""
-    raise OptionError(f"must be {listed(_places())}, not {shown(value)}{known}")
-
-
-@cache
-def _places() -> Sequence[str]:
-    return place_names()  # slow, and each spec may ask
+    known = nearest(value, places()) if isinstance(value, str) else ""
+    raise OptionError(f"must be {listed(places())}, not {shown(value)}{known}")
 
 
 def read_name(value: JsonValue) -> str:
@@ -130,27 +120,6 @@ def read_indexes(value: JsonValue) -> tuple[str, ...]:
         if item in value[:index]:
             raise OptionError(f"lists {shown(item)} twice", LISTED_TWICE)
     return tuple(str(item) for item in value)
-
-
-def read_image(value: JsonValue) -> str:
-    """Read the name of a container image."""
-    if not isinstance(value, str) or len(value) > _LONGEST_TEXT or not _IMAGE.fullmatch(value):
-        raise OptionError(f'must be the name of a container image such as "ghcr.io/shop/jobs:1.4", not {shown(value)}')
-    return value
-
-
-def read_quantities(value: JsonValue) -> dict[str, str]:
-    """Read quantities of Kubernetes by the name of their resource."""
-    if not isinstance(value, dict) or len(value) > _MOST_RESOURCES:
-        raise OptionError(f'must be an object such as {{"cpu": "500m", "memory": "2Gi"}}, not {shown(value)}')
-    for name, quantity in value.items():
-        if not _RESOURCE.fullmatch(name):
-            message = "is no name of a resource; use cpu, memory, ephemeral-storage, or a name such as nvidia.com/gpu"
-            raise OptionError(f"{shown(name)} {message}")
-        if not isinstance(quantity, str) or not _QUANTITY.fullmatch(quantity):
-            message = f'must be a text with a quantity such as "500m", "2" or "1.5Gi", not {shown(quantity)}'
-            raise OptionError(f"{shown(name)} {message}")
-    return {name: str(quantity) for name, quantity in value.items()}
 
 
 def read_share(value: JsonValue) -> float:

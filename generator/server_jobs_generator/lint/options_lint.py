@@ -15,10 +15,8 @@ from server_jobs.domain.options import (
     HIGHEST_MISFIRE_LIMIT,
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
-    PROCESS,
     WORKER,
     ConcurrencyLimit,
-    ContainerResources,
     JobOptions,
     Misfire,
     OnConflict,
@@ -59,19 +57,18 @@ from .option_values import (
     read_duration,
     read_expiry,
     read_flag,
-    read_image,
     read_indexes,
     read_integer,
     read_name,
     read_period,
     read_place,
-    read_quantities,
     read_share,
     read_status,
     read_timeout,
     read_timezone,
 )
 from .params_pointers import ParamsPointers
+from .place_options import all_options, owners, place_option_problems
 from .shard_lint import redaction_mistake, shard_pointer_mistake, unsharded_keys
 
 _LONGEST_LIST = 1_000
@@ -127,8 +124,15 @@ class OptionsLint:
 
     def read(self, value: JsonValue) -> SpecOptions:
         """Return the stated options, with defaults for the others."""
+        stated = value if isinstance(value, dict) else {}
+        place_options = {key: one for key, one in stated.items() if key not in OPTIONS and owners(key)}
+        own: JsonValue = {key: one for key, one in stated.items() if key not in place_options} if stated else value
         try:
-            members = self._members(("x-job",), value, OPTIONS)
+            members = self._members(("x-job",), own, OPTIONS)
+            for pointer, rule, message in place_option_problems(
+                stated.get("runIn", WORKER), place_options, self.fitting, self.file
+            ):
+                self._note(("x-job", *pointer), rule, message, at_key=rule is OPTION_UNKNOWN)
         except OptionError as error:
             self._note(("x-job",), error.rule, str(error))
             return SpecOptions()
@@ -138,14 +142,12 @@ class OptionsLint:
             return SpecOptions()
         if members.get("retired") and members.get("schedules"):
             self._note(("x-job", "schedules"), OPTION_WITHOUT_EFFECT, "a retired job is not scheduled; remove them")
-        is_stated = isinstance(value, dict) and "runIn" in value  # an invalid value is already reported
-        if members.get("run_in", None if is_stated else WORKER) in (WORKER, PROCESS):
-            for key in sorted(members.keys() & {"image", "resources"}):
-                self._note(("x-job", key), OPTION_WITHOUT_EFFECT, 'works only with "runIn": "kubernetes"')
         ours = {name: member for name, member in members.items() if name in _FOR_THE_GENERATOR}
         rest = {name: member for name, member in members.items() if name not in ours}
         rest |= rest.pop("unique", {})
         shard_by = rest.pop("shard_by", None)
+        if place_options and rest.get("run_in") in owners(next(iter(place_options))):
+            rest["place_options"] = place_options
         options = replace(JobOptions(), **rest)
         if shard_by is not None and self._may_shard(options, shard_by):
             options = replace(options, shard_by=shard_by)
@@ -220,9 +222,6 @@ class OptionsLint:
         if (mistake := redaction_mistake(options, shard_by)) is not None:
             self._note(("x-job", "shardBy"), OPTION_VALUE, mistake)
         return not problems
-
-    def resources(self, pointer: Pointer, value: JsonValue) -> ContainerResources:
-        return ContainerResources(**self._members(pointer, value, RESOURCES))
 
     def retention(self, pointer: Pointer, value: JsonValue) -> Retention:
         return Retention(**self._members(pointer, value, RETENTION))
@@ -322,7 +321,7 @@ class OptionsLint:
 
 def option_meant(key: str, others: Iterable[str] = ()) -> str | None:
     """Return the key of `x-job`, or one of `others`, that looks like a misspelled key."""
-    return _AS_ELSEWHERE.get(key) or nearest_of(key, {*OPTIONS, *others})
+    return _AS_ELSEWHERE.get(key) or nearest_of(key, {*OPTIONS, *all_options(), *others})
 
 
 _Reader = tuple[str, Callable[[OptionsLint, Pointer, JsonValue], object]]
@@ -340,8 +339,6 @@ OPTIONS: Mapping[str, _Reader] = {
     "timeout": _plain("timeout", read_timeout),
     "expiresAfter": _plain("expires_after", read_expiry),
     "runIn": _plain("run_in", read_place),
-    "image": _plain("image", read_image),
-    "resources": ("resources", OptionsLint.resources),
     "retry": ("retry", OptionsLint.retry),
     "unique": ("unique", OptionsLint.unique),
     "concurrency": ("concurrency", OptionsLint.concurrency),
@@ -379,7 +376,6 @@ RATE: Mapping[str, _Reader] = {
     "per": _plain("per", read_period),
     "by": ("by", OptionsLint.pointers),
 }
-RESOURCES: Mapping[str, _Reader] = {name: _plain(name, read_quantities) for name in ("requests", "limits")}
 RETENTION: Mapping[str, _Reader] = {
     "completed": _plain("completed", read_duration),
     "failed": _plain("failed", read_duration),

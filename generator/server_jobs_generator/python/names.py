@@ -26,7 +26,7 @@ _TAKEN_SPEC_NAMES = frozenset({"annotations", "create_job_registry", "handlers",
 _TAKEN_CLASS_NAMES = frozenset(
     {
         *("AlarmClock", "Backoff", "EarlierVersion", "HandlerNotImplementedError", "Job", "JobContext", "JobOptions"),
-        *("Callable", "ConcurrencyLimit", "ContainerResources", "FakeJob", "JobSchemas", "Misfire", "NoneType"),
+        *("Callable", "ConcurrencyLimit", "FakeJob", "JobSchemas", "Misfire", "NoneType"),
         *("JobRegistry", "OptionalParamsJob", "RateLimit", "Retention", "RetiredJob"),
         *("RetryPolicy", "Schedule", "SearchStrategy", "UpcastNotImplementedError"),
     }

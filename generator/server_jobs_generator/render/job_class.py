@@ -8,10 +8,10 @@ from dataclasses import MISSING, fields
 from datetime import timedelta
 from typing import Any
 
+from pydantic import JsonValue
 from server_jobs.contract.values import pointer_to
 from server_jobs.domain.options import (
     ConcurrencyLimit,
-    ContainerResources,
     JobOptions,
     Misfire,
     RateLimit,
@@ -45,7 +45,6 @@ from .layout import owned_file
 _RUNTIME = (
     "Backoff",
     "ConcurrencyLimit",
-    "ContainerResources",
     "IndexedColumn",
     "JobOptions",
     "Misfire",
@@ -180,8 +179,16 @@ def _strings(values: Sequence[str]) -> Expression:
     return tuple_of([Text(value) for value in values])
 
 
-def _texts_by_name(values: Mapping[str, str]) -> Expression:
-    return Group("{", tuple((f"{literal(key)}: ", literal(value)) for key, value in values.items()), "}")
+def _json(value: JsonValue) -> Expression:
+    match value:
+        case dict():
+            return Group("{", tuple((f"{literal(key)}: ", _json(one)) for key, one in value.items()), "}")
+        case list():
+            return Group("[", tuple(("", _json(one)) for one in value), "]")
+        case str():
+            return literal(value)
+        case _:
+            return Code(repr(value))
 
 
 def _duration(value: timedelta) -> Expression:
@@ -197,7 +204,7 @@ def _names_in(body: str) -> set[str]:
     return {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
 
 
-_Value = ConcurrencyLimit | ContainerResources | JobOptions | RateLimit | Retention | RetryPolicy | Schedule
+_Value = ConcurrencyLimit | JobOptions | RateLimit | Retention | RetryPolicy | Schedule
 _Writers = Mapping[str, Callable[[Any], Expression]]
 """How to write each argument of a dataclass."""
 
@@ -215,8 +222,7 @@ _OPTIONS: _Writers = {
     "timeout": _duration,
     "expires_after": _duration,
     "run_in": literal,
-    "image": literal,
-    "resources": _call_of("ContainerResources", dict.fromkeys(("requests", "limits"), _texts_by_name)),
+    "place_options": _json,
     "retry": _call_of("RetryPolicy", _RETRY),
     "unique_by": _strings,
     "on_conflict": _member,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from ..errors import InvalidOptionError
 from .outcomes import LONGEST_DELAY
@@ -127,14 +128,6 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerResources:
-    """CPU, memory and other resources of a container, as quantities of Kubernetes such as `500m` and `2Gi`, by name."""
-
-    requests: Mapping[str, str] = field(default_factory=dict[str, str])
-    limits: Mapping[str, str] = field(default_factory=dict[str, str])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """Options of all jobs of one spec. `later()` may override some of them for one job.
 
@@ -145,8 +138,8 @@ class JobOptions:
     number that chooses the database of a job (None: none). The keys of `unique` and of both limits must contain it.
     `redact` lists pointers to values that tools hide. `run_in` is the place of the handler: "worker" (async in its
     event loop, plain in a thread), "process" for its own process, or a place that a plug-in brings. Workers check the
-    name when they start. "kubernetes" has `image` (None: the image of the worker) and `resources`. A `retired` job
-    cannot be enqueued; queued ones still run.
+    name when they start. `place_options` has the options of such a place, as JSON values by their names in specs. A
+    `retired` job cannot be enqueued; queued ones still run.
     """
 
     version: int = 1
@@ -164,8 +157,7 @@ class JobOptions:
     retention: Retention = field(default_factory=Retention)
     redact: tuple[str, ...] = ()
     run_in: str = WORKER
-    image: str | None = None
-    resources: ContainerResources = field(default_factory=ContainerResources)
+    place_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     retired: bool = False
 
     def __post_init__(self) -> None:
@@ -184,6 +176,8 @@ class JobOptions:
             raise InvalidOptionError(f"on_conflict must be one of {values}, not {self.on_conflict!r}")
         object.__setattr__(self, "on_conflict", OnConflict(self.on_conflict))  # a caller may give its text
         check_text("run_in", self.run_in, LONGEST_NAME)
+        if self.place_options and self.run_in in BUILT_IN_PLACES:
+            raise InvalidOptionError(f"place_options are for places of plug-ins, and run_in is {self.run_in!r}")
         if self.shard_by is not None:
             _check_shard_by(self, self.shard_by)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .attempts.attempt import Attempt
     from .attempts.factory import AttemptFactory
     from .attempts.leases import LeaseKeeper
+    from .backend import Backend
 
 _ON_ONE_MACHINE = ("memory", "sqlite")
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 10.0
@@ -39,8 +40,8 @@ async def open_places(settings: PlaceSettings) -> AsyncIterator[None]:
     """Open the places that jobs of the worker name, while the block runs. Enter it before `Worker.run`.
 
     The worker claims no job of a place that is not installed, which is logged, nor of a place that is away, until it
-    can be opened. Raises `InvalidOptionError` if a place needs a database that other machines can reach, and
-    `PlaceError`.
+    can be opened. Raises `InvalidOptionError` if a place needs a database that other machines can reach or does not
+    have the `place_options` of a job, and `PlaceError`.
 
         seconds = timedelta(seconds=1)
         settings = PlaceSettings(backend=backend, drain_timeout=8 * seconds, poll_interval=seconds)
@@ -61,6 +62,7 @@ async def open_places(settings: PlaceSettings) -> AsyncIterator[None]:
                 factory.unplaced |= frozenset(needed[name])
             else:
                 check_database(settings.backend.name, name, kind, needed[name])
+                _check_options(settings.backend, name, kind, needed[name])
                 await _open(stack, settings, name, kind, needed[name])
         yield
 
@@ -133,6 +135,20 @@ def check_database(store_name: str, name: str, kind: PlaceKind, jobs: Sequence[s
             f"{_named_by(name, jobs)} needs a database that other machines can reach, and this one is {store_name}; "
             "use PostgreSQL, or another runIn"
         )
+
+
+def _check_options(backend: Backend, name: str, kind: PlaceKind, jobs: Sequence[str]) -> None:
+    """Raise `InvalidOptionError` if a job has other `place_options` than its place. The generator checks specs."""
+    for job in jobs:
+        for option, value in backend.registry.find(job).job.options.place_options.items():
+            if option not in kind.options:
+                known = ", ".join(kind.options) or "none"
+                raise InvalidOptionError(f"place_options of {job} has {option!r}, and options of {name} are: {known}")
+            from ..contract.schemas.checker import Checker  # few jobs have such options
+
+            for violation in Checker(kind.options[option]).violations(value):
+                place = "/".join(map(str, (option, *violation.path)))
+                raise InvalidOptionError(f"place_options of {job}: {place} {violation.message}")
 
 
 def _named_by(name: str, jobs: Sequence[str]) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..domain.options import BUILT_IN_PLACES
 from ..plug_ins import Seam
@@ -49,6 +49,12 @@ class PlaceKind:
     """
     summary: str
     """The place in words that follow "runs in", such as `its own container`."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """The JSON Schema of each option of `x-job` that only this place has, by its name.
+
+    Editors and the reference show its `description`. A `title` completes errors about a value: "must be" the title. The
+    schema contains the targets of its references. `JobOptions.place_options` has the values.
+    """
     needs_shared_database: bool = False
     """Whether handlers run on other machines, which need the database: SQLite and memory are refused."""
 

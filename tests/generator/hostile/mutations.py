@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from server_jobs_generator.lint.options_lint import OPTIONS
+from server_jobs_generator.lint.place_options import all_options
 from server_jobs_generator.read.keywords import KNOWN
 
 from tests.generator.spec_projects import a_spec, an_object
@@ -26,7 +27,19 @@ ODD: tuple[Any, ...] = (
     *({"": {}}, {"type": []}, {"type": "object"}, {"$ref": "#"}, {"$ref": 1}, {"required": True}, ["a", "a"]),
     *({"properties": [1]}, {"allOf": [True]}, {"anyOf": [False]}, {"const": {}}, {"enum": [[]]}, {"not": {}}),
 )
-_KEYS = (*sorted(KNOWN), *sorted(OPTIONS), "$defs", "$id", "$anchor", "definitions", "x-job", "params", "result", "a")
+_KEYS = (
+    *sorted(KNOWN),
+    *sorted(OPTIONS),
+    *sorted(all_options()),
+    "$defs",
+    "$id",
+    "$anchor",
+    "definitions",
+    "x-job",
+    "params",
+    "result",
+    "a",
+)
 _FRAGMENTS = (
     *("#", "", "#/", "#/$defs", "#/$defs/", "#a", "#/$defs/A/0", "#/%24defs/A", "#/~2", "#//", "#/$defs/" + "9" * 5000),
     *("#/properties/params", "#/properties/result", "#/properties/params/properties", "#/required/0"),

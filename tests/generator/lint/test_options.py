@@ -25,7 +25,7 @@ def problem_of(root: Path, options: object) -> str:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (3, " must be an object with version, queue, priority, maxAttempts, timeout, expiresAfter, runIn, image, resources, retry, unique, concurrency, rate, shardBy, retention, redact, status, compat, reserved, view, indexes or schedules, not 3"),
+        (3, " must be an object with version, queue, priority, maxAttempts, timeout, expiresAfter, runIn, retry, unique, concurrency, rate, shardBy, retention, redact, status, compat, reserved, view, indexes or schedules, not 3"),
         ({"maxAttemps": 3}, '/maxAttemps "maxAttemps" is not a key of x-job (did you mean "maxAttempts"?)'),
         ({"expires": "PT1M"}, '/expires "expires" is not a key of x-job (did you mean "expiresAfter"?)'),
         ({"retries": 3}, '/retries "retries" is not a key of x-job (did you mean "maxAttempts"?)'),
@@ -87,6 +87,7 @@ def test_a_duration_is_shown_in_iso_8601(tmp_path: Path, written: object, meant:
         ({"runIn": "proces"}, '/runIn must be worker, process or kubernetes, not "proces" (did you mean "process"?)'),
         ({"image": "shop:1"}, '/image works only with "runIn": "kubernetes"'),
         ({"runIn": "process", "resources": {}}, '/resources works only with "runIn": "kubernetes"'),
+        ({"runIn": "kubernetes", "imge": "shop:1"}, '/imge "imge" is not a key of x-job (did you mean "image"?)'),
     ],
 )  # fmt: skip
 def test_an_option_of_a_pod_needs_a_job_that_runs_in_pods(tmp_path: Path, options: object, expected: str) -> None:
@@ -98,9 +99,9 @@ def test_an_option_of_a_pod_needs_a_job_that_runs_in_pods(tmp_path: Path, option
     [
         ({"runIn": "kubernetes", "image": "shop jobs"}, '/image must be the name of a container image such as "ghcr.io/shop/jobs:1.4", not "shop jobs"'),
         ({"runIn": "kubernetes", "resources": {"limit": {}}}, '/resources/limit "limit" is not a key of resources (did you mean "limits"?)'),
-        ({"runIn": "kubernetes", "resources": {"limits": {"memory": "2 GB"}}}, '/resources/limits "memory" must be a text with a quantity such as "500m", "2" or "1.5Gi", not "2 GB"'),
-        ({"runIn": "kubernetes", "resources": {"requests": {"cpu": 1}}}, '/resources/requests "cpu" must be a text with a quantity such as "500m", "2" or "1.5Gi", not 1'),
-        ({"runIn": "kubernetes", "resources": {"requests": {"cpu cores": "1"}}}, '/resources/requests "cpu cores" is no name of a resource; use cpu, memory, ephemeral-storage, or a name such as nvidia.com/gpu'),
+        ({"runIn": "kubernetes", "resources": {"limits": {"memory": "2 GB"}}}, '/resources/limits/memory must be a text with a quantity such as "500m", "2" or "1.5Gi", not "2 GB"'),
+        ({"runIn": "kubernetes", "resources": {"requests": {"cpu": 1}}}, '/resources/requests/cpu must be a text with a quantity such as "500m", "2" or "1.5Gi", not 1'),
+        ({"runIn": "kubernetes", "resources": {"requests": {"cpu cores": "1"}}}, '/resources/requests/cpu cores "cpu cores" must be the name of a resource: cpu, memory, ephemeral-storage, or a name such as nvidia.com/gpu'),
     ],
 )  # fmt: skip
 def test_the_image_and_the_resources_of_a_pod_have_their_form(tmp_path: Path, options: object, expected: str) -> None:

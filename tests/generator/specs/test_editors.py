@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from server_jobs_generator.lint.job_lint import lint_job
 from server_jobs_generator.lint.schema_lint import SchemaLint
+from server_jobs_generator.lint.spec_schema import spec_schema_text
 from server_jobs_generator.read.document import read_document
 
 from tests.generator.projects import run_command
 
-SCHEMA = (files("server_jobs_generator") / "spec.schema.json").read_bytes()
+SCHEMA = spec_schema_text().encode()
 
 
 @pytest.mark.slow

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from server_jobs.domain.options import (
     ConcurrencyLimit,
-    ContainerResources,
     JobOptions,
     Misfire,
     OnConflict,
@@ -78,8 +77,10 @@ def test_a_spec_becomes_a_job(tmp_path: Path) -> None:
         timeout=timedelta(seconds=90.5),
         expires_after=timedelta(minutes=10),
         run_in="kubernetes",
-        image="ghcr.io/shop/jobs:1.4@sha256:12ab",
-        resources=ContainerResources(requests={"cpu": "500m", "nvidia.com/gpu": "1"}, limits={"memory": "1.5Gi"}),
+        place_options={
+            "image": "ghcr.io/shop/jobs:1.4@sha256:12ab",
+            "resources": {"requests": {"cpu": "500m", "nvidia.com/gpu": "1"}, "limits": {"memory": "1.5Gi"}},
+        },
         retry=RetryPolicy(
             backoff=Backoff.LINEAR, initial=timedelta(0), maximum=timedelta(days=1, hours=12), jitter=1.0
         ),

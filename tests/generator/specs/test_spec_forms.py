@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import jsonschema
 import pytest
 import yaml
 from server_jobs_generator.ir.spec import JobSpec
+from server_jobs_generator.lint.spec_schema import spec_schema
 
 from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object, findings, problems, read
 
@@ -201,7 +201,7 @@ def test_definitions_in_the_wrong_folder_are_no_job(tmp_path: Path) -> None:
 
 
 SHORT: Schema = {"params": an_object(to=TEXT)}
-SCHEMA = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
+SCHEMA = spec_schema()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from typing import Any
 
 from server_jobs.contract.formats import FORMATS
@@ -18,15 +17,16 @@ from server_jobs_generator.lint.options_lint import (
     CONCURRENCY,
     OPTIONS,
     RATE,
-    RESOURCES,
     RETENTION,
     RETRY,
     SCHEDULE,
 )
+from server_jobs_generator.lint.spec_schema import spec_schema
 from server_jobs_generator.read.keywords import KNOWN, TYPES
 from server_jobs_generator.read.spec_forms import JOBS
+from server_jobs_kubernetes.pod_options import SCHEMAS
 
-SCHEMA: dict[str, Any] = json.loads((files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8"))
+SCHEMA: dict[str, Any] = spec_schema()
 DEFINITIONS = SCHEMA["$defs"]
 JOB = DEFINITIONS["job"]["properties"]
 
@@ -43,7 +43,7 @@ def test_a_schema_has_the_same_keywords_types_and_formats() -> None:
 
 
 def test_the_options_have_the_same_keys_and_choices() -> None:
-    assert JOB.keys() == OPTIONS.keys()
+    assert JOB.keys() == {*OPTIONS, *SCHEMAS}
     assert JOB["retry"]["properties"].keys() == RETRY.keys()
     assert JOB["concurrency"]["properties"].keys() == CONCURRENCY.keys()
     assert JOB["rate"]["properties"].keys() == RATE.keys()
@@ -53,7 +53,6 @@ def test_the_options_have_the_same_keys_and_choices() -> None:
     assert DEFINITIONS["schedule"]["properties"].keys() == SCHEDULE.keys()
     assert JOB["retry"]["properties"]["backoff"]["enum"] == list(Backoff)
     assert JOB["runIn"]["enum"] == [*place_names()]
-    assert JOB["resources"]["properties"].keys() == RESOURCES.keys()
     assert JOB["status"]["enum"] == list(Status)
     assert JOB["compat"]["properties"].keys() == COMPAT.keys()
     assert DEFINITIONS["gravity"]["enum"] == list(BreakSeverity)

@@ -51,7 +51,12 @@ class Zoo:
         return ["zoo"]
 
     def find(self, name: str) -> PlaceKind | None:
-        kind = PlaceKind(open=self.open, summary="a zoo", needs_shared_database=self.needs_shared_database)
+        kind = PlaceKind(
+            open=self.open,
+            summary="a zoo",
+            options={"animals": {"type": "array", "items": {"type": "string"}}},
+            needs_shared_database=self.needs_shared_database,
+        )
         return kind if name == "zoo" else None
 
     @asynccontextmanager
@@ -222,6 +227,28 @@ async def test_a_place_on_other_machines_needs_a_database_that_they_can_reach(zo
     with pytest.raises(InvalidOptionError, match='"runIn": "zoo" of Echo needs a database that other machines can'):
         await run_all(backend)
     assert zoo.calls == []
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"plants": []}, "place_options of Echo has 'plants', and options of zoo are: animals"),
+        ({"animals": ["lion", 3]}, "place_options of Echo: animals/1 must be a string"),
+    ],
+)
+async def test_options_that_the_place_does_not_have_end_the_start(
+    zoo: Zoo, options: dict[str, object], expected: str
+) -> None:
+    backend = backend_on(None, text_job(echo, options=replace(ROAR, place_options=options)))
+    with pytest.raises(InvalidOptionError) as refused:
+        await run_all(backend)
+    assert str(refused.value) == expected
+    assert zoo.calls == []
+
+
+def test_options_of_a_place_need_a_place_of_a_plug_in() -> None:
+    with pytest.raises(InvalidOptionError, match="place_options are for places of plug-ins, and run_in is 'process'"):
+        JobOptions(run_in="process", place_options={"animals": []})
 
 
 async def test_now_needs_no_place(zoo: Zoo) -> None:

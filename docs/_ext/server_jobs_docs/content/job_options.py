@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from importlib.resources import files
 from typing import cast
 
 from pydantic import JsonValue
+from server_jobs_generator.lint.spec_schema import spec_schema
 
 from ..markdown import code, codes, table
 
 Schema = Mapping[str, JsonValue]
-
-
-def spec_schema() -> Schema:
-    """Return the JSON Schema of specs."""
-    text = (files("server_jobs_generator") / "spec.schema.json").read_text(encoding="utf-8")
-    return cast("Schema", json.loads(text))
 
 
 def options() -> str:

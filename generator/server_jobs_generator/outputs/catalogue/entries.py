@@ -66,6 +66,16 @@ def _entry(job: JobSpec) -> Entry:
     )
 
 
+def _in_words(value: JsonValue) -> str:
+    match value:
+        case str():
+            return value
+        case dict():
+            return ", ".join(f"{key} {_in_words(one)}" for key, one in value.items())
+        case _:
+            return json.dumps(value)
+
+
 def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     options = job.options
     yield "Spec", f"{job.path}, version {options.version}"
@@ -80,11 +90,9 @@ def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
     if options.run_in != JobOptions().run_in:
         place = PLACES.find(options.run_in) if options.run_in not in BUILT_IN_PLACES else None
         yield "Runs in", f"a separate {options.run_in}" if place is None else place.summary
-    if options.image is not None:
-        yield "Image", one_line(options.image)
-    for part, quantities in (("Requests", options.resources.requests), ("Limits", options.resources.limits)):
-        if quantities:
-            yield part, ", ".join(f"{name} {quantity}" for name, quantity in quantities.items())
+    for name, value in options.place_options.items():
+        parts = [f"{key} {_in_words(one)}" for key, one in value.items()] if isinstance(value, dict) else None
+        yield name[:1].upper() + name[1:], one_line(_in_words(value) if parts is None else "; ".join(parts))
     if options.unique_by is not None:
         conflict = "" if options.on_conflict is OnConflict.KEEP else f"; another one: {options.on_conflict}"
         yield "Unique", f"one unfinished job for each {_by(options.unique_by)}{conflict}"
