@@ -62,6 +62,7 @@ _PACKAGES = (
     "server_jobs.stores",
     "server_jobs_cli",
     "server_jobs_generator",
+    "server_jobs_importers",
 )
 # Other modules that the commands import late, and those of Django that need no settings.
 _MODULES = (

@@ -447,7 +447,7 @@ from arq.cron import cron, next_cron
 from celery import Celery
 from celery.schedules import crontab
 from server_jobs.domain.cron import next_slot
-from server_jobs_generator.importing.queues import arq, celery
+from server_jobs_importers.queues import arq, celery
 
 START = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
 FIELDS = [

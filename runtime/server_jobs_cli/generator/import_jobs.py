@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 from server_jobs.project import Project, find_project
 from server_jobs.project_registry import import_folders
-from server_jobs_generator.importing.sources import SOURCES
 from server_jobs_generator.plan import Plan
+from server_jobs_importers.sources import SOURCES
 
 from ..console.failures import NO
 from ..console.json_option import json_option
@@ -23,7 +23,7 @@ from .report import Form
 from .write_specs import schema_path, write_and_generate
 
 if TYPE_CHECKING:
-    from server_jobs_generator.importing.imported import Imported, ImportedSpec
+    from server_jobs_importers.imported import Imported, ImportedSpec
 
 _DOCUMENTS = ("json-schema", "openapi", "asyncapi")
 
@@ -82,7 +82,7 @@ def import_jobs(
     if kind not in _DOCUMENTS:
         _check_modules(targets)
     # Late, because `import --help` needs no extra.
-    from server_jobs_generator.importing.apart import ImportRequest, imported_apart
+    from server_jobs_importers.apart import ImportRequest, imported_apart
 
     form = Form.JSON if as_json else Form.TEXT
     with project_errors():
@@ -155,8 +155,8 @@ class _Result:
 
     def check(self, *, force: bool, as_json: bool) -> None:
         """Refuse to replace specs, unless `force`, and to write specs that do not fit the others."""
-        from server_jobs_generator.importing.found_job import ImportSourceError
-        from server_jobs_generator.importing.imported import problems_beside
+        from server_jobs_importers.found_job import ImportSourceError
+        from server_jobs_importers.imported import problems_beside
 
         if existing := [
             path for path in self.changed if self.before[path] is not None and not (force or self.with_diffs)

@@ -14,8 +14,8 @@ from types import ModuleType, SimpleNamespace
 from typing import cast
 
 import pytest
-from server_jobs_generator.importing import found_job
-from server_jobs_generator.importing.sources import source
+from server_jobs_importers import found_job
+from server_jobs_importers.sources import source
 
 from tests.generator.projects import TemporaryProject, make_project
 
@@ -256,8 +256,8 @@ def test_one_job_that_raises_anything_does_not_stop_the_others() -> None:
 SCRIPT = """
 import json, sys
 from server_jobs.errors import ServerJobsError
-from server_jobs_generator.importing import probes
-from server_jobs_generator.importing.apart import ImportRequest, import_here
+from server_jobs_importers import probes
+from server_jobs_importers.apart import ImportRequest, import_here
 
 probes.MOST_PROBES = 50
 names, reply, folders = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3:]

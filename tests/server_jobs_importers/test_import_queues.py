@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 from server_jobs.domain.cron import next_slot
-from server_jobs_generator.importing.found_job import ImportSourceError, LeftOut
-from server_jobs_generator.importing.queues.cron_text import Slots, interval_cron
-from server_jobs_generator.importing.queues.task_reader import TaskReader, found_jobs, is_a, one_job
-from server_jobs_generator.importing.sources import source
+from server_jobs_importers.found_job import ImportSourceError, LeftOut
+from server_jobs_importers.queues.cron_text import Slots, interval_cron
+from server_jobs_importers.queues.task_reader import TaskReader, found_jobs, is_a, one_job
+from server_jobs_importers.sources import source
 
 START = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
 

@@ -12,9 +12,8 @@ from pydantic import JsonValue
 from server_jobs.contract.schemas.checker import Checker, Compiler
 from server_jobs.contract.schemas.run import CheckTooLongError
 from server_jobs.contract.values import at_pointer
-
-from ..read.document import Pointer
-from ..read.keywords import Schema, types_of
+from server_jobs_generator.read.document import Pointer
+from server_jobs_generator.read.keywords import Schema, types_of
 
 MOST_PROBES = 2_000
 _MOST_OF_ONE = 100

@@ -10,8 +10,8 @@ from types import ModuleType
 
 from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.project_registry import import_application
+from server_jobs_generator.problems.problem import nearest
 
-from ..problems.problem import nearest
 from .found_job import ANY_ERROR, ImportSourceError, reason
 
 

@@ -10,13 +10,13 @@ from pathlib import PurePosixPath
 from pydantic import JsonValue
 from server_jobs.domain.options import JobOptions
 from server_jobs.project import Project
+from server_jobs_generator.ir.job_facts import options_document
+from server_jobs_generator.ir.spec import JobSpec, check_specs, find_specs
+from server_jobs_generator.problems.problem import SpecProblem, printable
+from server_jobs_generator.read.keywords import Schema
+from server_jobs_generator.read.library import SpecFile
+from server_jobs_generator.spec_text import JobNames, NewSpecError, SpecParts, job_names, json_text, spec_document
 
-from ..ir.job_facts import options_document
-from ..ir.spec import JobSpec, check_specs, find_specs
-from ..problems.problem import SpecProblem, printable
-from ..read.keywords import Schema
-from ..read.library import SpecFile
-from ..spec_text import JobNames, NewSpecError, SpecParts, job_names, json_text, spec_document
 from .comparison import Comparison, compare_params, compare_result
 from .found_job import ANY_ERROR, Found, FoundJob, ImportSourceError, LeftOut, reason
 from .reading import read_carefully

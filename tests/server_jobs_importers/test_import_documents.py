@@ -11,12 +11,12 @@ from random import Random
 import jsonschema
 import pytest
 from server_jobs.contract.schemas.checker import Checker
-from server_jobs_generator.importing import asyncapi, json_schema, openapi, turned
-from server_jobs_generator.importing.found_job import Found, ImportSourceError
-from server_jobs_generator.importing.imported import Imported, imported
-from server_jobs_generator.importing.probes import probes
 from server_jobs_generator.ir.spec import check_specs
 from server_jobs_generator.read.library import SpecFile
+from server_jobs_importers import asyncapi, json_schema, openapi, turned
+from server_jobs_importers.found_job import Found, ImportSourceError
+from server_jobs_importers.imported import Imported, imported
+from server_jobs_importers.probes import probes
 
 from tests.generator.projects import make_project
 

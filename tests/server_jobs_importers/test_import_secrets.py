@@ -33,12 +33,12 @@ from pydantic import (
 from pydantic.config import JsonDict
 from pydantic.json_schema import SkipJsonSchema
 from server_jobs.contract.documents import redacted
-from server_jobs_generator.importing import json_schema, secrets
-from server_jobs_generator.importing.found_job import Found, FoundJob, ImportSourceError
-from server_jobs_generator.importing.imported import Imported, imported
-from server_jobs_generator.importing.python_types import type_schema
-from server_jobs_generator.importing.queues.task_reader import TaskReader, found_jobs
-from server_jobs_generator.importing.signatures import job_of_function
+from server_jobs_importers import json_schema, secrets
+from server_jobs_importers.found_job import Found, FoundJob, ImportSourceError
+from server_jobs_importers.imported import Imported, imported
+from server_jobs_importers.python_types import type_schema
+from server_jobs_importers.queues.task_reader import TaskReader, found_jobs
+from server_jobs_importers.signatures import job_of_function
 from typing_extensions import TypeAliasType, TypedDict
 
 from tests.generator.projects import make_project

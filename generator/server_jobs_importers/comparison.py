@@ -9,10 +9,10 @@ from pydantic import JsonValue
 from server_jobs.contract.schemas.checker import Checker
 from server_jobs.contract.schemas.run import CheckTooLongError
 from server_jobs.contract.values import pointer_to
+from server_jobs_generator.problems.problem import shown
+from server_jobs_generator.read.document import Pointer
+from server_jobs_generator.read.keywords import Schema
 
-from ..problems.problem import shown
-from ..read.document import Pointer
-from ..read.keywords import Schema
 from .found_job import Decision, LeftOut, SourceType
 from .probes import Probe, probes
 

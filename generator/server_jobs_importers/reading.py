@@ -10,10 +10,9 @@ from typing import cast
 
 from pydantic import JsonValue
 from server_jobs.contract.values import path_of, pointer_to
-
-from ..ir.spec import JobSpec, Specs, check_specs
-from ..problems.problem import SpecProblem, shown
-from ..problems.rules import (
+from server_jobs_generator.ir.spec import JobSpec, Specs, check_specs
+from server_jobs_generator.problems.problem import SpecProblem, shown
+from server_jobs_generator.problems.rules import (
     EXAMPLE_DOES_NOT_FIT,
     EXTRA_NOT_STATED,
     ITEMS_MISSING,
@@ -21,8 +20,9 @@ from ..problems.rules import (
     PATTERN_REFUSED,
     TYPE_MISSING,
 )
-from ..read.document import Pointer, read_document
-from ..read.library import SpecFile
+from server_jobs_generator.read.document import Pointer, read_document
+from server_jobs_generator.read.library import SpecFile
+
 from .found_job import LeftOut
 from .turned import Place, tokens, turned, value_at
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from pydantic import JsonValue
+from server_jobs_generator.problems.problem import shown
+from server_jobs_generator.read.document import Pointer
 
-from ..problems.problem import shown
-from ..read.document import Pointer
 from .documents import DocumentJob, Target, document_at, found_in, part_at, target
 from .found_job import Found, ImportSourceError, LeftOut, joined
 

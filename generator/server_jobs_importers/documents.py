@@ -11,10 +11,10 @@ from urllib.parse import quote, unquote
 
 from pydantic import JsonValue
 from server_jobs.contract.values import path_of, pointer_to
+from server_jobs_generator.problems.rules import PART_NOT_AN_OBJECT
+from server_jobs_generator.read.document import ENDINGS, Pointer, read_document
+from server_jobs_generator.read.library import SHARED, SpecFile
 
-from ..problems.rules import PART_NOT_AN_OBJECT
-from ..read.document import ENDINGS, Pointer, read_document
-from ..read.library import SHARED, SpecFile
 from .found_job import VALUE, Found, FoundJob, FoundPart, ImportSourceError, LeftOut, found_each, wrapped
 from .reading import ReadSpecs, read_carefully
 from .secrets import with_marked_passwords

@@ -10,9 +10,8 @@ from typing import Protocol, TypeVar
 from pydantic import JsonValue
 from server_jobs.domain.options import JobOptions, Schedule
 from server_jobs.errors import ServerJobsError
-
-from ..problems.problem import shown
-from ..read.keywords import DEFINITIONS, Schema
+from server_jobs_generator.problems.problem import shown
+from server_jobs_generator.read.keywords import DEFINITIONS, Schema
 
 Item = TypeVar("Item")
 

@@ -17,8 +17,8 @@ from pydantic import (
 )
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, JsonSchemaWarningKind
 from pydantic_core import PydanticOmit, PydanticSerializationError, core_schema
+from server_jobs_generator.read.keywords import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
 
-from ..read.keywords import ONE_SCHEMA, SCHEMA_LIST, SCHEMA_MAP
 from .found_job import ANY_ERROR, VALUE, Decision, FoundJob, FoundPart, ImportSourceError, LeftOut, reason, wrapped
 from .secrets import Core, Secrets
 

@@ -25,11 +25,11 @@ from pydantic import (
     create_model,
 )
 from server_jobs_cli.generator import write_specs
-from server_jobs_generator.importing.comparison import compare_params
-from server_jobs_generator.importing.found_job import Found, found_each
-from server_jobs_generator.importing.imported import imported
-from server_jobs_generator.importing.python_types import type_schema
-from server_jobs_generator.importing.signatures import job_of_function
+from server_jobs_importers.comparison import compare_params
+from server_jobs_importers.found_job import Found, found_each
+from server_jobs_importers.imported import imported
+from server_jobs_importers.python_types import type_schema
+from server_jobs_importers.signatures import job_of_function
 
 from tests.generator.projects import TemporaryProject, make_project
 from tests.slow import slow

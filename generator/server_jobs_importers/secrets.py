@@ -13,9 +13,9 @@ from typing import TypeVar, cast
 
 from pydantic import BaseModel, JsonValue, Secret, SecretBytes, SecretStr, TypeAdapter
 from server_jobs.contract.values import at_pointer, pointer_to
+from server_jobs_generator.lint.params_pointers import schemas_below
+from server_jobs_generator.read.keywords import DEFINITIONS, IN_PLACE, Schema, applied_schemas, inner_schemas
 
-from ..lint.params_pointers import schemas_below
-from ..read.keywords import DEFINITIONS, IN_PLACE, Schema, applied_schemas, inner_schemas
 from .found_job import ImportSourceError
 
 Core = Mapping[str, object]

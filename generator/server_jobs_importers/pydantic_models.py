@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pydantic import BaseModel
+from server_jobs_generator.read.keywords import Schema
 
-from ..read.keywords import Schema
 from .found_job import ANY_ERROR, Found, FoundJob, ImportSourceError, found_each, joined
 from .modules import ModuleTarget, defined_in, import_target
 from .python_types import type_schema, with_result

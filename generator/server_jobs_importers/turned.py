@@ -13,9 +13,8 @@ from urllib.parse import unquote
 
 from pydantic import JsonValue
 from server_jobs.contract.values import path_of
-
-from ..read.document import Pointer
-from ..read.keywords import SCHEMA_MAP
+from server_jobs_generator.read.document import Pointer
+from server_jobs_generator.read.keywords import SCHEMA_MAP
 
 Place = tuple[str, Pointer]
 """The name of a file, and a pointer into it."""
