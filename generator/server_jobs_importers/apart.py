@@ -18,7 +18,7 @@ from server_jobs.errors import ProjectError, ServerJobsError
 
 from .found_job import ImportSourceError, reason
 from .imported import Imported, imported
-from .sources import OF_DOCUMENTS, source
+from .importer import IMPORTERS, Importer, Reads
 
 _STANDARD_ERROR = 2
 
@@ -27,7 +27,8 @@ _STANDARD_ERROR = 2
 class ImportRequest:
     """What to import. `targets`, `folders` as for `Source`, `schema` and `only` as for `imported`."""
 
-    kind: str
+    importer: str
+    """The name of the importer."""
     targets: tuple[str, ...]
     folders: tuple[str, ...]
     schema: str
@@ -55,12 +56,12 @@ _REPLY = TypeAdapter(_Reply)
 
 
 def imported_apart(request: ImportRequest) -> Imported:
-    """Import modules in a new process, and documents in this one. Output of the modules goes to standard error.
+    """Import modules in a new process, and files in this one. Output of the modules goes to standard error.
 
     Raises `ImportSourceError` and `ProjectError` as `Source` and `imported` do, and `ProjectError` for a module that
     ends its process.
     """
-    if request.kind in OF_DOCUMENTS:
+    if _importer(request).reads is Reads.FILES:
         return import_here(request)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "reply.json"
@@ -104,5 +105,12 @@ def _reply(request: ImportRequest) -> _Reply:
 
 def import_here(request: ImportRequest) -> Imported:
     """Import in this process."""
-    found = source(request.kind)(request.targets, request.folders)
+    found = _importer(request).find(request.targets, request.folders)
     return imported(found, request.schema, request.only)
+
+
+def _importer(request: ImportRequest) -> Importer:
+    importer = IMPORTERS.find(request.importer)
+    if importer is None:
+        raise ProjectError(f"there is no importer {request.importer!r}; install the package that brings it")
+    return importer

@@ -14,7 +14,7 @@ from server_jobs.errors import ServerJobsError
 from .commands import COMMANDS
 from .console.failures import INTERRUPTED, asks_for_json, exit_status, missing_extra, report, report_usage
 from .console.json_option import AS_JSON
-from .console.output import note, one_line, suggestion
+from .console.output import LONGEST_ERROR, note, one_line, suggestion
 from .console.variables import read_variables, unread_variables, variable_of, with_variables
 
 EPILOG = """\b
@@ -38,7 +38,6 @@ Exit status:
   130, 143  interrupted, terminated"""
 
 _LONGEST_SUMMARY = 60
-_LONGEST_ERROR = 200
 
 
 class Program(click.Group):
@@ -103,7 +102,7 @@ class Program(click.Group):
         try:
             command = self.get_command(ctx, name)
         except ServerJobsError as error:  # the help lists the other commands
-            return one_line(str(error), _LONGEST_ERROR)
+            return one_line(str(error), LONGEST_ERROR)
         return "" if command is None else command.get_short_help_str(limit=_LONGEST_SUMMARY)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:

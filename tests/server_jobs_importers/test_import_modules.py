@@ -15,7 +15,7 @@ from typing import cast
 
 import pytest
 from server_jobs_importers import found_job
-from server_jobs_importers.sources import source
+from server_jobs_importers.importer import IMPORTERS
 
 from tests.generator.projects import TemporaryProject, make_project
 
@@ -233,9 +233,11 @@ def test_a_module_may_change_while_it_is_read(kind: str, tmp_path: Path, monkeyp
     (tmp_path / f"lazy_{kind}.py").write_text(LAZY, encoding="utf-8")
     cron = SimpleNamespace(_job_data_registry=[{"func": print}])
     monkeypatch.setitem(sys.modules, "rq.cron", cast("ModuleType", cron))
+    importer = IMPORTERS.find(kind)
+    assert importer is not None
     names: list[str] = []
     with suppress(found_job.ImportSourceError):
-        names = [job.name for job in source(kind)([f"lazy_{kind}"], [str(tmp_path)]).jobs]
+        names = [job.name for job in importer.find([f"lazy_{kind}"], [str(tmp_path)]).jobs]
     assert names == (["send"] if kind in ("functions", "rq") else [])
     module = sys.modules.pop(f"lazy_{kind}")
     assert vars(module)["loaded"] == 1

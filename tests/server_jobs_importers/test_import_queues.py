@@ -9,17 +9,19 @@ from itertools import pairwise
 import pytest
 from server_jobs.domain.cron import next_slot
 from server_jobs_importers.found_job import ImportSourceError, LeftOut
+from server_jobs_importers.importer import IMPORTERS
 from server_jobs_importers.queues.cron_text import Slots, interval_cron
 from server_jobs_importers.queues.task_reader import TaskReader, found_jobs, is_a, one_job
-from server_jobs_importers.sources import source
 
 START = datetime(2030, 1, 31, 12, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("kind", ["celery", "rq", "arq", "dramatiq", "huey"])
 def test_a_module_without_tasks_is_refused_with_an_example(kind: str) -> None:
+    importer = IMPORTERS.find(kind)
+    assert importer is not None
     with pytest.raises(ImportSourceError, match=r"^keyword .*name"):
-        source(kind)(["keyword"], [])
+        importer.find(["keyword"], [])
 
 
 @pytest.mark.parametrize(

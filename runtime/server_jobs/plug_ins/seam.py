@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from ..errors import ProjectError
@@ -67,11 +68,19 @@ class Seam(Generic[T]):
         return [value for name in self.names() if (value := self.find(name)) is not None]
 
     def _entry_points(self) -> Sequence[EntryPoint]:
-        if not HAS_PACKAGES:
-            return ()
-        from importlib.metadata import entry_points  # slow, and few processes ask for a plug-in
+        return _entry_points(self.group, tuple(sys.path)) if HAS_PACKAGES else ()
 
-        return tuple(entry_points(group=self.group))
+
+@lru_cache
+def _entry_points(group: str, path: tuple[str, ...]) -> Sequence[EntryPoint]:
+    """Return the entry points of a group. A search reads a file of each package, so there is one in a process.
+
+    `path` is `sys.path`: another path has other packages.
+    """
+    from importlib.metadata import entry_points  # slow, and few processes ask for a plug-in
+
+    del path
+    return tuple(entry_points(group=group))
 
 
 def _package_of(entry_point: EntryPoint) -> str:

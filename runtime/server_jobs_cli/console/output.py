@@ -23,6 +23,8 @@ _UNPRINTABLE = re.compile(
     "[\0-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _UNLIMITED = 100_000
+LONGEST_ERROR = 200
+"""Characters of an error in a list of commands or importers."""
 _GAP = 2
 _INDENT = 4
 _LAST_COLUMN = 20

@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from server_jobs.errors import ServerJobsError
 from server_jobs.project import Project, find_project
 from server_jobs.project_registry import import_folders
 from server_jobs_generator.plan import Plan
-from server_jobs_importers.sources import SOURCES
+from server_jobs_importers.importer import IMPORTERS, Importer, Reads
 
 from ..console.failures import NO
 from ..console.json_option import json_option
-from ..console.output import print_result
+from ..console.output import LONGEST_ERROR, one_line, print_result, suggestion
 from . import report
 from .generate import folder_option, project_errors
 from .report import Form
@@ -25,11 +26,39 @@ from .write_specs import schema_path, write_and_generate
 if TYPE_CHECKING:
     from server_jobs_importers.imported import Imported, ImportedSpec
 
-_DOCUMENTS = ("json-schema", "openapi", "asyncapi")
+
+class ImportCommand(click.Command):
+    """The command, whose help lists the importers of the environment."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Importers"):
+            formatter.write_dl([*map(_example, IMPORTERS.names())])
+        super().format_options(ctx, formatter)
 
 
-@click.command()
-@click.argument("kind", type=click.Choice(tuple(SOURCES)))
+def _example(name: str) -> tuple[str, str]:
+    """Return the arguments of a call, and the jobs that it imports; or why there is no such call."""
+    try:
+        importer = _importer(name)
+    except ServerJobsError as error:  # the help lists the others
+        return name, one_line(str(error), LONGEST_ERROR)
+    return f"{name} {importer.example}", importer.summary
+
+
+def _importer(name: str) -> Importer:
+    importer = IMPORTERS.find(name)
+    if importer is None:
+        raise click.UsageError(f"there is no importer {name!r}; {suggestion(name, IMPORTERS.names())}")
+    return importer
+
+
+def _completions(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    del ctx, param
+    return [name for name in IMPORTERS.names() if name.startswith(incomplete)]
+
+
+@click.command(cls=ImportCommand)
+@click.argument("name", shell_complete=_completions)
 @click.argument("targets", metavar="TARGET...", nargs=-1, required=True)
 @click.option("--only", metavar="JOB", multiple=True, help="Import this job only. May be given several times.")
 @click.option("--force", is_flag=True, help="Replace specs that exist.")
@@ -44,7 +73,7 @@ _DOCUMENTS = ("json-schema", "openapi", "asyncapi")
 @json_option
 def import_jobs(
     *,
-    kind: str,
+    name: str,
     targets: Sequence[str],
     only: Sequence[str],
     force: bool,
@@ -56,17 +85,7 @@ def import_jobs(
 ) -> None:
     """Write the specs of the jobs in TARGET, and generate their code and stubs.
 
-    \b
-    server-jobs import pydantic shop.models:SendEmail
-    server-jobs import functions shop.tasks
-    server-jobs import json-schema schemas/*.json
-    server-jobs import openapi openapi.yaml#/components/schemas/Order
-    server-jobs import asyncapi asyncapi.yaml
-    server-jobs import celery shop.tasks:app
-    server-jobs import rq shop.tasks shop.cron_config
-    server-jobs import arq shop.tasks:WorkerSettings
-    server-jobs import dramatiq shop.tasks
-    server-jobs import huey shop.tasks
+    NAME is the kind of the source. Plug-ins bring more of them.
 
     A Python target is a module, or MODULE:NAME. The command imports it from the project's folder or from src. A
     document is a file, or PATH#/pointer.
@@ -79,7 +98,7 @@ def import_jobs(
     """
     if relock and not force:
         raise click.UsageError("--relock is for specs that --force replaces; add --force")
-    if kind not in _DOCUMENTS:
+    if _importer(name).reads is Reads.MODULES:
         _check_modules(targets)
     # Late, because `import --help` needs no extra.
     from server_jobs_importers.apart import ImportRequest, imported_apart
@@ -88,7 +107,7 @@ def import_jobs(
     with project_errors():
         project = find_project(folder)
         folders = tuple(import_folders(project.root))
-        specs = imported_apart(ImportRequest(kind, tuple(targets), folders, schema_path(project), tuple(only)))
+        specs = imported_apart(ImportRequest(name, tuple(targets), folders, schema_path(project), tuple(only)))
         result = _Result(project, specs, _texts(project, specs), with_diffs=diff)
         result.check(force=force, as_json=as_json)
         is_written = bool(result.changed) and not (dry_run or diff)

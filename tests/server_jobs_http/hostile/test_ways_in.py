@@ -23,7 +23,7 @@ from server_jobs_http.dashboard import pages
 from server_jobs_http.dashboard.guard import Settings
 from server_jobs_http.dashboard.mounting import PLACE
 from server_jobs_http.places import Places
-from server_jobs_importers.sources import SOURCES
+from server_jobs_importers.importer import IMPORTERS
 from server_jobs_mcp.reading_tools import reading_tools
 from server_jobs_mcp.writing_tools import writing_tools
 from starlette.routing import BaseRoute, Mount, Route
@@ -128,7 +128,7 @@ def test_each_role_of_the_documentation_is_on_the_page() -> None:
 def test_each_source_of_an_import_is_on_the_page() -> None:
     kinds = {word.removeprefix("import ") for word in words_of("Specs and modules") if word.startswith("import ")}
 
-    assert kinds == SOURCES.keys()
+    assert kinds == {*IMPORTERS.names()}
 
 
 def test_each_tool_of_an_agent_is_on_the_page() -> None:
