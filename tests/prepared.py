@@ -63,6 +63,7 @@ _PACKAGES = (
     "server_jobs_cli",
     "server_jobs_generator",
     "server_jobs_importers",
+    "server_jobs_outputs",
 )
 # Other modules that the commands import late, and those of Django that need no settings.
 _MODULES = (
@@ -79,7 +80,7 @@ _MODULES = (
     "server_jobs_cli.generator.generate",
     "server_jobs_generator.python.code_check",
     "server_jobs_generator.contracts.against_revision",
-    "server_jobs_generator.outputs.api_documents",
+    "server_jobs_outputs.api_documents",
     "server_jobs_generator.pipeline",
     "server_jobs_generator.migrations.revisions",
     "server_jobs_generator.migrations.existing_state",

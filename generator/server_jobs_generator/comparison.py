@@ -12,6 +12,7 @@ from pathlib import Path
 
 from server_jobs import __version__
 from server_jobs.project import Project
+from server_jobs_outputs.cloudflare.configuration import check_configuration, read_settings
 
 from .contracts.lock_file import lock_path
 from .contracts.review import Compared
@@ -20,7 +21,6 @@ from .files.manifest import Manifest, hash_content, manifest_path
 from .last_run import LastRun, recorded_hashes
 from .migrations.history import is_intact
 from .plan import Finding, Plan, State
-from .worker_lint.configuration import check_configuration, read_settings
 
 _OWNED_FOLDERS = ("contracts", "jobs", "kubernetes", "models", "schemas", "testing")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from server_jobs.project import Project
+from server_jobs_outputs.cloudflare.worker_files import worker_files
 
 from .build_cache import BuildCache
 from .contracts.contract import Contract
@@ -30,7 +31,6 @@ from .python.code import header, package_module
 from .python.custom_types import custom_types
 from .render.earlier_versions import earlier_files, earlier_specs
 from .render.job_files import job_files
-from .render.worker_files import worker_files
 
 _NO_STEPS: Mapping[str, Sequence[VersionStep]] = {}
 _NO_CHANGES: Mapping[str, Sequence[str]] = {}
@@ -113,26 +113,26 @@ def render_files(
 def _documents(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
     """Yield the documents that a project selects with `outputs`. Each is imported only if it is selected."""
     if "asyncapi" in project.outputs:
-        from .outputs.api_documents import asyncapi_text
+        from server_jobs_outputs.api_documents import asyncapi_text
 
         yield _document(project, "asyncapi.json", asyncapi_text(jobs))
     if "catalogue" in project.outputs:
-        from .outputs.catalogue.entries import entries_of
-        from .outputs.catalogue.pages import html_text, markdown_text
+        from server_jobs_outputs.catalogue.entries import entries_of
+        from server_jobs_outputs.catalogue.pages import html_text, markdown_text
 
         entries = entries_of(jobs)
         yield _document(project, "catalogue.md", markdown_text(entries))
         yield _document(project, "catalogue.html", html_text(entries))
     if "llms" in project.outputs:
-        from .outputs.llms import llms_text
+        from server_jobs_outputs.llms import llms_text
 
         yield _document(project, "llms.txt", llms_text(project, jobs))
     if "openapi" in project.outputs:
-        from .outputs.api_documents import openapi_text
+        from server_jobs_outputs.api_documents import openapi_text
 
         yield _document(project, "openapi.json", openapi_text(jobs))
     if "typescript" in project.outputs:
-        from .outputs.typescript.module import typescript_text
+        from server_jobs_outputs.typescript.module import typescript_text
 
         yield _document(project, "jobs.ts", typescript_text(jobs, project.schema))
 
@@ -140,7 +140,7 @@ def _documents(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
 def _manifests(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> list[File]:
     if "kubernetes" not in project.outputs:
         return []
-    from .outputs.kubernetes.manifests import kubernetes_files
+    from server_jobs_outputs.kubernetes.manifests import kubernetes_files
 
     return kubernetes_files(project, jobs, steps)
 

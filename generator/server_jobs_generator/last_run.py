@@ -13,6 +13,7 @@ from pathlib import Path
 
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
+from server_jobs_outputs.cloudflare.worker_files import worker_once_paths
 
 from .contracts.job_history import forget, name_problems, relock, steps_of
 from .contracts.lock_file import Lock, entries_in, lock_path, read_lock
@@ -25,7 +26,6 @@ from .migrations.history import appended_paths, heads, is_intact, is_revision, r
 from .problems.problem import SpecProblem
 from .problems.rules import HANDLER_NOT_MOVED, MERGE_CONFLICT
 from .read.library import SpecFile
-from .render.worker_files import worker_once_paths
 
 _FILE = "locked"
 _LENGTH_BITS = 0xFFF

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server_jobs.project import Project
+from server_jobs_outputs.cloudflare.jobs_elsewhere import jobs_elsewhere
+from server_jobs_outputs.cloudflare.tenant_jobs import tenant_problems
 
 from .build_cache import BuildCache, read_build_cache
 from .comparison import compare_files
@@ -18,8 +20,6 @@ from .last_run import merge_conflicts, read_last_run
 from .plan import Plan
 from .problems.problem import SpecProblem
 from .read.library import SpecFile
-from .worker_lint.jobs_elsewhere import jobs_elsewhere
-from .worker_lint.tenant_jobs import tenant_problems
 
 
 def make_plan(

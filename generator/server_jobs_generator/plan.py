@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from server_jobs_outputs.cloudflare.rules import CodeFinding
+
 from .contracts.finding import ContractFinding
 from .files.generated_file import File
 from .problems.problem import SpecProblem
-from .worker_lint.rules import CodeFinding
 
 
 class State(StrEnum):

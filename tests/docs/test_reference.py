@@ -20,7 +20,7 @@ from server_jobs.schema import metadata
 from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.generator.explain import rule_ids
 from server_jobs_generator.contracts.contract_rules import ChangeRule
-from server_jobs_generator.outputs.kubernetes.settings import WorkerGroup
+from server_jobs_outputs.kubernetes.settings import WorkerGroup
 from server_jobs_generator.read.keywords import ADVICE, KNOWN
 from server_jobs_generator.sql import ColumnType
 from server_jobs_http.app import PREFIX, ROUTES

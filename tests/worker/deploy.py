@@ -20,7 +20,7 @@ from server_jobs.project import Project, find_project
 from server_jobs.security.variables import KEY_SECRET_VARIABLE
 from server_jobs_cloudflare.command_line.settings import has_tenants
 from server_jobs_generator.ir.spec import read_specs
-from server_jobs_generator.worker_lint.configuration import Settings, is_on_turso, jobs_database, read_settings
+from server_jobs_outputs.cloudflare.configuration import Settings, is_on_turso, jobs_database, read_settings
 
 REPOSITORY = Path(__file__).parents[2]
 OLDEST_NODE = 22

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from server_jobs import JobStatus
 from server_jobs.project import find_project
 from server_jobs_cloudflare import CloudflareWorkerBackend
-from server_jobs_generator.worker_lint.configuration import patterns_taking, read_settings
+from server_jobs_outputs.cloudflare.configuration import patterns_taking, read_settings
 
 from generated.jobs import SendEmail
 from generated.registry import registry

@@ -29,7 +29,7 @@ from server_jobs.security.tokens import Tokens
 from server_jobs.stores.sql.parameters import milliseconds
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.models.model_module import render_models
-from server_jobs_generator.outputs.typescript.module import typescript_text
+from server_jobs_outputs.typescript.module import typescript_text
 from sqlalchemy import create_engine
 
 from generated.jobs import SendEmail

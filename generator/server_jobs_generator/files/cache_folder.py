@@ -108,7 +108,8 @@ def _fingerprint(project: Project, specs: str) -> bytes:
 def _installed() -> tuple[str, ...]:
     """Return hashes of the imported generator and runtime without the rule pages, and the versions of all packages."""
     packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
-    own = Path(__file__).parents[1], Path(server_jobs.__file__).parent
+    generator = Path(__file__).parents[1]
+    own = generator, generator.with_name("server_jobs_outputs"), Path(server_jobs.__file__).parent
     return (*(_hash_of_files(package, {"__pycache__", "rules"}) for package in own), *packages)
 
 

@@ -18,7 +18,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 WIDTH = 120
 _INDENT = 4
 _PIECE = 88
-_TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 class Code(str):
@@ -289,20 +288,29 @@ def _open_ended(line: str) -> str:
     return "\\" + line if line.startswith('"') else line
 
 
-def render(template: str, **values: object) -> str:
-    """Render a template. Raises `TypeError` if it would print a string that is not `Code`."""
-    return _environment().get_template(template).render(**values)
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """The templates in a folder."""
+
+    folder: Path
+
+    def render(self, template: str, **values: object) -> str:
+        """Render a template. Raises `TypeError` if it would print a string that is not `Code`."""
+        return _environment(self.folder).get_template(template).render(**values)
+
+    def plain(self, template: str) -> str:
+        """Return the text of a template without values."""
+        return (self.folder / template).read_text(encoding="utf-8")
 
 
-def plain_template(template: str) -> str:
-    """Return the text of a template without values."""
-    return (_TEMPLATES / template).read_text(encoding="utf-8")
+render = Templates(Path(__file__).parents[1] / "templates").render
+"""Render a template of the generator."""
 
 
 @cache
-def _environment() -> Environment:
+def _environment(folder: Path) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
+        loader=FileSystemLoader(folder),
         undefined=StrictUndefined,
         finalize=_only_code,
         # HTML escapes would corrupt Python and JSON. `_only_code` is the guard here.

@@ -1,1 +1,1 @@
-"""Render files that depend on the specs alone: the modules of each job, and the Worker project."""
+"""Render files that depend on the specs alone: the modules of each job, and the registry."""

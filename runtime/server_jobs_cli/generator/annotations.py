@@ -15,7 +15,7 @@ from server_jobs_generator.contracts.finding import ContractFinding
 from server_jobs_generator.plan import Finding, Plan, State
 from server_jobs_generator.problems.problem import printable
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_generator.worker_lint.rules import CodeFinding
+from server_jobs_outputs.cloudflare.rules import CodeFinding
 
 from .explain import RulePage, plain, rule_page
 

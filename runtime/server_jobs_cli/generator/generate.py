@@ -18,7 +18,7 @@ from server_jobs.project import Project, find_project
 from server_jobs_generator.files.cache_folder import is_clean, remember_clean
 from server_jobs_generator.plan import Plan
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_generator.worker_lint.rules import CodeFinding
+from server_jobs_outputs.cloudflare.rules import CodeFinding
 
 from ..console.failures import NO
 from ..console.options import names
@@ -257,7 +257,7 @@ def exclusive(project: Project) -> Iterator[None]:
 
 
 def _look_at_code(project: Project) -> Sequence[CodeFinding]:
-    from server_jobs_generator.worker_lint.project_lint import check_worker
+    from server_jobs_outputs.cloudflare.project_lint import check_worker
 
     if not project.worker:
         raise ProjectError(

@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from server_jobs.project import Project
 from server_jobs_generator.files.generated_file import read_file
 from server_jobs_generator.plan import Finding, Plan, State
-from server_jobs_generator.worker_lint.rules import CodeFinding
+from server_jobs_outputs.cloudflare.rules import CodeFinding
 
 from ..console.json_option import AS_JSON, json_option
 

@@ -23,9 +23,9 @@ from server_jobs_generator.plan import State
 from server_jobs_generator.problems import rules as problem_rules
 from server_jobs_generator.problems.rules import Rule
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_generator.python.code import plain_template
-from server_jobs_generator.worker_lint import rules as worker_rules
-from server_jobs_generator.worker_lint.project_lint import check_worker
+from server_jobs_outputs.cloudflare import rules as worker_rules
+from server_jobs_outputs.cloudflare.project_lint import check_worker
+from server_jobs_outputs.templating import plain_template
 
 from tests.generator.projects import TemporaryProject, commit_all, make_project
 from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object, read, write

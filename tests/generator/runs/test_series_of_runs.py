@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from server_jobs_generator import generated_files
 
-from tests.generator.outputs.test_outputs import ask_for
 from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.server_jobs_outputs.test_outputs import ask_for
 
 NUMBER: Mapping[str, object] = {"type": "integer"}
 TEXT: Mapping[str, object] = {"type": "string"}

@@ -23,8 +23,8 @@ from server_jobs_generator.python.names import (
     spec_name_problem,
 )
 
-from tests.generator.outputs.test_outputs import ask_for
 from tests.generator.projects import job_spec, make_project
+from tests.server_jobs_outputs.test_outputs import ask_for
 
 
 @pytest.mark.parametrize("name", ["a", "send_email", "a1", "match", "kind", "latest_test_report", "x" * 100])

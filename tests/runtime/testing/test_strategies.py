@@ -21,9 +21,9 @@ from server_jobs.testing.strategies import NoValuesError, SearchStrategy, smalle
 from server_jobs_generator.models.model_module import render_models
 
 from generated.jobs import DailyDigest, ImportCsv, SendEmail
-from tests.generator.outputs.test_outputs import FEW
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from tests.generator.spec_projects import a_spec, an_object, loaded, params_model, read
+from tests.server_jobs_outputs.test_outputs import FEW
 
 QUICKLY = settings(max_examples=10, database=None)
 

@@ -12,7 +12,7 @@ from server_jobs_generator.plan import State
 from server_jobs_generator.problems import rules as problem_rules
 from server_jobs_generator.problems.rules import HANDLER_NOT_MOVED, MERGE_CONFLICT, Rule
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_generator.worker_lint import rules as worker_rules
+from server_jobs_outputs.cloudflare import rules as worker_rules
 
 from ..markdown import sentence, table
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from server_jobs.project import ALLOWABLE, OUTPUTS, Project
 from server_jobs_cloudflare.command_line.settings import CloudflareSettings
-from server_jobs_generator.outputs.kubernetes.settings import KubernetesSettings, WorkerGroup
+from server_jobs_outputs.kubernetes.settings import KubernetesSettings, WorkerGroup
 from sphinx.pycode import ModuleAnalyzer
 
 from ..markdown import code, codes, sentence, table
