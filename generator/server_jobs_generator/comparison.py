@@ -12,7 +12,6 @@ from pathlib import Path
 
 from server_jobs import __version__
 from server_jobs.project import Project
-from server_jobs_outputs.cloudflare.configuration import check_configuration, read_settings
 
 from .contracts.lock_file import lock_path
 from .contracts.review import Compared
@@ -20,9 +19,10 @@ from .files.generated_file import File, KeptFile, Ownership, check_inside, confl
 from .files.manifest import Manifest, hash_content, manifest_path
 from .last_run import LastRun, recorded_hashes
 from .migrations.history import is_intact
+from .outputs import file_findings, owned_folders, plug_in_parts
 from .plan import Finding, Plan, State
 
-_OWNED_FOLDERS = ("contracts", "jobs", "kubernetes", "models", "schemas", "testing")
+_OWNED_FOLDERS = ("contracts", "jobs", "models", "schemas", "testing")
 
 
 def compare_files(
@@ -41,10 +41,11 @@ def compare_files(
         remarks=contracts.remarks,
         findings=_findings(project, files, last.manifest) + _manifest_finding(project, manifest),
         unused=tuple(path for path in new.once if path not in paths),
-        configuration=tuple(sorted(check_configuration(read_settings(project)))) if project.worker else (),
+        configuration=tuple(file_findings(project)),
         manifest=manifest,
         journal=File(manifest.path, last.recorded.begin(new).dump()),
         specs=specs,
+        parts=plug_in_parts(project),
     )
 
 
@@ -81,7 +82,7 @@ def _findings(project: Project, files: Sequence[File | KeptFile], manifest: Mani
     root, paths = project.root, {file.path for file in files}
     known, is_merged = manifest.hashes, manifest.is_merged
     leftovers = {path: digests for path, digests in known.items() if path not in paths}
-    folders = [f"{project.output}/{folder}" for folder in _OWNED_FOLDERS]
+    folders = [*(f"{project.output}/{folder}" for folder in _OWNED_FOLDERS), *owned_folders(project)]
     extras = [path for path in _files_in(root, folders) if path not in paths and path not in known]
     check_inside(root, {*paths, *known})
     wanted = [file for file in files if isinstance(file, File)]

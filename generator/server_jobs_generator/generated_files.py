@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
 from server_jobs.project import Project
-from server_jobs_outputs.cloudflare.worker_files import worker_files
 
 from .build_cache import BuildCache
 from .contracts.contract import Contract
@@ -27,6 +26,7 @@ from .lint.spec_schema import spec_schema_text
 from .migrations.migration_files import migration_files
 from .models.model_module import render_all_models
 from .models.property_types import PropertyTypes
+from .outputs import OutputSource, output_files
 from .python.code import header, package_module
 from .python.custom_types import custom_types
 from .render.earlier_versions import earlier_files, earlier_specs
@@ -102,48 +102,7 @@ def render_files(
         File(f"{project.output}/__init__.py", package_module("Generated from the specs.")),
         File(f"{project.output}/.gitattributes", f"{header()}\n\n{_ATTRIBUTES}"),
         *job_files(project, ordered, changed, steps, models, changes),
-        *worker_files(project),
         # A copy in the project, where an editor finds it wherever the package is installed.
         File(f"{project.output}/spec.schema.json", spec_schema_text()),
-        *_documents(project, ordered),
-        *_manifests(project, ordered, steps),
+        *output_files(OutputSource(project=project, jobs=ordered, steps=steps)),
     ]
-
-
-def _documents(project: Project, jobs: Sequence[JobSpec]) -> Iterator[File]:
-    """Yield the documents that a project selects with `outputs`. Each is imported only if it is selected."""
-    if "asyncapi" in project.outputs:
-        from server_jobs_outputs.api_documents import asyncapi_text
-
-        yield _document(project, "asyncapi.json", asyncapi_text(jobs))
-    if "catalogue" in project.outputs:
-        from server_jobs_outputs.catalogue.entries import entries_of
-        from server_jobs_outputs.catalogue.pages import html_text, markdown_text
-
-        entries = entries_of(jobs)
-        yield _document(project, "catalogue.md", markdown_text(entries))
-        yield _document(project, "catalogue.html", html_text(entries))
-    if "llms" in project.outputs:
-        from server_jobs_outputs.llms import llms_text
-
-        yield _document(project, "llms.txt", llms_text(project, jobs))
-    if "openapi" in project.outputs:
-        from server_jobs_outputs.api_documents import openapi_text
-
-        yield _document(project, "openapi.json", openapi_text(jobs))
-    if "typescript" in project.outputs:
-        from server_jobs_outputs.typescript.module import typescript_text
-
-        yield _document(project, "jobs.ts", typescript_text(jobs, project.schema))
-
-
-def _manifests(project: Project, jobs: Sequence[JobSpec], steps: Mapping[str, Sequence[VersionStep]]) -> list[File]:
-    if "kubernetes" not in project.outputs:
-        return []
-    from server_jobs_outputs.kubernetes.manifests import kubernetes_files
-
-    return kubernetes_files(project, jobs, steps)
-
-
-def _document(project: Project, name: str, text: str) -> File:
-    return File(f"{project.output}/contracts/{name}", text)

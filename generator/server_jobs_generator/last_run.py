@@ -13,7 +13,6 @@ from pathlib import Path
 
 from server_jobs.errors import ProjectError
 from server_jobs.project import Project
-from server_jobs_outputs.cloudflare.worker_files import worker_once_paths
 
 from .contracts.job_history import forget, name_problems, relock, steps_of
 from .contracts.lock_file import Lock, entries_in, lock_path, read_lock
@@ -23,6 +22,7 @@ from .files.generated_file import conflict_line, read_file
 from .files.manifest import Manifest, hash_content, manifest_path, read_manifest
 from .ir.spec import JobSpec
 from .migrations.history import appended_paths, heads, is_intact, is_revision, read_history
+from .outputs import sql_forms, user_files
 from .problems.problem import SpecProblem
 from .problems.rules import HANDLER_NOT_MOVED, MERGE_CONFLICT
 from .read.library import SpecFile
@@ -50,7 +50,7 @@ def merge_conflicts(
     Everything else in the output folder is generated from the specs and from the contracts of both branches.
     """
     yours = {file.path: file.data for file in specs if isinstance(file, SpecFile)}
-    yours |= dict(_contents(project, worker_once_paths(project)))
+    yours |= dict(_contents(project, user_files(project)))
     revisions = [path for path in appended_paths(project) if is_revision(path.rpartition("/")[2])]
     found = [*_conflicts(yours.items(), _SOLVE), *_conflicts(_contents(project, revisions), _TAKE)]
     unmerged = {problem.path for problem in found}
@@ -152,8 +152,8 @@ def _lost(project: Project) -> list[str]:
     """Return the missing files that cannot be generated again; or all of them if none is missing."""
     if not (project.root / project.output).is_dir():
         return [project.output]
-    folders = [f"{project.output}/migrations", *([f"{project.output}/worker/migrations"] if project.worker else ())]
-    paths = [lock_path(project), manifest_path(project), *folders]
+    folders = ["migrations", *(f"{form.folder}/migrations" for form in sql_forms(project).values())]
+    paths = [lock_path(project), manifest_path(project), *(f"{project.output}/{folder}" for folder in folders)]
     return [path for path in paths if not os.path.lexists(project.root / path)]
 
 

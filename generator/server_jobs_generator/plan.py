@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from server_jobs_outputs.cloudflare.rules import CodeFinding
-
 from .contracts.finding import ContractFinding
+from .files.cache_folder import NO_PARTS, PlugInParts
 from .files.generated_file import File
+from .problems.code_finding import CodeFinding
 from .problems.problem import SpecProblem
 
 
@@ -45,8 +45,9 @@ class Plan:
 
     `contracts` are breaches of released contracts; if one of them `stops`, no file may be written. `remarks` are about
     the comparison with a revision. `findings` are the files to write or remove. `unused` are handlers without a job.
-    `configuration` are findings about the user's files in the Worker project. Write `journal` before the files and
-    `manifest` after them. `specs` is a hash of the specs behind the plan.
+    `configuration` are findings about the user's files of outputs. Write `journal` before the files and
+    `manifest` after them. `specs` is a hash of the specs behind the plan, and
+    `parts` what plug-ins decided.
     """
 
     problems: tuple[SpecProblem, ...] = ()
@@ -59,6 +60,7 @@ class Plan:
     manifest: File | None = None
     journal: File | None = None
     specs: str = ""
+    parts: PlugInParts = NO_PARTS
 
     @property
     def has_notes(self) -> bool:

@@ -58,7 +58,7 @@ def test_a_project_may_leave_out_the_worker_and_take_it_back(tmp_path: Path) -> 
     )
     left_out = project.generate().output
     assert project.files().keys() == before.keys() - of_worker | settings
-    assert "worker/wrangler.jsonc is no longer used: its spec, that version of it, or the Worker, is gone" in left_out
+    assert "worker/wrangler.jsonc is no longer used: its spec, that version of it, or its output, is gone" in left_out
     for path in settings:
         project.path(path).unlink()
     project.generate()

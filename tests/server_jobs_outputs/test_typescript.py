@@ -20,7 +20,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import JsonValue
 from server_jobs.domain.options import JobOptions
-from server_jobs_generator.ir.typescript_keys import UnequalKeyError, keys_of
+from server_jobs_outputs.typescript.keys import UnequalKeyError, keys_of
 from server_jobs_outputs.typescript.module import TAKEN, typescript_text
 from server_jobs_outputs.typescript.text import comment, literal_type, member
 from server_jobs_outputs.typescript.type_writer import TypeWriter

@@ -14,7 +14,7 @@ from server_jobs.project import Project
 
 from ..files.generated_file import File
 from ..ir.spec import JobSpec, Specs
-from ..ir.typescript_keys import is_insertable
+from ..outputs import is_stored_elsewhere
 from ..problems.problem import SpecProblem
 from ..read.document import Pointer
 from ..read.library import SpecFile, read_spec_files
@@ -101,7 +101,7 @@ def _that_matter(
     for finding in found:
         if finding.rule == ChangeRule.DEFAULT_CHANGED:
             job = named.get(finding.job)
-            if "typescript" not in project.outputs or not (job is None or is_insertable(job)):
+            if not is_stored_elsewhere(project, job):
                 continue
         yield finding
 

@@ -6,14 +6,16 @@ includes the inode of the folder, so a copied folder counts as empty. The folder
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import sysconfig
 from collections.abc import Set
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,9 +25,22 @@ from server_jobs.project import Project
 from .generated_file import content_of
 
 CACHE = ".server-jobs-cache"
-# Folders that wrangler and its tools make in the Worker project.
-OF_TOOLS = ("build", "node_modules", "python_modules", ".venv-workers", ".wrangler")
 _FINGERPRINT = "clean"
+
+
+@dataclass(frozen=True, slots=True)
+class PlugInParts:
+    """What the plug-ins of a run decide about the next run.
+
+    `packages` are packages and modules at the top level whose code decided about the files. `ignored` are paths in the
+    output folder that other programs write.
+    """
+
+    packages: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+NO_PARTS = PlugInParts()
 
 
 def is_clean(project: Project) -> bool:
@@ -39,19 +54,21 @@ def has_changed(project: Project) -> bool:
 
 
 def _is_unchanged(project: Project) -> bool | None:
-    with suppress(OSError):
+    with suppress(OSError, ValueError, TypeError):  # a file that somebody edited
         if remembered := read_cached(cache_folder(project) / _FINGERPRINT):
-            return remembered == _fingerprint(project, hash_of_specs(project))
+            packages, ignored = json.loads(remembered.partition(b"\n")[0])
+            parts = PlugInParts(tuple(packages), tuple(ignored))
+            return remembered == _fingerprint(project, hash_of_specs(project), parts)
     return None
 
 
-def remember_clean(project: Project, specs: str) -> None:
+def remember_clean(project: Project, specs: str, parts: PlugInParts) -> None:
     """Record that the generated files fit the specs with this hash. In a read-only folder, do nothing.
 
     Compute the hash before reading the specs. Then a spec that somebody saves during the run counts as changed.
     """
     with suppress(OSError):
-        write_cached(make_cache_folder(project) / _FINGERPRINT, _fingerprint(project, specs))
+        write_cached(make_cache_folder(project) / _FINGERPRINT, _fingerprint(project, specs, parts))
 
 
 def hash_of_specs(project: Project) -> str:
@@ -96,20 +113,33 @@ def write_cached(path: Path, content: bytes) -> None:
         new.replace(path)
 
 
-def _fingerprint(project: Project, specs: str) -> bytes:
+def _fingerprint(project: Project, specs: str, parts: PlugInParts) -> bytes:
+    """Return a line with the parts, then a hash of all inputs and outputs."""
     handlers, output = project.root / project.handlers, project.root / project.output
-    skipped = {"__pycache__", str(handlers), *(str(output / "worker" / name) for name in OF_TOOLS)}
+    skipped = {"__pycache__", str(handlers), *(str(output / path) for path in parts.ignored)}
     # The user owns the content of handlers, so only their names count: a run writes a missing handler again.
     names = sorted(path.name for path in handlers.iterdir() if path.name not in skipped)
-    return _hash(specs, conditions(project), _hash_of_files(output, skipped), names).encode()
+    code = [_hash_of_package(package) for package in parts.packages]
+    digest = _hash(specs, conditions(project), _hash_of_files(output, skipped), names, code)
+    return f"{json.dumps([parts.packages, parts.ignored])}\n{digest}".encode()
+
+
+def _hash_of_package(name: str) -> str:
+    """Return a hash of the code of a package or module at the top level. Raises `OSError` if it is gone."""
+    found = find_spec(name) if name.isidentifier() else None
+    if found is None or found.origin is None:
+        raise FileNotFoundError(f"there is no package {name}")
+    folders = found.submodule_search_locations
+    if folders is None:
+        return sha256(Path(found.origin).read_bytes()).hexdigest()
+    return _hash(*(_hash_of_files(Path(folder), {"__pycache__"}) for folder in folders))
 
 
 @cache
 def _installed() -> tuple[str, ...]:
     """Return hashes of the imported generator and runtime without the rule pages, and the versions of all packages."""
     packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
-    generator = Path(__file__).parents[1]
-    own = generator, generator.with_name("server_jobs_outputs"), Path(server_jobs.__file__).parent
+    own = Path(__file__).parents[1], Path(server_jobs.__file__).parent
     return (*(_hash_of_files(package, {"__pycache__", "rules"}) for package in own), *packages)
 
 

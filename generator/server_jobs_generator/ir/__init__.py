@@ -8,6 +8,5 @@ schemas without other files                 `bundle`
 the split into types and further checks     `typed_schema`, `typed_form`
 unions whose branches exclude each other    `branches`
 the options of a job as JSON                `job_facts`
-keys that TypeScript computes               `typescript_keys`
 ==========================================  =======================================
 """

@@ -19,6 +19,7 @@ from server_jobs.project import Project
 
 from ..files.generated_file import read_file
 from ..files.git import is_of_another_branch
+from ..outputs import sql_forms
 
 TABLES, SCHEDULES, VIEWS, MERGE = "tables", "schedules", "views", "merge"
 """The labels of revisions. A revision of views creates and drops only views, their indexes and their functions."""
@@ -30,8 +31,9 @@ _FILE = re.compile(r"server_jobs_(?P<number>\d{4})_(?P<digest>[0-9a-f]{8})_(?P<l
 _PARENTS = re.compile(r"^down_revision = (None|\".*?\"|\(.*?\))$", re.MULTILINE | re.DOTALL)
 _LEADS_TO = re.compile(r'^leads_to = "(\w+)"$', re.MULTILINE)
 _NO_DIGEST = "0" * 8
-_FLAT_SQL = {"sqlite": "migrations/sql/sqlite", "postgresql": "migrations/sql/postgresql", "d1": "worker/migrations"}
-"""The folder of the flat SQL of each kind of database."""
+_FLAT_SQL = {"sqlite": "migrations/sql/sqlite", "postgresql": "migrations/sql/postgresql"}
+"""The folder of the flat SQL of each kind of database, besides those of outputs."""
+_SQL_FILES = "[0-9][0-9][0-9][0-9]_*.sql"
 
 
 @dataclass(frozen=True)
@@ -107,9 +109,12 @@ def versions_folder(project: Project) -> str:
 
 
 def sql_paths(project: Project, revision: Revision) -> dict[str, str]:
-    """Return the paths of a revision's flat SQL, by "sqlite", "postgresql", and "d1" if there is a Worker."""
-    folders = {kind: folder for kind, folder in _FLAT_SQL.items() if kind != "d1" or project.worker}
-    return {kind: f"{project.output}/{folder}/{revision.sql_name}" for kind, folder in folders.items()}
+    """Return the paths of a revision's flat SQL, by "sqlite", "postgresql", and the outputs that need another form."""
+    return {kind: f"{project.output}/{folder}/{revision.sql_name}" for kind, folder in _sql_folders(project).items()}
+
+
+def _sql_folders(project: Project) -> dict[str, str]:
+    return _FLAT_SQL | {name: f"{form.folder}/migrations" for name, form in sql_forms(project).items()}
 
 
 def appended_paths(project: Project) -> list[str]:
@@ -117,8 +122,12 @@ def appended_paths(project: Project) -> list[str]:
     output = project.root / project.output
     versions = (project.root / versions_folder(project)).glob("server_jobs_*.py")
     found: list[Path] = [path for path in versions if is_revision(path.name)]
-    for folder in _FLAT_SQL.values():
-        found += (output / folder).glob("[0-9][0-9][0-9][0-9]_*.sql")
+    folders = [output / folder for folder in _sql_folders(project).values()]
+    for folder in folders:
+        found += folder.glob(_SQL_FILES)
+    # Of an output that the project had before. The seal shows that the generator wrote the file.
+    others = [path for path in output.glob(f"*/migrations/{_SQL_FILES}") if path.parent not in folders]
+    found += [path for path in others if is_intact(path.name, read_file(path) or b"")]
     return sorted(path.relative_to(project.root).as_posix() for path in found)
 
 

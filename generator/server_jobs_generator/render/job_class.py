@@ -24,6 +24,7 @@ from server_jobs.project import Project
 from ..files.generated_file import File
 from ..ir.spec import JobSpec
 from ..migrations.declared_state import view_columns
+from ..outputs import has_schemas
 from ..python.code import (
     Code,
     Expression,
@@ -54,7 +55,6 @@ _RUNTIME = (
     "RetryPolicy",
     "Schedule",
 )
-_FROM_SCHEMAS = frozenset({"openapi", "testing"})
 _UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
 
 
@@ -97,11 +97,6 @@ def _registry_line(project: Project) -> list[Code]:
     return (
         [] if project.setup is None and not project.databases else [Code(f"registry_module = {literal('..registry')}")]
     )
-
-
-def has_schemas(project: Project) -> bool:
-    """Return whether job classes include their schemas, which strategies and the served OpenAPI document need."""
-    return not _FROM_SCHEMAS.isdisjoint(project.outputs)
 
 
 def attributes(job: JobSpec) -> list[Code]:

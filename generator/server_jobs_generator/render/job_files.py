@@ -15,6 +15,7 @@ from ..contracts.job_history import VersionStep
 from ..files.generated_file import File, Ownership
 from ..ir.spec import JobSpec
 from ..models.type_text import python_value
+from ..outputs import TESTING, has_schemas
 from ..python.code import (
     Code,
     Expression,
@@ -31,7 +32,7 @@ from ..python.code import (
     package_module,
     render,
 )
-from .job_class import has_schemas, job_class, result_type
+from .job_class import job_class, result_type
 from .layout import from_handlers, owned_file
 from .registry import registry
 
@@ -121,7 +122,7 @@ def _selected_modules(project: Project, jobs: Sequence[JobSpec]) -> Iterator[Fil
     """Yield the modules that a project selects with `outputs`."""
     if has_schemas(project):
         yield from _modules(project, jobs, "schemas", _ABOUT_SCHEMAS, schema_module)
-    if "testing" in project.outputs:
+    if TESTING in project.outputs:
         yield from _modules(project, jobs, "testing", _ABOUT_TESTING, _testing_module)
 
 

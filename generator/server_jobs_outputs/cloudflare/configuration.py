@@ -24,13 +24,14 @@ from server_jobs_cloudflare.binding_names import (
     TENANTS_BINDING,
 )
 from server_jobs_cloudflare.command_line.settings import has_tenants
+from server_jobs_generator.problems.code_finding import CodeFinding
 from server_jobs_generator.problems.problem import shown
 from server_jobs_generator.read.document import Document, read_document
 from server_jobs_turso.url import TURSO_TOKEN, TURSO_URL
 
 from ..templating import plain_template
 from . import rules
-from .rules import EXCLUDED_ENGINE, EXCLUDED_PART, MISSING_PACKAGE, NOT_INSTALLED, UNREADABLE, CodeFinding, Rule
+from .rules import EXCLUDED_ENGINE, EXCLUDED_PART, MISSING_PACKAGE, NOT_INSTALLED, UNREADABLE, Rule
 
 ENGINE = "server-jobs"
 _OF_WORKERS = (

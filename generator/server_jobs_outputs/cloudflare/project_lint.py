@@ -15,6 +15,7 @@ from pathlib import Path
 
 from server_jobs import HOME_OF
 from server_jobs.project import Project
+from server_jobs_generator.problems.code_finding import CodeFinding
 from server_jobs_generator.problems.problem import shown
 
 from . import rules
@@ -28,7 +29,7 @@ from .configuration import (
     read_settings,
     rule_of_absence,
 )
-from .rules import FAIL, SYNTAX, UNREADABLE, CodeFinding, Rule
+from .rules import FAIL, SYNTAX, UNREADABLE, Rule
 
 MODULES: Mapping[str, Rule] = {
     module: rule

@@ -33,16 +33,10 @@ python_modules/
 """
 _OF_D1, _AFTER_D1 = "  // One tick a minute", '  "observability"'
 """The beginnings of the part of wrangler.jsonc that is about D1, and of the next part."""
-_ONCE = ("wrangler.jsonc", "pyproject.toml", "package.json")
 
 
 def worker_files(project: Project) -> list[File]:
-    """Return the files of the generator beside the Worker, and the files that the user owns once they are written.
-
-    Return none if the project leaves the Worker out.
-    """
-    if not project.worker:
-        return []
+    """Return the files of the generator beside the Worker, and the files that the user owns once they are written."""
     folders = tuple_of([literal(folder) for folder in _source_folders(project)])
     depth = len(PurePosixPath(_without_src(project.output)).parts)
     engine = engine_package(project.root, Path(f"{project.output}/worker"))
@@ -73,7 +67,7 @@ def worker_files(project: Project) -> list[File]:
         ),
         File(f"{project.output}/worker/.gitignore", _IGNORED),
         File(f"{project.output}/worker/.dev.vars.example", f"{header()}\n{plain_template('worker_dev_vars')}"),
-        *(File(path, once[PurePosixPath(path).name], Ownership.ONCE) for path in worker_once_paths(project)),
+        *(File(f"{project.output}/worker/{path}", text, Ownership.ONCE) for path, text in once.items()),
     ]
 
 
@@ -84,11 +78,6 @@ def wrangler_settings(*, has_tenants: bool) -> str:
         return text
     start, end = text.index(_OF_D1), text.index(_AFTER_D1)
     return text[:start] + plain_template("wrangler_tenants.jsonc") + text[end:]
-
-
-def worker_once_paths(project: Project) -> list[str]:
-    """Return the files beside the Worker, if there is one, that belong to the user once they are written."""
-    return [f"{project.output}/worker/{path}" for path in _ONCE] if project.worker else []
 
 
 def _source_folders(project: Project) -> list[str]:

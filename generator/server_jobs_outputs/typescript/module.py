@@ -15,11 +15,11 @@ from server_jobs.security.key_secret import FEWEST_CHARACTERS
 from server_jobs.stores.sql.parameters import milliseconds
 from server_jobs.transactions.insertion import Target
 from server_jobs_generator.ir.spec import JobSpec
-from server_jobs_generator.ir.typescript_keys import JobKeys, UnequalKeyError, keys_of
 from server_jobs_generator.python.code import Code, header
 from server_jobs_generator.python.names import Names, pascal_case
 
 from ..templating import render
+from .keys import JobKeys, UnequalKeyError, keys_of
 from .text import expression, literal, template_literal
 from .type_writer import TypeWriter
 

@@ -49,23 +49,34 @@ class Seam(Generic[T]):
         if len(places := {(_package_of(one), one.value): one for one in found}) > 1:
             packages = " and ".join(sorted(package for package, _ in places))
             raise ProjectError(f"{packages} both bring a plug-in {name!r} for {self.group}; uninstall one of them")
-        try:
-            value: object = found[0].load()
-        except Exception as error:
-            raise ProjectError(
-                f"the plug-in {name!r} of {_package_of(found[0])} cannot be imported: {type(error).__name__}: {error}; "
-                "update the package, or uninstall it"
-            ) from error
-        if not self.accepts(value):
-            raise ProjectError(
-                f"the plug-in {name!r} of {_package_of(found[0])} must be {self.expected}, and {found[0].value} is of "
-                f"type {type(value).__name__}"
-            )
-        return cast("T", value)
+        return self._loaded(found[0])
+
+    def find_own(self, name: str) -> T | None:
+        """Return what a plug-in of `server-jobs` itself brings; None if it has none of this name.
+
+        Reads the entry points of one package, which takes a tenth of the time of `find`. Raises as `find` does.
+        """
+        found = [one for one in _own_entry_points() if (one.group, one.name) == (self.group, name)]
+        return self._loaded(found[0]) if found else None
 
     def all(self) -> Sequence[T]:
         """Return what all plug-ins bring, in the order of their names. Raises as `find` does."""
         return [value for name in self.names() if (value := self.find(name)) is not None]
+
+    def _loaded(self, found: EntryPoint) -> T:
+        try:
+            value: object = found.load()
+        except Exception as error:
+            raise ProjectError(
+                f"the plug-in {found.name!r} of {_package_of(found)} cannot be imported: {type(error).__name__}: "
+                f"{error}; update the package, or uninstall it"
+            ) from error
+        if not self.accepts(value):
+            raise ProjectError(
+                f"the plug-in {found.name!r} of {_package_of(found)} must be {self.expected}, and {found.value} is of "
+                f"type {type(value).__name__}"
+            )
+        return cast("T", value)
 
     def _entry_points(self) -> Sequence[EntryPoint]:
         return _entry_points(self.group, tuple(sys.path)) if HAS_PACKAGES else ()
@@ -81,6 +92,17 @@ def _entry_points(group: str, path: tuple[str, ...]) -> Sequence[EntryPoint]:
 
     del path
     return tuple(entry_points(group=group))
+
+
+@lru_cache(maxsize=1)
+def _own_entry_points() -> Sequence[EntryPoint]:
+    """Return the entry points of the package `server-jobs`, of all groups."""
+    from importlib.metadata import PackageNotFoundError, distribution  # slow, as above
+
+    try:
+        return tuple(distribution("server-jobs").entry_points)
+    except PackageNotFoundError:  # a copy of the sources
+        return ()
 
 
 def _package_of(entry_point: EntryPoint) -> str:

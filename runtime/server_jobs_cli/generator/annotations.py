@@ -13,9 +13,9 @@ from urllib.parse import quote
 
 from server_jobs_generator.contracts.finding import ContractFinding
 from server_jobs_generator.plan import Finding, Plan, State
+from server_jobs_generator.problems.code_finding import CodeFinding
 from server_jobs_generator.problems.problem import printable
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_outputs.cloudflare.rules import CodeFinding
 
 from .explain import RulePage, plain, rule_page
 

@@ -17,8 +17,8 @@ from server_jobs.errors import ProjectError
 from server_jobs.project import Project, find_project
 from server_jobs_generator.files.cache_folder import is_clean, remember_clean
 from server_jobs_generator.plan import Plan
+from server_jobs_generator.problems.code_finding import CodeFinding
 from server_jobs_generator.problems.verdict import Verdict
-from server_jobs_outputs.cloudflare.rules import CodeFinding
 
 from ..console.failures import NO
 from ..console.options import names
@@ -29,7 +29,6 @@ from .report import Form, formatted
 if TYPE_CHECKING:
     from .queue_check import QueueFindings
 
-_TARGETS = ("cloudflare",)
 _NOT_ALLOWED = frozenset({EACCES, EPERM, EROFS})
 
 folder_option = click.option(
@@ -156,17 +155,9 @@ class _Run:
             _print(text)
 
 
-def _target(name: str) -> str:
-    if name not in _TARGETS:
-        raise click.BadParameter(f"there is no target {name!r}; {suggestion(name, _TARGETS)}")
-    return name
-
-
 @click.command()
 @folder_option
-@click.option(
-    "--target", metavar="NAME", type=_target, help=f"Also find code that cannot work there: {', '.join(_TARGETS)}."
-)
+@click.option("--target", metavar="NAME", help="Also find code that cannot work with this output of the project.")
 @click.option(
     "--against",
     metavar="REVISION",
@@ -208,7 +199,7 @@ def check(folder: Path, *, target: str | None, against: str | None, database: st
             if database is not None and not plan.problems
             else None
         )
-        code = () if target is None else _look_at_code(project)
+        code = () if target is None else _look_at_code(project, target)
         result = report.Result(project=project, plan=plan, files=plan.findings, target=target, code=code, queue=queue)
         text = [*report.for_programs(result, form)]
         if form is Form.TEXT:
@@ -241,7 +232,7 @@ def new_plan(
 
     plan = make_plan(project, relocked=relocked, forgotten=forgotten, against=against)
     if not (plan.problems or plan.findings or plan.has_notes):
-        remember_clean(project, plan.specs)
+        remember_clean(project, plan.specs, plan.parts)
     return plan
 
 
@@ -256,15 +247,19 @@ def exclusive(project: Project) -> Iterator[None]:
         yield
 
 
-def _look_at_code(project: Project) -> Sequence[CodeFinding]:
-    from server_jobs_outputs.cloudflare.project_lint import check_worker
+def _look_at_code(project: Project, target: str) -> Sequence[CodeFinding]:
+    from server_jobs_generator.outputs import OUTPUTS, selected_outputs
 
-    if not project.worker:
+    selected = selected_outputs(project).get(target)
+    if selected is None or selected.check_code is None:
+        known = [name for name in OUTPUTS.names() if (one := OUTPUTS.find(name)) is not None and one.check_code]
+        if target not in known:
+            raise click.UsageError(f"there is no target {target!r}; {suggestion(target, known)}")
         raise ProjectError(
-            "there is no Cloudflare Worker to check: [tool.server-jobs] has worker = false; "
-            "remove that line and run `server-jobs generate`"
+            f"this project has no output {target!r} to check; add it to `outputs` under [tool.server-jobs] in "
+            "pyproject.toml, and run `server-jobs generate`"
         )
-    return check_worker(project)
+    return tuple(selected.check_code(project))
 
 
 def _look_at_queue(project: Project, folder: Path, database: str | None, plan: Plan) -> QueueFindings:
@@ -287,7 +282,7 @@ def publish(project: Project, plan: Plan) -> None:
 
         publication.publish(project, plan)
         if not plan.has_notes:
-            remember_clean(project, plan.specs)
+            remember_clean(project, plan.specs, plan.parts)
 
 
 def refuse(project: Project, plan: Plan, form: Form) -> NoReturn:

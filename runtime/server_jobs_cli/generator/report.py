@@ -15,7 +15,7 @@ from click.core import ParameterSource
 from server_jobs.project import Project
 from server_jobs_generator.files.generated_file import read_file
 from server_jobs_generator.plan import Finding, Plan, State
-from server_jobs_outputs.cloudflare.rules import CodeFinding
+from server_jobs_generator.problems.code_finding import CodeFinding
 
 from ..console.json_option import AS_JSON, json_option
 
@@ -205,7 +205,7 @@ def text_diff(path: str, old: str, new: str) -> Iterator[str]:
 
 def _notes(plan: Plan) -> Iterator[str]:
     for path in plan.unused:
-        gone = "its spec, that version of it, or the Worker, is gone"
+        gone = "its spec, that version of it, or its output, is gone"
         yield f"note: {path} is no longer used: {gone}; delete it when you no longer need it"
 
 

@@ -14,8 +14,7 @@ from server_jobs.contract.job_keys import is_redacted
 from server_jobs.contract.json_schema import DEFINITIONS, Schema, definitions_of
 from server_jobs.contract.values import path_of
 from server_jobs.domain.options import OnConflict
-
-from .spec import JobSpec
+from server_jobs_generator.ir.spec import JobSpec
 
 _SCALARS = frozenset({"boolean", "integer", "null", "string"})
 # Formats of texts that Python stores unchanged.
