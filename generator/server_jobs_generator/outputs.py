@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from server_jobs.errors import ProjectError
@@ -39,7 +38,7 @@ class OutputSource:
 
     project: Project
     jobs: Sequence[JobSpec]
-    steps: Mapping[str, Sequence[VersionStep]] = MappingProxyType({})
+    steps: Mapping[str, Sequence[VersionStep]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

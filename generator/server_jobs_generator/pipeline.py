@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server_jobs.project import Project
-from server_jobs_outputs.cloudflare.jobs_elsewhere import jobs_elsewhere
-from server_jobs_outputs.cloudflare.tenant_jobs import tenant_problems
 
 from .build_cache import BuildCache, read_build_cache
 from .comparison import compare_files
@@ -20,6 +18,7 @@ from .last_run import merge_conflicts, read_last_run
 from .plan import Plan
 from .problems.problem import SpecProblem
 from .read.library import SpecFile
+from .spec_checks import run_checks
 
 
 def make_plan(
@@ -40,7 +39,7 @@ def make_plan(
     found, cache = find_specs(project.root, project.root / project.specs), read_build_cache(project)
     specs = cache.read(project, found)
     plan = _plan_of(specs, found, cache, project, hash_before, relocked, forgotten, against)
-    return replace(plan, warnings=specs.warnings)
+    return replace(plan, warnings=tuple(sorted((*specs.warnings, *plan.warnings))))
 
 
 def _plan_of(
@@ -53,16 +52,18 @@ def _plan_of(
     forgotten: Sequence[tuple[str, int]],
     against: str | None,
 ) -> Plan:
-    """Return the plan without the warnings of the specs."""
+    """Return the plan without the warnings of the generator's own rules."""
     if problems := merge_conflicts(project, found, specs.problems):
         return Plan(problems=tuple(sorted(problems)))
-    if problems := sorted([*tenant_problems(project, specs.jobs), *jobs_elsewhere(project, specs.jobs)]):
-        return Plan(problems=tuple(problems))
+    checked = run_checks(project, specs.jobs, found, specs.needs)
+    if checked.problems:
+        return Plan(problems=checked.problems, warnings=checked.warnings)
     last = read_last_run(project, specs.jobs, relocked, forgotten)
     if last.problems:
-        return Plan(problems=tuple(sorted(last.problems)))
+        return Plan(problems=tuple(sorted(last.problems)), warnings=checked.warnings)
     promised = contracts_of(specs.jobs)
     generated = generated_files(project, specs.jobs, promised, last.lock, last.manifest, cache)
     cache.store(project, generated.added, generated.files)
     contracts = compare_contracts(project, last.lock, specs, promised, found, against)
-    return compare_files(project, generated.files, last, contracts, hash_before)
+    plan = compare_files(project, generated.files, last, contracts, hash_before)
+    return replace(plan, warnings=checked.warnings, parts=plan.parts.with_packages(checked.packages))

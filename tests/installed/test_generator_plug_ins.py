@@ -18,7 +18,7 @@ from .environments import Environments
 from .projects import GENERATOR, User
 
 PAGE = ROOT / "docs/how-to/write-a-plug-in.md"
-PLUG_INS = ("crontab",)
+PLUG_INS = ("crontab", "house-rules", "jobs-csv")
 UserWith = Callable[[str], User]
 
 
@@ -80,3 +80,48 @@ def test_an_importer_of_another_package_brings_jobs(user_with: UserWith) -> None
     assert "crontab /etc/crontab" in user.types("server-jobs import --help")
     unknown = user.types("server-jobs import crontabs nightly.cron", status=2)
     assert "there is no importer 'crontabs'; did you mean 'crontab'?" in unknown
+
+
+def test_an_output_of_another_package_is_written_compared_and_removed(user_with: UserWith) -> None:
+    user = user_with("jobs-csv")
+    settings = (user.folder / "pyproject.toml").read_text(encoding="utf-8")
+    table = user.folder / "generated/contracts/jobs.csv"
+
+    for command in commands_of("jobs-csv"):
+        user.types(command)
+
+    lines = table.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "job,queue,attempts,timeout in seconds,spec"
+    assert [line.split(",")[0] for line in lines[1:]] == ["Hello", "SendEmail"]
+    table.write_text("mine", encoding="utf-8")
+    assert "EDITED generated/contracts/jobs.csv" in user.types("server-jobs check", status=1)
+    user.types("server-jobs generate --force")
+    (user.folder / "pyproject.toml").write_text(settings.replace('"csv"', ""), encoding="utf-8")
+    user.types("server-jobs generate")
+    assert not table.exists()
+
+    (user.folder / "pyproject.toml").write_text(settings.replace("outputs = [", 'outputs = ["cvs", '), encoding="utf-8")
+    assert "outputs has no word 'cvs' (did you mean \"csv\"?)" in user.types("server-jobs check", status=3)
+
+
+def test_a_check_of_another_package_refuses_specs_and_explains_its_rules(user_with: UserWith) -> None:
+    user = user_with("house-rules")
+    generate, explain = commands_of("house-rules")
+    user.types(generate)
+    spec = user.folder / "specs/send_email.json"
+    document = json.loads(spec.read_text(encoding="utf-8"))
+    good = {**document, "x-job": {**document.get("x-job", {}), "maxAttempts": 50}}
+
+    spec.write_text(json.dumps(good, indent=2), encoding="utf-8")
+    warned = user.types(generate)
+    (line,) = [line for line in warned.splitlines() if "HOUSE_MANY_ATTEMPTS" in line]
+    place = next(n for n, text in enumerate(spec.read_text(encoding="utf-8").splitlines(), 1) if "maxAttempts" in text)
+    assert line.startswith(f"warning: specs/send_email.json:{place}:")
+    assert line in user.types(generate)
+
+    spec.write_text(json.dumps({key: value for key, value in good.items() if key != "description"}), encoding="utf-8")
+    refused = user.types(generate, status=1)
+    assert "SendEmail has no description; write one [HOUSE_NOT_DESCRIBED]" in refused
+    assert "HOUSE_NOT_DESCRIBED" in user.types("server-jobs check --format sarif", status=1)
+    assert "HOUSE_NOT_DESCRIBED: a job has no description" in user.types(explain)
+    assert "HOUSE_MANY_ATTEMPTS" in user.types("server-jobs explain")

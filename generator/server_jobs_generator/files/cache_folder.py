@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import sysconfig
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -38,6 +38,10 @@ class PlugInParts:
 
     packages: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+
+    def with_packages(self, packages: Iterable[str]) -> PlugInParts:
+        """Return the parts with more packages."""
+        return replace(self, packages=tuple(sorted({*self.packages, *packages})))
 
 
 NO_PARTS = PlugInParts()

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from textwrap import fill, indent
+from typing import TYPE_CHECKING
 
 import click
 
 from ..console.output import print_json, say, suggestion
 from .report import Form, formatted
+
+if TYPE_CHECKING:
+    from server_jobs_generator.problems.rules import Rule
+    from server_jobs_generator.spec_checks import RuleText
 
 _WIDTH = 88
 _SHAPE = re.compile(
@@ -35,7 +41,7 @@ def explain(rule: str | None, *, form: Form) -> None:
     Exit status: 0 explained, 2 there is no such rule.
     """
     if rule is None:
-        pages = [rule_page(name) for name in rule_ids()]
+        pages = [rule_page(name) for name in (*rule_ids(), *plug_in_pages())]
         if form is Form.JSON:
             print_json([_document(page) for page in pages])
         else:
@@ -43,8 +49,8 @@ def explain(rule: str | None, *, form: Form) -> None:
             say("\n".join(f"{page.id:<{width}}  {page.summary}" for page in pages))
         return
     name = _rule_id(rule)
-    if name not in rule_ids():
-        guess = suggestion(rule, rule_ids())
+    if name not in rule_ids() and name not in plug_in_pages():
+        guess = suggestion(rule, (*rule_ids(), *plug_in_pages()))
         known = guess if guess.startswith("did you mean") else "server-jobs explain lists all of them"
         raise click.UsageError(f"there is no rule {rule!r}; {known}")
     if form is Form.JSON:
@@ -100,13 +106,35 @@ class RulePage:
 
 @cache
 def rule_ids() -> tuple[str, ...]:
-    """Return the ids of all rules, in order, without reading their pages."""
+    """Return the ids of the generator's rules, in order, without reading their pages."""
     return tuple(sorted(page.name.removesuffix(".md") for page in (files("server_jobs_generator") / "rules").iterdir()))
 
 
 @cache
+def plug_in_pages() -> Mapping[str, RulePage]:
+    """Return the pages of the rules of plug-ins, by their ids, in order. Raises as `Seam.find` does."""
+    from server_jobs_generator.spec_checks import CHECKS  # imports the reader of specs
+
+    pages = {rule.id: _page_of(rule, text) for check in CHECKS.all() for rule, text in check.rules.items()}
+    return dict(sorted(pages.items()))
+
+
+def _page_of(rule: Rule, text: RuleText) -> RulePage:
+    example = (
+        f"Wrong, at `{text.place}` of a spec:\n\n```json\n{text.wrong}\n```\n\nRight:\n\n```json\n{text.right}\n```"
+    )
+    markdown = f"{text.why}\n\n{example}"
+    return RulePage(rule.id, text.summary, _plain(text.why), text.place, text.wrong, text.right, markdown)
+
+
+@cache
 def rule_page(rule: str) -> RulePage:
-    """Return the page of a rule. Raises `ValueError` if its structure is wrong or it belongs to another rule."""
+    """Return the page of a rule. Raises `ValueError` if its structure is wrong or it belongs to another rule.
+
+    Raises `KeyError` if there is no such rule.
+    """
+    if rule not in rule_ids():
+        return plug_in_pages()[rule]
     return read_page(rule, (files("server_jobs_generator") / "rules" / f"{rule}.md").read_text(encoding="utf-8"))
 
 
@@ -114,7 +142,7 @@ def read_page(rule: str, text: str) -> RulePage:
     """Parse a page. Raises `ValueError` as `rule_page` does."""
     page = _SHAPE.fullmatch(text)
     if page is None or page["id"] != rule:
-        raise ValueError(f"rules/{rule}.md is not a valid page of {rule}")
+        raise ValueError(f"the page of the rule {rule} does not have the form of the generator's pages")
     why = page["why"].replace("\n", " ")
     summary = _plain(page["summary"])
     return RulePage(

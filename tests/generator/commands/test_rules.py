@@ -277,5 +277,5 @@ def test_a_rule_has_a_plain_id_a_summary_of_one_line_and_full_sentences() -> Non
 def test_a_page_of_another_shape_is_refused(right: str, wrong: str) -> None:
     text = "\n" + (PAGES / "COMMENT.md").read_text(encoding="utf-8")
     assert right in text
-    with pytest.raises(ValueError, match="is not a valid page of COMMENT"):
+    with pytest.raises(ValueError, match="the page of the rule COMMENT does not have the form"):
         read_page("COMMENT", text.replace(right, wrong, 1).removeprefix("\n"))

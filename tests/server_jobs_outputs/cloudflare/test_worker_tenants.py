@@ -79,7 +79,7 @@ def test_a_job_of_one_tenant_has_no_schedule(tmp_path: Path) -> None:
     refused = project.run("generate")
 
     assert refused.exit_code == 1
-    assert "specs/close.json:1:1 /x-job/schedules Close has shardBy and schedules, and with store" in refused.output
+    assert "specs/close.json:1:83 /x-job/schedules Close has shardBy and schedules, and with store" in refused.output
     sharded(project)
     project.generate()
 
