@@ -93,8 +93,7 @@ def selected_outputs(project: Project) -> Mapping[str, Output]:
 
     Raises `ProjectError` for an unknown name, and as `Seam.find` does.
     """
-    names = (*project.outputs, *(["cloudflare"] if project.worker else ()))
-    return _outputs(tuple(name for name in names if name != TESTING), tuple(sys.path))
+    return _outputs(tuple(name for name in project.outputs if name != TESTING), tuple(sys.path))
 
 
 @lru_cache
@@ -128,6 +127,10 @@ def output_files(source: OutputSource) -> Iterator[File]:
         for file in output.files(source):
             if not file.path.startswith(folder):
                 raise ProjectError(f"the output {name!r} writes {file.path}, which is not below {folder}")
+            top = file.path.removeprefix(folder).partition("/")[0]
+            if f"{source.project.handlers}/".startswith(f"{folder}{top}/"):
+                handlers = f"[tool.server-jobs] handlers = {source.project.handlers!r}"
+                raise ProjectError(f"{handlers} is in a folder that the output {name!r} writes")
             if owners.setdefault(file.path, name) != name:
                 raise ProjectError(f"the outputs {owners[file.path]!r} and {name!r} both write {file.path}")
             yield file

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from server_jobs.errors import ProjectError
 from server_jobs.project import Project
 from server_jobs_generator.files.generated_file import File
 from server_jobs_generator.ir.spec import JobSpec
@@ -63,6 +64,11 @@ def _is_insertable(job: JobSpec) -> bool:
 def _worker(source: OutputSource) -> Iterable[File]:
     from .cloudflare.worker_files import worker_files
 
+    if source.project.databases:
+        raise ProjectError(
+            '[tool.server-jobs] outputs = ["cloudflare"] is not possible with [tool.server-jobs.databases]: '
+            "a Worker has one database"
+        )
     return worker_files(source.project)
 
 

@@ -18,7 +18,8 @@ from .handle import Batch, JobHandle, completion_job
 if TYPE_CHECKING:
     from .stores.sql.dialect import DialectName
     from .transactions.insertion import Insertion
-    from .transactions.joining import Answers, AnyAsyncTransaction, AnySyncTransaction
+    from .transactions.joining import AnyAsyncTransaction, AnySyncTransaction
+    from .transactions.kinds import Answers
 
 T = TypeVar("T")
 

@@ -19,6 +19,7 @@ from server_jobs_cli.program import program
 PYPROJECT = """\
 [tool.server-jobs]
 handlers = "{handlers}"
+outputs = ["cloudflare"]
 
 [tool.alembic]
 script_location = "%(here)s/generated/migrations"
@@ -130,7 +131,14 @@ def leave_out_the_worker(project: TemporaryProject) -> None:
     """Change the settings of a project, so that it has no Cloudflare Worker."""
     path = project.path("pyproject.toml")
     text = path.read_text(encoding="utf-8")
-    path.write_text(text.replace("[tool.server-jobs]", "[tool.server-jobs]\nworker = false", 1), encoding="utf-8")
+    path.write_text(text.replace('outputs = ["cloudflare"]\n', "", 1), encoding="utf-8")
+
+
+def ask_for(project: TemporaryProject, *outputs: str) -> None:
+    """Set `outputs` of a project."""
+    path = project.path("pyproject.toml")
+    text = re.sub(r"^outputs = .*$", f"outputs = {list(outputs)}", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    path.write_text(text, encoding="utf-8")
 
 
 def git(root: Path, *arguments: str) -> str:

@@ -18,7 +18,7 @@ from .environments import Environments
 GENERATOR = '"server-jobs[generator]"'
 OTHER_QUEUES = "celery redis rq arq dramatiq huey"
 PARAMS = json.dumps({"to": "ada@example.com", "subject": "Hello"})
-OUTPUTS = ["asyncapi", "catalogue", "llms", "openapi", "testing", "typescript"]
+OUTPUTS = ["asyncapi", "catalogue", "cloudflare", "llms", "openapi", "testing", "typescript"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,9 +190,7 @@ def test_kubernetes_runs_a_job_in_a_pod_by_the_command_of_the_manifest(
 ) -> None:
     user = User(copy_of(project, tmp_path), environments.programs(GENERATOR))
     settings, spec = user.folder / "pyproject.toml", user.folder / "specs/send_email.json"
-    text = re.sub(
-        r"^outputs = .*$", 'worker = false\noutputs = ["kubernetes"]', settings.read_text(), flags=re.MULTILINE
-    )
+    text = re.sub(r"^outputs = .*$", 'outputs = ["kubernetes"]', settings.read_text(), flags=re.MULTILINE)
     settings.write_text(text)
     spec.write_text(spec.read_text().replace('"x-job": {', '"x-job": {"runIn": "kubernetes", ', 1))
     user.types("server-jobs generate")

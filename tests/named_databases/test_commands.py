@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from server_jobs_cli.program import program
 
-from tests.generator.projects import TemporaryProject, generated_project, job_spec
+from tests.generator.projects import TemporaryProject, generated_project, job_spec, leave_out_the_worker
 from tests.prepared import prepared_program
 
 from .letters import NAMES, TENANTS, VARIABLES
@@ -155,6 +155,7 @@ def project(tmp_path: Path) -> TemporaryProject:
     names = "".join(f'{name} = "{variable}"\n' for name, variable in VARIABLES.items())
     made = generated_project(tmp_path / "project", {"send_email": job_spec("SendEmail", queue="mail")})
     shutil.rmtree(made.root / "generated")
+    leave_out_the_worker(made)
     settings = made.root / "pyproject.toml"
     text = settings.read_text() if settings.exists() else ""
     settings.write_text(f"{text}\n[tool.server-jobs.databases]\n{names}")

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from server_jobs.project import OUTPUTS
 from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.outputs import TESTING, output_names
 from server_jobs_generator.render.job_files import schema_module
 from server_jobs_http.app import PREFIX
 from server_jobs_http.openapi import document
@@ -22,7 +22,7 @@ from server_jobs_outputs.api_documents import json_text, openapi_text
 
 from generated.jobs import SendEmail
 from generated.registry import registry
-from tests.generator.projects import TemporaryProject, generated_project, job_spec, make_project
+from tests.generator.projects import ask_for, generated_project, job_spec, make_project
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas
 from tests.generator.spec_projects import a_spec, read
 
@@ -31,19 +31,13 @@ FEW = 500 if os.environ.get("SERVER_JOBS_LONG_TESTS") else 8
 """The number of specs for property tests of outputs."""
 
 
-def ask_for(project: TemporaryProject, *outputs: str) -> None:
-    """Set `outputs` of a project."""
-    pyproject = project.read("pyproject.toml").replace(
-        "[tool.alembic]", f"outputs = {list(outputs)}\n[tool.alembic]", 1
-    )
-    project.path("pyproject.toml").write_text(pyproject, encoding="utf-8")
-
-
 def test_a_project_that_asks_for_nothing_gets_none_of_it(tmp_path: Path) -> None:
-    project = generated_project(tmp_path)
+    project = make_project(tmp_path / "project")
+    ask_for(project)
+    project.generate()
 
     folders = {path.name for path in project.path("generated").iterdir() if path.is_dir()}
-    assert folders.isdisjoint({"contracts", "schemas", "testing"})
+    assert folders == {"jobs", "migrations", "models"}
     assert "schemas" not in project.read("generated/jobs/send_email.py")
 
 
@@ -53,9 +47,7 @@ def test_a_project_may_leave_out_the_worker_and_take_it_back(tmp_path: Path) -> 
     of_worker = {path for path in before if path.startswith("generated/worker/")}
     settings = {path for path in of_worker if path.endswith((".jsonc", "pyproject.toml", "package.json"))}
 
-    project.path("pyproject.toml").write_text(
-        pyproject.replace("[tool.alembic]", "worker = false\n[tool.alembic]", 1), encoding="utf-8"
-    )
+    ask_for(project)
     left_out = project.generate().output
     assert project.files().keys() == before.keys() - of_worker | settings
     assert "worker/wrangler.jsonc is no longer used: its spec, that version of it, or its output, is gone" in left_out
@@ -65,7 +57,7 @@ def test_a_project_may_leave_out_the_worker_and_take_it_back(tmp_path: Path) -> 
     assert project.generate().output == "nothing changed\n"
     refused = project.run("check", "--target", "cloudflare")
     assert refused.exit_code == 3
-    assert "has worker = false; remove that line" in refused.stderr
+    assert "this project has no output 'cloudflare' to check; add it to `outputs`" in refused.stderr
 
     project.path("pyproject.toml").write_text(pyproject, encoding="utf-8")
     project.generate()
@@ -74,8 +66,7 @@ def test_a_project_may_leave_out_the_worker_and_take_it_back(tmp_path: Path) -> 
 
 def test_without_a_worker_a_new_revision_has_no_sql_for_it(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project")
-    ask = project.read("pyproject.toml").replace("[tool.alembic]", "worker = false\n[tool.alembic]", 1)
-    project.path("pyproject.toml").write_text(ask, encoding="utf-8")
+    ask_for(project)
     project.generate()
     project.write_spec("greet", job_spec("Greet"))
     project.generate()
@@ -84,9 +75,11 @@ def test_without_a_worker_a_new_revision_has_no_sql_for_it(tmp_path: Path) -> No
     assert project.run("check").exit_code == 0
 
 
-@pytest.mark.parametrize("outputs", [("testing",), tuple(word for word in OUTPUTS if word != "testing")])
+@pytest.mark.parametrize("outputs", [(TESTING,), tuple(word for word in output_names() if word != TESTING)])
 def test_selected_outputs_are_written_checked_and_removed_again(tmp_path: Path, outputs: tuple[str, ...]) -> None:
-    project = generated_project(tmp_path)
+    project = make_project(tmp_path / "project")
+    ask_for(project)
+    project.generate()
     before = project.files()
     plain = project.read("pyproject.toml")
 
@@ -96,9 +89,37 @@ def test_selected_outputs_are_written_checked_and_removed_again(tmp_path: Path, 
     assert len(project.files().keys() - before) >= len(outputs)
     assert project.run("check").exit_code == 0
 
+    for path in project.path("generated/worker").glob("*.j*") if "cloudflare" in outputs else ():
+        path.unlink()  # the user's
+    project.path("generated/worker/pyproject.toml").unlink(missing_ok=True)
     project.path("pyproject.toml").write_text(plain, encoding="utf-8")
     project.generate()
     assert project.files() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('outputs = ["typescrip"]', "outputs has no word 'typescrip' (did you mean \"typescript\"?)"),
+        (
+            'outputs = ["java"]',
+            "it may have asyncapi, catalogue, cloudflare, kubernetes, llms, openapi, testing",
+        ),
+        (
+            'outputs = ["cloudflare"]\nhandlers = "generated/worker/handlers"',
+            "handlers = 'generated/worker/handlers' is in a folder that the output 'cloudflare' writes",
+        ),
+        ('outputs = ["cloudflare"]\ndatabases.eu = "A"', "a Worker has one database"),
+    ],
+)
+def test_a_setting_that_no_output_can_follow_is_refused(tmp_path: Path, setting: str, message: str) -> None:
+    project = make_project(tmp_path / "project")
+    project.path("pyproject.toml").write_text(f"[tool.server-jobs]\n{setting}\n", encoding="utf-8")
+
+    refused = project.run("generate")
+
+    assert refused.exit_code == 3
+    assert message in refused.stderr
 
 
 def test_this_repository_asks_for_all_of_it() -> None:

@@ -105,8 +105,8 @@ def repository_project(root: Path) -> WorkerProject:
 
 
 def new_project(root: Path, sources: Path, settings: str = "") -> WorkerProject:
-    """Return a project made by `server-jobs init`, with these settings, and the specs and handlers of that folder."""
-    _server_jobs("init", root.name, folder=root.parent)
+    """Return a new project with a Worker, with these settings, and the specs and handlers of that folder."""
+    _server_jobs("init", "--cloudflare", root.name, folder=root.parent)
     if settings:
         with (root / "pyproject.toml").open("a", encoding="utf-8") as pyproject:
             pyproject.write(settings)

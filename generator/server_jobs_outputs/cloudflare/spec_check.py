@@ -22,8 +22,8 @@ def _jobs_elsewhere(specs: CheckedSpecs) -> Iterator[SpecProblem]:
     for job in specs.jobs:
         if (place := job.options.run_in) not in BUILT_IN_PLACES:
             message = (
-                f"a Cloudflare Worker has no place {shown(place)}, which only workers open; set "
-                '"worker = false" in [tool.server-jobs], or use another runIn'
+                f"a Cloudflare Worker has no place {shown(place)}, which only workers open; remove "
+                '"cloudflare" from `outputs` in [tool.server-jobs], or use another runIn'
             )
             yield specs.problem(job, "/x-job/runIn", OPTION_VALUE, message)
 

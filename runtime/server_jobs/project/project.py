@@ -14,10 +14,7 @@ from ..errors import ProjectError, ProjectNotFoundError
 from .databases import databases_settings
 from .unknown_key import suggestion
 
-_OUTPUT_FOLDERS = ("contracts", "jobs", "kubernetes", "migrations", "models", "schemas", "testing", "worker")
-
-OUTPUTS = ("asyncapi", "catalogue", "kubernetes", "llms", "openapi", "testing", "typescript")
-"""Optional outputs of the generator."""
+_OUTPUT_FOLDERS = ("contracts", "jobs", "migrations", "models", "schemas", "testing")
 
 ALLOWABLE = (
     *("DEFAULT_DOES_NOT_FIT", "EXAMPLE_DOES_NOT_FIT", "EXTRA_NOT_STATED", "ITEMS_MISSING", "KEYWORD_IGNORED"),
@@ -31,7 +28,8 @@ _NOT_SET = ("root", "name", "plug_in_tables")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,98}[A-Za-z0-9])?")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
-_LISTS = {"outputs": OUTPUTS, "allow": ALLOWABLE}
+_OF_WORDS = {"outputs": "words such as 'testing'", "allow": ", ".join(ALLOWABLE)}
+"""The items of lists, for messages. The generator knows the words of `outputs`, because plug-ins bring them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +60,7 @@ class Project:
     setup: str | None = None
     """Import path of a function such as `app.jobs_setup:setup`. It adds middleware and lifespans to the registry."""
     outputs: tuple[str, ...] = ()
-    """Optional outputs of the generator, from `OUTPUTS`."""
-    worker: bool = True
-    """Whether to generate the Worker, with its migrations. The default is false with several databases."""
+    """Optional outputs of the generator."""
     allow: tuple[str, ...] = ()
     """Rules whose warnings are switched off, from `ALLOWABLE`."""
     types: tuple[tuple[str, str], ...] = ()
@@ -77,8 +73,7 @@ class Project:
         _check_package("output", self.output)
         _check_package("handlers", self.handlers)
         _check_apart(self)
-        _check_words("outputs", self.outputs)
-        _check_words("allow", self.allow)
+        _check_allowed(self.allow)
         _check_schema(self.schema)
         _check_import_path("setup", self.setup)
         _check_import_path("database-of", self.database_of)
@@ -161,7 +156,7 @@ def _checked(settings: Mapping[str, object]) -> dict[str, Any]:
             from .plug_in_search import plug_in_table  # most projects have no such table
 
             tables[key] = plug_in_table(key, value, known)
-    return {**({"worker": False} if "databases" in checked else {}), **checked, "plug_in_tables": tables}
+    return {**checked, "plug_in_tables": tables}
 
 
 def _text(key: str, value: object) -> str:
@@ -172,7 +167,7 @@ def _text(key: str, value: object) -> str:
 
 def _words(key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
-        raise ProjectError(f"[tool.server-jobs] {key} must be a list of {', '.join(_LISTS[key])}, not {value!r}")
+        raise ProjectError(f"[tool.server-jobs] {key} must be a list of {_OF_WORDS[key]}, not {value!r}")
     return tuple(cast("list[str]", value))
 
 
@@ -185,25 +180,18 @@ def _table(key: str, value: object) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, str(place)) for name, place in entries))
 
 
-def _flag(key: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ProjectError(f"[tool.server-jobs] {key} must be true or false, not {value!r}")
-    return value
-
-
 _READERS: Mapping[str, Callable[[str, object], object]] = {
     "outputs": _words,
     "allow": _words,
     "types": _table,
-    "worker": _flag,
     "databases": lambda _, value: databases_settings(value),
 }
 
 
-def _check_words(key: str, words: Sequence[str]) -> None:
-    for word in words:
-        if word not in _LISTS[key]:
-            raise ProjectError(f"[tool.server-jobs] {key} has no word {word!r}; {suggestion(word, _LISTS[key])}")
+def _check_allowed(rules: Sequence[str]) -> None:
+    for rule in rules:
+        if rule not in ALLOWABLE:
+            raise ProjectError(f"[tool.server-jobs] allow has no word {rule!r}; {suggestion(rule, ALLOWABLE)}")
 
 
 def _check_databases(project: Project) -> None:
@@ -214,11 +202,6 @@ def _check_databases(project: Project) -> None:
         raise ProjectError(
             "[tool.server-jobs] database-url-env names the only database, and [tool.server-jobs.databases] names "
             "several; remove one of them"
-        )
-    if project.databases and project.worker:
-        raise ProjectError(
-            "[tool.server-jobs] worker = true is not possible with [tool.server-jobs.databases]: "
-            "a Worker has one database"
         )
 
 

@@ -102,9 +102,9 @@ def generate(
     watch: bool,
     form: Form,
 ) -> None:
-    """Generate code, migrations and the Worker from the specs.
+    """Generate code, migrations and the outputs of the project from the specs.
 
-    The generator never changes your own files, such as handlers and wrangler.jsonc. If you changed a generated file by
+    The generator never changes your own files, such as handlers. If you changed a generated file by
     hand, the run stops and names the file. The run writes nothing while a spec has a problem or breaks a released
     contract. The word in brackets after a problem is its rule; `server-jobs explain RULE` explains it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -44,7 +45,8 @@ _NEXT = """\
 
 @click.command()
 @click.argument("folder", metavar="[FOLDER]", default=".", type=click.Path(file_okay=False, path_type=Path))
-def init(folder: Path) -> None:
+@click.option("--cloudflare", is_flag=True, help="Also generate a Cloudflare Worker that runs the jobs.")
+def init(folder: Path, *, cloudflare: bool) -> None:
     """Start a project in FOLDER (this folder by default): a spec, its handler, a test, and the generated code.
 
     Overwrites nothing: if a file exists, the command names it and writes nothing.
@@ -52,7 +54,7 @@ def init(folder: Path) -> None:
     Exit status: 0 done, 1 a file is in the way, 3 the folder cannot be written.
     """
     with project_errors():
-        files = _project_files(folder)
+        files = _project_files(folder, ["cloudflare", "testing"] if cloudflare else ["testing"])
         in_the_way = _conflicts(folder, files)
         if in_the_way:
             raise click.ClickException(_IN_THE_WAY.format(folder=folder, files="\n".join(f"  {f}" for f in in_the_way)))
@@ -66,14 +68,23 @@ def init(folder: Path) -> None:
         say(_NEXT.format(folder=folder.resolve(), change=change, program=program, migrate=migrate))
 
 
-def _project_files(folder: Path) -> list[File]:
-    """Return the files that `init` writes, before generation. Existing editor settings are left out."""
+def _project_files(folder: Path, outputs: list[str]) -> list[File]:
+    """Return the files that `init` writes, before generation. Existing editor settings are left out.
+
+    `outputs` are the optional outputs of the project.
+    """
     # Late, because `init --help` needs no extra.
+    from server_jobs_generator.outputs import output_names
     from server_jobs_generator.python.code import Code, render
 
+    values: dict[str, object] = {
+        "outputs": Code(json.dumps(outputs)),
+        "other_outputs": Code(", ".join(name for name in output_names() if name not in outputs)),
+        "has_worker": "cloudflare" in outputs,
+    }
     name = Code(re.sub(r"[^a-z0-9]+", "-", folder.resolve().name.lower()).strip("-") or "jobs")
     return [
-        File(path, render(f"project/{template}.jinja", name=name) if template else "")
+        File(path, render(f"project/{template}.jinja", name=name, **values) if template else "")
         for path, template in _FILES.items()
         if not (path in _OPTIONAL and os.path.lexists(folder / path))
     ]

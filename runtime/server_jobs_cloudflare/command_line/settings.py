@@ -35,4 +35,4 @@ CLOUDFLARE = SettingsTable(name="cloudflare", keys=("store",), read=_read)
 
 def has_tenants(project: Project) -> bool:
     """Whether the Worker keeps the jobs of each tenant in a separate object."""
-    return project.worker and CLOUDFLARE.of(project).store == "durable-objects"
+    return "cloudflare" in project.outputs and CLOUDFLARE.of(project).store == "durable-objects"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from server_jobs.project import find_project
-from server_jobs_generator.files.cache_folder import hash_of_specs, is_clean, remember_clean
+from server_jobs_generator.files.cache_folder import NO_PARTS, hash_of_specs, is_clean, remember_clean
 
 from tests.generator.projects import (
     TemporaryProject,
@@ -35,7 +35,7 @@ def project(tmp_path: Path) -> TemporaryProject:
 
 def remember(project: TemporaryProject) -> None:
     found = find_project(project.root)
-    remember_clean(found, hash_of_specs(found))
+    remember_clean(found, hash_of_specs(found), NO_PARTS)
 
 
 def test_a_fresh_tree_is_in_order(project: TemporaryProject) -> None:

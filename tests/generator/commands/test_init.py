@@ -138,6 +138,30 @@ def test_a_second_init_changes_nothing(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in (tmp_path / "shop").rglob("*") if path.is_file()} == before
 
 
+def test_a_project_has_a_worker_only_if_it_asks_for_one(tmp_path: Path) -> None:
+    for name, options in (("shop", ()), ("edge", ("--cloudflare",))):
+        assert run_command("init", *options, str(tmp_path / name)).exit_code == 0
+    shop, edge = (
+        {path.relative_to(tmp_path / name).as_posix(): path for path in (tmp_path / name).rglob("*") if path.is_file()}
+        for name in ("shop", "edge")
+    )
+
+    words = ("cloudflare", "wrangler", "workerd", "d1_")
+    texts = {name: path.read_text(encoding="utf-8").lower() for name, path in shop.items() if path.suffix != ".json"}
+    named = [(name, word) for name, text in texts.items() for word in words if word in text]
+    assert named == [("pyproject.toml", "cloudflare")]  # in the comment with all words
+    settings = shop["pyproject.toml"].read_text(encoding="utf-8")
+    assert 'outputs = ["testing"]  # also: asyncapi, catalogue, cloudflare, kubernetes,' in settings
+    # The ids of revisions depend on the name of the project.
+    folders = ("generated/worker/", "generated/migrations/")
+    assert {name for name in edge.keys() - shop.keys() if not name.startswith(folders)} == set()
+    assert {"generated/worker/wrangler.jsonc", "generated/worker/entry.py"} <= edge.keys() - shop.keys()
+    assert 'outputs = ["cloudflare", "testing"]  # also: asyncapi, ' in edge["pyproject.toml"].read_text("utf-8")
+    assert "`generated/worker/wrangler.jsonc`" in edge["README.md"].read_text(encoding="utf-8")
+    for name in ("shop", "edge"):
+        assert run_command("check", "--project", str(tmp_path / name)).exit_code == 0
+
+
 def test_other_files_in_the_folder_are_no_hindrance(tmp_path: Path) -> None:
     (tmp_path / "LICENSE").write_text("mine", encoding="utf-8")
     (tmp_path / ".git").mkdir()

@@ -10,13 +10,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from server_jobs.project import OUTPUTS, Project
+from server_jobs.project import Project
 from server_jobs_generator.generated_files import render_files
 from server_jobs_generator.ir import spec
 from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.outputs import output_names
 
 from tests.generator.hostile.mutations import Files, corpora, mutated, mutated_bytes
-from tests.generator.projects import TemporaryProject, make_project
+from tests.generator.projects import TemporaryProject, ask_for, make_project
 from tests.generator.spec_projects import a_spec, an_object, problems, read, write
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
@@ -49,7 +50,7 @@ def test_no_change_of_the_files_is_more_than_a_problem(
             specs = read_specs(write(root, files), root / "specs")
             assert all(str(problem).isprintable() for problem in specs.problems)
             if not specs.problems:
-                check_code(Project(root=root, outputs=OUTPUTS), specs)
+                check_code(Project(root=root, outputs=tuple(output_names())), specs)
                 generated += 1
         except Exception as error:
             raise AssertionError(f"SERVER_JOBS_SEED={seed}, folder {number}: {error!r}") from error
@@ -71,10 +72,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> list[TemporaryProject
     for number, files in enumerate(CORPORA):
         project = make_project(tmp_path_factory.mktemp("base") / str(number), {})
         write(project.root, files)
-        settings = project.read("pyproject.toml").replace(
-            "[tool.alembic]", f"outputs = {list(OUTPUTS)}\n[tool.alembic]"
-        )
-        project.path("pyproject.toml").write_text(settings, encoding="utf-8")
+        ask_for(project, *output_names())
         project.generate()
         projects.append(project)
     return projects

@@ -16,12 +16,12 @@ import pytest
 from pydantic import BaseModel, JsonValue, ValidationError
 from server_jobs.contract.documents import read_params, write_params
 from server_jobs.errors import InvalidParamsError
-from server_jobs.project import OUTPUTS
 from server_jobs_generator.models.model_module import render_models
+from server_jobs_generator.outputs import output_names
 
 from tests.generator.models.test_lazy_imports import python
 from tests.generator.models.test_models_agree_with_the_schema import fitting_of
-from tests.generator.projects import make_project, run_command
+from tests.generator.projects import ask_for, make_project, run_command
 from tests.generator.spec_language import Schema
 from tests.generator.spec_projects import a_spec, an_object, job, loaded, params_model, problems, read
 
@@ -280,8 +280,7 @@ print(calls[0].root.to)
 @pytest.mark.slow
 def test_a_union_works_from_the_spec_to_the_view(tmp_path: Path) -> None:
     project = make_project(tmp_path / "project", {"notify": SPEC})
-    settings = project.read("pyproject.toml").replace("[tool.alembic]", f"outputs = {list(OUTPUTS)}\n[tool.alembic]")
-    project.path("pyproject.toml").write_text(settings, encoding="utf-8")
+    ask_for(project, *output_names())
     project.generate()
     project.path("handlers/notify.py").write_text(HANDLER, encoding="utf-8")
     run_command("migrate", "--project", str(project.root))

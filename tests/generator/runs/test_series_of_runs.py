@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from server_jobs_generator import generated_files
 
-from tests.generator.projects import TemporaryProject, job_spec, make_project
-from tests.server_jobs_outputs.test_outputs import ask_for
+from tests.generator.projects import TemporaryProject, ask_for, job_spec, make_project
 
 NUMBER: Mapping[str, object] = {"type": "integer"}
 TEXT: Mapping[str, object] = {"type": "string"}
@@ -104,7 +103,7 @@ STEPS = (
     Step("that the spec loses", write("full", without_text("Full"))),
     Step("while nothing changes", lambda project: None),
     Step("and that counts no more", lambda project: None, ("--relock", "Full")),
-    Step("an output", lambda project: ask_for(project, "testing", "catalogue")),
+    Step("an output", lambda project: ask_for(project, "cloudflare", "testing", "catalogue")),
     Step("a schema without a type", write("full", spec_of("Full", {"description": "Anything."}))),
     Step("which is allowed", allow, ("--relock", "Full")),
     Step("and no more", disallow),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from server_jobs.contract.model import JobModel
-from server_jobs.project import OUTPUTS
+from server_jobs_generator.outputs import output_names
 from server_jobs_generator.python.names import (
     ClassNames,
     Names,
@@ -23,8 +23,7 @@ from server_jobs_generator.python.names import (
     spec_name_problem,
 )
 
-from tests.generator.projects import job_spec, make_project
-from tests.server_jobs_outputs.test_outputs import ask_for
+from tests.generator.projects import ask_for, job_spec, make_project
 
 
 @pytest.mark.parametrize("name", ["a", "send_email", "a1", "match", "kind", "latest_test_report", "x" * 100])
@@ -105,7 +104,7 @@ def test_no_job_is_called_like_anything_that_the_modules_around_it_use(tmp_path:
         "bare": {"type": "object"},
     }
     project = make_project(tmp_path / "project", specs)
-    ask_for(project, *OUTPUTS)
+    ask_for(project, *output_names())
     project.generate()
     project.write_spec("every", every)
     project.generate()

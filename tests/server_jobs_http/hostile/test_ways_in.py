@@ -11,12 +11,12 @@ from pathlib import Path
 import server_jobs_integrations
 from server_jobs import create_job_registry
 from server_jobs.memory import InMemoryBackend
-from server_jobs.project import OUTPUTS
 from server_jobs.schema import metadata
 from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.worker import metrics_server
 from server_jobs_cloudflare.pipeline import PIPELINE
 from server_jobs_cloudflare.tenant_routes import tenant_routes
+from server_jobs_generator.outputs import output_names
 from server_jobs_http import HttpOptions, Tokens
 from server_jobs_http.app import ROUTES
 from server_jobs_http.dashboard import pages
@@ -142,7 +142,7 @@ def test_each_way_out_is_on_the_page() -> None:
     integrations = {module.name for module in pkgutil.iter_modules(server_jobs_integrations.__path__)}
     words = words_of("Ways out")
 
-    assert {*metadata.tables, *command_names(), *integrations, *OUTPUTS} == words
+    assert {*metadata.tables, *command_names(), *integrations, *output_names()} == words
 
 
 def test_the_client_in_typescript_sends_its_token_to_no_target_of_a_redirect() -> None:

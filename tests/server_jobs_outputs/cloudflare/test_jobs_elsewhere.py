@@ -14,7 +14,7 @@ def test_a_job_in_pods_needs_a_project_without_a_worker(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert (
         'specs/render.json:1:99 /x-job/runIn a Cloudflare Worker has no place "kubernetes", which only workers open; '
-        'set "worker = false" in [tool.server-jobs], or use another runIn [OPTION_VALUE]'
+        'remove "cloudflare" from `outputs` in [tool.server-jobs], or use another runIn [OPTION_VALUE]'
     ) in result.output
     leave_out_the_worker(project)
     project.generate()

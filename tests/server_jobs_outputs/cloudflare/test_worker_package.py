@@ -53,7 +53,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def made(installed: tuple[Path, Path]) -> Path:
     """Return a project that the installed wheel created, with the package where pywrangler puts it."""
     _, site = installed
-    server_jobs(site, site.parent, "init", "mailer")
+    server_jobs(site, site.parent, "init", "--cloudflare", "mailer")
     project = site.parent / "mailer"
     shutil.copytree(site / "server_jobs", project / "generated/worker/python_modules/server_jobs")
     return project

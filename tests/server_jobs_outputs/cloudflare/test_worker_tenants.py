@@ -111,7 +111,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path, setting: str, message: str) ->
 
 
 def test_without_a_worker_the_setting_has_no_effect(tmp_path: Path) -> None:
-    text = f"[tool.server-jobs]\nworker = false\n{SETTING}"
+    text = f"[tool.server-jobs]\n{SETTING}"
     (tmp_path / "pyproject.toml").write_text(text, encoding="utf-8")
 
     assert not has_tenants(find_project(tmp_path))

@@ -24,7 +24,7 @@ from server_jobs_kubernetes.opening import POD_VARIABLE
 
 from tests.docs.commands import check_server_jobs
 from tests.docs.deployment import STOP
-from tests.generator.projects import TemporaryProject, job_spec, make_project
+from tests.generator.projects import TemporaryProject, job_spec, leave_out_the_worker, make_project
 from tests.generator.spec_projects import an_object
 
 from .kustomize import kustomize
@@ -62,6 +62,7 @@ SPECS = {
 def project_with(folder: Path, settings: str, specs: dict[str, dict[str, object]] | None = None) -> TemporaryProject:
     """Return a project with more settings."""
     project = make_project(folder / "project", SPECS if specs is None else specs)
+    leave_out_the_worker(project)
     text = project.read("pyproject.toml").replace("\n\n[tool.alembic]", f"\n{settings}\n[tool.alembic]", 1)
     project.path("pyproject.toml").write_text(text, encoding="utf-8")
     return project
@@ -110,7 +111,7 @@ def test_the_manifests_of_a_project_are_as_expected(manifests: Path) -> None:
 
 def test_workers_may_start_the_pods_of_their_jobs_and_nothing_more(tmp_path: Path, manifests: Path) -> None:
     specs = {"render": job_spec("Render", runIn="kubernetes")}
-    project = project_with(tmp_path, 'outputs = ["kubernetes"]\nworker = false', specs)
+    project = project_with(tmp_path, 'outputs = ["kubernetes"]', specs)
     project.generate()
     validate_all(objects(project.path("generated/kubernetes")))
     made = list(yaml.safe_load_all(project.read("generated/kubernetes/workers.yaml")))
@@ -139,7 +140,7 @@ def test_only_groups_with_jobs_in_pods_may_start_them(tmp_path: Path) -> None:
         f'[tool.server-jobs.kubernetes.groups.{name}]\nqueues = ["{queue}"]'
         for name, queue in (("heavy", "gpu"), ("light", "mail"))
     )
-    project = project_with(tmp_path, f'outputs = ["kubernetes"]\nworker = false\n{groups}', specs)
+    project = project_with(tmp_path, f'outputs = ["kubernetes"]\n{groups}', specs)
     project.generate()
     made = documents(project.path("generated/kubernetes/workers.yaml"))
     pods = {

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, fields
 from typing import Any, ClassVar, Protocol
 
-from server_jobs.project import ALLOWABLE, OUTPUTS, Project
+from server_jobs.project import ALLOWABLE, Project
 from server_jobs_cloudflare.command_line.settings import CloudflareSettings
+from server_jobs_generator.outputs import output_names
 from server_jobs_outputs.kubernetes.settings import KubernetesSettings, WorkerGroup
 from sphinx.pycode import ModuleAnalyzer
 
@@ -20,7 +21,7 @@ NOT_KEYS = ("root", "name", "plug_in_tables")
 """Fields of `Project` that are not keys."""
 
 _KINDS = {"databases": "table of strings", "types": "table of strings", "groups": "tables", "queues": "list of strings"}
-_VALUES = {"outputs": OUTPUTS, "allow": ALLOWABLE}
+_VALUES = {"outputs": output_names(), "allow": ALLOWABLE}
 
 
 class _Settings(Protocol):
