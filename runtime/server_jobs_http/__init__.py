@@ -6,8 +6,8 @@ Needs the extra `http`.
 to change                                  open
 =========================================  ======================================
 the list of routes                         `app`
-routes of jobs, and of operators           `jobs`, `operations`
-streams of events, and metrics              `event_stream`, `events`, `metrics`
+routes of jobs, and of operators           `routes`
+streams of events                          `event_stream`
 checks of token, scope, origin and host    `gate`, `access`, `origins`
 open requests and streams of one caller    `places`
 budget of requests that scan jobs          `searching`

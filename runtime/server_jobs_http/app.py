@@ -18,20 +18,20 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Scope
 
-from . import schedules
 from .access import for_every_queue, for_its_job, for_some_queue
-from .batches import enqueue_batch, show_batch
 from .dashboard.mounting import DashboardAccess, WithDashboard
 from .dashboard.sessions import caller_of_cookie, session_cookie
-from .events import batch_events, events
 from .gate import Gate, OpenBackend, TokensOf, caller_in
 from .http_options import HttpOptions
-from .jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, retry, show
 from .links import BATCH_EVENTS_PATH, JOB_EVENTS_PATH
-from .metrics import metrics
-from .operations import attempts, explain, health, status, trigger, workers
 from .places import Places
 from .problem_document import RefusedError, http_exception
+from .routes import schedules
+from .routes.batches import enqueue_batch, show_batch
+from .routes.events import batch_events, events
+from .routes.jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, retry, show
+from .routes.metrics import metrics
+from .routes.operations import attempts, explain, health, status, trigger, workers
 from .stopping import Stopping, StoppingOnSignals
 
 PREFIX = "/_jobs"

@@ -15,7 +15,7 @@ from server_jobs.inspection.job_document import shown_job
 from server_jobs.inspection.shell_command import Command, shell_command
 from server_jobs.inspection.why import why
 from server_jobs.registry import JobRegistry, Registration
-from server_jobs_http.jobs import ListParameters, page_of
+from server_jobs_http.routes.jobs import ListParameters, page_of
 from server_jobs_http.searching import Steps
 
 from .tool import READS, Answer, Arguments, JobId, Nothing, SpecName, Tool, checked, misspelled

@@ -12,9 +12,9 @@ from server_jobs.errors import Problem
 from server_jobs.registry import JobRegistry
 from server_jobs_cli.console.output import suggestion
 from server_jobs_cli.jobs.queues import unknown_queue
-from server_jobs_http.jobs import FilterFields, Text
-from server_jobs_http.jobs import checked as checked_request
 from server_jobs_http.problem_document import RefusedError
+from server_jobs_http.routes.jobs import FilterFields, Text
+from server_jobs_http.routes.jobs import checked as checked_request
 
 Arguments = Mapping[str, JsonValue]
 M = TypeVar("M", bound=BaseModel)

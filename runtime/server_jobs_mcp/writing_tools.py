@@ -11,8 +11,8 @@ from server_jobs_cli.console.workspace import user
 from server_jobs_cli.jobs.queues import unknown_queue
 from server_jobs_cli.jobs.retry_cancel_repair import Answer as Changed
 from server_jobs_cli.jobs.retry_cancel_repair import cancel_all, retry_all
-from server_jobs_http.jobs import BulkBody, bulk_document, change_part
 from server_jobs_http.problem_document import RefusedError
+from server_jobs_http.routes.jobs import BulkBody, bulk_document, change_part
 from server_jobs_http.searching import Steps
 
 from .reading_tools import reading_command

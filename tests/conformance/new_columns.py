@@ -8,12 +8,12 @@ a column              change
 ====================  =================================================================================
 every column          `schema`, `JobRecord` in `domain.record`, and the fragment `job_columns`
 if callers give it    `NewJob` in `domain.record`, `domain.enqueue_options`, `definition`, `enqueue.sql` of both,
-                      `new_columns`, `templates/jobs.ts.jinja` of the generator; for HTTP `http.jobs`
+                      `new_columns`, `templates/jobs.ts.jinja` of the generator; for HTTP `http.routes.jobs`
 if a claim writes it  `claim`, `retry` and `_Changes` in `domain.lifecycle`, the claims, `START` and `put_back`;
                       `ClaimRequest` and `parameters.request_parameters`, if the worker gives the value
 if handlers read it   `Claim` in `domain.record`, `claim_columns` and `PACKED_CLAIMED`, `rows`, `memory`
 to filter by it       `JobFilter` in `domain.record`, `matches` in `domain.search`, `filter_parameters`, `matches` in
-                      `common.sql` of both dialects; `http.jobs`, `job_filter` of the commands
+                      `common.sql` of both dialects; `http.routes.jobs`, `job_filter` of the commands
 to show it            `inspection.job_document`, `http.openapi`, the command `show`,
                       `templates/jobs.ts.jinja`; for views `OWN_COLUMNS` of the generator
 ====================  =================================================================================

@@ -34,7 +34,7 @@ from server_jobs.memory import InMemoryBackend
 from server_jobs_cloudflare import CloudflareWorkerBackend, CronHandler, create_cron_handler, database_of
 from server_jobs_cloudflare import entry as cloudflare
 from server_jobs_cloudflare.query_budget import QueryBudget
-from server_jobs_http import events
+from server_jobs_http.routes import events
 from starlette.types import ASGIApp, Message
 
 from tests.conformance.d1_binding import D1Refusal, FakeD1

@@ -12,7 +12,8 @@ import pytest
 from server_jobs.domain.record import Heartbeat
 from server_jobs.engine.tick import tick
 from server_jobs.errors import DatabaseError
-from server_jobs_http import HttpOptions, event_stream, events
+from server_jobs_http import HttpOptions, event_stream
+from server_jobs_http.routes import events
 
 from tests.server_jobs_http.caller import BEARER, Caller
 

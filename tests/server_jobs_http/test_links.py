@@ -13,9 +13,10 @@ import httpx
 import pytest
 from server_jobs.errors import InvalidOptionError
 from server_jobs.security import links
-from server_jobs_http import HttpOptions, NamedToken, Tokens, event_stream, events
+from server_jobs_http import HttpOptions, NamedToken, Tokens, event_stream
 from server_jobs_http import Scope as TokenScope
 from server_jobs_http import links as routes_of_links
+from server_jobs_http.routes import events
 from starlette.responses import Response
 from starlette.routing import Route
 

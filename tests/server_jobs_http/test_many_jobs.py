@@ -8,7 +8,8 @@ import pytest
 from server_jobs.domain.record import WAITS, JobQuery, JobStatus, NewJob
 from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.engine.tick import tick
-from server_jobs_http import batches, searching
+from server_jobs_http import searching
+from server_jobs_http.routes import batches
 
 from tests.server_jobs_http.caller import Caller
 from tests.server_jobs_http.test_scopes import caller_with

@@ -11,7 +11,8 @@ from server_jobs.engine.tick import tick
 from server_jobs.errors import DatabaseError
 from server_jobs.memory import InMemoryBackend
 from server_jobs.testing import FakeClock
-from server_jobs_http import HttpOptions, metrics, operations
+from server_jobs_http import HttpOptions
+from server_jobs_http.routes import metrics, operations
 
 from tests.server_jobs_http.caller import Caller, keep_job
 from tests.server_jobs_http.test_history import WORKER

@@ -16,8 +16,8 @@ from server_jobs.inspection.job_document import shown_params
 from server_jobs.security.tokens import Scope
 from starlette.responses import Response
 
-from ..jobs import search_page
 from ..problem_document import RefusedError
+from ..routes.jobs import search_page
 from ..searching import steps_of
 from .formats import compact_json, line
 from .numbers import all_states

@@ -9,7 +9,7 @@ from functools import cache
 from server_jobs.domain.statistics import BatchCounts
 from server_jobs.security.tokens import Scope
 
-from ..batches import BatchBody, CompletionBody
+from ..routes.batches import BatchBody, CompletionBody
 from .parts import EXPIRES, INTEGER, TEXT, WRITING, Schema, array_of, content, json_content, object_of, operation, ref
 
 _COUNTS: dict[str, Schema] = {

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from server_jobs.domain.options import Misfire, ScheduleSource
 from server_jobs.security.tokens import Scope
 
-from ..schedules import ScheduleBody, ScheduleChangeBody
+from ..routes.schedules import ScheduleBody, ScheduleChangeBody
 from .parts import (
     MOMENT_OR_NULL,
     TEXT,

@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 from server_jobs.security.links import events_link
 from server_jobs.security.tokens import Scope
-from server_jobs_http import HttpOptions, NamedToken, Tokens, events
+from server_jobs_http import HttpOptions, NamedToken, Tokens
 from server_jobs_http.app import create_app
+from server_jobs_http.routes import events
 from starlette.types import ASGIApp, Message
 
 from tests.server_jobs_http.caller import OTHER_TOKEN, TOKEN, Caller, new_backend

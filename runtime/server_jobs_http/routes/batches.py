@@ -18,13 +18,13 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .access import check_enqueues
-from .body import json_body
-from .gate import backend_of, caller_of
-from .http_options import HttpOptions
+from ..access import check_enqueues
+from ..body import json_body
+from ..gate import backend_of, caller_of
+from ..http_options import HttpOptions
+from ..problem_document import RefusedError, params_refusal
+from ..request_trace import request_trace
 from .jobs import Attempts, CorrelationId, OptionFields, Priority, Text, actor_of, read_body, tell_host
-from .problem_document import RefusedError, params_refusal
-from .request_trace import request_trace
 
 
 class CompletionBody(BaseModel):

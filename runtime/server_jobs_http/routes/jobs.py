@@ -44,13 +44,13 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .access import check_enqueues, check_queue, check_scope
-from .body import json_body
-from .gate import backend_of, caller_of
-from .http_options import HttpOptions
-from .problem_document import RefusedError
-from .request_trace import request_trace
-from .searching import Steps, steps_of
+from ..access import check_enqueues, check_queue, check_scope
+from ..body import json_body
+from ..gate import backend_of, caller_of
+from ..http_options import HttpOptions
+from ..problem_document import RefusedError
+from ..request_trace import request_trace
+from ..searching import Steps, steps_of
 
 M = TypeVar("M", bound=BaseModel)
 Listed = TypeVar("Listed")

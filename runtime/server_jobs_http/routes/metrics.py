@@ -17,7 +17,7 @@ from server_jobs.domain.statistics import MOST_COUNTED, EnqueuedCount, MinuteCou
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .gate import backend_of
+from ..gate import backend_of
 
 _UP_TO = f"{{}}, counted up to {MOST_COUNTED:,}."
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"

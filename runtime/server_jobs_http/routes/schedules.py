@@ -14,12 +14,12 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from .access import check_queue
-from .body import json_body
-from .gate import backend_of, caller_of
-from .http_options import HttpOptions
+from ..access import check_queue
+from ..body import json_body
+from ..gate import backend_of, caller_of
+from ..http_options import HttpOptions
+from ..request_trace import request_trace
 from .jobs import Text, actor_of, read_body, tell_host
-from .request_trace import request_trace
 
 Policy = Annotated[Misfire, WithJsonSchema({"enum": [str(one) for one in Misfire]})]
 Params = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})]
