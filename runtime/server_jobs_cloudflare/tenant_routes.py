@@ -24,7 +24,7 @@ from server_jobs_http.gate import Gate, TokensOf
 from server_jobs_http.http_options import HttpOptions
 from server_jobs_http.places import Places
 from server_jobs_http.problem_document import RefusedError, http_exception
-from server_jobs_http.routes.jobs import checked, read_body
+from server_jobs_http.reading import checked, read_body
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware

@@ -12,7 +12,7 @@ checks of token, scope, origin and host    `gate`, `access`, `origins`
 open requests and streams of one caller    `places`
 budget of requests that scan jobs          `searching`
 signed links to events, for browsers       `links`, and `server_jobs.security.links`
-limits of bodies                           `body`, `http_options`
+bodies and queries, and their limits        `reading`, `body`, `http_options`
 error responses, and lines about refusals  `problem_document`, `refusal_log`
 the OpenAPI document                       `openapi`
 the end of the server                      `stopping`

@@ -7,6 +7,7 @@ from functools import wraps
 
 from server_jobs.contract.job_keys import is_unique_by_secret
 from server_jobs.domain.options import JobOptions
+from server_jobs.domain.record import JobSummary
 from server_jobs.errors import JobNotFoundError
 from server_jobs.security.tokens import Caller, Scope
 from starlette.requests import Request
@@ -59,6 +60,15 @@ def for_its_job(scope: Scope, endpoint: Endpoint) -> Endpoint:
         return await endpoint(request)
 
     return checked
+
+
+async def summary_for(request: Request) -> JobSummary:
+    """Return the summary of the job in the path. Raises `JobNotFoundError`."""
+    job_id: str = request.path_params["id"]
+    summary = await backend_of(request).store.summary(job_id)
+    if summary is None:
+        raise JobNotFoundError(job_id)
+    return summary
 
 
 def check_queue(request: Request, scope: Scope, queue: str) -> None:

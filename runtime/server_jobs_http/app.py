@@ -28,8 +28,10 @@ from .places import Places
 from .problem_document import RefusedError, http_exception
 from .routes import schedules
 from .routes.batches import enqueue_batch, show_batch
+from .routes.bulk import change_many
+from .routes.enqueuing import Enqueued, enqueue
 from .routes.events import batch_events, events
-from .routes.jobs import Enqueued, cancel, change_many, delete, enqueue, list_jobs, retry, show
+from .routes.jobs import cancel, delete, list_jobs, retry, show
 from .routes.metrics import metrics
 from .routes.operations import attempts, explain, health, status, trigger, workers
 from .stopping import Stopping, StoppingOnSignals

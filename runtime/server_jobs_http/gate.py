@@ -160,3 +160,8 @@ def caller_of(request: Request) -> Caller:
     """Return the caller of a request."""
     caller: Caller = request.scope[_CALLER]
     return caller
+
+
+def actor_of(request: Request) -> str:
+    """Return the name of the caller for the audit log."""
+    return f"token:{caller_of(request).name}"

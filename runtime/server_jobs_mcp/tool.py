@@ -13,8 +13,9 @@ from server_jobs.registry import JobRegistry
 from server_jobs_cli.console.output import suggestion
 from server_jobs_cli.jobs.queues import unknown_queue
 from server_jobs_http.problem_document import RefusedError
-from server_jobs_http.routes.jobs import FilterFields, Text
-from server_jobs_http.routes.jobs import checked as checked_request
+from server_jobs_http.reading import Text
+from server_jobs_http.reading import checked as checked_request
+from server_jobs_http.routes.jobs import FilterFields
 
 Arguments = Mapping[str, JsonValue]
 M = TypeVar("M", bound=BaseModel)

@@ -12,7 +12,7 @@ from server_jobs_cli.jobs.queues import unknown_queue
 from server_jobs_cli.jobs.retry_cancel_repair import Answer as Changed
 from server_jobs_cli.jobs.retry_cancel_repair import cancel_all, retry_all
 from server_jobs_http.problem_document import RefusedError
-from server_jobs_http.routes.jobs import BulkBody, bulk_document, change_part
+from server_jobs_http.routes.bulk import BulkBody, bulk_document, change_part
 from server_jobs_http.searching import Steps
 
 from .reading_tools import reading_command

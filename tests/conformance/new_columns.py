@@ -8,7 +8,7 @@ a column              change
 ====================  =================================================================================
 every column          `schema`, `JobRecord` in `domain.record`, and the fragment `job_columns`
 if callers give it    `NewJob` in `domain.record`, `domain.enqueue_options`, `definition`, `enqueue.sql` of both,
-                      `new_columns`, `templates/jobs.ts.jinja` of the generator; for HTTP `http.routes.jobs`
+                      `new_columns`, `templates/jobs.ts.jinja` of the generator; for HTTP `http.routes.enqueuing`
 if a claim writes it  `claim`, `retry` and `_Changes` in `domain.lifecycle`, the claims, `START` and `put_back`;
                       `ClaimRequest` and `parameters.request_parameters`, if the worker gives the value
 if handlers read it   `Claim` in `domain.record`, `claim_columns` and `PACKED_CLAIMED`, `rows`, `memory`

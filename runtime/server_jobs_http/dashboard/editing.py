@@ -24,7 +24,7 @@ from server_jobs.inspection.job_document import parsed, shown_params
 from starlette.responses import Response
 
 from ..problem_document import RefusedError
-from ..routes.jobs import EnqueueBody
+from ..routes.enqueuing import EnqueueBody
 from .fields import fields_of
 from .form_values import Filled, document_of, placed, texts_of
 from .rendering import show

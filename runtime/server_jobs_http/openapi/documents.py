@@ -19,7 +19,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from ..gate import backend_of
-from ..routes.jobs import MOST_CONDITIONS, BulkBody, EnqueueBody, ListParameters
+from ..routes.bulk import BulkBody
+from ..routes.enqueuing import EnqueueBody
+from ..routes.jobs import MOST_CONDITIONS, ListParameters
 from .batches import batch_paths, batch_schemas, enqueue_batch
 from .parts import (
     EXPIRES,

@@ -20,11 +20,12 @@ from starlette.responses import JSONResponse, Response
 
 from ..access import check_enqueues
 from ..body import json_body
-from ..gate import backend_of, caller_of
+from ..gate import actor_of, backend_of, caller_of
 from ..http_options import HttpOptions
 from ..problem_document import RefusedError, params_refusal
+from ..reading import Attempts, CorrelationId, Priority, Text, read_body
 from ..request_trace import request_trace
-from .jobs import Attempts, CorrelationId, OptionFields, Priority, Text, actor_of, read_body, tell_host
+from .enqueuing import OptionFields, tell_host
 
 
 class CompletionBody(BaseModel):

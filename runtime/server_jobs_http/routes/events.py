@@ -14,12 +14,12 @@ from server_jobs.result import JobProgress
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..access import summary_for
 from ..event_stream import HEADERS, MEDIA_TYPE, Event, EventStream, changes
 from ..gate import backend_of
 from ..http_options import HttpOptions
 from ..places import become_stream
 from .batches import counts_for
-from .jobs import summary_for
 
 T = TypeVar("T")
 

@@ -19,10 +19,10 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..access import summary_for
 from ..gate import backend_of, caller_of
 from ..http_options import HttpOptions
 from ..stopping import Stopping
-from .jobs import summary_for
 
 _logger = logging.getLogger("server_jobs")
 

@@ -16,10 +16,11 @@ from starlette.responses import JSONResponse, Response
 
 from ..access import check_queue
 from ..body import json_body
-from ..gate import backend_of, caller_of
+from ..gate import actor_of, backend_of, caller_of
 from ..http_options import HttpOptions
+from ..reading import Text, read_body
 from ..request_trace import request_trace
-from .jobs import Text, actor_of, read_body, tell_host
+from .enqueuing import tell_host
 
 Policy = Annotated[Misfire, WithJsonSchema({"enum": [str(one) for one in Misfire]})]
 Params = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})]

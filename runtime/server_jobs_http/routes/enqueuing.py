@@ -1,0 +1,107 @@
+"""The route that enqueues a job, and the options of jobs in bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
+from server_jobs.domain.audit import enqueuing_as
+from server_jobs.domain.enqueue_options import EnqueueOptions
+from server_jobs.domain.options import OnConflict
+from server_jobs.domain.text_limits import LONGEST_UNIQUE_KEY
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from ..access import check_enqueues
+from ..body import json_body
+from ..gate import actor_of, backend_of, caller_of
+from ..http_options import HttpOptions
+from ..reading import Attempts, CorrelationId, Delay, Period, Priority, Text, read_body
+from ..request_trace import request_trace
+
+Enqueued = Callable[[Request], None]
+"""Called after a request stored a job."""
+
+UniqueKey = Annotated[Text, Field(max_length=LONGEST_UNIQUE_KEY)]
+Conflict = Annotated[OnConflict, WithJsonSchema({"enum": [str(one) for one in OnConflict]})]
+
+_NOT_BOTH: dict[str, JsonValue] = {
+    "not": {
+        "properties": {"delay": {"type": "string"}, "scheduled_for": {"type": "string"}},
+        "required": ["delay", "scheduled_for"],
+    }
+}
+
+
+class OptionFields(BaseModel):
+    """The options of jobs. Missing ones have the values of the job's spec."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH, defer_build=True)
+
+    delay: Delay | None = Field(None, description="Time until the job is due, an ISO 8601 duration of days and a time.")
+    scheduled_for: AwareDatetime | None = Field(
+        None, strict=True, description="Time at which the job is due, with a time zone."
+    )
+    expires_after: Period | None = Field(
+        None, description="Time after the job is due in which an attempt may start. Later, the job is cancelled."
+    )
+    priority: Priority | None = Field(None, description="Higher priorities are claimed first.")
+    max_attempts: Attempts | None = Field(None, description="Attempts in all.")
+    unique_key: UniqueKey | None = Field(None, description="Key that at most one unfinished job of this name may have.")
+    on_conflict: Conflict | None = Field(
+        None,
+        description="Whether an unfinished job with the same unique key stays, or this one takes its place.",
+    )
+    correlation_id: CorrelationId | None = Field(
+        None, description="Id for log lines, which jobs that the handler enqueues inherit."
+    )
+
+    def options(self) -> EnqueueOptions:
+        """The chosen options, for `new_job`."""
+        return EnqueueOptions(
+            delay=self.delay,
+            scheduled_for=self.scheduled_for,
+            expires_after=self.expires_after,
+            priority=self.priority,
+            max_attempts=self.max_attempts,
+            unique_key=self.unique_key,
+            on_conflict=self.on_conflict,
+            correlation_id=self.correlation_id,
+        )
+
+
+class EnqueueBody(OptionFields):
+    """The body that enqueues a job."""
+
+    params: dict[str, JsonValue] = Field(description="The params, which must fit the spec of the job.")
+
+
+async def enqueue(request: Request) -> Response:
+    """Validate params and store a job: 201, or 200 for an unfinished job with the same unique key."""
+    backend = backend_of(request)
+    job = backend.registry.find(request.path_params["id"]).job
+    check_enqueues(caller_of(request), job.options)
+    options: HttpOptions = request.app.state.options
+    body = read_body(EnqueueBody, await json_body(request, within=options.body_timeout))
+    with enqueuing_as(actor_of(request)):
+        (inserted,) = await backend.insert([job.new_job(body.params, **body.options())], request_trace(request))
+    tell_host(request)
+    return JSONResponse(
+        {"id": inserted.id, "job_name": job.job_name, "created": inserted.created},
+        201 if inserted.created else 200,
+        {"location": f"{request.scope.get('root_path', '')}/jobs/{inserted.id}"},
+    )
+
+
+def wake(request: Request) -> None:
+    """Wake the workers of this process, and tell the host that a job is pending."""
+    for notify in backend_of(request).inserted:
+        notify()
+    tell_host(request)
+
+
+def tell_host(request: Request) -> None:
+    """Tell the host of the application that a job is pending."""
+    on_enqueued: Enqueued = request.app.state.enqueued
+    on_enqueued(request)
