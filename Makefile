@@ -136,7 +136,7 @@ LOWEST_TESTS := $(addprefix tests/, server_jobs_django schemas conformance/test_
 	$(call test_files,generator/commands,check formats generator_extra init new) \
 	$(call test_files,server_jobs_outputs,catalogue outputs sabotage_of_outputs) server_jobs_outputs/kubernetes/test_manifests.py \
 	$(call test_files,generator/specs,document spec_forms yaml) $(call test_files,generator/sql_views,indexes revisions wide_views) \
-	$(call test_files,server_jobs_http,cors events gate history jobs links many_jobs mounting openapi operations request_trace stopping) \
+	$(call test_files,server_jobs_http,cors descriptions events gate history jobs links many_jobs mounting openapi operations request_trace stopping) \
 	$(call test_files,server_jobs_http/hostile,any_value places ways_in) $(call test_files,server_jobs_kubernetes,api_answers hand_over jobs_in_pods manifest orphans))
 # Django's old versions differ most, so its slow tests run too.
 .PHONY: test-lowest

@@ -5,8 +5,8 @@ Needs the extra `http`.
 =========================================  ======================================
 to change                                  open
 =========================================  ======================================
-the list of routes                         `app`
-routes of jobs, and of operators           `routes`
+the application                            `app`
+the routes, each with its description      `routes`, `described_route`, `schema_parts`
 streams of events                          `event_stream`
 checks of token, scope, origin and host    `gate`, `access`, `origins`
 open requests and streams of one caller    `places`

@@ -7,108 +7,26 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from server_jobs.engine.backend import Backend
-from server_jobs.engine.bulk import BulkAction
-from server_jobs.security.tokens import Scope as TokenScope
+from server_jobs.registry import JobRegistry
 from server_jobs.security.tokens import Tokens
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Scope
 
-from .access import for_every_queue, for_its_job, for_some_queue
 from .dashboard.mounting import DashboardAccess, WithDashboard
 from .dashboard.sessions import caller_of_cookie, session_cookie
 from .gate import Gate, OpenBackend, TokensOf, caller_in
 from .http_options import HttpOptions
-from .links import BATCH_EVENTS_PATH, JOB_EVENTS_PATH
 from .places import Places
 from .problem_document import RefusedError, http_exception
-from .routes import schedules
-from .routes.batches import enqueue_batch, show_batch
-from .routes.bulk import change_many
-from .routes.enqueuing import Enqueued, enqueue
-from .routes.events import batch_events, events
-from .routes.jobs import cancel, delete, list_jobs, retry, show
-from .routes.metrics import metrics
-from .routes.operations import attempts, explain, health, status, trigger, workers
+from .routes.enqueuing import Enqueued
+from .routes.table import ROUTES
 from .stopping import Stopping, StoppingOnSignals
 
 PREFIX = "/_jobs"
-
-_READ, _ENQUEUE, _ADMIN = TokenScope.READ, TokenScope.ENQUEUE, TokenScope.ADMIN
-
-_ONE_JOB = {
-    "GET": for_its_job(_READ, show),
-    "POST": for_some_queue(_ENQUEUE, enqueue),
-    "DELETE": for_its_job(_ADMIN, delete),
-}
-
-
-async def job(request: Request) -> Response:
-    """Enqueue a job by name, show or delete a job by id. One path, so that `Allow` names all methods."""
-    return await _ONE_JOB["GET" if request.method == "HEAD" else request.method](request)
-
-
-_ONE_BATCH = {
-    "GET": for_some_queue(_READ, show_batch),
-    "POST": for_some_queue(_ENQUEUE, enqueue_batch),
-}
-
-
-async def batch(request: Request) -> Response:
-    """Enqueue a batch by the name of its job, show a batch by id. One path, so that `Allow` names all methods."""
-    return await _ONE_BATCH["GET" if request.method == "HEAD" else request.method](request)
-
-
-async def openapi(request: Request) -> Response:
-    """Return the OpenAPI document."""
-    from .openapi import openapi  # seldom requested, and a Worker should start fast
-
-    return await openapi(request)
-
-
-_ONE_SCHEDULE = {
-    "POST": for_some_queue(_ADMIN, schedules.add),
-    "DELETE": for_some_queue(_ADMIN, schedules.remove),
-}
-
-
-async def schedule(request: Request) -> Response:
-    """Add or remove a schedule. One path, so that `Allow` names all methods."""
-    return await _ONE_SCHEDULE[request.method](request)
-
-
-# Any valid token may read the health and the OpenAPI document.
-ROUTES = (
-    Route("/trigger", for_every_queue(_ADMIN, trigger), methods=["POST"]),
-    Route("/status", for_every_queue(_READ, status), methods=["GET"]),
-    Route("/health", health, methods=["GET"]),
-    Route("/metrics", for_every_queue(_READ, metrics), methods=["GET"]),
-    Route("/openapi.json", openapi, methods=["GET"]),
-    Route("/jobs", for_some_queue(_READ, list_jobs), methods=["GET"]),
-    *(
-        Route(f"/bulk/{action}", for_some_queue(_ADMIN, partial(change_many, action)), methods=["POST"])
-        for action in BulkAction
-    ),
-    Route("/jobs/{id}", job, methods=list(_ONE_JOB)),
-    Route("/jobs/{id}/cancel", for_its_job(_ADMIN, cancel), methods=["POST"]),
-    Route("/jobs/{id}/retry", for_its_job(_ADMIN, retry), methods=["POST"]),
-    Route("/jobs/{id}/attempts", for_its_job(_READ, attempts), methods=["GET"]),
-    Route("/jobs/{id}/why", for_its_job(_READ, explain), methods=["GET"]),
-    Route("/batches/{id}", batch, methods=list(_ONE_BATCH)),
-    Route("/workers", for_every_queue(_READ, workers), methods=["GET"]),
-    Route(JOB_EVENTS_PATH, for_its_job(_READ, events), methods=["GET"]),
-    Route(BATCH_EVENTS_PATH, for_some_queue(_READ, batch_events), methods=["GET"]),
-    Route("/schedules", for_some_queue(_READ, schedules.list_schedules), methods=["GET"]),
-    Route("/schedules/{job}/{name}", schedule, methods=list(_ONE_SCHEDULE)),
-    *(
-        Route(f"/schedules/{{job}}/{{name}}/{action.__name__}", for_some_queue(_ADMIN, action), methods=["POST"])
-        for action in (schedules.change, schedules.pause, schedules.resume, schedules.run)
-    ),
-)
 
 
 def create_app(
@@ -166,6 +84,7 @@ def application(
     app.state.options = options
     app.state.enqueued = enqueued or _ignore
     app.state.stopping = stopping or Stopping()
+    app.state.openapi_document = _openapi_document
     return app
 
 
@@ -224,3 +143,9 @@ async def _opened(backend: Backend, _scope: Scope) -> AsyncIterator[Backend]:
 
 def _ignore(_request: Request) -> None:
     """Do nothing: workers notice stored jobs."""
+
+
+def _openapi_document(registry: JobRegistry, *, server: str) -> object:
+    from .openapi import document  # seldom requested, and a Worker should start fast
+
+    return document(registry, server=server)

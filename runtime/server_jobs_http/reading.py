@@ -81,14 +81,17 @@ def checked(model: type[M], values: Mapping[str, object]) -> M:
         raise _refused(error) from None
 
 
-def parameters_of(request: Request) -> dict[str, object]:
-    """Return the query of a request. Raises `RefusedError` for a repeated parameter other than `where`."""
+def query_of(request: Request, model: type[M]) -> M:
+    """Return the query of a request as a model. The description of the route has the same model.
+
+    Raises `RefusedError`, which names each problem, and for a repeated parameter other than `where`.
+    """
     given = request.query_params.multi_items()
     counts = Counter(name for name, _ in given if name != "where")
     if repeated := next((name for name, count in counts.items() if count > 1), None):
         raise RefusedError(422, f"the parameter {repeated!r} is given more than once")
     where = request.query_params.getlist("where")
-    return {**dict(given), **({"where": where} if where else {})}
+    return checked(model, {**dict(given), **({"where": where} if where else {})})
 
 
 def _refused(error: ValidationError) -> RefusedError:

@@ -23,7 +23,8 @@ from server_jobs_generator.contracts.contract_rules import ChangeRule
 from server_jobs_outputs.kubernetes.settings import WorkerGroup
 from server_jobs_generator.read.keywords import ADVICE, KNOWN
 from server_jobs_generator.sql import ColumnType
-from server_jobs_http.app import PREFIX, ROUTES
+from server_jobs_http.app import PREFIX
+from server_jobs_http.routes.table import ROUTES
 
 from tests.docs.packages import PACKAGES
 from tests.generator.models import test_json_schema_suite

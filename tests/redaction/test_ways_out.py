@@ -32,9 +32,9 @@ from server_jobs.security.tokens import ALL_RIGHTS, Caller
 from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.program import program
 from server_jobs_http import Tokens, create_app
-from server_jobs_http.app import ROUTES
 from server_jobs_http.dashboard.pages import PAGES
 from server_jobs_http.problem_document import RefusedError
+from server_jobs_http.routes.table import ROUTES
 from server_jobs_mcp.job_tools import job_tools
 from server_jobs_mcp.reading_tools import reading_tools
 from server_jobs_mcp.tool import Tool

@@ -11,8 +11,9 @@ from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import ALL_RIGHTS
 from server_jobs.security.tokens import Caller as TokenCaller
 from server_jobs_http import HttpOptions, Tokens, create_app, gate
-from server_jobs_http.app import ROUTES, under_prefix
+from server_jobs_http.app import under_prefix
 from server_jobs_http.gate import Gate
+from server_jobs_http.routes.table import ROUTES
 
 from tests.server_jobs_http.caller import BEARER, OTHER_TOKEN, TOKEN, Caller, new_backend
 

@@ -10,8 +10,9 @@ from typing import cast
 
 import pytest
 from server_jobs import JobOptions, create_job_registry, define_job
-from server_jobs_http.app import PREFIX, ROUTES
+from server_jobs_http.app import PREFIX
 from server_jobs_http.openapi import document
+from server_jobs_http.routes.table import ROUTES
 
 from tests.server_jobs_http.caller import Caller, Kept, Note, keep, keep_job, new_backend
 

@@ -12,8 +12,8 @@ from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import Caller as TokenCaller
 from server_jobs.security.tokens import NamedToken, Scope, named_tokens, new_token, rights_of
 from server_jobs_http import Tokens, access
-from server_jobs_http.app import ROUTES
 from server_jobs_http.openapi import document
+from server_jobs_http.routes.table import ROUTES
 
 from tests.server_jobs_http.caller import OTHER_TOKEN, TOKEN, Caller, Kept, Note, keep
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -18,14 +19,26 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..access import check_enqueues
+from ..access import check_enqueues, for_some_queue
 from ..body import json_body
+from ..described_route import Answer, Description
 from ..gate import actor_of, backend_of, caller_of
 from ..http_options import HttpOptions
 from ..problem_document import RefusedError, params_refusal
 from ..reading import Attempts, CorrelationId, Priority, Text, read_body
 from ..request_trace import request_trace
+from ..schema_parts import INTEGER, TEXT, object_of, ref
 from .enqueuing import OptionFields, tell_host
+
+BATCH_ID = {"id": "The id of the batch."}
+_COUNTS = object_of(
+    {
+        "id": {**TEXT, "description": "The id of the batch, and of its completion job."},
+        **{one.name: INTEGER for one in fields(BatchCounts)},
+        "total": {**INTEGER, "description": "The stored jobs of the batch, without its completion job."},
+        "percent": {"type": "integer", "minimum": 0, "maximum": 100, "description": "The share of finished jobs."},
+    }
+)
 
 
 class CompletionBody(BaseModel):
@@ -55,6 +68,18 @@ class BatchBody(OptionFields):
     then: CompletionBody | None = Field(None, description="The completion job.")
 
 
+@Description(
+    "POST",
+    "/batches/{id}",
+    name="enqueue_{name}_batch",
+    summary="Enqueue {name} many times in one transaction.",
+    scope=Scope.ENQUEUE,
+    reach=for_some_queue,
+    body=BatchBody,
+    answers={201: Answer(ref("EnqueuedBatch"), "The jobs are stored.")},
+    refusals=(404,),
+    per_job=True,
+)
 async def enqueue_batch(request: Request) -> Response:
     """Validate all params and store the jobs in one transaction: 201 with the id of the batch, or none of them."""
     backend = backend_of(request)
@@ -90,6 +115,16 @@ def _completion_job(request: Request, body: CompletionBody, batch_id: str) -> Ne
         raise params_refusal(error, "/then/params") from None
 
 
+@Description(
+    "GET",
+    "/batches/{id}",
+    name="show_batch",
+    summary="Count the jobs of a batch by status.",
+    scope=Scope.READ,
+    reach=for_some_queue,
+    path_parameters=BATCH_ID,
+    answers={200: Answer(_COUNTS)},
+)
 async def show_batch(request: Request) -> Response:
     """Return the counts of a batch."""
     return JSONResponse(batch_document(request.path_params["id"], await counts_for(request)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pydantic import Field
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import EVERY_JOB, JobFilter, Retrial
@@ -12,11 +14,14 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ..access import for_some_queue
 from ..body import json_body
+from ..described_route import Answer, DescribedRoute, Description
 from ..gate import actor_of, backend_of
 from ..http_options import HttpOptions
 from ..problem_document import RefusedError
 from ..reading import read_body
+from ..schema_parts import ref
 from ..searching import Steps, steps_of
 from .enqueuing import wake
 from .jobs import FilterFields, Place, check_next, filter_of
@@ -72,3 +77,24 @@ def bulk_document(result: BulkResult, *, dry_run: bool) -> dict[str, object]:
     """Return the answer of `change_many`."""
     found = [{"job_name": name, "status": status, "count": count} for (name, status), count in result.found.items()]
     return {"found": found, "dry_run": dry_run, "results": dict(result.results), "next": result.after}
+
+
+def _described(action: BulkAction, summary: str) -> DescribedRoute:
+    described = Description(
+        "POST",
+        f"/bulk/{action}",
+        name=f"{action}_jobs",
+        summary=summary,
+        scope=Scope.ADMIN,
+        reach=for_some_queue,
+        body=BulkBody,
+        answers={200: Answer(ref("BulkResult"))},
+    )
+    return described(partial(change_many, action))
+
+
+BULK = (
+    _described(BulkAction.RETRY, "Make all failed jobs of a filter pending again, or those in the stated status."),
+    _described(BulkAction.CANCEL, "Cancel all pending jobs of a filter, and ask the running ones to stop."),
+    _described(BulkAction.DELETE, "Delete all pending and finished jobs of a filter."),
+)

@@ -10,15 +10,18 @@ from server_jobs.domain.audit import enqueuing_as
 from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.options import OnConflict
 from server_jobs.domain.text_limits import LONGEST_UNIQUE_KEY
+from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..access import check_enqueues
+from ..access import check_enqueues, for_some_queue
 from ..body import json_body
+from ..described_route import Answer, Description
 from ..gate import actor_of, backend_of, caller_of
 from ..http_options import HttpOptions
 from ..reading import Attempts, CorrelationId, Delay, Period, Priority, Text, read_body
 from ..request_trace import request_trace
+from ..schema_parts import ref
 
 Enqueued = Callable[[Request], None]
 """Called after a request stored a job."""
@@ -77,6 +80,23 @@ class EnqueueBody(OptionFields):
     params: dict[str, JsonValue] = Field(description="The params, which must fit the spec of the job.")
 
 
+ENQUEUED = {
+    201: Answer(ref("Enqueued"), "The job is stored."),
+    200: Answer(ref("Enqueued"), "An unfinished job has the unique key. Nothing is stored."),
+}
+
+
+@Description(
+    "POST",
+    "/jobs/{id}",
+    name="enqueue_{name}",
+    summary="Enqueue {name}.",
+    scope=Scope.ENQUEUE,
+    reach=for_some_queue,
+    body=EnqueueBody,
+    answers=ENQUEUED,
+    per_job=True,
+)
 async def enqueue(request: Request) -> Response:
     """Validate params and store a job: 201, or 200 for an unfinished job with the same unique key."""
     backend = backend_of(request)

@@ -11,15 +11,20 @@ from server_jobs.domain.statistics import BatchCounts
 from server_jobs.errors import ServerJobsError
 from server_jobs.inspection.job_document import batch_document
 from server_jobs.result import JobProgress
+from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..access import summary_for
+from ..access import for_its_job, for_some_queue, summary_for
+from ..described_route import Answer, Description
 from ..event_stream import HEADERS, MEDIA_TYPE, Event, EventStream, changes
 from ..gate import backend_of
 from ..http_options import HttpOptions
+from ..links import BATCH_EVENTS_PATH, JOB_EVENTS_PATH
 from ..places import become_stream
-from .batches import counts_for
+from ..schema_parts import TEXT
+from .batches import BATCH_ID, counts_for
+from .jobs import JOB_ID
 
 T = TypeVar("T")
 
@@ -27,6 +32,17 @@ _PAUSE = 0.25
 _PAUSE_OF_BATCH = 1.0  # each event counts all jobs of the batch
 
 
+@Description(
+    "GET",
+    JOB_EVENTS_PATH,
+    name="watch_job",
+    summary="Stream the progress of a job as server-sent events.",
+    scope=Scope.READ,
+    reach=for_its_job,
+    path_parameters=JOB_ID,
+    answers={200: Answer(TEXT, media_type=MEDIA_TYPE)},
+    by_link=True,
+)
 async def events(request: Request) -> Response:
     """Send an event `progress` now and at each change, `end` when the job has finished, and comments in between.
 
@@ -40,6 +56,17 @@ async def events(request: Request) -> Response:
     return _stream(request, await summary_for(request), lambda: store.summary(job_id), event_of, _PAUSE)
 
 
+@Description(
+    "GET",
+    BATCH_EVENTS_PATH,
+    name="watch_batch",
+    summary="Stream the counts of a batch as server-sent events.",
+    scope=Scope.READ,
+    reach=for_some_queue,
+    path_parameters=BATCH_ID,
+    answers={200: Answer(TEXT, media_type=MEDIA_TYPE)},
+    by_link=True,
+)
 async def batch_events(request: Request) -> Response:
     """Like `events`, with the counts of a batch, and `end` when all its jobs have finished."""
     store, batch_id = backend_of(request).store, request.path_params["id"]

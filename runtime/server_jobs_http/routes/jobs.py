@@ -19,10 +19,12 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..access import check_queue, check_scope, summary_for
+from ..access import check_queue, check_scope, for_its_job, for_some_queue, summary_for
+from ..described_route import Answer, Description
 from ..gate import actor_of, backend_of, caller_of
 from ..problem_document import RefusedError
-from ..reading import REQUEST_DOES_NOT_FIT, Delay, Text, checked, parameters_of
+from ..reading import REQUEST_DOES_NOT_FIT, Delay, Text, query_of
+from ..schema_parts import TEXT_OR_NULL, array_of, object_of, ref
 from ..searching import Steps, steps_of
 from .enqueuing import wake
 
@@ -37,6 +39,16 @@ _ID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 Place = Annotated[Text, WithJsonSchema({"type": "string", "format": "uuid"})]
 """The `next` of a page or an answer."""
+
+JOB_ID = {"id": "The id of the job."}
+_PAGE = object_of(
+    {
+        "jobs": array_of(ref("JobSummary")),
+        "next": {**TEXT_OR_NULL, "description": "The `before` of the next page, also after a page that is not full."},
+    }
+)
+_CANCELLED = object_of({"outcome": {"enum": [str(Cancellation.CANCELLED), str(Cancellation.REQUESTED)]}})
+_DELETED = object_of({"outcome": {"const": str(Deletion.DELETED)}})
 
 
 def _clamped(value: object) -> object:
@@ -101,12 +113,22 @@ class ListParameters(FilterFields):
     )
 
 
+@Description(
+    "GET",
+    "/jobs",
+    name="list_jobs",
+    summary="List jobs, newest first.",
+    scope=Scope.READ,
+    reach=for_some_queue,
+    query=ListParameters,
+    answers={200: Answer(_PAGE)},
+)
 async def list_jobs(request: Request) -> Response:
     """Return a page of jobs. `next` is the `before` of the next page, or null.
 
     One request scans a part of the jobs. With filters, a page may have fewer jobs, or none, and a `next`.
     """
-    wanted = checked(ListParameters, parameters_of(request))
+    wanted = query_of(request, ListParameters)
     among = filter_of(request, wanted, Scope.READ)
     async with steps_of(request, among) as steps:
         return JSONResponse(await page_of(backend_of(request).store, wanted, among, steps))
@@ -148,6 +170,16 @@ async def search_page(
     return page, after
 
 
+@Description(
+    "GET",
+    "/jobs/{id}",
+    name="show_job",
+    summary="Return one job.",
+    scope=Scope.READ,
+    reach=for_its_job,
+    path_parameters=JOB_ID,
+    answers={200: Answer(ref("Job"))},
+)
 async def show(request: Request) -> Response:
     """Return one job, with redacted values hidden."""
     backend, job_id = backend_of(request), request.path_params["id"]
@@ -157,6 +189,20 @@ async def show(request: Request) -> Response:
     return JSONResponse(shown_job(record, backend.registry))
 
 
+@Description(
+    "POST",
+    "/jobs/{id}/cancel",
+    name="cancel_job",
+    summary="Cancel a pending job, or ask a running job to stop.",
+    scope=Scope.ADMIN,
+    reach=for_its_job,
+    path_parameters=JOB_ID,
+    answers={
+        200: Answer(_CANCELLED, "The job is cancelled."),
+        202: Answer(_CANCELLED, "The running job is asked to stop."),
+    },
+    refusals=(409,),
+)
 async def cancel(request: Request) -> Response:
     """Cancel a pending job (200) or ask a running job to stop (202). 409 for a finished job."""
     outcome = await backend_of(request).store.cancel(request.path_params["id"], by=actor_of(request))
@@ -165,6 +211,17 @@ async def cancel(request: Request) -> Response:
     return JSONResponse({"outcome": outcome}, 200 if outcome is Cancellation.CANCELLED else 202)
 
 
+@Description(
+    "POST",
+    "/jobs/{id}/retry",
+    name="retry_job",
+    summary="Make a failed or cancelled job pending again.",
+    scope=Scope.ADMIN,
+    reach=for_its_job,
+    path_parameters=JOB_ID,
+    answers={200: Answer(ref("JobSummary"))},
+    refusals=(409,),
+)
 async def retry(request: Request) -> Response:
     """Make a failed or cancelled job pending again, with all its attempts."""
     store = backend_of(request).store
@@ -173,6 +230,17 @@ async def retry(request: Request) -> Response:
     return JSONResponse(job_summary(await summary_for(request)))
 
 
+@Description(
+    "DELETE",
+    "/jobs/{id}",
+    name="delete_job",
+    summary="Delete a pending or finished job.",
+    scope=Scope.ADMIN,
+    reach=for_its_job,
+    path_parameters=JOB_ID,
+    answers={200: Answer(_DELETED)},
+    refusals=(409,),
+)
 async def delete(request: Request) -> Response:
     """Delete a pending or finished job (200). 409 for a running job."""
     job_id: str = request.path_params["id"]

@@ -14,10 +14,13 @@ from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import PausedQueue
 from server_jobs.domain.record.reports import Counts
 from server_jobs.domain.statistics import MOST_COUNTED, EnqueuedCount, MinuteCounts, QueueState
+from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ..described_route import Answer, Description
 from ..gate import backend_of
+from ..schema_parts import TEXT
 
 _UP_TO = f"{{}}, counted up to {MOST_COUNTED:,}."
 _MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -66,6 +69,14 @@ class _Metric:
             yield f"{self.name}{{{shown}}} {value}"
 
 
+@Description(
+    "GET",
+    "/metrics",
+    name="metrics",
+    summary="Return metrics for Prometheus.",
+    scope=Scope.READ,
+    answers={200: Answer(TEXT, media_type="text/plain")},
+)
 async def metrics(request: Request) -> Response:
     """Return gauges and counters by queue and job name, the workers, and the paused queues.
 

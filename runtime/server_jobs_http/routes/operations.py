@@ -1,4 +1,4 @@
-"""The routes for operators: trigger a tick, status, health, workers; attempts of a job and why it waits.
+"""The routes for operators: a tick, status, health, workers, the OpenAPI document; attempts of a job, why it waits.
 
 The last three import what they need with the first request, because each module costs start time of a Worker.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from typing import Protocol
 
 from server_jobs.domain.interfaces import Store
 from server_jobs.domain.record import JobCount, JobQuery, JobStatus
@@ -15,20 +16,59 @@ from server_jobs.domain.search import MOST_SCANNED
 from server_jobs.domain.statistics import MOST_COUNTED
 from server_jobs.engine.tick import tick
 from server_jobs.inspection.job_document import job_summary
+from server_jobs.registry import JobRegistry
 from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..access import summary_for
+from ..access import for_its_job, summary_for
+from ..described_route import Answer, Description
 from ..gate import backend_of, caller_of
 from ..http_options import HttpOptions
+from ..schema_parts import INTEGER, STATUS, TEXT, array_of, object_of, ref
 from ..stopping import Stopping
+from .jobs import JOB_ID
 
 _logger = logging.getLogger("server_jobs")
 
 _RECENT = 10
 
+_COUNT = object_of({"job_name": TEXT, "status": STATUS, "count": INTEGER})
+_TICK = object_of(
+    {
+        "status": {"const": "triggered"},
+        **dict.fromkeys(("expired", "scheduled", "completed", "failed"), INTEGER),
+    }
+)
+_STATUS = object_of(
+    {
+        "exact": {
+            "type": "boolean",
+            "description": f"False with {MOST_SCANNED:,} jobs or more: the counts are then the least numbers.",
+        },
+        "counts": array_of(_COUNT),
+        "jobs": array_of(ref("JobSummary")),
+        "paused_queues": array_of(TEXT),
+    }
+)
+_HEALTH = object_of({"ok": {"type": "boolean"}})
+_WHY = object_of({"id": TEXT, "job_name": TEXT, "status": STATUS, "reasons": array_of(ref("Reason"))})
 
+
+class OpenApiDocument(Protocol):
+    """Makes the OpenAPI document. `server` is the URL of the routes."""
+
+    def __call__(self, registry: JobRegistry, /, *, server: str) -> object: ...
+
+
+@Description(
+    "POST",
+    "/trigger",
+    name="trigger",
+    summary="Run one tick: expire leases, fire schedules, run due jobs, and prune.",
+    scope=Scope.ADMIN,
+    answers={200: Answer(_TICK)},
+)
 async def trigger(request: Request) -> Response:
     """Run one tick: expire leases, fire schedules, then run due jobs, within the budget."""
     options: HttpOptions = request.app.state.options
@@ -45,6 +85,14 @@ async def trigger(request: Request) -> Response:
     )
 
 
+@Description(
+    "GET",
+    "/status",
+    name="status",
+    summary="Return the number of jobs by name and status, and the newest jobs.",
+    scope=Scope.READ,
+    answers={200: Answer(_STATUS)},
+)
 async def status(request: Request) -> Response:
     """Return counts by job and status, paused queues, and the newest jobs without their data.
 
@@ -84,6 +132,13 @@ async def _at_least(store: Store, newest: Sequence[JobCount]) -> list[JobCount]:
     return [JobCount(*key, count) for key, count in sorted(counts.items()) if count]
 
 
+@Description(
+    "GET",
+    "/health",
+    name="health",
+    summary="Return whether the database answers.",
+    answers={200: Answer(_HEALTH, "The database answers."), 503: Answer(_HEALTH, "The database does not answer.")},
+)
 async def health(request: Request) -> Response:
     """Return 200 if the database answers, else 503."""
     found = await backend_of(request).health_check()
@@ -92,6 +147,29 @@ async def health(request: Request) -> Response:
     return JSONResponse({"ok": found.ok}, 200 if found.ok else 503)
 
 
+@Description(
+    "GET",
+    "/openapi.json",
+    name="openapi",
+    summary="Return this document.",
+    answers={200: Answer({"type": "object"})},
+)
+async def openapi(request: Request) -> Response:
+    """Return the OpenAPI document of the application, for the jobs that callers may enqueue."""
+    document: OpenApiDocument = request.app.state.openapi_document
+    return JSONResponse(document(backend_of(request).registry, server=request.scope.get("root_path") or "/"))
+
+
+@Description(
+    "GET",
+    "/jobs/{id}/attempts",
+    name="list_attempts",
+    summary="Return the last attempts of a job that did not complete, oldest first.",
+    scope=Scope.READ,
+    reach=for_its_job,
+    path_parameters=JOB_ID,
+    answers={200: Answer(object_of({"attempts": array_of(ref("Attempt"))}))},
+)
 async def attempts(request: Request) -> Response:
     """Return the last attempts of a job that did not complete, oldest first."""
     from server_jobs.inspection.history_document import attempt_document
@@ -101,6 +179,16 @@ async def attempts(request: Request) -> Response:
     return JSONResponse({"attempts": [attempt_document(attempt) for attempt in found]})
 
 
+@Description(
+    "GET",
+    "/jobs/{id}/why",
+    name="explain_job",
+    summary="Return why a job waits, runs or has ended, the weightiest reason first.",
+    scope=Scope.READ,
+    reach=for_its_job,
+    path_parameters=JOB_ID,
+    answers={200: Answer(_WHY)},
+)
 async def explain(request: Request) -> Response:
     """Return why a job waits, runs or has ended, the weightiest reason first."""
     from server_jobs.inspection.history_document import why_document
@@ -114,6 +202,14 @@ async def explain(request: Request) -> Response:
     return JSONResponse(why_document(record, reasons))
 
 
+@Description(
+    "GET",
+    "/workers",
+    name="list_workers",
+    summary="Return the workers that are alive, and those that died within a week.",
+    scope=Scope.READ,
+    answers={200: Answer(object_of({"workers": array_of(ref("Worker"))}))},
+)
 async def workers(request: Request) -> Response:
     """Return the living workers, and the workers that died within a week."""
     from server_jobs.inspection.history_document import worker_document

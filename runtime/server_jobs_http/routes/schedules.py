@@ -14,17 +14,22 @@ from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ..access import check_queue
+from ..access import check_queue, for_some_queue
 from ..body import json_body
+from ..described_route import Answer, Description
 from ..gate import actor_of, backend_of, caller_of
 from ..http_options import HttpOptions
 from ..reading import Text, read_body
 from ..request_trace import request_trace
-from .enqueuing import tell_host
+from ..schema_parts import array_of, object_of, ref
+from .enqueuing import ENQUEUED, tell_host
 
 Policy = Annotated[Misfire, WithJsonSchema({"enum": [str(one) for one in Misfire]})]
 Params = Annotated[dict[str, JsonValue], WithJsonSchema({"type": "object"})]
 Limit = Annotated[int, Field(strict=True, ge=1, le=HIGHEST_MISFIRE_LIMIT)]
+
+_PLACE = "/schedules/{job}/{name}"
+_PLACE_PARAMETERS = {"job": "The name of the job.", "name": "The name of the schedule."}
 
 _Schedule = ScheduleHandle[BaseModel | None, Mapping[str, JsonValue]]
 
@@ -53,6 +58,15 @@ class ScheduleChangeBody(BaseModel):
     params: Params | None = Field(None, description="The params of each job.")
 
 
+@Description(
+    "GET",
+    "/schedules",
+    name="list_schedules",
+    summary="Return the stored schedules, without params.",
+    scope=Scope.READ,
+    reach=for_some_queue,
+    answers={200: Answer(object_of({"schedules": array_of(ref("Schedule"))}))},
+)
 async def list_schedules(request: Request) -> Response:
     """Return the schedules of jobs whose queue the caller may read, without params."""
     backend, caller = backend_of(request), caller_of(request)
@@ -64,6 +78,18 @@ async def list_schedules(request: Request) -> Response:
     return JSONResponse({"schedules": found})
 
 
+@Description(
+    "POST",
+    _PLACE,
+    name="add_schedule",
+    summary="Add a schedule to a job.",
+    scope=Scope.ADMIN,
+    reach=for_some_queue,
+    path_parameters=_PLACE_PARAMETERS,
+    body=ScheduleBody,
+    answers={201: Answer(ref("Schedule"))},
+    refusals=(409,),
+)
 async def add(request: Request) -> Response:
     """Add a schedule (201). 409 if the job has a schedule with this name."""
     schedule, options = _schedule(request), _options(request)
@@ -78,6 +104,18 @@ async def add(request: Request) -> Response:
     return JSONResponse(schedule_document(await schedule.record()), 201)
 
 
+@Description(
+    "POST",
+    f"{_PLACE}/change",
+    name="change_schedule",
+    summary="Change an added schedule. Missing values stay.",
+    scope=Scope.ADMIN,
+    reach=for_some_queue,
+    path_parameters=_PLACE_PARAMETERS,
+    body=ScheduleChangeBody,
+    answers={200: Answer(ref("Schedule"))},
+    refusals=(409,),
+)
 async def change(request: Request) -> Response:
     """Change an added schedule. 409 for a declared one."""
     schedule, options = _schedule(request), _options(request)
@@ -92,6 +130,17 @@ async def change(request: Request) -> Response:
     return JSONResponse(schedule_document(await schedule.record()))
 
 
+@Description(
+    "POST",
+    f"{_PLACE}/pause",
+    name="pause_schedule",
+    summary="Stop firing a schedule.",
+    scope=Scope.ADMIN,
+    reach=for_some_queue,
+    path_parameters=_PLACE_PARAMETERS,
+    answers={200: Answer(ref("Schedule"))},
+    refusals=(409, 422),
+)
 async def pause(request: Request) -> Response:
     """Stop firing a schedule."""
     schedule = _schedule(request)
@@ -99,6 +148,17 @@ async def pause(request: Request) -> Response:
     return JSONResponse(schedule_document(await schedule.record()))
 
 
+@Description(
+    "POST",
+    f"{_PLACE}/resume",
+    name="resume_schedule",
+    summary="Fire a schedule again, from its next slot on.",
+    scope=Scope.ADMIN,
+    reach=for_some_queue,
+    path_parameters=_PLACE_PARAMETERS,
+    answers={200: Answer(ref("Schedule"))},
+    refusals=(409, 422),
+)
 async def resume(request: Request) -> Response:
     """Fire a schedule again, from its next slot on."""
     schedule = _schedule(request)
@@ -106,6 +166,17 @@ async def resume(request: Request) -> Response:
     return JSONResponse(schedule_document(await schedule.record()))
 
 
+@Description(
+    "POST",
+    f"{_PLACE}/run",
+    name="run_schedule",
+    summary="Enqueue one job of a schedule now.",
+    scope=Scope.ADMIN,
+    reach=for_some_queue,
+    path_parameters=_PLACE_PARAMETERS,
+    answers=ENQUEUED,
+    refusals=(409, 422),
+)
 async def run(request: Request) -> Response:
     """Enqueue one job of a schedule now: 201, or 200 for an unfinished job with the same unique key."""
     schedule, backend = _schedule(request), backend_of(request)
@@ -117,6 +188,17 @@ async def run(request: Request) -> Response:
     return JSONResponse(document, 201 if inserted.created else 200)
 
 
+@Description(
+    "DELETE",
+    _PLACE,
+    name="remove_schedule",
+    summary="Remove an added schedule. Its jobs stay.",
+    scope=Scope.ADMIN,
+    reach=for_some_queue,
+    path_parameters=_PLACE_PARAMETERS,
+    answers={200: Answer(object_of({"outcome": {"const": "removed"}}))},
+    refusals=(409, 422),
+)
 async def remove(request: Request) -> Response:
     """Remove an added schedule. 409 for a declared one."""
     await _schedule(request).remove()

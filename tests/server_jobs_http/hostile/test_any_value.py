@@ -25,12 +25,12 @@ from server_jobs.engine.bulk import BulkAction
 from server_jobs.memory import InMemoryBackend
 from server_jobs.security.tokens import ALL_RIGHTS
 from server_jobs.security.tokens import Caller as TokenCaller
-from server_jobs_http import HttpOptions, Tokens, create_app
-from server_jobs_http import app as routes
+from server_jobs_http import HttpOptions, Tokens, app, create_app
 from server_jobs_http.dashboard import job_actions
 from server_jobs_http.dashboard.job_list import FILTERS
 from server_jobs_http.dashboard.pages import PAGES
 from server_jobs_http.openapi import document
+from server_jobs_http.routes.table import ROUTES
 from starlette.types import ASGIApp, Message
 
 from tests.conformance.postgres_databases import empty_database
@@ -42,7 +42,7 @@ PARKED_ID = "0195c2a4-77a0-7cc1-a1f3-52a9b6a1c0df"
 PERSON = TokenCaller("ann", ALL_RIGHTS)
 AT_HOME = {"host": b"jobs.example", "authorization": f"Bearer {TOKEN}".encode()}
 FORM = {"host": b"jobs.example", "content-type": b"application/x-www-form-urlencoded"}
-SOURCES = [file.read_text(encoding="utf-8") for file in Path(routes.__file__).parent.rglob("*.py")]
+SOURCES = [file.read_text(encoding="utf-8") for file in Path(app.__file__).parent.rglob("*.py")]
 
 NUL = (b"\0", b"a\0b")  # PostgreSQL stores every other text
 TEXTS = (
@@ -140,7 +140,7 @@ def quoted(value: bytes) -> str:
 
 
 def places_in_paths(values: Sequence[bytes]) -> Iterator[Place]:
-    found = [(method, one.path) for one in routes.ROUTES for method in sorted(one.methods or ())]
+    found = [(method, one.path) for one in ROUTES for method in sorted(one.methods or ())]
     found += [(method, f"/dashboard{path}") for method, path, _ in PAGES]
     for method, path in [*found, ("GET", "/dashboard/static/{name}")]:
         for name in re.findall(r"\{(\w+)\}", path):

@@ -18,11 +18,11 @@ from server_jobs_cloudflare.pipeline import PIPELINE
 from server_jobs_cloudflare.tenant_routes import tenant_routes
 from server_jobs_generator.outputs import output_names
 from server_jobs_http import HttpOptions, Tokens
-from server_jobs_http.app import ROUTES
 from server_jobs_http.dashboard import pages
 from server_jobs_http.dashboard.guard import Settings
 from server_jobs_http.dashboard.mounting import PLACE
 from server_jobs_http.places import Places
+from server_jobs_http.routes.table import ROUTES
 from server_jobs_importers.importer import IMPORTERS
 from server_jobs_mcp.reading_tools import reading_tools
 from server_jobs_mcp.writing_tools import writing_tools

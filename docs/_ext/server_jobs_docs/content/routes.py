@@ -75,8 +75,7 @@ def _inputs(operation: Schema) -> Iterator[str]:
 
 
 def _parameter(found: Schema) -> tuple[str, str, str, str]:
-    meaning = str(found.get("description", "")) or "The id of the job."
-    return code(found["name"]), str(found["in"]), kind(cast("Schema", found["schema"])), meaning
+    return code(found["name"]), str(found["in"]), kind(cast("Schema", found["schema"])), str(found["description"])
 
 
 def _responses(operation: Schema) -> str:
