@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Scope
 
-from .dashboard.mounting import DashboardAccess, WithDashboard
+from .dashboard.mounting import WithDashboard
 from .dashboard.sessions import caller_of_cookie, session_cookie
-from .gate import Gate, OpenBackend, TokensOf, caller_in
+from .gate import DashboardAccess, Gate, OpenBackend, TokensOf, caller_in
 from .http_options import HttpOptions
 from .places import Places
 from .problem_document import RefusedError, http_exception

@@ -5,7 +5,7 @@ Pages of an allowed origin get CORS headers, so that browsers let them send requ
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 
 from server_jobs.engine.backend import Backend
@@ -26,6 +26,8 @@ OpenBackend = Callable[[Scope], AbstractAsyncContextManager[Backend]]
 OpenNothing = Callable[[Scope], AbstractAsyncContextManager[None]]
 """For routes that use no backend."""
 TokensOf = Callable[[Scope], Tokens]
+DashboardAccess = Callable[[Request], Caller | Awaitable[Caller | None] | None]
+"""Decides per request for a page: the name and the rights of the caller, or None to refuse."""
 
 _BACKEND = "server_jobs.backend"
 _CALLER = "server_jobs.caller"

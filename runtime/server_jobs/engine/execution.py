@@ -10,6 +10,7 @@ from contextvars import Context
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..binding import Binding
 from ..concurrency.tasks import shielded, start_task
@@ -32,10 +33,12 @@ from .attempts.factory import HAS_PROCESSES, AttemptFactory
 from .attempts.failure_log import log_failure, log_refused, log_unstored
 from .attempts.leases import LeaseKeeper
 from .attempts.settler import OutcomeCounts, Settler, release
-from .backend import Backend
 from .chores import Chores
 from .pruner import Pruner
 from .scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from .backend import Backend
 
 _logger = logging.getLogger("server_jobs")
 

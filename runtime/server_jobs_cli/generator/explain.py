@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..console.output import print_json, say, suggestion
-from .report import Form, formatted
+from .output_forms import Form, formatted
 
 if TYPE_CHECKING:
     from server_jobs_generator.problems.rules import Rule

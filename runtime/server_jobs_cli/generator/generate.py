@@ -24,7 +24,7 @@ from ..console.failures import NO
 from ..console.options import names
 from ..console.output import note, say, suggestion
 from . import report
-from .report import Form, formatted
+from .output_forms import Form, formatted
 
 if TYPE_CHECKING:
     from .queue_check import QueueFindings

@@ -20,7 +20,7 @@ from ..console.json_option import json_option
 from ..console.output import LONGEST_ERROR, one_line, print_result, suggestion
 from . import report
 from .generate import folder_option, project_errors
-from .report import Form
+from .output_forms import Form
 from .write_specs import schema_path, write_and_generate
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from server_jobs_generator.files.generated_file import File, check_inside
 from ..console import django_settings
 from ..console.output import say
 from .generate import new_plan, project_errors, publish, refuse
-from .report import Form
+from .output_forms import Form
 
 # A path in the new project, and its template.
 _FILES = {

@@ -12,7 +12,7 @@ from server_jobs_generator.files.cache_folder import write_cached
 from server_jobs_generator.plan import Finding, Plan
 
 from .generate import exclusive, new_plan, publish, refuse
-from .report import Form
+from .output_forms import Form
 
 
 def schema_path(project: Project) -> str:

@@ -7,7 +7,7 @@ import logging
 import os
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from server_jobs_generator.read.library import is_leftover
 
 from ..console.workspace import Workspace
 from ..file_changes import Identity, Look, changes, files_below, identity, named
-from .supervisor import Supervisor, program_of
 from .worker_log import EVENTS
 
 _logger = logging.getLogger(EVENTS)
@@ -23,16 +22,17 @@ _FOREIGN = frozenset({"__pycache__", "node_modules", "site-packages"})
 _SETTINGS = "pyproject.toml"
 
 
-def reload_on_change(workspace: Workspace, supervisor: Supervisor) -> None:
-    """Watch the project in a thread. Generate after a change of a spec, and restart the processes for new code.
+def reload_on_change(workspace: Workspace, program: Sequence[str], restart: Callable[[str], None]) -> None:
+    """Watch the project in a thread. Generate after a change of a spec, and call `restart` for new code.
 
-    The thread ends with this process. Call it in the event loop of the supervisor.
+    `program` is the command line that starts `server-jobs`. `restart` is called in the current event loop, with the
+    names of the changed files. The thread ends with this process.
     """
     loop = asyncio.get_running_loop()
     project = workspace.project
     root = workspace.folder if project is None else project.root
     specs = "" if project is None or workspace.registry_place is not None else project.specs
-    command = [*program_of(workspace), "generate", "--project", str(root)]
+    command = [*program, "generate", "--project", str(root)]
     look_now = partial(look, root, specs)
     seen = look_now()  # before the processes start, so that no change is missed
 
@@ -41,7 +41,7 @@ def reload_on_change(workspace: Workspace, supervisor: Supervisor) -> None:
             if specs and any(path == _SETTINGS or path.startswith(f"{specs}/") for path in paths):
                 _generate(command, paths)
             if any(path == _SETTINGS or path.endswith(".py") for path in paths):
-                loop.call_soon_threadsafe(supervisor.reload, named(paths))
+                loop.call_soon_threadsafe(restart, named(paths))
 
     threading.Thread(target=follow, name="server-jobs-reload", daemon=True).start()
 

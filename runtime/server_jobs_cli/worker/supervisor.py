@@ -82,7 +82,7 @@ async def _supervise(
         if reloads:
             from .reloading import reload_on_change  # for development, and needs the generator
 
-            reload_on_change(first, supervisor)
+            reload_on_change(first, program_of(first), supervisor.reload)
         if endpoint is not None:
             endpoint.watch(supervisor)
         with shutdown.guards(supervisor):

@@ -3,7 +3,8 @@
 =====================================================  ==============
 to change                                              open
 =====================================================  ==============
-enqueue, results by id, options and system checks      `backend`
+enqueue, results by id, and system checks              `backend`
+`OPTIONS` in `TASKS`                                   `backend_options`
 `@task(job="SendEmail")`, and the jobs of tasks        `task`
 the call of a task function in a worker, and signals   `calls`
 a stored job as a `TaskResult`                         `results`

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
 from datetime import datetime
 from inspect import signature
 from typing import NamedTuple
@@ -11,9 +10,7 @@ from typing import NamedTuple
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.core.checks import CheckMessage, Error
-from django.core.exceptions import ImproperlyConfigured
 from django.tasks import Task, TaskResult
-from django.tasks.backends.base import BaseTaskBackend
 from django.tasks.base import DEFAULT_TASK_PRIORITY, DEFAULT_TASK_QUEUE_NAME
 from django.tasks.exceptions import InvalidTask, TaskResultDoesNotExist
 from django.tasks.signals import task_enqueued
@@ -23,14 +20,13 @@ from server_jobs.binding import JobBackend
 from server_jobs.concurrency.blocking import wait_for
 from server_jobs.definition import AnyDefinition
 from server_jobs.domain.enqueue_options import EnqueueOptions
-from server_jobs.domain.options import MOST_ATTEMPTS, check_range
 from server_jobs.domain.record import JobRecord, NewJob
-from server_jobs.domain.suggestions import closest
 from server_jobs.domain.text_limits import LONGEST_NAME, check_text
 from server_jobs.errors import InvalidOptionError, InvalidParamsError, UnknownJobError
 from server_jobs.job import DEFAULT_WORKER_TIMEOUT
 
 from ..project import complete_registry, jobs_registry
+from .backend_options import BackendOfJobs, TaskOptions
 from .declared import (
     UnknownTaskError,
     check_declared,
@@ -47,46 +43,12 @@ APP = "server_jobs_django"
 _LONGEST_PATH = 2 * LONGEST_NAME
 
 
-@dataclass(frozen=True, slots=True)
-class TaskOptions:
-    """`OPTIONS` of the backend.
-
-    `max_attempts` counts for tasks without a spec. With `eager`, `enqueue` runs the task before it returns, unless
-    `run_after` is in the future. Workers import `modules` to know their tasks; None: the module `tasks` of each app.
-    """
-
-    max_attempts: int = 1
-    eager: bool = False
-    modules: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        check_range("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
-        given: object = self.eager
-        if not isinstance(given, bool):
-            raise InvalidOptionError(f"eager must be True or False, not {given!r}")
-        names: object = self.modules
-        is_list = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-        if names is not None and not is_list:
-            raise InvalidOptionError(f"modules must be a list of names such as ['shop.tasks'], not {names!r}")
-
-    @classmethod
-    def of(cls, given: dict[str, object]) -> TaskOptions:
-        """Check the options. Raises `InvalidOptionError`."""
-        known = [field.name for field in fields(cls)]
-        for name in given:
-            if name not in known:
-                close = closest(name, known)
-                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-                raise InvalidOptionError(f"there is no option {name!r}; {hint}")
-        return cls(**given)  # type: ignore[arg-type]  # `__post_init__` checks them
-
-
 class _Enqueued(NamedTuple):
     result: TaskResult
     created: bool
 
 
-class JobsBackend(BaseTaskBackend):
+class JobsBackend(BackendOfJobs):
     """Stores tasks as jobs in Django's database, for `python manage.py jobs worker`.
 
     A task without a spec is a job with its import path as name. A `JobsTask` with `job` is a job of that spec. An
@@ -179,14 +141,6 @@ class JobsBackend(BaseTaskBackend):
             options["priority"] = task.priority
         new = definition.new_job(_named(task, args, kwargs), **options)
         return definition, new if task.queue_name == DEFAULT_TASK_QUEUE_NAME else new._replace(queue=task.queue_name)
-
-    @property
-    def task_options(self) -> TaskOptions:
-        """The checked `OPTIONS`. Raises `ImproperlyConfigured`."""
-        try:
-            return TaskOptions.of(self.options)
-        except InvalidOptionError as error:
-            raise ImproperlyConfigured(f'TASKS["{self.alias}"]["OPTIONS"]: {error}') from error
 
     def _runs_now(self, new: NewJob) -> bool:
         due = new.scheduled_for

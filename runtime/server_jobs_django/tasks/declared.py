@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from threading import RLock
-from typing import TYPE_CHECKING
 
 from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
@@ -19,11 +18,9 @@ from server_jobs.errors import ProjectError, ServerJobsError
 from server_jobs.registry import JobRegistry
 
 from ..backend import DjangoBackend
+from .backend_options import BackendOfJobs
 from .results import path_of
 from .task_job import TaskJob, job_of, options_of
-
-if TYPE_CHECKING:
-    from .backend import JobsBackend
 
 _logger = logging.getLogger("server_jobs")
 _lock = RLock()
@@ -149,12 +146,10 @@ def _modules() -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _backends() -> list[JobsBackend]:
+def _backends() -> list[BackendOfJobs]:
     """Return the backends of `TASKS` whose tasks are jobs. Raises `ProjectError` for mistakes in `TASKS`."""
-    from .backend import JobsBackend  # it enqueues the tasks
-
     try:
-        found = [backend for backend in task_backends.all() if isinstance(backend, JobsBackend)]
+        found = [backend for backend in task_backends.all() if isinstance(backend, BackendOfJobs)]
         for backend in found:
             _ = backend.task_options
     except (InvalidTaskBackend, ImproperlyConfigured) as error:

@@ -18,6 +18,7 @@ from server_jobs.domain.outcomes import DoNotRetryError
 from server_jobs.domain.record import NewJob
 from server_jobs.job import Job
 
+from .backend_options import BackendOfJobs
 from .calls import call_task
 from .results import TaskParams, TaskValue, path_of
 
@@ -66,11 +67,9 @@ def options_of(task: Task) -> JobOptions:
 
 def _check_backend(alias: str) -> None:
     """Raise `DoNotRetryError` unless a backend with this alias stores tasks as jobs. A row may name any."""
-    from .backend import JobsBackend  # it enqueues these jobs
-
     try:
         backend = task_backends[alias]
     except InvalidTaskBackend as error:
         raise DoNotRetryError(f"TASKS has no backend {alias!r}; add it until the tasks it enqueued have run") from error
-    if not isinstance(backend, JobsBackend):
+    if not isinstance(backend, BackendOfJobs):
         raise DoNotRetryError(f"the backend {alias!r} of TASKS is not a JobsBackend, so no worker runs its tasks")

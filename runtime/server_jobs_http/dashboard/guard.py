@@ -21,11 +21,10 @@ from starlette.types import Receive, Scope, Send
 
 from ..body import LARGEST_BODY, body_of, check_framing, check_length
 from ..event_stream import MEDIA_TYPE, Event, EventStream, changes
-from ..gate import OpenBackend, TokensOf, check_place
+from ..gate import DashboardAccess, OpenBackend, TokensOf, check_place
 from ..http_options import HttpOptions
 from ..places import Places, become_stream
 from ..problem_document import RefusedError, refusal_of
-from .mounting import DashboardAccess
 from .rendering import error_page
 from .sessions import caller_of_cookie, csrf_token, is_csrf_token, session_cookie
 from .visit import NO_STORE, Form, Page, Recent, Visit

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
 
-from server_jobs.security.tokens import Caller
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from ..gate import OpenBackend, TokensOf
+from ..gate import DashboardAccess, OpenBackend, TokensOf
 from ..http_options import HttpOptions
 from ..places import Places
 from ..problem_document import RefusedError
-
-DashboardAccess = Callable[[Request], Caller | Awaitable[Caller | None] | None]
-"""Decides per request: the name and the rights of the caller, or None to refuse."""
 
 PLACE = "/dashboard"
 _NEEDS = "The dashboard needs an extra: pip install 'server-jobs[dashboard]'\n"
