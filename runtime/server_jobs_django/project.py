@@ -50,17 +50,6 @@ def has_tasks() -> bool:
     return major >= 6
 
 
-def add_tasks(registry: JobRegistry) -> None:
-    """Import the modules that declare tasks, which adds them to the generated registry. Raises `ProjectError`.
-
-    Does nothing for another registry, such as that of a handler process, which imports only its handler.
-    """
-    if has_tasks() and registry is jobs_registry():
-        from .tasks.declared import load_tasks  # needs Django 6
-
-        load_tasks()
-
-
 def is_generated() -> bool:
     """Whether there is a registry."""
     try:

@@ -6,6 +6,8 @@ import django
 from django.apps import apps
 from server_jobs.registry import JobRegistry
 
+from .project import has_tasks, jobs_registry
+
 
 def set_up(registry: JobRegistry) -> None:
     """Start Django, add its middleware, and import the modules with tasks.
@@ -16,7 +18,17 @@ def set_up(registry: JobRegistry) -> None:
         django.setup()
     from .backend import DjangoBackend  # models need Django to be set up
     from .connections import DjangoConnections
-    from .project import add_tasks
 
     registry.use(DjangoConnections(DjangoBackend(registry)))
     add_tasks(registry)
+
+
+def add_tasks(registry: JobRegistry) -> None:
+    """Import the modules that declare tasks, which adds them to the generated registry. Raises `ProjectError`.
+
+    Does nothing for another registry, such as that of a handler process, which imports only its handler.
+    """
+    if has_tasks() and registry is jobs_registry():
+        from .tasks.declared import load_tasks  # needs Django 6
+
+        load_tasks()

@@ -42,6 +42,27 @@ def import_graph(root: Path, folders: Sequence[str]) -> Graph:
     return graph
 
 
+def folder_graphs(graph: Graph) -> dict[str, Graph]:
+    """Return, for each package with folders, the graph of its modules and folders, with an example of each import."""
+    found: dict[str, dict[str, dict[str, str]]] = {}
+    for name, imports in graph.items():
+        for imported, place in imports.items():
+            package, one, other = _where_they_part(name, imported)
+            if package and one and other:
+                below = found.setdefault(package, {})
+                below.setdefault(f"{package}.{one}", {}).setdefault(f"{package}.{other}", place)
+                below.setdefault(f"{package}.{other}", {})
+    return dict(found)
+
+
+def _where_they_part(name: str, other: str) -> tuple[str, str, str]:
+    """Return the innermost package of two modules, and the part of each name below it; "" for the package itself."""
+    parts, others = name.split("."), other.split(".")
+    number = next((at for at, pair in enumerate(zip(parts, others, strict=False)) if len(set(pair)) > 1), None)
+    number = min(len(parts), len(others)) if number is None else number
+    return ".".join(parts[:number]), "".join(parts[number : number + 1]), "".join(others[number : number + 1])
+
+
 def _nodes_that_run(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
         for other in node.orelse:

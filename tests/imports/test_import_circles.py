@@ -1,4 +1,4 @@
-"""No module of the packages imports itself through others. Imports inside functions count."""
+"""No module and no folder of the packages imports itself through others. Imports inside functions count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.imports.import_graph import circles, import_graph
+from tests.imports.import_graph import circles, folder_graphs, import_graph
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,6 +16,13 @@ def test_there_is_no_import_circle() -> None:
     assert len(graph) > 500
     assert sum(map(len, graph.values())) > 2000
     assert (found := circles(graph)) == [], "\n\n".join(found)
+
+
+def test_the_folders_and_modules_of_a_package_import_each_other_in_one_direction() -> None:
+    graphs = folder_graphs(import_graph(ROOT, ["runtime", "generator"]))
+    assert {"server_jobs", "server_jobs.engine", "server_jobs_generator"} <= graphs.keys()
+    found = [text for graph in graphs.values() for text in circles(graph)]
+    assert found == [], "\n\n".join(found)
 
 
 def written(folder: Path, **modules: str) -> Path:
@@ -53,6 +60,15 @@ def test_a_circle_is_written_out(tmp_path: Path, code: str, line: int) -> None:
 def test_a_circle_between_folders_is_found(tmp_path: Path) -> None:
     place = written(tmp_path, high__in__one="from ..low.two import x\n", low__in__two="from ..high import one\n")
     assert len(circles(import_graph(place, ["src"]))) == 1
+
+
+def test_folders_that_import_each_other_through_different_modules_are_found(tmp_path: Path) -> None:
+    modules = {"high__in__one": "from ..low import a\n", "low__in__a": "", "low__in__b": "from ..high import two\n"}
+    graph = import_graph(written(tmp_path, **modules, high__in__two=""), ["src"])
+    assert circles(graph) == []
+    assert circles(folder_graphs(graph)["app"]) == [
+        "app.high imports app.low (src/app/high/one.py:1)\napp.low imports app.high (src/app/low/b.py:1)"
+    ]
 
 
 def test_an_import_for_type_checkers_is_left_out(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def project() -> Project | None:
 
 def add_tasks(registry: JobRegistry) -> None:
     """Import the modules that declare tasks of Django. Raises `ProjectError`."""
-    from server_jobs_django.project import add_tasks
+    from server_jobs_django.setup import add_tasks
 
     add_tasks(registry)
 
