@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -48,10 +49,23 @@ def test_a_condition_is_shown_where_it_decides() -> None:
 
 
 def test_the_architecture_has_every_layer_that_is_checked() -> None:
-    texts = "\n".join(ElementTree.fromstring(architecture.draw()).itertext())
+    texts = " ".join(" ".join(ElementTree.fromstring(architecture.draw()).itertext()).split())
     for package, layers in architecture.layers().items():
+        separator = ", " if package == architecture.CORE else " · "
         assert package in texts
-        assert [layer for layer in layers if layer.replace(" | ", " · ") not in texts] == []
+        assert [layer for layer in layers if separator.join(architecture.modules_of(layer)) not in texts] == []
+    assert [name for name in architecture.CORE_LAYERS if name not in texts] == []
+
+
+def test_the_page_has_exactly_the_layers_of_the_core_that_are_checked() -> None:
+    page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    table = page.partition("| Layer |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([A-Z][\w ]+) \| (.+?) \|", table, re.MULTILINE)
+    checked = zip(architecture.CORE_LAYERS, architecture.layers()[architecture.CORE], strict=True)
+    assert [(name, re.findall(r"`(\w+)`", modules)) for name, modules in rows] == [
+        (name, architecture.modules_of(layer)) for name, layer in checked
+    ]
+    assert len(rows) == 6
 
 
 @pytest.mark.parametrize("path", [*directive.FOLDER.glob("*.svg"), *BENCH.glob("*.svg")], ids=lambda path: path.stem)
