@@ -33,19 +33,19 @@ def refute_enqueued(job: AnyDefinition | None = None, /, **expected: object) -> 
     expect_none(_found, job, expected)
 
 
-def run_jobs(*, raise_errors: bool = True) -> int:
+def run_stored_jobs(*, raise_errors: bool = True) -> int:
     """Run the due jobs with their handlers until none is due, and return how many attempts ran.
 
     Jobs and handlers use the connection of the test, so that a `TestCase` rolls everything back. Jobs that handlers
     enqueue run too, and the completion jobs of batches. Jobs that have expired are cancelled first. If a handler fails,
     its error is raised at the end, unless `raise_errors` is false.
     """
-    count: int = async_to_sync(arun_jobs)(raise_errors=raise_errors)
+    count: int = async_to_sync(arun_stored_jobs)(raise_errors=raise_errors)
     return count
 
 
-async def arun_jobs(*, raise_errors: bool = True) -> int:
-    """Like `run_jobs`, for async tests."""
+async def arun_stored_jobs(*, raise_errors: bool = True) -> int:
+    """Like `run_stored_jobs`, for async tests."""
     errors: list[Exception] = []
     registry = await sync_to_async(jobs_registry)()
     store = DjangoStore(await sync_to_async(DjangoDatabase)(registry.database_schema))

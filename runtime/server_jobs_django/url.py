@@ -39,7 +39,7 @@ def _sqlite_url(connection: BaseDatabaseWrapper) -> str:
     if name == ":memory:" or "mode=memory" in name:
         raise InvalidOptionError(
             f"the database {connection.alias!r} is in the memory of this process, where no worker and no command sees "
-            "it; in tests, run jobs with `run_jobs()` of `server_jobs_django.test`"
+            "it; in tests, run jobs with `run_stored_jobs()` of `server_jobs_django.test`"
         )
     if name.startswith("file:"):
         raise InvalidOptionError(f"NAME of the database {connection.alias!r} must be a path, not the URI {name!r}")

@@ -14,7 +14,7 @@ from server_jobs import Cancellation, InvalidParamsError
 from server_jobs.testing import InMemoryJobs
 from server_jobs_django.models import StoredJob
 from server_jobs_django.tasks import task as task_with_job
-from server_jobs_django.test import arun_jobs, run_jobs
+from server_jobs_django.test import arun_stored_jobs, run_stored_jobs
 
 from generated.jobs import SendEmail
 from generated.registry import registry
@@ -37,7 +37,7 @@ class TasksOfATest:
         result = note.enqueue(1, fails=None)
         assert (result.status, result.attempts, result.started_at) == (TaskResultStatus.READY, 0, None)
         assert result == note.get_result(result.id)
-        assert run_jobs() == 1
+        assert run_stored_jobs() == 1
         result.refresh()
         assert result.return_value == {"value": 1, "in_main_thread": True}
         assert (result.status, result.attempts, result.errors) == (TaskResultStatus.SUCCESSFUL, 1, [])
@@ -54,7 +54,7 @@ class TasksOfATest:
             transaction.set_rollback(True)
         with self.assertRaisesMessage(TaskResultDoesNotExist, result.id):
             default_task_backend.get_result(result.id)
-        assert run_jobs() == 0
+        assert run_stored_jobs() == 0
 
     def test_tasks_run_by_priority_when_they_are_due(self):
         for priority in (0, -100, 100, -99, 99):
@@ -62,7 +62,7 @@ class TasksOfATest:
         due = timezone.now() + timedelta(hours=1)
         late = note.using(run_after=due).enqueue("late")
         assert late.task.run_after == due.replace(microsecond=due.microsecond // 1000 * 1000)
-        assert run_jobs() == 5
+        assert run_stored_jobs() == 5
         assert calls == [100, 99, 0, -99, -100]
         assert {job.queue for job in StoredJob.objects.exclude(pk=late.id)} == {"slow"}
 
@@ -94,7 +94,7 @@ class TasksOfATest:
         assert (stored.job_name, stored.queue, stored.priority) == ("SendEmail", "mail", 5)
         assert send_email.enqueue("ada@example.com", "Hello").id == result.id  # by the unique key of the spec
         SendEmail.later_sync({"to": "grace@example.com", "subject": "Hello", "copies": 2})
-        assert run_jobs() == 2
+        assert run_stored_jobs() == 2
         result.refresh()
         assert result.return_value == {"sent": ["ada@example.com"]}
         assert result.kwargs == {"to": "ada@example.com", "subject": "Hello", "copies": 1}
@@ -104,7 +104,7 @@ class TasksOfATest:
     def test_redacted_params_stay_out_of_errors_and_logs(self):
         result = send_email.enqueue("ada@example.com", subject="the merger", body="fails")
         with self.assertLogs(level="INFO") as logs:
-            run_jobs(raise_errors=False)
+            run_stored_jobs(raise_errors=False)
         result.refresh()
         (error,) = result.errors
         assert error.exception_class is ValueError
@@ -114,7 +114,7 @@ class TasksOfATest:
     def test_a_failed_task_is_retried_only_by_option(self):
         once, twice = note.enqueue(1, fails="no"), note.using(backend="retried").enqueue(2, fails="no")
         with self.assertRaisesMessage(ValueError, "no"):
-            run_jobs()
+            run_stored_jobs()
         once.refresh()
         twice.refresh()
         assert (once.status, once.attempts, len(once.errors)) == (TaskResultStatus.FAILED, 1, 1)
@@ -124,7 +124,7 @@ class TasksOfATest:
         with self.assertRaisesMessage(TaskResultDoesNotExist, "belongs to the task backend 'retried'"):
             default_task_backend.get_result(twice.id)
         StoredJob.objects.filter(pk=twice.id).update(scheduled_for=timezone.now() - timedelta(hours=1))
-        run_jobs(raise_errors=False)
+        run_stored_jobs(raise_errors=False)
         twice.refresh()
         assert (twice.status, twice.attempts, len(twice.errors)) == (TaskResultStatus.FAILED, 2, 2)
 
@@ -136,7 +136,7 @@ class TasksOfATest:
 
     def test_a_task_sees_its_context(self):
         result = describe.enqueue()
-        run_jobs()
+        run_stored_jobs()
         result.refresh()
         assert result.return_value == [result.id, 1, "RUNNING"]
 
@@ -159,7 +159,7 @@ class TasksOfATest:
 class InATransaction(TasksOfATest, TestCase):
     async def test_coroutines_use_the_transaction_of_the_test(self):
         result = await note_async.aenqueue("a")
-        assert await arun_jobs() == 1
+        assert await arun_stored_jobs() == 1
         await result.arefresh()
         assert result.return_value["value"] == "a"
         assert await note_async.aget_result(result.id) == result

@@ -14,7 +14,7 @@ from server_jobs_django.models import StoredJob
 from server_jobs_django.project import complete_registry
 from server_jobs_django.tasks import task as task_with_job
 from server_jobs_django.tasks.declared import load_tasks, stated_queues
-from server_jobs_django.test import run_jobs
+from server_jobs_django.test import run_stored_jobs
 
 from generated.registry import registry
 
@@ -58,7 +58,7 @@ class DeclaredTasks(TestCase):
         for result, name in zip(results, NAMES, strict=True):
             forge(result, job_name=name)
         note.enqueue("real")
-        assert run_jobs() == 1
+        assert run_stored_jobs() == 1
         assert calls == ["real"]
         for result in results:
             with self.assertRaisesMessage(TaskResultDoesNotExist, result.id):
@@ -83,7 +83,7 @@ class DeclaredTasks(TestCase):
             forge(result, params=json.dumps(params))
             other = {"BACKEND": "django.tasks.backends.dummy.DummyBackend"}
             with mock.patch.dict(task_backends.settings, {"elsewhere": other}):
-                run_jobs(raise_errors=False)
+                run_stored_jobs(raise_errors=False)
             assert calls == called, params
             assert StoredJob.objects.get(pk=result.id).status == ("completed" if called else "failed"), params
             calls.clear()
@@ -100,7 +100,7 @@ class DeclaredTasks(TestCase):
             ("no\njson.decoder.ValueError", ValueError),
         ):
             result = note.enqueue("x", fails=fails)
-            run_jobs(raise_errors=False)
+            run_stored_jobs(raise_errors=False)
             result.refresh()
             assert result.errors[0].exception_class is raised, fails
         assert not {"antigravity", "venv"} & set(sys.modules)
@@ -108,14 +108,14 @@ class DeclaredTasks(TestCase):
     def test_sabotage_without_the_check_the_message_of_an_error_imports_a_module(self):
         result = note.enqueue("x", fails="no\nthis.ValueError: no")
         with mock.patch("server_jobs_django.tasks.results._is_exception", return_value=True):
-            run_jobs(raise_errors=False)
+            run_stored_jobs(raise_errors=False)
             result.refresh()
         with self.assertRaisesMessage(ImportError, 'Module "this" does not define'):
             _ = result.errors[0].exception_class
 
     def test_the_class_of_an_error_of_the_project_is_found(self):
         result = decline.enqueue("ada")
-        run_jobs(raise_errors=False)
+        run_stored_jobs(raise_errors=False)
         result.refresh()
         assert result.errors[0].exception_class is DeclinedError
 
@@ -123,7 +123,7 @@ class DeclaredTasks(TestCase):
         result = note.enqueue(1)
         forge(result, params='{"backend": "nowhere"}')
         with self.assertRaisesMessage(Exception, "TASKS has no backend 'nowhere'"):
-            run_jobs()
+            run_stored_jobs()
 
     def test_a_task_has_a_job_that_only_its_call_enqueues(self):
         job = registry.find("shop.tasks.note").job
@@ -161,7 +161,7 @@ class DeclaredTasks(TestCase):
         again = task(backend="retried")(count)
         run = again.enqueue(1)
         assert StoredJob.objects.get(pk=run.id).max_attempts == 2
-        run_jobs()
+        run_stored_jobs()
         assert task_backends["retried"].get_result(run.id).return_value == 1
 
     def test_names_that_no_module_has_are_refused(self):

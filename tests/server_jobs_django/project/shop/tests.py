@@ -10,7 +10,7 @@ from django.test import Client, TestCase, TransactionTestCase
 from django.utils import timezone
 from server_jobs import Cancellation, InvalidOptionError, InvalidParamsError, JobStatus
 from server_jobs_django.models import StoredAttempt, StoredJob
-from server_jobs_django.test import arun_jobs, assert_enqueued, refute_enqueued, run_jobs
+from server_jobs_django.test import arun_stored_jobs, assert_enqueued, refute_enqueued, run_stored_jobs
 
 from generated.jobs import Bill, SendEmail, Ship
 
@@ -28,7 +28,7 @@ class JobsOfATest:
     def test_a_view_enqueues_and_its_job_runs(self):
         self.client.post("/orders", {"email": "ada@example.com"}, "application/json")
         assert StoredJob.objects.get().status == "pending"
-        assert run_jobs() == 1
+        assert run_stored_jobs() == 1
         assert Order.objects.get().mailed
         assert StoredJob.objects.get().status == "completed"
 
@@ -50,7 +50,7 @@ class JobsOfATest:
 
     def test_an_async_view_enqueues(self):
         self.client.post("/async/orders", {"email": "ada@example.com"}, "application/json")
-        assert run_jobs() == 1
+        assert run_stored_jobs() == 1
         assert Order.objects.get().mailed
 
     def test_a_job_rolls_back_with_the_transaction(self):
@@ -74,18 +74,18 @@ class JobsOfATest:
 
     def test_a_handle_reads_waits_and_cancels(self):
         job = SendEmail.later_sync(MAIL, delay=timedelta(hours=1))
-        assert run_jobs() == 0
+        assert run_stored_jobs() == 0
         assert job.status_sync() is JobStatus.PENDING
         assert job.cancel_sync() is Cancellation.CANCELLED
         assert job.record_sync().error is None
         done = SendEmail.later_sync(MAIL)
-        run_jobs()
+        run_stored_jobs()
         assert done.result_sync(timeout=timedelta(seconds=5)).data.process == os.getpid()
 
     def test_jobs_of_handlers_run_too_and_in_this_process(self):
         order = Order.objects.create(email="ada@example.com")
         ship, bill = Ship.later_sync({"order": order.pk}), Bill.later_sync({"order": order.pk})
-        assert run_jobs() == 4
+        assert run_stored_jobs() == 4
         order.refresh_from_db()
         assert (order.shipped, order.billed, order.mailed) == (True, True, True)
         assert ship.result_sync().data.process == bill.result_sync().data.process == os.getpid()
@@ -94,7 +94,7 @@ class JobsOfATest:
         order = Order.objects.create(email="ada@example.com")
         Ship.later_sync({"order": order.pk, "fails": "transaction"})
         with self.assertRaisesMessage(RuntimeError, "the carrier is on strike"):
-            run_jobs()
+            run_stored_jobs()
         order.refresh_from_db()
         assert not order.shipped
         assert [job.job_name for job in StoredJob.objects.all()] == ["Ship"]
@@ -103,7 +103,7 @@ class JobsOfATest:
     def test_a_failed_handler_can_be_left_to_its_retries(self):
         order = Order.objects.create(email="ada@example.com")
         job = Bill.later_sync({"order": order.pk, "fails": "no credit"})
-        assert run_jobs(raise_errors=False) == 2
+        assert run_stored_jobs(raise_errors=False) == 2
         stored = StoredJob.objects.get(pk=job)
         assert (stored.status, stored.attempt_count) == ("pending", 1)
         assert "no credit" in stored.error
@@ -111,7 +111,7 @@ class JobsOfATest:
     def test_an_expired_job_is_cancelled_and_does_not_run(self):
         before = timezone.now() - timedelta(hours=1)
         job = SendEmail.later_sync(MAIL, scheduled_for=before, expires_after=timedelta(minutes=1))
-        assert run_jobs() == 0
+        assert run_stored_jobs() == 0
         assert StoredJob.objects.get(pk=job).status == "cancelled"
 
     def test_stored_jobs_are_filtered_by_time(self):
@@ -132,7 +132,7 @@ class InATransaction(JobsOfATest, TestCase):
     async def test_the_completion_job_of_a_batch_runs(self):
         order = await Order.objects.acreate(email="ada@example.com")
         batch = await SendEmail.later_many([MAIL], then=Bill.new_job({"order": order.pk}))
-        assert await arun_jobs() == 3
+        assert await arun_stored_jobs() == 3
         await order.arefresh_from_db()
         assert order.billed
         assert (await batch.counts()).completed == 1
@@ -181,7 +181,7 @@ class Admin(TestCase):
         self.assertContains(self.client.get(f"{self.LIST}{self.job}/change/"), "ada@example.com")
         self.assertNotContains(self.client.get(f"{self.LIST}{self.job}/change/"), MAIL["subject"])
         failed = Ship.later_sync({"order": order.pk, "fails": "transaction"})
-        run_jobs(raise_errors=False)
+        run_stored_jobs(raise_errors=False)
         page = self.client.get(f"{self.LIST}{failed}/change/")
         self.assertContains(page, "raise RuntimeError")
         self.assertNotContains(page, 'name="_save"')
