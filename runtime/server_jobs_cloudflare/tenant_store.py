@@ -37,7 +37,10 @@ class TenantStore(SqlStore):
             await self.database.open()
 
     async def insert(self, jobs: Sequence[NewJob]) -> Sequence[Inserted]:
-        """As in `JobStore`. All jobs of a call have one tenant, or `InvalidOptionError` is raised."""
+        """Store the jobs as `JobStore.insert` does, or send them to the object of their tenant.
+
+        Raises `InvalidOptionError` if they do not all have one tenant.
+        """
         tenants = {job.shard_key for job in jobs} - {None}
         if self.send is not None and len(tenants) == 1 and tenants != {self.tenant}:
             return await self.send(str(*tenants), jobs)

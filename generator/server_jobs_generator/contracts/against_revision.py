@@ -140,7 +140,9 @@ class Revision:
 
 
 def read_revision(project: Project, revision: str) -> Revision:
-    """Read a revision; it has no specs if the project had none yet.
+    """Read the specs and the lock of the project as they are in a git revision.
+
+    The result has no specs if the project had none yet.
 
     Raises `ProjectError` if git or the revision is missing, or if the specs' path is not a folder.
     """

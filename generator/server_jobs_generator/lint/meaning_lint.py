@@ -73,10 +73,9 @@ class Fitting:
 
 
 def follow(library: Library, schema: JsonValue, file: str) -> tuple[JsonValue, str]:
-    """Return the schema at the end of a chain of plain references, with its file; an empty schema if the chain is
-    broken.
+    """Follow references until a schema has no `$ref`, or more than annotations beside it. Return it with its file.
 
-    A plain reference is a `$ref` with annotations at most.
+    If a reference has no target, return an empty schema.
     """
     for _ in range(_MOST_REFERENCES):
         if not isinstance(schema, dict) or not schema.keys() <= _PLAIN:
@@ -104,7 +103,9 @@ def _worded(violation: Violation, value: JsonValue) -> str:
 
 @dataclass(slots=True)
 class MeaningLint:
-    """Checks the schemas of a library against each other."""
+    """Checks what the syntax of a schema does not show: that references have a target, and that defaults and examples
+    fit.
+    """
 
     library: Library
     fitting: Fitting

@@ -66,11 +66,10 @@ def touched(statement: str) -> Key | None:
 def changes(
     before: Sequence[SqlObject], wanted: Sequence[SqlObject], unsettled: Set[Key] = frozenset()
 ) -> Iterator[str]:
-    """Yield the statements that change one set of objects into the other, leaving common objects alone if possible.
+    """Yield the statements that drop and create objects, so that a database with `before` has the objects `wanted`.
 
-    They work from any state, because a database may have run another branch's statements. `unsettled` objects may exist
-    or not, in any form. Views and indexes use the functions, so a changed function means that all of them are created
-    again.
+    Objects in both sets stay as they are, except `unsettled` ones: a migration of another branch may have dropped or
+    changed those. If a function changes, all objects are created again, because views and indexes use the functions.
     """
     is_same_base = _functions(before) == _functions(wanted)
     kept = {one for one in {*before} & {*wanted} if one.key not in unsettled} if is_same_base else set[SqlObject]()

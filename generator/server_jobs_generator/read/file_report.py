@@ -27,7 +27,10 @@ class FileReport:
     warnings: list[SpecProblem] = field(default_factory=list[SpecProblem])
 
     def add(self, pointer: Pointer, rule: Rule, message: str, *, at_key: bool = False) -> None:
-        """Add an error, or a warning if the rule is one."""
+        """Add a problem at this place. The verdict of the rule decides whether it is an error or a warning.
+
+        Raises `TooManyProblemsError` after the last error that a file may have.
+        """
         problem = self.document.problem(pointer, rule, message, at_key=at_key)
         if rule.verdict is Verdict.WARN:
             self.warnings.append(problem)

@@ -49,7 +49,7 @@ def job_documents(document: Document) -> Iterator[tuple[str, Document]]:
 
 
 def as_schema(document: Document) -> Document:
-    """Return the document of a file with one job in the form of a JSON Schema."""
+    """Return the document of one job as a JSON Schema of an object with the properties `params` and `result`."""
     root = document.value
     is_short = isinstance(root, dict) and not {*_PARTS, "x-job"}.isdisjoint(root)
     return _as_schema(document, root) if is_short and isinstance(root, dict) else document

@@ -59,9 +59,10 @@ def new_job_ids(count: int) -> list[str]:
 
 
 def slot_job_id(schedule_id: str, slot: datetime, run: int = 0) -> str:
-    """Return the id of the job of a slot. It is the same on every machine, so that a slot has at most one job.
+    """Return the id of the job that a schedule enqueues for a slot, one of its times.
 
-    `run` counts the runs of a slot from 0. Up to 4096 runs have different ids.
+    Every machine computes the same id, so that a slot has at most one job. `run` is the number of the run of this slot,
+    from 0. The first 4096 runs have different ids.
     """
     digest = sha256(f"{schedule_id}\n{slot.astimezone(UTC).isoformat()}".encode()).digest()
     random = int.from_bytes(digest[:16]) ^ run << _RUN_PLACE

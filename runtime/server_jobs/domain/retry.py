@@ -21,7 +21,7 @@ class Backoff(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """The delay before attempt n + 1.
+    """How long a job waits between a failed attempt and the next one.
 
     `initial` is the delay after the first failure, and `maximum` limits the growth. `jitter` (0 to 1) is the largest
     share of the delay that is added at random, so that jobs that failed together do not retry together.

@@ -29,7 +29,7 @@ _logger = logging.getLogger("server_jobs")
 
 
 class Scheduler:
-    """Fire due schedules. The next slot follows from the stored slot instead of the clock of this machine."""
+    """Enqueues the jobs of due schedules. The next slot follows from the stored one, not from the clock here."""
 
     def __init__(self, store: Store, registry: JobRegistry) -> None:
         self._store = store

@@ -340,7 +340,10 @@ class Worker:
 
 
 class WorkerHealth:
-    """What a worker knows of itself and of its database. Any thread may ask."""
+    """The state of a worker for health checks: its last look for jobs, its limits, and outages of its database.
+
+    Any thread may read it.
+    """
 
     def __init__(self, execution: Execution, slots: Slots, *, is_stopping: bool) -> None:
         self._execution = execution

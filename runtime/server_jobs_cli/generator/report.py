@@ -132,7 +132,7 @@ def code_lines(target: str, code: Sequence[CodeFinding]) -> Iterator[str]:
 
 
 def diff_lines(project: Project, plan: Plan) -> Iterator[str]:
-    """Yield every change of a text as a unified diff."""
+    """Yield the lines of a unified diff for each file that the plan changes."""
     for finding in plan.findings:
         yield from _diff(project, finding)
 

@@ -206,7 +206,7 @@ def is_by_id(job_ids: Sequence[str], options: FilterOptions, *, is_bulk: bool) -
 def change_found(
     workspace: Workspace, action: BulkAction, options: FilterOptions, *, dry_run: bool, yes: bool, as_json: bool
 ) -> None:
-    """Count the jobs of the filter, ask, change them page by page, and print the counts.
+    """Count the jobs of the filter, ask for confirmation, change them page by page, and print the counts.
 
     Exit with status 1 if a found job could not be changed, or if nobody confirmed.
     """

@@ -71,7 +71,7 @@ def routes_of(settings: Settings) -> list[BaseRoute]:
 
 
 def pages_of(settings: Settings) -> ASGIApp:
-    """Return the dashboard as an application."""
+    """Return the ASGI application with all pages of the dashboard."""
     return _ErrorPages(Router(routes_of(settings), redirect_slashes=False))
 
 

@@ -94,7 +94,7 @@ class Node:
         return Node(self.root, tokens, value)
 
     def conjuncts(self, depth: int = 0) -> list[Node]:
-        """Split the node into nodes that must all hold: each is a single union (`anyOf` or `oneOf`), or has none."""
+        """Return the parts of a schema that a value must all fit: each is one `anyOf` or `oneOf`, or has neither."""
         node = self.resolved()
         if depth > 32 or not node.has(*_SPLIT):
             return [node]

@@ -21,11 +21,10 @@ TICK_LEASE = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerReport:
-    """The report of a long-lived worker, with each renewal of its leases, or of a tick.
+    """What a worker reports about itself to the database, each time it renews its leases.
 
-    `pid` None means a tick: a worker that works in rounds, each of them a process or an invocation. `queues` None means
-    every queue. `version` is the version of server-jobs. `known` has the jobs that it can run, as pairs of name and
-    spec version.
+    Ticks report too, as one worker; their `pid` is None. `queues` is None for every queue. `version` is the version of
+    server-jobs. `known` has the jobs that the worker can run, as pairs of name and spec version.
     """
 
     id: str

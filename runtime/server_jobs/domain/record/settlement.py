@@ -112,7 +112,7 @@ class Expired:
 
 
 class LateJob(NamedTuple):
-    """A job that was cancelled, because no attempt may start any more."""
+    """A pending job that was cancelled because it expired: the time in which an attempt may start had passed."""
 
     id: str
     job_name: str

@@ -68,7 +68,7 @@ class CallMaker:
         return self._bound(statement, parameters)
 
     def waiting_call(self, statement: Statement, **parameters: Value) -> BoundCall:
-        """Like `call`, for a statement that may wait for other transactions, given these parameters."""
+        """Like `call`, and mark the statement as one that may wait for locks of other transactions."""
         return self._bound(statement, parameters, may_wait=True)
 
     def call_at(self, now: Value) -> MakeCall:

@@ -17,9 +17,10 @@ from .schedules import Schedules
 
 
 class SqlStore(Schedules, ByHand, Enqueuing, Attempts, Maintenance, Reading, History, DatabaseName):
-    """Jobs in a SQL database.
+    """Keeps jobs in a SQL database.
 
-    All times are the time of the database, inside of the statement. In tests, `clock` replaces it.
+    Statements take the current time from the clock of the database, so that the clocks of machines need not agree. In
+    tests, `clock` replaces it.
     """
 
     async def open(self) -> None:
