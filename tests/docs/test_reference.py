@@ -20,11 +20,11 @@ from server_jobs.schema import metadata
 from server_jobs_cli.command_plug_ins import command_names
 from server_jobs_cli.generator.explain import rule_ids
 from server_jobs_generator.contracts.contract_rules import ChangeRule
-from server_jobs_outputs.kubernetes.settings import WorkerGroup
 from server_jobs_generator.read.keywords import ADVICE, KNOWN
 from server_jobs_generator.sql import ColumnType
 from server_jobs_http.app import PREFIX
 from server_jobs_http.routes.table import ROUTES
+from server_jobs_outputs.kubernetes.settings import WorkerGroup
 
 from tests.docs.packages import PACKAGES
 from tests.generator.models import test_json_schema_suite
