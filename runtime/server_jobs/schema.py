@@ -35,7 +35,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from .contract.row_limits import ROW_LIMITS
 from .domain.clock import SQLITE_NOW
-from .domain.record import UNREADABLE, JobStatus, Outcome
+from .domain.record import JOB_COLUMNS, UNREADABLE, JobColumn, JobStatus, Outcome
 from .domain.table_names import NAME_TABLE, VERSION_TABLE
 from .errors import InvalidOptionError, ProjectNotFoundError
 from .project import find_project
@@ -114,95 +114,37 @@ _OUTCOMES = ", ".join(f"`{one}`" for one in Outcome if one not in (Outcome.COMPL
 _ID = Text().with_variant(Text(collation="C"), "postgresql")
 """Ids are compared byte by byte, as SQLite does: PostgreSQL's comparison by the rules of a language is slower."""
 
+_TYPES: Mapping[str, type[TypeEngine[Any]]] = {
+    "str": Text,
+    "JobStatus": Text,
+    "int": Integer,
+    "bool": Boolean,
+    "datetime": Timestamp,
+}
+
+
+def _job_column(of: JobColumn) -> Column[Any]:
+    """Return a column of `jobs`, as `JobRecord` describes it."""
+    kind: TypeEngine[Any] = _ID if of.is_id else _TYPES[of.type]()
+    if of.name == "scheduled_for":
+        return Column(
+            of.name,
+            kind,
+            nullable=False,
+            server_default=CurrentTime(),
+            sqlite_on_conflict_not_null="REPLACE",  # the TypeScript package inserts NULL
+            doc=of.about,
+        )
+    default = JobStatus.PENDING if of.name == "status" else of.default
+    written = f"'{default}'" if isinstance(default, str) else str(default).lower()
+    server_default = None if default is None else text(written)
+    return Column(of.name, kind, nullable=of.is_nullable, server_default=server_default, doc=of.about)
+
+
 jobs = Table(
     "jobs",
     metadata,
-    Column("id", _ID, nullable=False, doc="UUIDv7 in lower case. Newer jobs sort after older ones."),
-    Column("job_name", Text, nullable=False, doc="The title of the spec."),
-    Column("params", Text, nullable=False, doc="The params as JSON text, as they were enqueued."),
-    Column("result", Text, doc="The result as JSON text, or NULL until the job is completed."),
-    Column(
-        "status",
-        Text,
-        nullable=False,
-        server_default=text("'pending'"),
-        doc="`pending`, `running`, `completed`, `failed` or `cancelled`.",
-    ),
-    Column(
-        "progress",
-        Integer,
-        nullable=False,
-        server_default=text("0"),
-        doc="0 to 100. A claim sets it to 0, a completion to 100.",
-    ),
-    Column("progress_message", Text, doc="The last message of the handler about its progress."),
-    Column(
-        "error",
-        Text,
-        doc="The error of the last failed attempt, or the reason of a cancellation. `UNREADABLE: ` marks a parked job.",
-    ),
-    Column("worker_started_at", Timestamp, doc="When the last attempt was claimed."),
-    Column(
-        "worker_expires_at",
-        Timestamp,
-        doc="When the lease of the current claim expires. NULL unless the job is running.",
-    ),
-    Column(
-        "attempt_count",
-        Integer,
-        nullable=False,
-        server_default=text("0"),
-        doc="Attempts that count, the current one included.",
-    ),
-    Column("max_attempts", Integer, nullable=False, server_default=text("3"), doc="Attempts in all."),
-    Column(
-        "scheduled_for",
-        Timestamp,
-        nullable=False,
-        server_default=CurrentTime(),
-        sqlite_on_conflict_not_null="REPLACE",  # the TypeScript package inserts NULL
-        doc="When the job is due. Without a delay, the time of its enqueue.",
-    ),
-    Column("start_before", Timestamp, doc="The job is cancelled if it is still pending after this time. NULL: never."),
-    Column("correlation_id", Text, doc="An id of the caller that jobs enqueued by the handler inherit."),
-    Column("created_at", Timestamp, nullable=False, doc="When the job was enqueued."),
-    Column("updated_at", Timestamp, nullable=False, doc="When the row changed last."),
-    Column("completed_at", Timestamp, doc="When the job was completed, failed or cancelled."),
-    Column("queue", Text, nullable=False, server_default=text("'default'"), doc="The queue in which the job waits."),
-    Column(
-        "priority",
-        Integer,
-        nullable=False,
-        server_default=text("0"),
-        doc="-100 to 100. Higher priorities are claimed first.",
-    ),
-    Column(
-        "spec_version",
-        Integer,
-        nullable=False,
-        server_default=text("1"),
-        doc="The version of the spec that the params fit.",
-    ),
-    Column("fencing_token", _ID, doc="The token of the current claim. NULL unless the job is running."),
-    Column(
-        "unique_key",
-        Text,
-        doc="A hash of the values at `unique.by`, or the key that the caller gave. One unfinished job owns it.",
-    ),
-    Column(
-        "cancel_requested",
-        Boolean,
-        nullable=False,
-        server_default=text("false"),
-        doc="Whether the running job was asked to stop.",
-    ),
-    Column("concurrency_key", Text, doc="A hash of the values at `concurrency.by`. NULL without limits."),
-    Column("rate_key", Text, doc="A hash of the values at `rate.by`. NULL without limits."),
-    Column("error_class", Text, doc="The name of the exception of the last failed attempt."),
-    Column("worker_id", Text, doc="The long-lived worker of the last claim; see `job_workers`."),
-    Column("headers", Text, doc="A JSON object of texts that middleware stored, such as the trace of the caller."),
-    Column("batch_id", _ID, doc="The id of the batch. The completion job of the batch has it as its own id."),
-    Column("replaced_by", _ID, doc="The job that took over the unique key while this job ran, which is not retried."),
+    *map(_job_column, JOB_COLUMNS.values()),
     # These names are final: the naming convention of an application's MetaData must not change them.
     PrimaryKeyConstraint("id", name=conv("jobs_pkey")),
     CheckConstraint(f"status IN ({_STATUSES})", name=conv("jobs_status_check")),

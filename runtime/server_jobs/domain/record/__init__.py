@@ -20,16 +20,21 @@ from .change import Cancellation, Deletion, PausedQueue, Repair, Retrial
 from .claim import Claim, ClaimRequest, Heartbeat, KnownJob, LeaseAnswer, Report
 from .filter import EVERY_JOB, LONGEST_PAGE, JobCount, JobFilter, JobQuery
 from .job import (
+    GIVEN_COLUMNS,
+    JOB_COLUMNS,
     SHORT_ERROR,
     SHORT_PARAMS,
     UNREADABLE,
     WAITS,
+    Giver,
     Inserted,
+    JobColumn,
     JobPreview,
     JobRecord,
     JobStatus,
     JobSummary,
     NewJob,
+    Shown,
     record_of,
     shared_fields,
 )
@@ -52,6 +57,8 @@ from .work import PendingWork, UpcomingWork
 
 __all__ = [
     "EVERY_JOB",
+    "GIVEN_COLUMNS",
+    "JOB_COLUMNS",
     "LEASE_EXPIRED",
     "LONGEST_PAGE",
     "LONGEST_PRUNE_STEP",
@@ -73,8 +80,10 @@ __all__ = [
     "Expired",
     "Failed",
     "Firing",
+    "Giver",
     "Heartbeat",
     "Inserted",
+    "JobColumn",
     "JobCount",
     "JobFilter",
     "JobPreview",
@@ -99,6 +108,7 @@ __all__ = [
     "ScheduleChange",
     "ScheduleRecord",
     "Settlement",
+    "Shown",
     "UpcomingWork",
     "record_of",
     "shared_fields",

@@ -1,9 +1,9 @@
-"""Stored jobs."""
+"""Stored jobs, and the description of each column of the table `jobs`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from operator import itemgetter
@@ -42,6 +42,56 @@ class JobStatus(StrEnum):
     def is_finished(self) -> bool:
         """Whether only `retry` can change the job."""
         return self not in (JobStatus.PENDING, JobStatus.RUNNING)
+
+
+class Giver(StrEnum):
+    """Who gives a column its value first."""
+
+    CALLER = "caller"
+    """The call that enqueues the job, or the spec of the job."""
+    CLAIM = "claim"
+    SETTLEMENT = "settlement"
+    STORE = "store"
+    """The store, by itself or for a person."""
+
+
+class Shown(StrEnum):
+    """Where people see a column: in documents, in `show`, and on the page of the job."""
+
+    EVERYWHERE = "everywhere"
+    """In lists of jobs too."""
+    DETAILS = "details"
+    """With all values of one job."""
+    NOWHERE = "nowhere"
+
+
+class JobColumn(NamedTuple):
+    """The description of a column, from which tables, statements, documents and clients follow.
+
+    A field of `JobRecord` has it in its metadata. `JOB_COLUMNS` adds the parts that follow from the field.
+    """
+
+    about: str
+    """The value in one sentence or two, for people. `NULL` stands for no value."""
+    given_by: Giver
+    shown: Shown = Shown.DETAILS
+    label: str = ""
+    """The name for people, in lower case. Default: the name of the field, with spaces."""
+    is_id: bool = False
+    """Whether databases compare the texts byte by byte."""
+    name: str = ""
+    type: str = ""
+    """`str`, `int`, `bool`, `datetime` or `JobStatus`."""
+    is_nullable: bool = False
+    default: object = None
+    """The value of a row that was inserted without one; None: NULL, or that the table has none."""
+
+
+def _column(
+    about: str, given_by: Giver, shown: Shown = Shown.DETAILS, *, label: str = "", is_id: bool = False
+) -> Mapping[str, JobColumn]:
+    """Return the metadata of a field."""
+    return {"column": JobColumn(about, given_by, shown, label, is_id)}
 
 
 class NewJob(NamedTuple):
@@ -118,41 +168,160 @@ class JobPreview(JobSummary):
 
 @dataclass(frozen=True, kw_only=True)
 class JobRecord:
-    """A stored job at the time of the read. Times are in UTC. `params` and `result` are JSON text."""
+    """A stored job at the time of the read. Times are in UTC. `params` and `result` are JSON text.
+
+    The fields are the columns of the table, in its order. A new one comes last.
+    """
 
     # Without slots, so that `record_of` can set all fields at once.
 
-    id: str
-    job_name: str
-    params: str
-    status: JobStatus
-    scheduled_for: datetime
-    created_at: datetime
-    updated_at: datetime
-    queue: str = "default"
-    priority: int = 0
-    spec_version: int = 1
-    result: str | None = None
-    progress: int = 0
-    progress_message: str | None = None
-    error: str | None = None
-    attempt_count: int = 0
-    max_attempts: int = 3
-    start_before: datetime | None = None
-    worker_started_at: datetime | None = None
-    worker_expires_at: datetime | None = None
-    completed_at: datetime | None = None
-    correlation_id: str | None = None
-    unique_key: str | None = None
-    cancel_requested: bool = False
-    fencing_token: str | None = None
-    concurrency_key: str | None = None
-    rate_key: str | None = None
-    error_class: str | None = None
-    worker_id: str | None = None
-    headers: str | None = None
-    batch_id: str | None = None
-    replaced_by: str | None = None
+    id: str = field(
+        metadata=_column(
+            "UUIDv7 in lower case. Newer jobs sort after older ones.", Giver.CALLER, Shown.EVERYWHERE, is_id=True
+        )
+    )
+    job_name: str = field(metadata=_column("The title of the spec.", Giver.CALLER, Shown.EVERYWHERE, label="job"))
+    params: str = field(metadata=_column("The params as JSON text, as they were enqueued.", Giver.CALLER))
+    result: str | None = field(
+        default=None,
+        metadata=_column("The result as JSON text, or NULL until the job is completed.", Giver.SETTLEMENT),
+    )
+    status: JobStatus = field(
+        metadata=_column("`pending`, `running`, `completed`, `failed` or `cancelled`.", Giver.STORE, Shown.EVERYWHERE)
+    )
+    progress: int = field(
+        default=0,
+        metadata=_column("0 to 100. A claim sets it to 0, a completion to 100.", Giver.CLAIM, Shown.EVERYWHERE),
+    )
+    progress_message: str | None = field(
+        default=None,
+        metadata=_column("The last message of the handler about its progress.", Giver.SETTLEMENT),
+    )
+    error: str | None = field(
+        default=None,
+        metadata=_column(
+            "The error of the last failed attempt, or the reason of a cancellation. `UNREADABLE: ` marks a parked job.",
+            Giver.SETTLEMENT,
+        ),
+    )
+    worker_started_at: datetime | None = field(
+        default=None, metadata=_column("When the last attempt was claimed.", Giver.CLAIM, label="started")
+    )
+    worker_expires_at: datetime | None = field(
+        default=None,
+        metadata=_column(
+            "When the lease of the current claim expires. NULL unless the job is running.",
+            Giver.CLAIM,
+            label="lease until",
+        ),
+    )
+    attempt_count: int = field(
+        default=0,
+        metadata=_column(
+            "Attempts that count, the current one included.", Giver.CLAIM, Shown.EVERYWHERE, label="attempts"
+        ),
+    )
+    max_attempts: int = field(default=3, metadata=_column("Attempts in all.", Giver.CALLER, Shown.EVERYWHERE))
+    scheduled_for: datetime = field(
+        metadata=_column(
+            "When the job is due. Without a delay, the time of its enqueue.",
+            Giver.CALLER,
+            Shown.EVERYWHERE,
+            label="due",
+        )
+    )
+    start_before: datetime | None = field(
+        default=None,
+        metadata=_column(
+            "The job is cancelled if it is still pending after this time. NULL: never.", Giver.CALLER, label="start by"
+        ),
+    )
+    correlation_id: str | None = field(
+        default=None,
+        metadata=_column(
+            "An id of the caller that jobs enqueued by the handler inherit.", Giver.CALLER, label="correlation"
+        ),
+    )
+    created_at: datetime = field(
+        metadata=_column("When the job was enqueued.", Giver.STORE, Shown.EVERYWHERE, label="created")
+    )
+    updated_at: datetime = field(
+        metadata=_column("When the row changed last.", Giver.STORE, Shown.EVERYWHERE, label="changed")
+    )
+    completed_at: datetime | None = field(
+        default=None,
+        metadata=_column(
+            "When the job was completed, failed or cancelled.", Giver.SETTLEMENT, Shown.EVERYWHERE, label="finished"
+        ),
+    )
+    queue: str = field(
+        default="default", metadata=_column("The queue in which the job waits.", Giver.CALLER, Shown.EVERYWHERE)
+    )
+    priority: int = field(
+        default=0,
+        metadata=_column("-100 to 100. Higher priorities are claimed first.", Giver.CALLER, Shown.EVERYWHERE),
+    )
+    spec_version: int = field(
+        default=1, metadata=_column("The version of the spec that the params fit.", Giver.CALLER, label="version")
+    )
+    fencing_token: str | None = field(
+        default=None,
+        metadata=_column(
+            "The token of the current claim. NULL unless the job is running.", Giver.CLAIM, Shown.NOWHERE, is_id=True
+        ),
+    )
+    unique_key: str | None = field(
+        default=None,
+        metadata=_column(
+            "A hash of the values at `unique.by`, or the key that the caller gave. One unfinished job owns it.",
+            Giver.CALLER,
+        ),
+    )
+    cancel_requested: bool = field(
+        default=False,
+        metadata=_column("Whether the running job was asked to stop.", Giver.STORE, label="cancel requested"),
+    )
+    concurrency_key: str | None = field(
+        default=None,
+        metadata=_column("A hash of the values at `concurrency.by`. NULL without limits.", Giver.CALLER, Shown.NOWHERE),
+    )
+    rate_key: str | None = field(
+        default=None,
+        metadata=_column("A hash of the values at `rate.by`. NULL without limits.", Giver.CALLER, Shown.NOWHERE),
+    )
+    error_class: str | None = field(
+        default=None,
+        metadata=_column("The name of the exception of the last failed attempt.", Giver.SETTLEMENT),
+    )
+    worker_id: str | None = field(
+        default=None,
+        metadata=_column("The long-lived worker of the last claim; see `job_workers`.", Giver.CLAIM, label="worker"),
+    )
+    headers: str | None = field(
+        default=None,
+        metadata=_column(
+            "A JSON object of texts that middleware stored, such as the trace of the caller.",
+            Giver.CALLER,
+            Shown.NOWHERE,
+        ),
+    )
+    batch_id: str | None = field(
+        default=None,
+        metadata=_column(
+            "The id of the batch. The completion job of the batch has it as its own id.",
+            Giver.CALLER,
+            label="batch",
+            is_id=True,
+        ),
+    )
+    replaced_by: str | None = field(
+        default=None,
+        metadata=_column(
+            "The job that took over the unique key while this job ran, which is not retried.",
+            Giver.STORE,
+            is_id=True,
+        ),
+    )
 
     @property
     def is_completion(self) -> bool:
@@ -193,7 +362,7 @@ class JobRecord:
     def preview(self) -> JobPreview:
         """Return the job for a list."""
         is_short = len(self.params.encode(errors="surrogatepass")) <= SHORT_PARAMS
-        summary = {field.name: getattr(self, field.name) for field in fields(JobSummary)}
+        summary = {one.name: getattr(self, one.name) for one in fields(JobSummary)}
         return JobPreview(
             **summary,
             spec_version=self.spec_version,
@@ -210,3 +379,19 @@ def record_of(values: Mapping[str, object], **changes: object) -> JobRecord:
     record = object.__new__(JobRecord)
     vars(record).update(values, **changes)
     return record
+
+
+def _described(name: str, kind: str, default: object, metadata: Mapping[str, JobColumn]) -> JobColumn:
+    column, of = metadata["column"], kind.removesuffix(" | None")
+    default = None if default is MISSING else default
+    label = column.label or name.replace("_", " ")
+    return column._replace(name=name, type=of, label=label, is_nullable=of != kind, default=default)
+
+
+JOB_COLUMNS: Mapping[str, JobColumn] = {
+    one.name: _described(one.name, str(one.type), one.default, one.metadata) for one in fields(JobRecord)
+}
+"""All columns of the table `jobs` by name, in its order."""
+
+GIVEN_COLUMNS = tuple(name for name in NewJob._fields if name in JOB_COLUMNS and name != "scheduled_for")
+"""The columns that an insert takes from `NewJob` unchanged, in its order."""
