@@ -575,21 +575,20 @@ const JOBS: { readonly [name: string]: JobFacts } = {
 
 const STATEMENTS: { readonly [D in Dialect]: { readonly sql: string; readonly order: readonly string[] } } = {
   sqlite: {
-    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts,
-correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?,
-        ?, ?, ?, ?, COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?), COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?) + ?, 'pending', CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
+    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority,
+       spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?,
+       ?, ?, ?, ?, ?,
+        COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?), COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?) + ?, 'pending', CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
     ON CONFLICT DO NOTHING
 RETURNING id`,
     order: ["id", "params", "unique_key", "concurrency_key", "rate_key", "job_name", "queue", "priority", "spec_version", "max_attempts", "correlation_id", "headers", "batch_id", "scheduled_for", "delay", "scheduled_for", "delay", "expires_after"],
   },
   postgresql: {
-    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts,
-correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
-SELECT CAST($1 AS text), CAST($2 AS text), CAST($3 AS text), CAST($4 AS text),
-       CAST($5 AS text), CAST($6 AS text), CAST($7 AS text), CAST($8 AS integer),
-       CAST($9 AS integer), CAST($10 AS integer), CAST($11 AS text),
-       CAST($12 AS text), CAST($13 AS text),
+    sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority,
+       spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
+SELECT CAST($1 AS text), CAST($2 AS text), CAST($3 AS text), CAST($4 AS text), CAST($5 AS text), CAST($6 AS text), CAST($7 AS text), CAST($8 AS integer),
+       CAST($9 AS integer), CAST($10 AS integer), CAST($11 AS text), CAST($12 AS text), CAST($13 AS text),
        COALESCE(timestamptz 'epoch' + CAST($14 AS bigint) / 1000 * interval '1 second'
                  + CAST($14 AS bigint) % 1000 * interval '1 millisecond',
                 statement_timestamp() + CAST($15 AS bigint) * interval '1 millisecond'),

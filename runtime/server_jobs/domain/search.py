@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
+from operator import attrgetter
 
 from ..errors import InvalidOptionError
-from .record import JobFilter, JobPreview, JobRecord, JobStatus
+from .record import EQUAL_FILTERS, JobFilter, JobPreview, JobRecord, JobStatus
 from .text_limits import is_storable
 
 FIND_STEP = 5000
@@ -209,18 +211,18 @@ def condition_in(text: str) -> Condition:
     return Condition(part, path, value)
 
 
+_equal: Callable[[JobFilter | JobRecord], tuple[str | None, ...]] = attrgetter(*EQUAL_FILTERS)
+
+
 def matches(record: JobRecord, wanted: JobFilter, now: datetime) -> bool:
     """Return whether a job matches the filter, without its `where`."""
     since = record.completed_at or record.created_at
     return (
         (wanted.statuses is None or record.status in wanted.statuses)
         and (record.is_parked or not wanted.parked)
-        and wanted.job_name in (None, record.job_name)
+        and all(text in (None, value) for text, value in zip(_equal(wanted), _equal(record), strict=True))
         and wanted.spec_version in (None, record.spec_version)
         and (wanted.queues is None or record.queue in wanted.queues)
-        and wanted.error_class in (None, record.error_class)
-        and wanted.correlation_id in (None, record.correlation_id)
-        and wanted.worker_id in (None, record.worker_id)
         and (wanted.batch_id is None or (wanted.batch_id == record.batch_id and not record.is_completion))
         and (wanted.older_than is None or since < now - wanted.older_than)
         and (wanted.newer_than is None or since >= now - wanted.newer_than)

@@ -16,13 +16,11 @@ from server_jobs.domain.record import (
     SHORT_PARAMS,
     UNREADABLE,
     WAITS,
-    JobRecord,
-    JobSummary,
     Outcome,
     ScheduleRecord,
 )
 from server_jobs.domain.statistics import ENQUEUE_WINDOW
-from server_jobs.stores.sql.dialect import DialectName, dialect_of, statements_of
+from server_jobs.stores.sql.dialect import DialectName, column_lists, dialect_of, statements_of
 from server_jobs.stores.sql.parameters import milliseconds, timestamp
 from server_jobs.stores.sql.sql_files import read_blocks
 
@@ -35,6 +33,7 @@ HEADER = re.compile(
     r"-- (?:name: [A-Z_]+\n-- parameters: [a-z_, ]+(?:\n--   [a-z_, ]+)*\n"
     r"-- writes: (?:yes|no), repeatable: (?:yes|no)(?:, unflushed: yes)?(?:, waits: yes)?"
     r"|fragment: [a-z_]+\n-- parameters: [a-z_, ]+(?:\n--   [a-z_, ]+)*"
+    r"|each: [a-z_]+\n-- columns: [a-z]+"
     r"|none: [A-Z_]+)\n(?:-- .+\n)+"
 )
 DIALECTS: list[DialectName] = ["sqlite", "postgresql"]
@@ -42,7 +41,7 @@ DIALECTS: list[DialectName] = ["sqlite", "postgresql"]
 
 def blocks_of(path: Path) -> list[str]:
     """Return the blocks of a file with their headers."""
-    return re.split(r"^(?=-- (?:name|fragment|none): )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return re.split(r"^(?=-- (?:name|fragment|each|none): )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
@@ -61,7 +60,7 @@ def test_a_header_states_name_and_parameters_and_whether_a_statement_writes(path
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_statement_that_reads_may_be_repeated(dialect: DialectName) -> None:
-    blocks = read_blocks(FOLDER / "shared", FOLDER / dialect)
+    blocks = read_blocks(column_lists(dialect), FOLDER / "shared", FOLDER / dialect)
     statements = {name: block.statement() for name, block in blocks.items()}
     assert [name for name, one in statements.items() if one and not one.writes and not one.may_repeat] == []
 
@@ -80,10 +79,6 @@ def test_values_of_the_domain_are_those_of_the_statements(dialect: DialectName) 
     of = statements_of(dialect)
     parked = f"(status = 'failed' AND COALESCE(substr(error, 1, {len(UNREADABLE)}), '') = '{UNREADABLE}')"
     assert of.fragments["parked"] == parked
-    assert columns_in(of.fragments["job_columns"]) == [field.name for field in fields(JobRecord)]
-    assert columns_in(of.fragments["summary_columns"]) == [
-        field.name for field in fields(JobSummary) if field.name != "is_parked"
-    ]
     assert columns_in(of.fragments["new_columns"]) == columns_in(NEW_COLUMNS)
     assert {*columns_in(of.fragments["schedule_columns"]), "shard_key"} == {
         field.name for field in fields(ScheduleRecord)
@@ -100,6 +95,24 @@ def test_values_of_the_domain_are_those_of_the_statements(dialect: DialectName) 
     assert all(f"number % {ATTEMPTS_KEPT}," in one.sql for one in records if one is not None)
     waits = str(timestamp(WAITS)) if dialect == "sqlite" else f"timestamptz '{WAITS.isoformat()}'"
     assert of.fragments["end_of_time"] == waits
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_each_list_of_columns_is_used(dialect: DialectName) -> None:
+    texts = "".join(path.read_text(encoding="utf-8") for path in FILES if path.parent.name in (dialect, "shared"))
+    assert {f"-- columns: {name}" for name in column_lists(dialect)} == set(re.findall("-- columns: .*", texts))
+
+
+def test_a_text_is_repeated_for_each_column_of_a_list(tmp_path: Path) -> None:
+    (tmp_path / "some.sql").write_text(
+        "-- each: values\n-- columns: two\n-- Values.\nCAST(:{column} AS {type})\n\n"
+        "-- each: has_values\n-- columns: two\n-- Conditions.\nAND {column} = 1\n\n"
+        "-- name: ASK\n-- parameters: id\n-- writes: no\n-- Ask.\nSELECT {values} WHERE :id = 1 {has_values};\n"
+    )
+    block = read_blocks({"two": {"queue": "text", "priority": "integer"}}, tmp_path)["ASK"]
+    values, conditions = "CAST(:queue AS text), CAST(:priority AS integer)", "AND queue = 1\n   AND priority = 1"
+    assert block.text == f"SELECT {values} WHERE :id = 1 {conditions}"
+    assert block.parameters == {"id", "queue", "priority"}
 
 
 def columns_in(text: str) -> list[str]:

@@ -18,10 +18,11 @@ Import `reports` and `audit` by themselves, because most processes do not need t
 
 from .change import Cancellation, Deletion, PausedQueue, Repair, Retrial
 from .claim import Claim, ClaimRequest, Heartbeat, KnownJob, LeaseAnswer, Report
-from .filter import EVERY_JOB, LONGEST_PAGE, JobCount, JobFilter, JobQuery
+from .filter import EQUAL_FILTERS, EVERY_JOB, LONGEST_PAGE, TEXT_FILTERS, JobCount, JobFilter, JobQuery, TextFilter
 from .job import (
     GIVEN_COLUMNS,
     JOB_COLUMNS,
+    SHARED_COLUMNS,
     SHORT_ERROR,
     SHORT_PARAMS,
     UNREADABLE,
@@ -56,6 +57,7 @@ from .settlement import (
 from .work import PendingWork, UpcomingWork
 
 __all__ = [
+    "EQUAL_FILTERS",
     "EVERY_JOB",
     "GIVEN_COLUMNS",
     "JOB_COLUMNS",
@@ -64,8 +66,10 @@ __all__ = [
     "LONGEST_PRUNE_STEP",
     "MOST_LATE",
     "PRUNE_STEP",
+    "SHARED_COLUMNS",
     "SHORT_ERROR",
     "SHORT_PARAMS",
+    "TEXT_FILTERS",
     "UNREADABLE",
     "WAITS",
     "Cancellation",
@@ -109,6 +113,7 @@ __all__ = [
     "ScheduleRecord",
     "Settlement",
     "Shown",
+    "TextFilter",
     "UpcomingWork",
     "record_of",
     "shared_fields",

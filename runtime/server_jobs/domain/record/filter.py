@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...errors import InvalidOptionError
 from ..text_limits import check_text
@@ -14,6 +15,26 @@ if TYPE_CHECKING:
     from ..search import Condition
 
 LONGEST_PAGE = 1000
+
+
+class TextFilter(NamedTuple):
+    """The description of a field of `JobFilter` that chooses jobs by one text, in the metadata of the field.
+
+    Statements, HTTP, the command line and the dashboard follow from it.
+    """
+
+    about: str
+    """The chosen jobs in one sentence, which begins with `Only jobs`."""
+    option: str
+    """The name on the command line and in addresses of the dashboard, with `_` between words."""
+    metavar: str = "ID"
+    is_equal: bool = True
+    """Whether the column with the name of the field has this text. If not, statements state the condition."""
+
+
+def _text(about: str, option: str, metavar: str = "ID", *, is_equal: bool = True) -> Mapping[str, TextFilter]:
+    """Return the metadata of a field."""
+    return {"filter": TextFilter(about, option, metavar, is_equal)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,19 +49,26 @@ class JobFilter:
 
     status: JobStatus | tuple[JobStatus, ...] | None = None
     parked: bool = False
-    job_name: str | None = None
+    job_name: str | None = field(default=None, metadata=_text("Only jobs of this name.", "job", "NAME"))
     spec_version: int | None = None
     queues: tuple[str, ...] | None = None
-    error_class: str | None = None
-    correlation_id: str | None = None
-    worker_id: str | None = None
-    batch_id: str | None = None
+    error_class: str | None = field(
+        default=None, metadata=_text("Only jobs whose last failure was this exception.", "error_class", "NAME")
+    )
+    correlation_id: str | None = field(
+        default=None, metadata=_text("Only jobs with this correlation id.", "correlation_id")
+    )
+    worker_id: str | None = field(default=None, metadata=_text("Only jobs that this worker claimed last.", "worker"))
+    batch_id: str | None = field(
+        default=None,
+        metadata=_text("Only jobs of this batch, without its completion job.", "batch", is_equal=False),
+    )
     older_than: timedelta | None = None
     newer_than: timedelta | None = None
     where: tuple[Condition, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("job_name", "error_class", "correlation_id", "worker_id", "batch_id"):
+        for name in TEXT_FILTERS:
             text: str | None = getattr(self, name)
             if text is not None:
                 check_text(name, text)
@@ -57,6 +85,12 @@ class JobFilter:
         return (self.status,) if isinstance(self.status, JobStatus) else self.status
 
 
+TEXT_FILTERS: Mapping[str, TextFilter] = {
+    one.name: one.metadata["filter"] for one in fields(JobFilter) if "filter" in one.metadata
+}
+"""The fields of `JobFilter` that choose jobs by one text, by name."""
+EQUAL_FILTERS = tuple(name for name, one in TEXT_FILTERS.items() if one.is_equal)
+"""The names of those that compare a column with the text."""
 EVERY_JOB = JobFilter()
 
 
@@ -87,7 +121,7 @@ class JobQuery(JobFilter):
         cls, wanted: JobFilter, *, before: str | None = None, limit: int = 50, ids: tuple[str, ...] | None = None
     ) -> JobQuery:
         """Return the page for a filter."""
-        given = {field.name: getattr(wanted, field.name) for field in fields(JobFilter)}
+        given = {one.name: getattr(wanted, one.name) for one in fields(JobFilter)}
         return cls(**given, before=before, limit=limit, ids=ids)
 
 

@@ -395,3 +395,5 @@ JOB_COLUMNS: Mapping[str, JobColumn] = {
 
 GIVEN_COLUMNS = tuple(name for name in NewJob._fields if name in JOB_COLUMNS and name != "scheduled_for")
 """The columns that an insert takes from `NewJob` unchanged, in its order."""
+SHARED_COLUMNS = GIVEN_COLUMNS[GIVEN_COLUMNS.index("job_name") :]
+"""Those of them that all jobs of one call share."""

@@ -19,16 +19,17 @@
 -- The duration of a lease.
 CAST(:lease AS bigint) * interval '1 millisecond'
 
+-- each: has_equal_values
+-- columns: equal
+-- The values of a filter that columns must have.
+AND (CAST(:{column} AS {type}) IS NULL OR {column} = :{column})
+
 -- fragment: matches
--- parameters: statuses, queues, job_name, error_class, correlation_id, worker_id, batch_id, spec_version, older_than,
---   newer_than, parked
+-- parameters: statuses, queues, batch_id, spec_version, older_than, newer_than, parked
 -- The condition of a filter of jobs. A parameter that is NULL filters nothing.
 (CAST(:statuses AS json) IS NULL OR status IN (SELECT json_array_elements_text(CAST(:statuses AS json))))
    AND (CAST(:queues AS json) IS NULL OR queue IN (SELECT json_array_elements_text(CAST(:queues AS json))))
-   AND (CAST(:job_name AS text) IS NULL OR job_name = :job_name)
-   AND (CAST(:error_class AS text) IS NULL OR error_class = :error_class)
-   AND (CAST(:correlation_id AS text) IS NULL OR correlation_id = :correlation_id)
-   AND (CAST(:worker_id AS text) IS NULL OR worker_id = :worker_id)
+   {has_equal_values}
    AND (CAST(:batch_id AS text) IS NULL OR batch_id = :batch_id AND id <> batch_id)
    AND (CAST(:spec_version AS integer) IS NULL OR spec_version = :spec_version)
    AND (CAST(:older_than AS bigint) IS NULL

@@ -12,14 +12,27 @@ COALESCE(timestamptz 'epoch' + CAST(:scheduled_for AS bigint) / 1000 * interval 
 -- When new jobs are too late to start. NULL: never.
 {due_at} + CAST(:expires_after AS bigint) * interval '1 millisecond'
 
+-- each: given_values
+-- columns: given
+-- The values of a new job, except for its times.
+CAST(:{column} AS {type})
+
+-- each: shared_values
+-- columns: shared
+-- Those that all jobs of one call share.
+CAST(:{column} AS {type})
+
+-- each: slot_values
+-- columns: given
+-- The values of the job of a slot.
+new.{column}
+
 -- fragment: insert_many
--- parameters: ids, params, unique_keys, concurrency_keys, rate_keys, job_name, queue, priority, spec_version,
---   max_attempts, correlation_id, headers, batch_id
+-- parameters: ids, params, unique_keys, concurrency_keys, rate_keys
 -- Store jobs that differ only in params and keys, as jobs of one call usually do. Each of these is a list.
 INSERT INTO jobs ({new_columns})
-SELECT new.id, new.params, new.unique_key, new.concurrency_key, new.rate_key, CAST(:job_name AS text),
-       CAST(:queue AS text), CAST(:priority AS integer), CAST(:spec_version AS integer),
-       CAST(:max_attempts AS integer), CAST(:correlation_id AS text), CAST(:headers AS text), CAST(:batch_id AS text),
+SELECT new.id, new.params, new.unique_key, new.concurrency_key, new.rate_key,
+       {shared_values},
        {due_at},
        {starts_before}, 'pending', {now}, {now}
   FROM unnest(CAST(:ids AS text[]), CAST(:params AS text[]), CAST(:unique_keys AS text[]),
@@ -50,14 +63,10 @@ RETURNING id;
 -- Fetching a row is fast.
 
 -- fragment: insert_one
--- parameters: id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts,
---   correlation_id, headers, batch_id
+-- parameters: none
 -- Store one job.
 INSERT INTO jobs ({new_columns})
-SELECT CAST(:id AS text), CAST(:params AS text), CAST(:unique_key AS text), CAST(:concurrency_key AS text),
-       CAST(:rate_key AS text), CAST(:job_name AS text), CAST(:queue AS text), CAST(:priority AS integer),
-       CAST(:spec_version AS integer), CAST(:max_attempts AS integer), CAST(:correlation_id AS text),
-       CAST(:headers AS text), CAST(:batch_id AS text),
+SELECT {given_values},
        {due_at},
        {starts_before}, 'pending', {now}, {now}
 
@@ -87,15 +96,12 @@ SELECT NULL, id FROM jobs WHERE id = ANY(ARRAY(SELECT json_array_elements_text(C
 SELECT unique_key, id FROM jobs WHERE {has_key} AND {is_replaced};
 
 -- name: START
--- parameters: id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts,
---   correlation_id, headers, batch_id, expires_after, batch
+-- parameters: id, unique_key, expires_after, batch
 -- writes: yes, repeatable: no
 -- Store a job that runs at once, unless a running job gave up its unique key.
 INSERT INTO jobs ({new_columns}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
-SELECT CAST(:id AS text), CAST(:params AS text), CAST(:unique_key AS text), CAST(:concurrency_key AS text),
-       CAST(:rate_key AS text), CAST(:job_name AS text), CAST(:queue AS text), CAST(:priority AS integer),
-       CAST(:spec_version AS integer), CAST(:max_attempts AS integer), CAST(:correlation_id AS text),
-       CAST(:headers AS text), CAST(:batch_id AS text), {now},
+SELECT {given_values},
+       {now},
        {now} + CAST(:expires_after AS bigint) * interval '1 millisecond', 'running', {now}, {now}, 1,
        CAST(:batch AS text) || :id, {now}, {now} + {lease}
  WHERE {bounded}
@@ -183,8 +189,7 @@ new.gives_way = 1 AND {slot_starts_before} < {now}
 WITH schedule AS MATERIALIZED (
   SELECT last_run_at FROM cron_jobs WHERE id = :schedule_id AND enabled FOR UPDATE)
 INSERT INTO jobs ({new_columns}, error, completed_at)
-SELECT new.id, new.params, new.unique_key, new.concurrency_key, new.rate_key, new.job_name, new.queue, new.priority,
-       new.spec_version, new.max_attempts, new.correlation_id, new.headers, new.batch_id,
+SELECT {slot_values},
        {slot_due_at}, {slot_starts_before},
        CASE WHEN {is_over} THEN 'cancelled' ELSE 'pending' END, {now}, {now},
        CASE WHEN {is_over} THEN 'expired: it had to start by '

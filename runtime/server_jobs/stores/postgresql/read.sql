@@ -55,41 +55,16 @@ SELECT set_config('jit', 'off', true);
 -- plan for its values compares fewer columns, in parallel.
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true);
 
+-- each: may_read_columns
+-- columns: record
+-- Whether the role may read each column of `jobs`. Fails if one is missing.
+has_column_privilege(regclass 'jobs', '{column}', 'SELECT')
+
 -- name: PROBE
 -- parameters: none
 -- writes: no, repeatable: yes
 -- Fail if a table or a column is missing. Reads the catalog only: a role need not be allowed to read every table.
-SELECT has_column_privilege(regclass 'jobs', 'id', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'job_name', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'params', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'status', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'created_at', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'updated_at', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'queue', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'priority', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'spec_version', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'result', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'progress', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'progress_message', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'error', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'attempt_count', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'max_attempts', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'scheduled_for', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'start_before', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'worker_started_at', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'worker_expires_at', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'completed_at', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'correlation_id', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'unique_key', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'cancel_requested', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'fencing_token', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'concurrency_key', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'rate_key', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'error_class', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'worker_id', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'headers', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'batch_id', 'SELECT'),
-       has_column_privilege(regclass 'jobs', 'replaced_by', 'SELECT'),
+SELECT {may_read_columns},
        has_column_privilege(regclass 'cron_jobs', 'spec_version', 'SELECT'),
        has_column_privilege(regclass 'job_starts', 'id', 'SELECT'),
        has_column_privilege(regclass 'paused_queues', 'name', 'SELECT'),

@@ -36,12 +36,16 @@ SELECT {schedule_columns} FROM cron_jobs
  WHERE {due_schedule} AND job_name = ANY(ARRAY(SELECT json_array_elements_text(CAST(:job_names AS json))))
  ORDER BY job_name, name;
 
+-- each: slot_columns
+-- columns: given
+-- The columns of the job of a slot, except for its times.
+{column} {type}
+
 -- fragment: slots
 -- parameters: jobs
 -- The jobs of slots.
 json_to_recordset(CAST(:jobs AS json)) AS new (
-       id text, params text, unique_key text, concurrency_key text, rate_key text, job_name text, queue text,
-       priority integer, spec_version integer, max_attempts integer, correlation_id text, headers text, batch_id text,
+       {slot_columns},
        scheduled_for bigint, delay bigint, expires_after bigint, gives_way integer)
 
 -- fragment: slot

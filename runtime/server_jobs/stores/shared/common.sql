@@ -1,18 +1,14 @@
 -- Parts of statements that are the same in both dialects.
 
--- fragment: job_columns
--- parameters: none
+-- each: job_columns
+-- columns: record
 -- The fields of `JobRecord`.
-id, job_name, params, status, scheduled_for, created_at, updated_at, queue, priority, spec_version, result, progress,
-progress_message, error, attempt_count, max_attempts, start_before, worker_started_at, worker_expires_at,
-completed_at, correlation_id, unique_key, cancel_requested, fencing_token, concurrency_key, rate_key, error_class,
-worker_id, headers, batch_id, replaced_by
+{column}
 
--- fragment: summary_columns
--- parameters: none
+-- each: summary_columns
+-- columns: summary
 -- The fields of `JobSummary`: the columns without long texts.
-id, job_name, status, queue, priority, progress, progress_message, attempt_count, max_attempts, created_at,
-updated_at, scheduled_for, completed_at
+{column}
 
 -- fragment: attempt_columns
 -- parameters: none

@@ -3,21 +3,27 @@
 -- fragment: new_columns
 -- parameters: none
 -- The columns of a new job: those that the caller gives, and its times.
-id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts,
-correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at
+{given_columns}, scheduled_for, start_before, status, created_at, updated_at
 
--- fragment: claim_columns
--- parameters: none
+-- each: given_columns
+-- columns: given
+-- The columns that the caller gives.
+{column}
+
+-- each: replaced_columns
+-- columns: replaced
+-- The columns that a pending job takes from a new one, beside its times.
+{column} = excluded.{column}
+
+-- each: claim_columns
+-- columns: claim
 -- The columns of a claim.
-id, job_name, spec_version, params, attempt_count, max_attempts, correlation_id, headers, batch_id, queue, scheduled_for
+{column}
 
 -- fragment: into_pending
 -- parameters: none
 -- The new job in the place of a pending one, as if that one were new.
-SET params = excluded.params, concurrency_key = excluded.concurrency_key, rate_key = excluded.rate_key,
-       queue = excluded.queue, priority = excluded.priority, spec_version = excluded.spec_version,
-       max_attempts = excluded.max_attempts, correlation_id = excluded.correlation_id, headers = excluded.headers,
-       batch_id = excluded.batch_id,
+SET {replaced_columns},
        scheduled_for = CASE {reschedules} WHEN 1 THEN excluded.scheduled_for ELSE jobs.scheduled_for END,
        start_before = CASE {reschedules} WHEN 1 THEN excluded.start_before
                       ELSE jobs.scheduled_for + (excluded.start_before - excluded.scheduled_for) END,

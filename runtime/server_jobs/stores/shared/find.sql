@@ -3,10 +3,10 @@
 -- A step scans up to `limit` jobs by id, from a given job on. `{view}` and `{column}` stand for a view of the specs and
 -- its indexed column. Text alone narrows the documents: see `search` in `domain`.
 
--- fragment: filter_columns
--- parameters: none
+-- each: filter_columns
+-- columns: filter
 -- The columns that the condition of a filter uses.
-job_name, status, queue, spec_version, error, error_class, correlation_id, worker_id, batch_id, created_at, completed_at
+{column}
 
 -- fragment: oldest
 -- parameters: after, limit

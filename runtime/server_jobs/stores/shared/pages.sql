@@ -3,11 +3,10 @@
 -- If few jobs have the status of the filter, an index finds them all, and the page has the newest of them. Otherwise a
 -- page scans the newest jobs by id, up to a bound. `{ids}` stands for the fragment that finds the jobs of a status.
 
--- fragment: page_columns
--- parameters: none
+-- each: page_columns
+-- columns: page
 -- The columns of summaries and of filters, except for the id.
-job_name, status, queue, priority, progress, progress_message, attempt_count, max_attempts, created_at, updated_at,
-scheduled_for, completed_at, spec_version, error, error_class, correlation_id, worker_id, batch_id
+{column}
 
 -- fragment: scanned
 -- parameters: before, most_scanned

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from ...domain.interfaces import Database, Statement
+from ...domain.record import EQUAL_FILTERS, GIVEN_COLUMNS, JOB_COLUMNS, SHARED_COLUMNS, Claim, JobSummary
 from .sql_files import read_blocks
 
 DialectName = Literal["sqlite", "postgresql"]
 _FOLDER = Path(__file__).parents[1]
+
+_TYPES: Mapping[DialectName, Mapping[str, str]] = {
+    "sqlite": {"str": "TEXT", "JobStatus": "TEXT", "int": "INTEGER", "bool": "INTEGER", "datetime": "INTEGER"},
+    "postgresql": {
+        "str": "text",
+        "JobStatus": "text",
+        "int": "integer",
+        "bool": "boolean",
+        "datetime": "timestamptz",
+    },
+}
+_OF_CLAIM = {"attempt": "attempt_count", "due_at": "scheduled_for"}
+_OF_FILTER = ("status", "queue", "spec_version", "error", "batch_id", "created_at", "completed_at")
+"""The columns of filters that `matches` in the files names, beside those of `EQUAL_FILTERS`."""
 
 
 class Statements:
@@ -203,7 +218,27 @@ def dialect_of(database: Database) -> Dialect:
 @cache
 def statements_of(dialect: DialectName) -> Statements:
     """Return the statements of a dialect. Reads its files once."""
-    blocks = read_blocks(_FOLDER / "shared", _FOLDER / dialect)
+    blocks = read_blocks(column_lists(dialect), _FOLDER / "shared", _FOLDER / dialect)
     fragments = {name: block.text for name, block in blocks.items() if block.kind == "fragment"}
     statements = {name: block.statement() for name, block in blocks.items() if block.kind != "fragment"}
     return Statements(fragments, statements)
+
+
+def column_lists(dialect: DialectName) -> Mapping[str, Mapping[str, str]]:
+    """Return the lists of columns of `jobs` that the files use, with the type of each column in SQL."""
+    types = _TYPES[dialect]
+    summary = [one.name for one in fields(JobSummary) if one.name in JOB_COLUMNS]
+    claimed = [_OF_CLAIM.get(name, name) for name in Claim._fields]
+    of_filter = [*EQUAL_FILTERS, *_OF_FILTER]
+    lists: Mapping[str, Iterable[str]] = {
+        "record": JOB_COLUMNS,
+        "summary": summary,
+        "claim": [name for name in claimed if name in JOB_COLUMNS],
+        "given": GIVEN_COLUMNS,
+        "shared": SHARED_COLUMNS,
+        "replaced": [name for name in GIVEN_COLUMNS if name not in ("id", "job_name", "unique_key")],
+        "equal": EQUAL_FILTERS,
+        "filter": of_filter,
+        "page": [name for name in (*summary, *of_filter) if name != "id"],
+    }
+    return {of: {name: types[JOB_COLUMNS[name].type] for name in names} for of, names in lists.items()}

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 
 from pydantic_core import PydanticSerializationError, to_json
 
@@ -17,6 +18,9 @@ from ...domain.ids import BATCH_LENGTH
 from ...domain.interfaces import Database, Statement, Value
 from ...domain.record import (
     EVERY_JOB,
+    GIVEN_COLUMNS,
+    SHARED_COLUMNS,
+    TEXT_FILTERS,
     Cancelled,
     ClaimRequest,
     Completed,
@@ -38,8 +42,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_BYTES = 1_000_000  # per parameter; some databases accept no more than 2,000,000
 _CHEAP_STATEMENTS = ("sqlite", "postgresql")  # the others send or count each statement
 LONG_TEXT = 16_000  # characters; escaping and parsing more costs more than a statement
-_FILTERED_TEXTS = ("job_name", "error_class", "correlation_id", "worker_id")
 _NO_KEYS = (None, None, None)
+_given: Callable[[NewJob], tuple[Value, ...]] = attrgetter(*GIVEN_COLUMNS)
+_shared: Callable[[NewJob], tuple[Value, ...]] = attrgetter(*SHARED_COLUMNS)
 _MILLISECOND = timedelta(milliseconds=1)
 
 BoundCall = tuple[Statement, Mapping[str, Value]]
@@ -144,30 +149,19 @@ def _is_too_long(text: str) -> bool:
 
 def new_job_row(job: NewJob) -> dict[str, Value]:
     """Return a new job as parameters, or as an element of the parameter `jobs`."""
-    return {
-        "id": job.id,
-        "params": job.params,
-        "unique_key": job.unique_key,
-        "concurrency_key": job.concurrency_key,
-        "rate_key": job.rate_key,
-        **shared_parameters(job),
-    }
+    return {**dict(zip(GIVEN_COLUMNS, _given(job), strict=True)), **_times(job)}
 
 
 def shared_parameters(job: NewJob) -> dict[str, Value]:
     """Return the shared fields of the jobs of one call, as parameters. Jobs with equal ones share a statement."""
+    return {**dict(zip(SHARED_COLUMNS, _shared(job), strict=True)), **_times(job)}
+
+
+def _times(job: NewJob) -> dict[str, Value]:
     return {
-        "job_name": job.job_name,
-        "queue": job.queue,
-        "priority": job.priority,
-        "spec_version": job.spec_version,
-        "max_attempts": job.max_attempts,
         "scheduled_for": None if job.scheduled_for is None else timestamp(job.scheduled_for),
         "delay": milliseconds(job.delay),
         "expires_after": None if job.expires_after is None else milliseconds(job.expires_after),
-        "correlation_id": job.correlation_id,
-        "headers": job.headers,
-        "batch_id": job.batch_id,
     }
 
 
@@ -351,8 +345,7 @@ def filter_parameters(wanted: JobFilter) -> dict[str, Value]:
     return {
         "statuses": None if wanted.statuses is None else json_of(wanted.statuses),
         "queues": None if wanted.queues is None else json_of(wanted.queues),
-        **{name: getattr(wanted, name) for name in _FILTERED_TEXTS},
-        "batch_id": wanted.batch_id,
+        **{name: getattr(wanted, name) for name in TEXT_FILTERS},
         "spec_version": wanted.spec_version,
         "older_than": None if older_than is None else milliseconds(older_than),
         "newer_than": None if newer_than is None else milliseconds(newer_than),

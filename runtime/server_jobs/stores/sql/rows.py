@@ -47,11 +47,11 @@ def row_count(rows: Sequence[Row]) -> int:
 
 
 def claims_of(rows: Sequence[Row], batch: str) -> list[Claim]:
-    """Return the claims of rows with the columns `CLAIM_COLUMNS`, in this order."""
+    """Return the claims of rows with the columns `claim_columns`, in this order."""
     claimed: Iterable[Iterable[Any]] = unpacked(rows) if is_packed(rows) else [row.values() for row in rows]
     claims: list[Claim] = []
     made = tuple.__new__  # `Claim(...)` and a function for each row are two calls per job
-    for job_id, name, version, params, attempt, most, correlation_id, headers, batch_id, queue, due in claimed:
+    for job_id, name, version, params, attempt, most, correlation_id, headers, due, batch_id, queue in claimed:
         job_id = job_id if type(job_id) is str else text_of(job_id)  # noqa: PLW2901
         fields = (
             job_id,

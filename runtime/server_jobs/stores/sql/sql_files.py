@@ -11,6 +11,15 @@ A file has a comment about its topic, then blocks. A block of a statement:
 `repeatable`: the same call may be made again if its answer was lost. `unflushed`: a power cut may undo the statement.
 `waits`: it may wait for other transactions. A block with `fragment` is a part that other blocks include as `{name}`.
 Its parameters become theirs. A block with `none` names a statement that the dialect does not need, with the reason.
+
+A block with `each` is a fragment that has its text once for each column of a list:
+
+    -- each: given_values
+    -- columns: given
+    -- The values of a new job.
+    CAST(:{column} AS {type})
+
+Commas stand between the texts, or line breaks if the text begins with AND. `column_lists` has the lists.
 """
 
 from __future__ import annotations
@@ -23,10 +32,12 @@ from typing import NamedTuple
 from ...domain.interfaces import Statement
 
 # A pattern that begins with a line break is several times faster than one that begins with `^`.
-_BLOCK = re.compile(r"\n-- (name|fragment|none): (\w+)\n((?:--.*\n)*)")
+_BLOCK = re.compile(r"\n-- (name|fragment|each|none): (\w+)\n((?:--.*\n)*)")
 _PARAMETERS = re.compile(r"^-- parameters: ((?:.*\n--   )*.*)$", re.MULTILINE)
 _FACTS = re.compile(r"^-- writes: .*$", re.MULTILINE)
+_COLUMNS = re.compile(r"^-- columns: (\w+)$", re.MULTILINE)
 _COMMENT = re.compile(r"\n *--.*")
+_IN_A_LINE = 8
 _INCLUDED = re.compile(r"\{(?!(?:now|view|column|ids)\})(\w+)\}")
 
 
@@ -49,8 +60,11 @@ class Block(NamedTuple):
         )
 
 
-def read_blocks(*folders: Path) -> dict[str, Block]:
-    """Return the blocks of the files in these folders, by name. Raises `KeyError` for an unknown fragment."""
+def read_blocks(lists: Mapping[str, Mapping[str, str]], *folders: Path) -> dict[str, Block]:
+    """Return the blocks of the files in these folders, by name. `lists` has the types of the columns of each list.
+
+    Raises `KeyError` for an unknown fragment or list.
+    """
     written: dict[str, Block] = {}
     for path in sorted(path for folder in folders for path in folder.glob("*.sql")):
         parts = iter(_BLOCK.split("\n" + path.read_text(encoding="utf-8"))[1:])
@@ -59,11 +73,25 @@ def read_blocks(*folders: Path) -> dict[str, Block]:
                 raise ValueError(f"{path.name}: {name} exists already")
             listed = _PARAMETERS.search(header)
             names = frozenset(re.findall(r"\w+", listed[1])) - {"none"} if listed else frozenset[str]()
-            written[name] = Block(kind, header, _COMMENT.sub("", "\n" + text).strip().removesuffix(";"), names)
+            made = Block(kind, header, _COMMENT.sub("", "\n" + text).strip().removesuffix(";"), names)
+            written[name] = _repeated(made, lists) if kind == "each" else made
     whole: dict[str, Block] = {}
     for name in written:
         _resolve(name, written, whole)
     return whole
+
+
+def _repeated(block: Block, lists: Mapping[str, Mapping[str, str]]) -> Block:
+    """Return the fragment with the text of a block for each column of its list."""
+    listed = _COLUMNS.search(block.header)
+    columns = lists["" if listed is None else listed[1]]
+    texts = [block.text.replace("{column}", name).replace("{type}", kind) for name, kind in columns.items()]
+    if block.text.startswith("AND"):
+        text = "\n   ".join(texts)
+    else:
+        lines = [texts[start : start + _IN_A_LINE] for start in range(0, len(texts), _IN_A_LINE)]
+        text = ",\n       ".join([", ".join(line) for line in lines])
+    return Block("fragment", block.header, text, frozenset(columns) if ":{column}" in block.text else block.parameters)
 
 
 def _resolve(name: str, written: Mapping[str, Block], whole: dict[str, Block]) -> Block:

@@ -170,15 +170,16 @@ status = 'running' AND worker_expires_at IS NOT NULL AND substr(fencing_token, 1
 -- The jobs of a claim, most urgent first.
 SELECT {claim_columns} FROM jobs INDEXED BY jobs_lease WHERE {of_batch} ORDER BY priority DESC, scheduled_for, id;
 
+-- each: typed_claim_columns
+-- columns: claim
+-- The columns of a claim, which other programs may have filled with values of any type.
+CAST({column} AS {type})
+
 -- name: PACKED_CLAIMED
 -- parameters: none
 -- writes: no, repeatable: yes
 -- The same as one text, for databases where each row is slow. JSON cannot express every value of other programs.
-SELECT json_group_array(json_array(CAST(id AS TEXT), CAST(job_name AS TEXT), CAST(spec_version AS INTEGER),
-                                   CAST(params AS TEXT), CAST(attempt_count AS INTEGER), CAST(max_attempts AS INTEGER),
-                                   CAST(correlation_id AS TEXT), CAST(headers AS TEXT),
-                                   CAST(batch_id AS TEXT), CAST(queue AS TEXT),
-                                   CAST(scheduled_for AS INTEGER))) AS packed
+SELECT json_group_array(json_array({typed_claim_columns})) AS packed
   FROM (SELECT {claim_columns} FROM jobs INDEXED BY jobs_lease WHERE {of_batch}
          ORDER BY priority DESC, scheduled_for, id);
 

@@ -8,16 +8,17 @@
 -- Replaces the time of the database: in tests, and where several statements must agree.
 :now
 
+-- each: has_equal_values
+-- columns: equal
+-- The values of a filter that columns must have.
+AND (:{column} IS NULL OR {column} = :{column})
+
 -- fragment: matches
--- parameters: statuses, queues, job_name, error_class, correlation_id, worker_id, batch_id, spec_version, older_than,
---   newer_than, parked
+-- parameters: statuses, queues, batch_id, spec_version, older_than, newer_than, parked
 -- The condition of a filter of jobs. A parameter that is NULL filters nothing.
 (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
    AND (:queues IS NULL OR queue IN (SELECT value FROM json_each(:queues)))
-   AND (:job_name IS NULL OR job_name = :job_name)
-   AND (:error_class IS NULL OR error_class = :error_class)
-   AND (:correlation_id IS NULL OR correlation_id = :correlation_id)
-   AND (:worker_id IS NULL OR worker_id = :worker_id)
+   {has_equal_values}
    AND (:batch_id IS NULL OR batch_id = :batch_id AND id <> batch_id)
    AND (:spec_version IS NULL OR spec_version = :spec_version)
    AND (:older_than IS NULL OR COALESCE(completed_at, created_at) < {now} - :older_than)

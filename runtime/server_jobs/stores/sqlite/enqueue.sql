@@ -10,14 +10,29 @@ COALESCE(:scheduled_for, {now} + :delay)
 -- When new jobs are too late to start. NULL: never.
 {due_at} + :expires_after
 
+-- each: given_values
+-- columns: given
+-- The values of a new job, except for its times.
+:{column}
+
+-- each: shared_values
+-- columns: shared
+-- Those that all jobs of one call share.
+:{column}
+
+-- each: slot_values
+-- columns: given
+-- The values of the job of a slot.
+(value->>'{column}')
+
 -- fragment: insert_many
--- parameters: jobs, job_name, queue, priority, spec_version, max_attempts, correlation_id, headers, batch_id
+-- parameters: jobs
 -- Store jobs that differ only in params and keys, as jobs of one call usually do. `jobs` has an element per id: the
 -- params, or a list of the params and the three keys.
 INSERT INTO jobs ({new_columns})
 SELECT key, CASE type WHEN 'array' THEN value->>0 ELSE value END, CASE type WHEN 'array' THEN value->>1 END,
        CASE type WHEN 'array' THEN value->>2 END, CASE type WHEN 'array' THEN value->>3 END,
-       :job_name, :queue, :priority, :spec_version, :max_attempts, :correlation_id, :headers, :batch_id,
+       {shared_values},
        {due_at}, {starts_before}, 'pending', {now}, {now}
   FROM json_each(:jobs)
  WHERE true
@@ -48,12 +63,11 @@ SELECT json_group_array(id) AS packed FROM jobs
  WHERE rowid > last_insert_rowid() - changes() AND rowid <= last_insert_rowid();
 
 -- fragment: insert_one
--- parameters: id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts,
---   correlation_id, headers, batch_id
+-- parameters: none
 -- Store one job.
 INSERT INTO jobs ({new_columns})
-VALUES (:id, :params, :unique_key, :concurrency_key, :rate_key, :job_name, :queue, :priority, :spec_version,
-        :max_attempts, :correlation_id, :headers, :batch_id, {due_at}, {starts_before}, 'pending', {now}, {now})
+VALUES ({given_values},
+        {due_at}, {starts_before}, 'pending', {now}, {now})
 
 -- name: INSERT_ONE
 -- parameters: none
@@ -81,14 +95,12 @@ SELECT unique_key, id FROM jobs
  WHERE unique_key IN (SELECT value FROM json_each(:unique_keys)) AND {is_replaced};
 
 -- name: START
--- parameters: id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority, spec_version, max_attempts,
---   correlation_id, headers, batch_id, expires_after, batch, lease
+-- parameters: id, unique_key, expires_after, batch, lease
 -- writes: yes, repeatable: no
 -- Store a job that runs at once, unless a running job gave up its unique key.
 INSERT INTO jobs ({new_columns}, attempt_count, fencing_token, worker_started_at, worker_expires_at)
-SELECT :id, :params, :unique_key, :concurrency_key, :rate_key, :job_name, :queue, :priority, :spec_version,
-       :max_attempts, :correlation_id, :headers, :batch_id, {now}, {now} + :expires_after, 'running', {now}, {now}, 1,
-       :batch || :id, {now}, {now} + :lease
+SELECT {given_values},
+       {now}, {now} + :expires_after, 'running', {now}, {now}, 1, :batch || :id, {now}, {now} + :lease
  WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE unique_key = :unique_key AND {is_replaced})
     ON CONFLICT DO NOTHING
 RETURNING {claim_columns};
@@ -158,9 +170,7 @@ COALESCE(value->>'scheduled_for', {now} + (value->>'delay')) + (value->>'expires
 -- its job is deleted, and if no job has its id. The id is computed from schedule and slot, so that two schedulers that
 -- fire at once make one job.
 INSERT INTO jobs ({new_columns}, error, completed_at)
-SELECT (value->>'id'), (value->>'params'), (value->>'unique_key'), (value->>'concurrency_key'), (value->>'rate_key'),
-       (value->>'job_name'), (value->>'queue'), (value->>'priority'), (value->>'spec_version'),
-       (value->>'max_attempts'), (value->>'correlation_id'), (value->>'headers'), (value->>'batch_id'),
+SELECT {slot_values},
        COALESCE(value->>'scheduled_for', {now} + (value->>'delay')), {slot_starts_before},
        CASE WHEN {is_over} THEN 'cancelled' ELSE 'pending' END, {now}, {now},
        CASE WHEN {is_over} THEN 'expired: it had to start by '
