@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from functools import wraps
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import JobFilter, JobStatus
+from server_jobs.domain.record import TEXT_FILTERS, JobFilter, JobStatus
 from server_jobs.domain.search import FindStep
 from server_jobs.engine.bulk import UNREADABLE_DOCUMENT, BulkAction, BulkResult, change_page, with_conditions
 from server_jobs.errors import InvalidOptionError, ServerJobsError
@@ -71,37 +71,30 @@ __all__ = [
 class FilterOptions:
     """The given options."""
 
-    status: str | None
-    parked: bool
-    job: str | None
-    queue: tuple[str, ...] | None
-    error_class: str | None
-    correlation_id: str | None
-    worker: str | None
-    batch: str | None
-    older_than: timedelta | None
-    newer_than: timedelta | None
-    where: tuple[str, ...]
+    status: str | None = None
+    parked: bool = False
+    queue: tuple[str, ...] | None = None
+    older_than: timedelta | None = None
+    newer_than: timedelta | None = None
+    where: tuple[str, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The fields of `JobFilter` that are texts, by name."""
 
     @property
     def is_given(self) -> bool:
         """Whether any option is given."""
-        return self != _NO_OPTIONS
+        return self != FilterOptions()
 
     def filter(self, workspace: Workspace) -> JobFilter:
         """Return the filter. A wrong condition is wrong usage."""
+        texts = {name: workspace.stored_name(text) if name == "job_name" else text for name, text in self.texts.items()}
         wanted = JobFilter(
             status=JobStatus(self.status) if self.status else None,
             parked=self.parked,
-            job_name=self.job and workspace.stored_name(self.job),
             queues=self.queue,
-            error_class=self.error_class,
-            correlation_id=self.correlation_id,
-            worker_id=self.worker,
-            batch_id=self.batch,
             older_than=self.older_than,
             newer_than=self.newer_than,
-        )
+        ).with_texts(texts)
         if not self.where:
             return wanted
         try:  # `show --reveal` shows the same user all params
@@ -110,8 +103,8 @@ class FilterOptions:
             raise click.UsageError(str(error)) from error
 
 
-_FIELDS = tuple(FilterOptions.__dataclass_fields__)
-_NO_OPTIONS = FilterOptions(None, False, None, None, None, None, None, None, None, None, ())
+_FIELDS = tuple(one.name for one in fields(FilterOptions) if one.name != "texts")
+_OPTIONS = frozenset((*_FIELDS, *(one.option for one in TEXT_FILTERS.values())))
 
 
 def _registry(workspace: Workspace) -> JobRegistry | None:
@@ -128,7 +121,7 @@ class FilterCommand(click.Command):
         _, _, given = self.make_parser(ctx).parse_args(list(args))
         for option in given:
             is_single = isinstance(option, click.Option) and not (option.multiple or option.is_flag)
-            if is_single and option.name in _FIELDS and given.count(option) > 1:
+            if is_single and option.name in _OPTIONS and given.count(option) > 1:
                 raise click.UsageError(f"{option.opts[0]} was given more than once", ctx)
         return super().parse_args(ctx, args)
 
@@ -142,6 +135,8 @@ def filter_options(
         @wraps(command)
         def run(workspace: Workspace, /, *args: P.args, **kwargs: P.kwargs) -> R:
             given = {name: kwargs.pop(name) for name in _FIELDS}
+            texts = {name: kwargs.pop(one.option) for name, one in TEXT_FILTERS.items()}
+            given["texts"] = {name: text for name, text in texts.items() if text is not None}
             kwargs["options"] = FilterOptions(**given)  # type: ignore[arg-type]  # click made the values
             return command(workspace, *args, **kwargs)
 
@@ -157,12 +152,11 @@ def _options(statuses: Sequence[JobStatus]) -> list[Callable[[Callable[P, R]], C
     return [
         click.option("--status", type=click.Choice([str(one) for one in statuses]), help="Only jobs in this status."),
         click.option("--parked", is_flag=True, help="Only jobs that failed because their params cannot be read."),
-        click.option("--job", metavar="NAME", help="Only jobs of this name."),
         click.option("--queue", metavar="NAME,...", type=names, help="Only jobs of these queues."),
-        click.option("--error-class", metavar="NAME", help="Only jobs whose last failure was this exception."),
-        click.option("--correlation-id", metavar="ID", help="Only jobs with this correlation id."),
-        click.option("--worker", metavar="ID", help="Only jobs that this worker claimed last."),
-        click.option("--batch", metavar="ID", help="Only jobs of this batch, without its completion job."),
+        *(
+            click.option(f"--{one.option.replace('_', '-')}", metavar=one.metavar, help=one.about)
+            for one in TEXT_FILTERS.values()
+        ),
         click.option(
             "--older-than",
             metavar="AGE",

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 
 from ..problem_document import RefusedError
 from ..searching import steps_of
-from .job_list import FILTERS, Filters, list_address
+from .job_list import Filters, list_address
 from .numbers import summaries_of
 from .rendering import results_in, results_note, show
 from .visit import NO_STORE, Visit
@@ -94,7 +94,7 @@ async def change_several(visit: Visit) -> Response:
 
 async def _change_all(visit: Visit) -> Response:
     action = _chosen(visit.value("all"))
-    filters = Filters(**{name: visit.value(name).strip() for name in FILTERS})
+    filters = Filters.of(lambda name: visit.value(name).strip())
     change = BulkAction(action.name)
     among = change.among(filters.wanted(visit, Scope.ADMIN))
     is_confirmed = bool(visit.value("confirmed"))

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from server_jobs.domain.record import UNREADABLE, JobFilter, JobPreview, JobQuery, JobRecord, JobStatus
+from server_jobs.domain.record import (
+    TEXT_FILTERS,
+    UNREADABLE,
+    JobFilter,
+    JobPreview,
+    JobQuery,
+    JobRecord,
+    JobStatus,
+    TextFilter,
+)
 from server_jobs.domain.statistics import QueueState
 from server_jobs.domain.text_limits import is_storable
 from server_jobs.engine.bulk import with_conditions
@@ -37,6 +46,7 @@ _POSSIBLE = {
     "cancelled": ("retry", "delete"),
 }
 _CHANGES = ("retry", "cancel", "delete")
+_WITH_OWN_FIELD = ("job_name", "correlation_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +57,27 @@ class Filters:
     """
 
     status: str = ""
-    job: str = ""
     queue: str = ""
-    error: str = ""
-    correlation: str = ""
-    worker: str = ""
-    batch: str = ""
     where: str = ""
+    texts: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The texts of `JobFilter` by the names of their options, such as `job`."""
+
+    @classmethod
+    def of(cls, value: Callable[[str], str]) -> Filters:
+        """Return the filters whose values this function returns by name."""
+        texts = {one.option: value(one.option) for one in TEXT_FILTERS.values()}
+        return cls(status=value("status"), queue=value("queue"), where=value("where"), texts=texts)
+
+    @property
+    def job(self) -> str:
+        """The name of the chosen job."""
+        return self.texts.get("job", "")
+
+    @property
+    def more(self) -> Sequence[tuple[TextFilter, str]]:
+        """The texts without a field of their own in the form, and their values."""
+        found = TEXT_FILTERS.items()
+        return [(one, self.texts.get(one.option, "")) for name, one in found if name not in _WITH_OWN_FIELD]
 
     @property
     def is_any(self) -> bool:
@@ -62,7 +86,8 @@ class Filters:
 
     def but(self, **changes: str) -> dict[str, str]:
         """Return the query of an address with these filters and changes."""
-        return {name: text for name, text in ({**asdict(self), **changes}).items() if text}
+        given = {"status": self.status, **self.texts, "queue": self.queue, "where": self.where, **changes}
+        return {name: text for name, text in given.items() if text}
 
     def wanted(self, visit: Visit, scope: Scope) -> JobFilter:
         """Return the filter, for the queues for which the caller has the scope.
@@ -74,13 +99,8 @@ class Filters:
         found = JobFilter(
             status=JobStatus(self.status) if self.status not in ("", "parked") else None,
             parked=self.status == "parked",
-            job_name=self.job or None,
             queues=(self.queue,) if self.queue else visit.queues_for(scope),
-            error_class=self.error or None,
-            correlation_id=self.correlation or None,
-            worker_id=self.worker or None,
-            batch_id=self.batch or None,
-        )
+        ).with_texts({name: self.texts.get(one.option) or None for name, one in TEXT_FILTERS.items()})
         if self.queue and not (visit.caller.may(scope, self.queue) and visit.reads(self.queue)):
             raise RefusedError(403, f"your token lacks the scope {scope} for the queue {self.queue!r}")
         if self.where.lstrip("/").startswith("params") and not self.job:
@@ -89,7 +109,7 @@ class Filters:
         return with_conditions(found, conditions, visit.registry, may_reveal=False) if conditions else found
 
 
-FILTERS = tuple(one.name for one in fields(Filters))
+FILTERS = ("status", "queue", "where", *(one.option for one in TEXT_FILTERS.values()))
 
 
 def list_address(visit: Visit, query: str, note: str | None = None) -> str:
@@ -100,8 +120,7 @@ def list_address(visit: Visit, query: str, note: str | None = None) -> str:
 
 def filters_of(visit: Visit) -> Filters:
     """Return the filters in the address."""
-    given = {name: visit.query(name) for name in FILTERS}
-    return Filters(**{**given, "status": "parked" if visit.query("parked") else given["status"]})
+    return Filters.of(lambda name: "parked" if name == "status" and visit.query("parked") else visit.query(name))
 
 
 async def job_list(visit: Visit) -> Response:
@@ -159,7 +178,7 @@ async def _searched(visit: Visit, wanted: str) -> Response | None:
         summary = await visit.store.summary(wanted.lower() if _ID.fullmatch(wanted.lower()) else wanted)
         if summary is not None and visit.reads(summary.queue):
             return visit.go("jobs", summary.id)
-    return visit.go("jobs", correlation=wanted)
+    return visit.go("jobs", correlation_id=wanted)
 
 
 def _tabs(states: Sequence[QueueState], filters: Filters) -> list[tuple[str, str, int | None]]:
@@ -174,7 +193,7 @@ def _tabs(states: Sequence[QueueState], filters: Filters) -> list[tuple[str, str
         "failed": sum(one.failed for one in among),
         "parked": sum(one.parked for one in among),
     }
-    is_counted = not (filters.error or filters.correlation or filters.worker or filters.batch or filters.where)
+    is_counted = filters.but().keys() <= {"status", "job", "queue"}
     return [(value, value.capitalize() or "All", counts.get(value) if is_counted else None) for value in _STATUSES]
 
 

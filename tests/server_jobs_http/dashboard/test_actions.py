@@ -149,7 +149,7 @@ async def test_actions_on_selected_jobs_are_on_the_screen_of_a_phone(here: Situa
 
 @with_and_without_scripts
 async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visitor: Visitor) -> None:
-    await visitor.comes("/jobs?job=SendEmail&error=ConnectionRefusedError")
+    await visitor.comes("/jobs?job=SendEmail&error_class=ConnectionRefusedError")
 
     await visitor.page.get_by_text("All jobs that match").click()
     await visitor.presses("Retry all")
@@ -158,7 +158,7 @@ async def test_all_jobs_of_a_filter_change_after_a_count(here: Situation, visito
     await visitor.presses("Retry 4 jobs")
 
     assert await visitor.page.get_by_role("status").inner_text() == "4 jobs retried."
-    assert visitor.path.startswith("/jobs?job=SendEmail&error=ConnectionRefusedError")
+    assert visitor.path.startswith("/jobs?job=SendEmail&error_class=ConnectionRefusedError")
     found = [(await stored(here, f"failed {number}")).status for number in range(4)]
     assert found == [JobStatus.PENDING] * 4
     assert (await stored(here, "parked")).is_parked

@@ -34,7 +34,7 @@ PAGES = (
     "/",
     "/jobs",
     "/jobs?status=cancelled",
-    "/jobs?status=failed&job=SendEmail&error=ConnectionRefusedError",
+    "/jobs?status=failed&job=SendEmail&error_class=ConnectionRefusedError",
     "/jobs?where=nonsense",
     "/jobs/{running}",
     "/jobs/{retried}",
@@ -275,7 +275,7 @@ async def test_hostile_texts_are_shown_as_texts(here: Situation, visitor: Visito
         f"/jobs/{job_id}",
         f"/jobs/{unknown.id}".replace("<", "%3C").replace(">", "%3E").replace("'", "%27").replace("=", "%3D"),
         f"/jobs/{job_id}/cancel",
-        "/jobs?correlation=" + HOSTILE.replace("#", "%23"),
+        "/jobs?correlation_id=" + HOSTILE.replace("#", "%23"),
         "/jobs?status=" + HOSTILE,
         "/jobs?queue=" + HOSTILE,
         "/jobs?note=" + HOSTILE,
@@ -311,7 +311,7 @@ async def test_characters_that_nobody_sees_are_shown_as_escapes(here: Situation,
 
 @pytest.mark.slow
 async def test_a_form_keeps_characters_that_nobody_sees(here: Situation, visitor: Visitor) -> None:
-    await visitor.comes("/jobs?correlation=A%E2%80%AEB")
+    await visitor.comes("/jobs?correlation_id=A%E2%80%AEB")
 
     assert await visitor.page.get_by_label("Job id or correlation id").input_value() == "A\u202eB"
     assert r"“A\u202eB”" in await visitor.text()

@@ -355,7 +355,7 @@ async def test_a_token_of_one_queue_sees_nothing_of_the_others() -> None:
     assert (hidden.status_code, "ImportRows" in hidden.text) == (422, False)
     assert (await client("GET", f"{PLACE}/jobs?q={foreign}")).headers[
         "location"
-    ] == f"{PLACE}/jobs?correlation={foreign}"
+    ] == f"{PLACE}/jobs?correlation_id={foreign}"
     assert (await client("POST", f"{PLACE}/jobs/{foreign}/cancel", {"csrf": csrf})).status_code == 404
     selected = {"csrf": csrf, "action": "cancel", "id": foreign, "confirmed": "1"}
     answer = await client("POST", f"{PLACE}/jobs", selected)

@@ -104,7 +104,7 @@ PATHS = (
     *(f"/jobs?queue=mail&status={status}&before={EARLY}" for status in ("pending", "failed", "completed")),
     *(
         f"/jobs?{where}"
-        for where in ("correlation=order-77", "worker=nobody", "error=None", "job=ImportRows&queue=mail")
+        for where in ("correlation_id=order-77", "worker=nobody", "error_class=None", "job=ImportRows&queue=mail")
     ),
     f"/jobs?queue=mail&before={EARLY}",
     "/jobs/0195c2a4-77a0-7cc1-a1f3-000000000007",

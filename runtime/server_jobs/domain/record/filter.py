@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ...errors import InvalidOptionError
 from ..text_limits import check_text
@@ -78,6 +78,11 @@ class JobFilter:
             age: timedelta | None = getattr(self, name)
             if age is not None and age < timedelta(0):
                 raise InvalidOptionError(f"{name} must not be negative, and is {age}")
+
+    def with_texts(self, texts: Mapping[str, str | None]) -> Self:
+        """Return the filter with other texts, by the names of `TEXT_FILTERS`."""
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return type(self)(**{**given, **texts})
 
     @property
     def statuses(self) -> tuple[JobStatus, ...] | None:
