@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, WithJsonSchema, create_model
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from server_jobs.contract.values import pointer_to
 from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS
-from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID
 from server_jobs.errors import Problem
 from starlette.requests import Request
 
@@ -28,8 +28,7 @@ _DURATION = re.compile(f"P[0-9]{{1,5}}D|P[0-9]{{1,4}}W|P([0-9]{{1,5}}D)?T({_TIME
 
 Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]
 """Text that every store keeps unchanged."""
-
-CorrelationId = Annotated[Text, Field(max_length=LONGEST_CORRELATION_ID)]
+GivenText: TypeAlias = Text | None
 
 
 def _number(value: object) -> object:
@@ -63,6 +62,23 @@ Period = Annotated[
 ]
 Priority = Annotated[int, Field(ge=LOWEST_PRIORITY, le=HIGHEST_PRIORITY), BeforeValidator(_number)]
 Attempts = Annotated[int, Field(ge=1, le=MOST_ATTEMPTS), BeforeValidator(_number)]
+
+
+def with_texts(texts: Mapping[str, FieldInfo]) -> Callable[[type[M]], type[M]]:
+    """Add fields to a model, for texts that may be missing. Those that the model has already stay."""
+
+    def decorate(model: type[M]) -> type[M]:
+        made: dict[str, Any] = {
+            name: (GivenText, found) for name, found in texts.items() if name not in model.model_fields
+        }
+        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **made)
+
+    return decorate
+
+
+def text_field(about: str, longest: int | None = None) -> FieldInfo:
+    """Return the field of a text that may be missing: its words, and its most characters."""
+    return FieldInfo.from_field(None, max_length=longest, description=about)
 
 
 def read_body(model: type[M], body: bytes) -> M:

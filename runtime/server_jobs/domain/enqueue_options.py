@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Literal, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from ..errors import InvalidOptionError
-from .options import OnConflict
+from .options import HIGHEST_PRIORITY, LOWEST_PRIORITY, OnConflict
 from .outcomes import LONGEST_DELAY
 from .text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY, check_text
 
@@ -33,9 +33,46 @@ class EnqueueOptions(TypedDict, total=False):
     """What happens to an unfinished job with the same unique key; see `OnConflict`."""
 
 
+class EnqueueOption(NamedTuple):
+    """The description of an option. HTTP, the command line, the dashboard and TypeScript follow from it."""
+
+    about: str
+    """The option in one sentence or two, for people."""
+    longest: int | None = None
+    """Most characters of a text. The other options have types that each of these places expresses in its own way."""
+    is_for_completion: bool = True
+    """Whether a completion job may have it, which has neither a due time nor a unique key."""
+
+
+ENQUEUE_OPTIONS: Mapping[str, EnqueueOption] = {
+    "delay": EnqueueOption("Time until the job is due.", is_for_completion=False),
+    "scheduled_for": EnqueueOption("Time at which the job is due, with a time zone.", is_for_completion=False),
+    "expires_after": EnqueueOption(
+        "Time after the job is due in which an attempt may start. Later, the job is cancelled.", is_for_completion=False
+    ),
+    "priority": EnqueueOption(f"{LOWEST_PRIORITY} to {HIGHEST_PRIORITY}. Higher priorities are claimed first."),
+    "max_attempts": EnqueueOption("Attempts in all."),
+    "unique_key": EnqueueOption(
+        "Key that at most one unfinished job of this name may have.", LONGEST_UNIQUE_KEY, is_for_completion=False
+    ),
+    "on_conflict": EnqueueOption(
+        "Whether an unfinished job with the same unique key stays, or this one takes its place.",
+        is_for_completion=False,
+    ),
+    "correlation_id": EnqueueOption(
+        "Id for log lines, which jobs that the handler enqueues inherit.", LONGEST_CORRELATION_ID
+    ),
+}
+"""The options of `EnqueueOptions` by name."""
+TEXT_OPTIONS: Mapping[str, int] = {
+    name: one.longest for name, one in ENQUEUE_OPTIONS.items() if one.longest is not None
+}
+"""The options that are texts, and their most characters."""
+
+
 def refuse_unknown(names: Iterable[str]) -> None:
     """Raise `InvalidOptionError` for the first unknown option, with the most similar known one."""
-    known = sorted(EnqueueOptions.__annotations__)
+    known = sorted(ENQUEUE_OPTIONS)
     for name in names:
         if name not in known:
             from .suggestions import closest  # a process that only enqueues should not wait for this import
@@ -51,11 +88,10 @@ def check_options(options: EnqueueOptions) -> None:
     `JobOptions` checks the numbers, `expires_after` and `on_conflict`.
     """
     refuse_unknown(options)
-    correlation_id, unique_key = options.get("correlation_id"), options.get("unique_key")
-    if correlation_id is not None:
-        check_text("correlation_id", correlation_id, LONGEST_CORRELATION_ID)
-    if unique_key is not None:
-        check_text("unique_key", unique_key, LONGEST_UNIQUE_KEY)
+    given: Mapping[str, object] = options
+    for name, longest in TEXT_OPTIONS.items():
+        if (text := given.get(name)) is not None:
+            check_text(name, text, longest)
     scheduled_for, delay = options.get("scheduled_for"), options.get("delay")
     if scheduled_for is not None and delay is not None:
         raise InvalidOptionError("give either scheduled_for or delay, not both")

@@ -22,11 +22,10 @@ def is_storable(text: str) -> bool:
     return _UNSTORABLE.search(text) is None
 
 
-def check_text(name: str, value: str, longest: int | None = None) -> None:
+def check_text(name: str, value: object, longest: int | None = None) -> None:
     """Raise `InvalidOptionError` unless every store accepts the text, and it has at most `longest` characters."""
-    given: object = value  # callers may not use a type checker
-    if not isinstance(given, str):
-        raise InvalidOptionError(f"{name} must be a str, not {given!r}")
+    if not isinstance(value, str):  # callers may not use a type checker
+        raise InvalidOptionError(f"{name} must be a str, not {value!r}")
     if not is_storable(value):
         raise InvalidOptionError(f"{name} must not contain NUL characters or lone surrogates, and is {value!r}")
     if longest is not None and len(value) > longest:

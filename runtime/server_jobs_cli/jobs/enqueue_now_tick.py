@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 import click
 from pydantic import BaseModel
 from server_jobs.domain.audit import enqueuing_as
-from server_jobs.domain.enqueue_options import EnqueueOptions
+from server_jobs.domain.enqueue_options import ENQUEUE_OPTIONS, TEXT_OPTIONS, EnqueueOptions
 from server_jobs.domain.options import OnConflict
 from server_jobs.domain.record import JobStatus
 from server_jobs.domain.tracebacks import error_place
@@ -39,6 +39,7 @@ from ..console.workspace import Workspace, actor, run
 if TYPE_CHECKING:
     from server_jobs.engine.tick import Tick
 
+_DEFAULT = "By default as in the spec."
 _params = click.option(
     "--params",
     metavar="JSON",
@@ -46,34 +47,49 @@ _params = click.option(
     default="{}",
     help="The params, a JSON object; @FILE reads a file, - reads stdin.",
 )
-_correlation_id = click.option("--correlation-id", help="Carried to log lines and to the jobs the handler enqueues.")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _help(option: str, more: str = "") -> str:
+    return f"{ENQUEUE_OPTIONS[option].about} {more}".rstrip()
+
+
+_correlation_id = click.option("--correlation-id", help=_help("correlation_id"))
+
+
+def _texts(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options of `EnqueueOptions` that are texts, such as `--unique-key`."""
+    for name in reversed([*TEXT_OPTIONS]):
+        command = click.option(f"--{name.replace('_', '-')}", help=_help(name))(command)
+    return command
 
 
 @click.command()
 @click.argument("job")
 @_params
-@click.option("--delay", type=duration, help="Delay until the job is due, such as 30s, 5m or 1h30m.")
+@click.option("--delay", type=duration, help=_help("delay", "Such as 30s, 5m or 1h30m."))
 @click.option(
     "--at",
     "scheduled_for",
     metavar="TIME",
     type=moment,
-    help="Time when the job is due, such as 2026-01-31T09:00:00+01:00.",
+    help=_help("scheduled_for", "Such as 2026-01-31T09:00:00+01:00."),
 )
-@click.option("--expires-after", type=duration, help="Time after the job is due in which it must start, such as 10m.")
-@click.option("--priority", type=int, help="-100 to 100, higher first; by default as in the spec.")
-@click.option("--max-attempts", type=int, help="Most attempts; by default as in the spec.")
-@click.option("--unique-key", help="At most one unfinished job of that name has this key.")
+@click.option("--expires-after", type=duration, help=_help("expires_after", "Such as 10m."))
+@click.option("--priority", type=int, help=_help("priority", _DEFAULT))
+@click.option("--max-attempts", type=int, help=_help("max_attempts", _DEFAULT))
 @click.option(
     "--on-conflict",
     type=click.Choice([str(one) for one in OnConflict]),
-    help="Keep, replace or reschedule an unfinished job with the same unique key; by default as in the spec.",
+    help=_help("on_conflict", _DEFAULT),
 )
-@_correlation_id
+@_texts
 @with_workspace
 @json_option
 def enqueue(
     workspace: Workspace,
+    /,
     *,
     job: str,
     params: dict[str, object],
@@ -83,9 +99,8 @@ def enqueue(
     expires_after: timedelta | None,
     priority: int | None,
     max_attempts: int | None,
-    unique_key: str | None,
     on_conflict: str | None,
-    correlation_id: str | None,
+    **texts: str | None,
 ) -> None:
     """Queue JOB for a worker and print the id.
 
@@ -109,10 +124,9 @@ def enqueue(
         expires_after=expires_after,
         priority=priority,
         max_attempts=max_attempts,
-        unique_key=unique_key,
         on_conflict=None if on_conflict is None else OnConflict(on_conflict),
-        correlation_id=correlation_id,
     )
+    options.update(cast("EnqueueOptions", texts))
     with _note_on_changed_specs(workspace):
         registry = workspace.registry_for(job)
         registration = registry.find(job)

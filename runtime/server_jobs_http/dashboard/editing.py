@@ -9,6 +9,7 @@ from itertools import chain
 from pydantic import JsonValue, ValidationError
 from server_jobs.contract.values import pointer_to
 from server_jobs.definition import AnyDefinition
+from server_jobs.domain.enqueue_options import ENQUEUE_OPTIONS
 from server_jobs.domain.record import JobRecord, Repair
 from server_jobs.errors import (
     DuplicateJobError,
@@ -30,10 +31,13 @@ from .form_values import Filled, document_of, placed, texts_of
 from .rendering import show
 from .visit import Visit
 
-_OPTIONS = (
-    *("delay", "scheduled_for", "expires_after", "priority", "max_attempts"),
-    *("unique_key", "on_conflict", "correlation_id"),
-)
+_OPTIONS = tuple(ENQUEUE_OPTIONS)
+_HINTS = {
+    "delay": "A duration, such as PT5M or P1D.",
+    "scheduled_for": "Such as 2026-01-31T09:00:00Z.",
+    "expires_after": "A duration, such as PT10M.",
+}
+_WITH_DEFAULT = ("priority", "max_attempts", "on_conflict")
 _WHOLE = ("priority", "max_attempts")
 _REFUSALS = (InvalidOptionError, JobRetiredError, JobNotOfferedError, DuplicateJobError, JobNotRepairableError)
 
@@ -180,8 +184,15 @@ def _show_new(
         filled=filled,
         option_problems=option_problems or {},
         options={name: visit.value(name) for name in _OPTIONS},
+        about_options=[(name, name.replace("_", " ").capitalize(), _about(job, name)) for name in _OPTIONS],
         count=_count(filled) + len(option_problems or {}),
     )
+
+
+def _about(job: AnyDefinition, name: str) -> str:
+    """Return the words for an option: how to write it, and its value if the form does not give one."""
+    default = f"Now {getattr(job.options, name)}." if name in _WITH_DEFAULT else ""
+    return " ".join(filter(None, (ENQUEUE_OPTIONS[name].about, _HINTS.get(name), default)))
 
 
 def _show_repair(

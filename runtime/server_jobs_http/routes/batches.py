@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 from server_jobs.domain.audit import enqueuing_as
-from server_jobs.domain.enqueue_options import EnqueueOptions
 from server_jobs.domain.ids import new_job_id
 from server_jobs.domain.options import MOST_JOBS_PER_REQUEST
 from server_jobs.domain.record import JobQuery, NewJob
@@ -25,10 +24,10 @@ from ..described_route import Answer, Description
 from ..gate import actor_of, backend_of, caller_of
 from ..http_options import HttpOptions
 from ..problem_document import RefusedError, params_refusal
-from ..reading import Attempts, CorrelationId, Priority, Text, read_body
+from ..reading import Text, read_body
 from ..request_trace import request_trace
 from ..schema_parts import INTEGER, TEXT, object_of, ref
-from .enqueuing import OptionFields, tell_host
+from .enqueuing import CompletionOptions, OptionFields, tell_host
 
 BATCH_ID = {"id": "The id of the batch."}
 _COUNTS = object_of(
@@ -41,22 +40,13 @@ _COUNTS = object_of(
 )
 
 
-class CompletionBody(BaseModel):
+class CompletionBody(CompletionOptions):
     """The job that runs after all jobs of the batch have ended."""
 
     model_config = ConfigDict(extra="forbid", defer_build=True)
 
     job_name: Text = Field(description="The name of a job without a unique key.")
     params: dict[str, JsonValue] = Field(description="Its params, which must fit its spec.")
-    priority: Priority | None = Field(None, description="Higher priorities are claimed first.")
-    max_attempts: Attempts | None = Field(None, description="Attempts in all.")
-    correlation_id: CorrelationId | None = Field(None, description="Id for log lines.")
-
-    def options(self) -> EnqueueOptions:
-        """The chosen options, for `new_job`."""
-        return EnqueueOptions(
-            priority=self.priority, max_attempts=self.max_attempts, correlation_id=self.correlation_id
-        )
 
 
 class BatchBody(OptionFields):

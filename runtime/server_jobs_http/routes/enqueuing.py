@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
+from pydantic.fields import FieldInfo
 from server_jobs.domain.audit import enqueuing_as
-from server_jobs.domain.enqueue_options import EnqueueOptions
+from server_jobs.domain.enqueue_options import ENQUEUE_OPTIONS, TEXT_OPTIONS, EnqueueOptions
 from server_jobs.domain.options import OnConflict
-from server_jobs.domain.text_limits import LONGEST_UNIQUE_KEY
 from server_jobs.security.tokens import Scope
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -19,14 +19,13 @@ from ..body import json_body
 from ..described_route import Answer, Description
 from ..gate import actor_of, backend_of, caller_of
 from ..http_options import HttpOptions
-from ..reading import Attempts, CorrelationId, Delay, Period, Priority, Text, read_body
+from ..reading import Attempts, Delay, Period, Priority, read_body, text_field, with_texts
 from ..request_trace import request_trace
 from ..schema_parts import ref
 
 Enqueued = Callable[[Request], None]
 """Called after a request stored a job."""
 
-UniqueKey = Annotated[Text, Field(max_length=LONGEST_UNIQUE_KEY)]
 Conflict = Annotated[OnConflict, WithJsonSchema({"enum": [str(one) for one in OnConflict]})]
 
 _NOT_BOTH: dict[str, JsonValue] = {
@@ -37,41 +36,48 @@ _NOT_BOTH: dict[str, JsonValue] = {
 }
 
 
-class OptionFields(BaseModel):
+def _text_options(*, is_for_completion: bool) -> dict[str, FieldInfo]:
+    return {
+        name: text_field(ENQUEUE_OPTIONS[name].about, longest)
+        for name, longest in TEXT_OPTIONS.items()
+        if ENQUEUE_OPTIONS[name].is_for_completion or not is_for_completion
+    }
+
+
+def about_option(name: str) -> str:
+    """Return the words for an option."""
+    return ENQUEUE_OPTIONS[name].about
+
+
+class CommonOptions(BaseModel):
+    """The options of any job. Missing ones have the values of the job's spec."""
+
+    model_config = ConfigDict(extra="forbid", defer_build=True)
+
+    priority: Priority | None = Field(None, description=about_option("priority"))
+    max_attempts: Attempts | None = Field(None, description=about_option("max_attempts"))
+
+    def options(self) -> EnqueueOptions:
+        """The chosen options, for `new_job`."""
+        fields = type(self).model_fields
+        return cast("EnqueueOptions", {name: getattr(self, name) for name in ENQUEUE_OPTIONS if name in fields})
+
+
+@with_texts(_text_options(is_for_completion=True))
+class CompletionOptions(CommonOptions):
+    """The options of a completion job."""
+
+
+@with_texts(_text_options(is_for_completion=False))
+class OptionFields(CommonOptions):
     """The options of jobs. Missing ones have the values of the job's spec."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH, defer_build=True)
 
-    delay: Delay | None = Field(None, description="Time until the job is due, an ISO 8601 duration of days and a time.")
-    scheduled_for: AwareDatetime | None = Field(
-        None, strict=True, description="Time at which the job is due, with a time zone."
-    )
-    expires_after: Period | None = Field(
-        None, description="Time after the job is due in which an attempt may start. Later, the job is cancelled."
-    )
-    priority: Priority | None = Field(None, description="Higher priorities are claimed first.")
-    max_attempts: Attempts | None = Field(None, description="Attempts in all.")
-    unique_key: UniqueKey | None = Field(None, description="Key that at most one unfinished job of this name may have.")
-    on_conflict: Conflict | None = Field(
-        None,
-        description="Whether an unfinished job with the same unique key stays, or this one takes its place.",
-    )
-    correlation_id: CorrelationId | None = Field(
-        None, description="Id for log lines, which jobs that the handler enqueues inherit."
-    )
-
-    def options(self) -> EnqueueOptions:
-        """The chosen options, for `new_job`."""
-        return EnqueueOptions(
-            delay=self.delay,
-            scheduled_for=self.scheduled_for,
-            expires_after=self.expires_after,
-            priority=self.priority,
-            max_attempts=self.max_attempts,
-            unique_key=self.unique_key,
-            on_conflict=self.on_conflict,
-            correlation_id=self.correlation_id,
-        )
+    delay: Delay | None = Field(None, description=f"{about_option('delay')} An ISO 8601 duration of days and a time.")
+    scheduled_for: AwareDatetime | None = Field(None, strict=True, description=about_option("scheduled_for"))
+    expires_after: Period | None = Field(None, description=about_option("expires_after"))
+    on_conflict: Conflict | None = Field(None, description=about_option("on_conflict"))
 
 
 class EnqueueBody(OptionFields):

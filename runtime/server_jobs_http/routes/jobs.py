@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 from server_jobs.domain.interfaces import JobReader, Store
-from server_jobs.domain.record import Cancellation, Deletion, JobFilter, JobQuery, JobStatus
+from server_jobs.domain.record import TEXT_FILTERS, Cancellation, Deletion, JobFilter, JobQuery, JobStatus
 from server_jobs.domain.search import FindStep
 from server_jobs.engine.bulk import with_conditions
 from server_jobs.errors import InvalidOptionError, JobNotFoundError, Problem
@@ -23,7 +23,7 @@ from ..access import check_queue, check_scope, for_its_job, for_some_queue, summ
 from ..described_route import Answer, Description
 from ..gate import actor_of, backend_of, caller_of
 from ..problem_document import RefusedError
-from ..reading import REQUEST_DOES_NOT_FIT, Delay, Text, query_of
+from ..reading import REQUEST_DOES_NOT_FIT, Delay, Text, query_of, text_field, with_texts
 from ..schema_parts import TEXT_OR_NULL, array_of, object_of, ref
 from ..searching import Steps, steps_of
 from .enqueuing import wake
@@ -59,6 +59,7 @@ def _clamped(value: object) -> object:
     return min(max(int(text[:_ENOUGH_DIGITS]), 1), LONGEST_PAGE)
 
 
+@with_texts({name: text_field(one.about) for name, one in TEXT_FILTERS.items()})
 class FilterFields(BaseModel):
     """Which jobs: those that match every given field."""
 
@@ -66,12 +67,8 @@ class FilterFields(BaseModel):
 
     status: JobStatus | None = Field(None, description="Only jobs in this status.")
     parked: bool = Field(False, description="Only jobs that failed because their params cannot be read.")
-    job_name: Text | None = Field(None, description="Only jobs of this name.")
+    job_name: Text | None = Field(None, description=TEXT_FILTERS["job_name"].about)
     queue: Text | None = Field(None, description="Only jobs of this queue.")
-    error_class: Text | None = Field(None, description="Only jobs whose last failure was this exception.")
-    correlation_id: Text | None = Field(None, description="Only jobs with this correlation id.")
-    worker_id: Text | None = Field(None, description="Only jobs that this worker claimed last.")
-    batch_id: Text | None = Field(None, description="Only jobs of this batch, without its completion job.")
     older_than: Delay | None = Field(
         None, description="Only jobs that ended longer ago; unfinished ones that were created longer ago."
     )
@@ -90,15 +87,10 @@ class FilterFields(BaseModel):
             wanted = JobFilter(
                 status=self.status,
                 parked=self.parked,
-                job_name=self.job_name,
                 queues=queues,
-                error_class=self.error_class,
-                correlation_id=self.correlation_id,
-                worker_id=self.worker_id,
-                batch_id=self.batch_id,
                 older_than=self.older_than,
                 newer_than=self.newer_than,
-            )
+            ).with_texts({name: getattr(self, name) for name in TEXT_FILTERS})
             return with_conditions(wanted, self.where, registry, may_reveal=False)
         except InvalidOptionError as error:
             raise RefusedError(422, REQUEST_DOES_NOT_FIT, [Problem("/where", str(error))]) from None
