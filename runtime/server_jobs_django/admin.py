@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.views.decorators.csrf import csrf_protect
-from server_jobs.domain.record import Cancellation, Deletion, JobRecord, JobStatus, Retrial
+from server_jobs.domain.record import JOB_COLUMNS, Cancellation, Deletion, JobRecord, JobStatus, Retrial, Shown
 from server_jobs.domain.record.audit import LONGEST_AUDIT_PAGE, AuditQuery
 from server_jobs.inspection.job_document import shown_params
 from server_jobs.stores.sql.store import SqlStore
@@ -32,6 +32,10 @@ from .project import complete_registry, jobs_registry
 
 T = TypeVar("T")
 _SHOWN_CHARACTERS = 80
+_PLACED = frozenset(
+    {"progress_message", "correlation_id", "unique_key", "params", "result", "error"},
+)
+"""The details with a place of their own on the page of a job."""
 _DONE: frozenset[str] = frozenset({Retrial.RETRIED, Cancellation.CANCELLED, Cancellation.REQUESTED, Deletion.DELETED})
 _TEXTS: Mapping[str, str] = {
     Retrial.NOT_RETRYABLE: "not retried, because only failed and cancelled jobs are",
@@ -58,6 +62,7 @@ class StoredJobAdmin(admin.ModelAdmin):
     fields = (
         *("id", "job_name", "status", "queue", "priority", "attempts", "progress", "progress_message"),
         *("created_at", "scheduled_for", "completed_at", "correlation_id", "unique_key"),
+        *(name for name, one in JOB_COLUMNS.items() if one.shown is Shown.DETAILS and name not in _PLACED),
         *("shown_params", "shown_result", "error", "failed_attempts"),
     )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
-from server_jobs.domain.record import JobStatus, Outcome
+from server_jobs.domain.record import JOB_COLUMNS, JobColumn, JobStatus, Outcome
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -31,31 +31,34 @@ class Moment(models.DateTimeField):
         return moment
 
 
+_KINDS = {
+    "str": models.TextField,
+    "JobStatus": models.TextField,
+    "int": models.IntegerField,
+    "bool": models.BooleanField,
+    "datetime": Moment,
+}
+
+
+def _field_of(column: JobColumn) -> models.Field:
+    choices = [(status.value, status.value) for status in JobStatus] if column.type == "JobStatus" else None
+    return _KINDS[column.type](
+        column.label,
+        primary_key=column.name == "id",
+        null=column.is_nullable,
+        choices=choices,
+        help_text=column.about,
+    )
+
+
 class StoredJob(models.Model):
     """A row of the table of jobs, to read: `StoredJob.objects.filter(job_name="SendEmail", status="pending")`.
 
+    Its fields are the columns of the table, as `JobRecord` has them.
     Change jobs with the methods of their class, or with `python manage.py jobs`: they keep the state machine.
     """
 
-    id = models.TextField(primary_key=True)
-    job_name = models.TextField("job")
-    status = models.TextField(choices=[(status.value, status.value) for status in JobStatus])
-    queue = models.TextField()
-    priority = models.IntegerField()
-    params = models.TextField()
-    result = models.TextField(null=True)
-    error = models.TextField(null=True)
-    progress = models.IntegerField()
-    progress_message = models.TextField(null=True)
-    attempt_count = models.IntegerField("attempts")
-    max_attempts = models.IntegerField()
-    spec_version = models.IntegerField()
-    correlation_id = models.TextField("correlation id", null=True)
-    unique_key = models.TextField(null=True)
-    created_at = Moment("created")
-    updated_at = Moment("updated")
-    scheduled_for = Moment("due")
-    completed_at = Moment("finished", null=True)
+    id = _field_of(JOB_COLUMNS["id"])
 
     class Meta:
         app_label = "server_jobs"
@@ -68,6 +71,11 @@ class StoredJob(models.Model):
         return f"{self.job_name} {self.id}"
 
 
+for _column in JOB_COLUMNS.values():
+    if _column.name != "id":
+        StoredJob.add_to_class(_column.name, _field_of(_column))
+
+
 class StoredAttempt(models.Model):
     """An attempt that did not complete."""
 
@@ -78,7 +86,9 @@ class StoredAttempt(models.Model):
     attempt = models.IntegerField()
     outcome = models.TextField(choices=[(outcome.value, outcome.value) for outcome in Outcome])
     error = models.TextField(null=True)
+    error_class = models.TextField(null=True)
     traceback = models.TextField(null=True)
+    worker_id = models.TextField(null=True)
     started_at = Moment()
     ended_at = Moment()
 

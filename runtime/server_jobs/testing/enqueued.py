@@ -12,12 +12,14 @@ from pydantic_core import to_jsonable_python
 
 from ..definition import AnyDefinition, P
 from ..domain.clock import exact_length
+from ..domain.enqueue_options import ENQUEUE_OPTIONS
 from ..domain.record import JobRecord
 from ..domain.suggestions import closest
 from ..errors import InvalidOptionError
 from ..registry import JobRegistry
 
-OPTIONS = ("correlation_id", "delay", "max_attempts", "priority", "queue", "scheduled_for", "unique_key")
+OPTIONS = tuple(sorted({"queue", *ENQUEUE_OPTIONS} - {"expires_after", "on_conflict"}))
+"""The options of an enqueue that a job keeps, and its queue."""
 
 _TOLERANCE = timedelta(seconds=1)
 _SHOWN = 20
