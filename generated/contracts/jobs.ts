@@ -185,47 +185,69 @@ export type JobStatus = "pending" | "running" | "completed" | "failed" | "cancel
 
 /** The state of a job; times are in ISO 8601. */
 export type JobSummary = {
+  /** UUIDv7 in lower case. Newer jobs sort after older ones. */
   id: string;
+  /** The title of the spec. */
   job_name: string;
+  /** `pending`, `running`, `completed`, `failed` or `cancelled`. */
   status: JobStatus;
-  /** Whether it failed because its params cannot be read. */
+  /** Whether the job failed because its params cannot be read. */
   parked: boolean;
-  queue: string;
-  priority: number;
-  /** 0 to 100. */
+  /** 0 to 100. A claim sets it to 0, a completion to 100. */
   progress: number;
+  /** Attempts that count, the current one included. */
   attempt_count: number;
+  /** Attempts in all. */
   max_attempts: number;
-  created_at: string;
-  updated_at: string;
+  /** When the job is due. Without a delay, the time of its enqueue. */
   scheduled_for: string;
+  /** When the job was enqueued. */
+  created_at: string;
+  /** When the row changed last. */
+  updated_at: string;
+  /** When the job was completed, failed or cancelled. */
   completed_at: string | null;
+  /** The queue in which the job waits. */
+  queue: string;
+  /** -100 to 100. Higher priorities are claimed first. */
+  priority: number;
 };
 
 /** All stored values of a job of one name. */
 export type Job<N extends JobName = JobName> = N extends JobName
   ? Omit<JobSummary, "job_name"> & {
       job_name: N;
-      spec_version: number;
-      progress_message: string | null;
-      /** Redacted values are hidden, so they may not fit the type of the params. */
+      /** The params, with redacted values hidden. */
       params: unknown;
+      /** The reason why params are hidden, or null. */
       params_hidden: string | null;
-      /** null until the job has one. */
+      /** The result, or null. */
       result: JobResults[N] | null;
+      /** The last message of the handler about its progress. */
+      progress_message: string | null;
+      /** The error of the last failed attempt, or the reason of a cancellation. `UNREADABLE: ` marks a parked job. */
       error: string | null;
-      error_class: string | null;
-      /** The job is cancelled if it is still pending after this time. */
-      start_before: string | null;
-      worker_id: string | null;
+      /** When the last attempt was claimed. */
       worker_started_at: string | null;
+      /** When the lease of the current claim expires. null unless the job is running. */
       worker_expires_at: string | null;
+      /** The job is cancelled if it is still pending after this time. null: never. */
+      start_before: string | null;
+      /** An id of the caller that jobs enqueued by the handler inherit. */
       correlation_id: string | null;
-      /** A completion job has it as its own id. */
-      batch_id: string | null;
+      /** The version of the spec that the params fit. */
+      spec_version: number;
+      /** A hash of the values at `unique.by`, or the key that the caller gave. One unfinished job owns it. */
       unique_key: string | null;
+      /** Whether the running job was asked to stop. */
       cancel_requested: boolean;
-      /** The job that took over its unique key while it ran. */
+      /** The name of the exception of the last failed attempt. */
+      error_class: string | null;
+      /** The long-lived worker of the last claim; see `job_workers`. */
+      worker_id: string | null;
+      /** The id of the batch. The completion job of the batch has it as its own id. */
+      batch_id: string | null;
+      /** The job that took over the unique key while this job ran, which is not retried. */
       replaced_by: string | null;
     }
   : never;
@@ -253,20 +275,21 @@ export type BatchCounts = {
 
 /** The options of one job; by default as in the spec. */
 export type EnqueueOptions = {
-  /** When it becomes due. Give either this or `delaySeconds`. */
+  /** Time at which the job is due. Give either this or `delaySeconds`. */
   scheduledFor?: Date;
-  /** The delay until it becomes due, in whole seconds, by the clock of the database. */
+  /** Time until the job is due. Whole seconds, by the clock of the database. */
   delaySeconds?: number;
-  /** Seconds after it becomes due in which an attempt may start. Later, the job is cancelled instead. */
+  /** Time after the job is due in which an attempt may start. Later, the job is cancelled. Whole seconds. */
   expiresAfterSeconds?: number;
-  /** -100 to 100, higher first. */
+  /** -100 to 100. Higher priorities are claimed first. */
   priority?: number;
+  /** Attempts in all. */
   maxAttempts?: number;
-  /** Two unfinished jobs of this name never share it. At most 500 characters. */
-  uniqueKey?: string;
-  /** What happens to an unfinished job with the same unique key: it stays, or this job takes its place. */
+  /** Whether an unfinished job with the same unique key stays, or this one takes its place. */
   onConflict?: "keep" | "replace" | "reschedule";
-  /** Carried to logs, and to the jobs that the handler enqueues. */
+  /** Key that at most one unfinished job of this name may have. At most 500 characters. */
+  uniqueKey?: string;
+  /** Id for log lines, which jobs that the handler enqueues inherit. At most 200 characters. */
   correlationId?: string;
 };
 
@@ -576,7 +599,8 @@ const JOBS: { readonly [name: string]: JobFacts } = {
 const STATEMENTS: { readonly [D in Dialect]: { readonly sql: string; readonly order: readonly string[] } } = {
   sqlite: {
     sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority,
-       spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
+       spec_version, max_attempts, correlation_id, headers, batch_id,
+       scheduled_for, start_before, status, created_at, updated_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?,
        ?, ?, ?, ?, ?,
         COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?), COALESCE(?, CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER) + ?) + ?, 'pending', CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER), CAST(ROUND((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
@@ -586,7 +610,8 @@ RETURNING id`,
   },
   postgresql: {
     sql: `INSERT INTO jobs (id, params, unique_key, concurrency_key, rate_key, job_name, queue, priority,
-       spec_version, max_attempts, correlation_id, headers, batch_id, scheduled_for, start_before, status, created_at, updated_at)
+       spec_version, max_attempts, correlation_id, headers, batch_id,
+       scheduled_for, start_before, status, created_at, updated_at)
 SELECT CAST($1 AS text), CAST($2 AS text), CAST($3 AS text), CAST($4 AS text), CAST($5 AS text), CAST($6 AS text), CAST($7 AS text), CAST($8 AS integer),
        CAST($9 AS integer), CAST($10 AS integer), CAST($11 AS text), CAST($12 AS text), CAST($13 AS text),
        COALESCE(timestamptz 'epoch' + CAST($14 AS bigint) / 1000 * interval '1 second'
@@ -610,15 +635,15 @@ function bodyOf(options: EnqueueOptions): { [member: string]: string | number | 
     expires_after: chosen.expiresAfterSeconds === undefined ? undefined : isoDuration(chosen.expiresAfterSeconds),
     priority: chosen.priority,
     max_attempts: chosen.maxAttempts,
-    unique_key: chosen.uniqueKey,
     on_conflict: chosen.onConflict,
+    unique_key: chosen.uniqueKey,
     correlation_id: chosen.correlationId,
   };
 }
 
 /** Return the options, or throw if one is invalid. */
 function checked(options: EnqueueOptions): EnqueueOptions {
-  const { scheduledFor, delaySeconds, expiresAfterSeconds, priority, maxAttempts, uniqueKey, correlationId } = options;
+  const { scheduledFor, delaySeconds, expiresAfterSeconds, priority, maxAttempts } = options;
   if (scheduledFor !== undefined && delaySeconds !== undefined) {
     throw new RangeError("give either scheduledFor or delaySeconds, not both");
   }
@@ -627,11 +652,8 @@ function checked(options: EnqueueOptions): EnqueueOptions {
   checkRange("expiresAfterSeconds", expiresAfterSeconds, 1, 31536000000);
   checkRange("priority", priority, -100, 100);
   checkRange("maxAttempts", maxAttempts, 1, 10000);
-  for (const text of [uniqueKey, correlationId]) if (text !== undefined) checkText(text);
-  if (uniqueKey !== undefined) checkRange("the length of uniqueKey", [...uniqueKey].length, 0, 500);
-  if (correlationId !== undefined) {
-    checkRange("the length of correlationId", [...correlationId].length, 0, 200);
-  }
+  checkOption("uniqueKey", options.uniqueKey, 500);
+  checkOption("correlationId", options.correlationId, 200);
   return options;
 }
 
@@ -677,6 +699,13 @@ function checkValue(value: unknown, level: number): void {
   } else if (value !== null && typeof value !== "boolean" && typeof value !== "number") {
     throw new TypeError(`a ${typeof value} cannot be written as JSON`);
   }
+}
+
+/** Throws if the text of an option is too long, or if no database keeps it. */
+function checkOption(name: string, text: string | undefined, longest: number): void {
+  if (text === undefined) return;
+  checkText(text);
+  checkRange(`the length of ${name}`, [...text].length, 0, longest);
 }
 
 function checkText(text: string): void {

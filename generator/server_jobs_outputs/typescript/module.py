@@ -8,9 +8,10 @@ from dataclasses import asdict
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import Schema, definitions_of
 from server_jobs.contract.values import MAX_DEPTH, MAX_DOCUMENT_BYTES
+from server_jobs.domain.enqueue_options import ENQUEUE_OPTIONS, TEXT_OPTIONS
 from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS, MOST_JOBS_PER_REQUEST
 from server_jobs.domain.outcomes import LONGEST_DELAY
-from server_jobs.domain.text_limits import LONGEST_CORRELATION_ID, LONGEST_UNIQUE_KEY
+from server_jobs.inspection.job_document import DETAIL_FIELDS, SUMMARY_FIELDS, DocumentField
 from server_jobs.security.key_secret import FEWEST_CHARACTERS
 from server_jobs.stores.sql.parameters import milliseconds
 from server_jobs.transactions.insertion import Target
@@ -90,10 +91,15 @@ def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
         insertable=Code(" | ".join(literal(name) for name, found in keys.items() if found) or "never"),
         facts=[Code(f"{job.class_name}: {expression(_facts(job, keys[job.class_name]))},") for job in active],
         statements=_statements(schema),
+        summary_fields=[line for one in SUMMARY_FIELDS for line in _field_lines(one)],
+        detail_fields=[line for one in DETAIL_FIELDS for line in _field_lines(one)],
+        about={name: Code(one.about) for name, one in ENQUEUE_OPTIONS.items()},
+        texts=[_text_option(name, longest) for name, longest in TEXT_OPTIONS.items()],
+        of_completion=Code(
+            " | ".join(literal(_camel_case(name)) for name, one in ENQUEUE_OPTIONS.items() if one.is_for_completion)
+        ),
         lowest_priority=Code(str(LOWEST_PRIORITY)),
         highest_priority=Code(str(HIGHEST_PRIORITY)),
-        longest_correlation_id=Code(str(LONGEST_CORRELATION_ID)),
-        longest_unique_key=Code(str(LONGEST_UNIQUE_KEY)),
         most_attempts=Code(str(MOST_ATTEMPTS)),
         longest_delay=Code(str(int(LONGEST_DELAY.total_seconds()))),
         most_jobs=Code(f"{MOST_JOBS_PER_REQUEST:,}"),
@@ -101,6 +107,39 @@ def typescript_text(jobs: Sequence[JobSpec], schema: str | None = None) -> str:
         most_levels=Code(str(MAX_DEPTH)),
         shortest_secret=Code(str(FEWEST_CHARACTERS)),
     )
+
+
+_FIELD_TYPES = {
+    "str": "string",
+    "int": "number",
+    "bool": "boolean",
+    "datetime": "string",
+    "JobStatus": "JobStatus",
+    "json": "unknown",
+}
+
+
+def _field_lines(field: DocumentField) -> list[Code]:
+    """Return the comment and the declaration of a field of a job."""
+    kind = "JobResults[N]" if field.name == "result" else _FIELD_TYPES[field.type]
+    null = " | null" if field.is_nullable else ""
+    return [Code(f"/** {field.about} */"), Code(f"{field.name}: {kind}{null};")]
+
+
+def _text_option(name: str, longest: int) -> dict[str, Code]:
+    """Return an option that is a text, as the template has it."""
+    about = ENQUEUE_OPTIONS[name].about
+    return {
+        "name": Code(name),
+        "member": Code(_camel_case(name)),
+        "about": Code(about),
+        "longest": Code(str(longest)),
+    }
+
+
+def _camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
 
 
 def _types_of(jobs: Sequence[JobSpec]) -> dict[str, _JobTypes]:

@@ -46,7 +46,7 @@ class EnqueueOption(NamedTuple):
 
 ENQUEUE_OPTIONS: Mapping[str, EnqueueOption] = {
     "delay": EnqueueOption("Time until the job is due.", is_for_completion=False),
-    "scheduled_for": EnqueueOption("Time at which the job is due, with a time zone.", is_for_completion=False),
+    "scheduled_for": EnqueueOption("Time at which the job is due.", is_for_completion=False),
     "expires_after": EnqueueOption(
         "Time after the job is due in which an attempt may start. Later, the job is cancelled.", is_for_completion=False
     ),

@@ -4,16 +4,56 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..contract.documents import redacted
-from ..domain.record import JobPreview, JobRecord, JobSummary
+from ..domain.record import JOB_COLUMNS, JobPreview, JobRecord, JobSummary, Shown
 from ..registry import JobRegistry
 
 if TYPE_CHECKING:
     from ..domain.statistics import BatchCounts
+
+
+class DocumentField(NamedTuple):
+    """A field of a job's document. OpenAPI and the types of TypeScript follow from it."""
+
+    name: str
+    type: str
+    """The type of its column, or `json` for any JSON value."""
+    is_nullable: bool
+    about: str
+
+
+_OWN_FIELDS = {
+    "params": (
+        DocumentField("params", "json", is_nullable=False, about="The params, with redacted values hidden."),
+        DocumentField("params_hidden", "str", is_nullable=True, about="The reason why params are hidden, or null."),
+    ),
+    "result": (DocumentField("result", "json", is_nullable=True, about="The result, or null."),),
+    "status": (
+        DocumentField("status", "JobStatus", is_nullable=False, about=JOB_COLUMNS["status"].about),
+        DocumentField(
+            "parked", "bool", is_nullable=False, about="Whether the job failed because its params cannot be read."
+        ),
+    ),
+}
+"""The fields of columns whose documents differ from the row."""
+
+
+def _fields(shown: Shown) -> Iterator[DocumentField]:
+    for name, one in JOB_COLUMNS.items():
+        if one.shown is shown:
+            about = one.about.replace("NULL", "null")
+            yield from _OWN_FIELDS.get(name, (DocumentField(name, one.type, one.is_nullable, about),))
+
+
+SUMMARY_FIELDS: Sequence[DocumentField] = tuple(_fields(Shown.EVERYWHERE))
+"""The fields of `job_summary`."""
+DETAIL_FIELDS: Sequence[DocumentField] = tuple(_fields(Shown.DETAILS))
+"""The other fields of `shown_job`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,42 +91,20 @@ def shown_job(record: JobRecord, registry: JobRegistry) -> dict[str, object]:
 
 def job_document(record: JobRecord) -> dict[str, object]:
     """Return all fields of a job except its params. Times are in UTC, the result is a JSON value."""
-    return {
-        **job_summary(record.summary),
-        "spec_version": record.spec_version,
-        "progress_message": record.progress_message,
-        "result": parsed(record.result),
-        "error": record.error,
-        "error_class": record.error_class,
-        "start_before": _text(record.start_before),
-        "worker_id": record.worker_id,
-        "worker_started_at": _text(record.worker_started_at),
-        "worker_expires_at": _text(record.worker_expires_at),
-        "correlation_id": record.correlation_id,
-        "batch_id": record.batch_id,
-        "unique_key": record.unique_key,
-        "cancel_requested": record.cancel_requested,
-        "replaced_by": record.replaced_by,
-    }
+    shown = (one.name for one in DETAIL_FIELDS if one.name not in ("params", "params_hidden"))
+    return {**job_summary(record.summary), **{name: _value(record, name) for name in shown}}
 
 
 def job_summary(summary: JobSummary) -> dict[str, object]:
     """Return the status fields of a job, without params, result and error."""
-    return {
-        "id": summary.id,
-        "job_name": summary.job_name,
-        "status": summary.status,
-        "parked": summary.is_parked,
-        "queue": summary.queue,
-        "priority": summary.priority,
-        "progress": summary.progress,
-        "attempt_count": summary.attempt_count,
-        "max_attempts": summary.max_attempts,
-        "created_at": _text(summary.created_at),
-        "updated_at": _text(summary.updated_at),
-        "scheduled_for": _text(summary.scheduled_for),
-        "completed_at": _text(summary.completed_at),
-    }
+    return {one.name: _value(summary, one.name) for one in SUMMARY_FIELDS}
+
+
+def _value(job: JobRecord | JobSummary, name: str) -> object:
+    value: object = getattr(job, "is_parked" if name == "parked" else name)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return parsed(job.result) if name == "result" and isinstance(job, JobRecord) else value
 
 
 def batch_document(batch_id: str, counts: BatchCounts) -> dict[str, object]:
@@ -116,7 +134,3 @@ def _finite(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{text} is no finite number")
     return number
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()

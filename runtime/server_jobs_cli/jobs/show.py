@@ -12,7 +12,7 @@ from rich.text import Text
 from server_jobs.domain.clock import length
 from server_jobs.domain.history import AttemptRecord
 from server_jobs.domain.interfaces import Store
-from server_jobs.domain.record import JobRecord, JobStatus
+from server_jobs.domain.record import JOB_COLUMNS, JobRecord, JobStatus, Shown
 from server_jobs.inspection.history_document import attempt_document
 from server_jobs.inspection.job_document import ShownParams, job_document, parsed, shown_params
 from server_jobs.inspection.why import Reason, why
@@ -27,6 +27,13 @@ from .why_and_workers import line_of, registry_or_none
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_ELSEWHERE = frozenset(
+    {
+        *("id", "job_name", "status", "params", "result", "error"),  # above and below the facts
+        *("priority", "max_attempts", "progress_message", "updated_at"),  # part of other facts, or of no use
+    }
+)
 
 
 @click.command()
@@ -109,24 +116,31 @@ def _facts(record: JobRecord) -> dict[str, str]:
     took = took_of(record)
     facts = {
         "queue": f"{record.queue}, priority {record.priority}",
-        "version": str(record.spec_version),
-        "attempts": f"{record.attempt_count} of {record.max_attempts}",
+        "spec_version": str(record.spec_version),
+        "attempt_count": f"{record.attempt_count} of {record.max_attempts}",
         "progress": f"{record.progress}%  {record.progress_message or ''}".rstrip(),
-        "created": _time(record.created_at, with_age=True),
-        "due": "after its batch" if record.waits_for_batch else _time(record.scheduled_for, with_age=True),
-        "start by": _time(record.start_before, with_age=True),
-        "started": _time(record.worker_started_at),
-        "lease until": _time(leased_until, with_age=True),
-        "worker": record.worker_id,
-        "finished": _time(record.completed_at),
+        "created_at": _time(record.created_at, with_age=True),
+        "scheduled_for": "after its batch" if record.waits_for_batch else _time(record.scheduled_for, with_age=True),
+        "start_before": _time(record.start_before, with_age=True),
+        "worker_started_at": _time(record.worker_started_at),
+        "worker_expires_at": _time(leased_until, with_age=True),
+        "worker_id": record.worker_id,
+        "completed_at": _time(record.completed_at),
         "took": None if took is None else length(took),
-        "cancel": "requested" if record.cancel_requested else None,
-        "correlation": record.correlation_id,
-        "batch": record.batch_id,
-        "unique key": record.unique_key,
-        "replaced by": record.replaced_by,
+        "cancel_requested": "requested" if record.cancel_requested else None,
+        "correlation_id": record.correlation_id,
+        "batch_id": record.batch_id,
+        "unique_key": record.unique_key,
+        "replaced_by": record.replaced_by,
     }
-    return {name: value for name, value in facts.items() if value is not None}
+    others = (one.name for one in JOB_COLUMNS.values() if one.shown is not Shown.NOWHERE and one.name not in _ELSEWHERE)
+    facts |= {name: _plain(getattr(record, name)) for name in others if name not in facts}
+    labels = {name: JOB_COLUMNS[name].label if name in JOB_COLUMNS else name for name in facts}
+    return {labels[name]: value for name, value in facts.items() if value is not None}
+
+
+def _plain(value: object) -> str | None:
+    return _time(value) if isinstance(value, datetime) else None if value is None else str(value)
 
 
 def _time(moment: datetime | None, *, with_age: bool = False) -> str | None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server_jobs.domain.history import AttemptRecord
-from server_jobs.domain.record import JobRecord, JobStatus, Outcome
+from server_jobs.domain.record import JOB_COLUMNS, TEXT_FILTERS, JobRecord, JobStatus, Outcome, Shown
 from server_jobs.domain.record.audit import AuditQuery
 from server_jobs.domain.statistics import BatchCounts
 from server_jobs.inspection.job_document import shown_params
@@ -19,6 +19,21 @@ from .visit import Visit
 
 _MOST_ENTRIES = 20
 _SETTLED = (Cause.FINISHED, Cause.RUNNING)
+_ON_PAGE = frozenset(
+    {
+        *("params", "result", "error", "progress_message", "cancel_requested", "spec_version", "start_before"),
+        *(
+            "worker_id",
+            "worker_started_at",
+            "worker_expires_at",
+            "correlation_id",
+            "batch_id",
+            "replaced_by",
+            "unique_key",
+        ),
+    }
+)
+"""The details that the page shows in its own way."""
 _NOT_COUNTED = (Outcome.SNOOZED, Outcome.RELEASED, Outcome.LOST)  # the next attempt has the same number
 
 
@@ -35,6 +50,7 @@ async def job(visit: Visit) -> Response:
         "job.html",
         job=record,
         batch=await _batch_counts(visit, record),
+        details=_details(record),
         reasons=[_with_links(reason) for reason in reasons if reason.cause not in _SETTLED],
         running=next((reason for reason in reasons if reason.cause is Cause.RUNNING), None),
         runs=_runs(record, attempts),
@@ -45,6 +61,14 @@ async def job(visit: Visit) -> Response:
         newest_version=None if registered is None else registered.options.version,
         timeout=None if registered is None else registered.options.timeout,
     )
+
+
+def _details(record: JobRecord) -> list[tuple[str, object, str | None]]:
+    """Return the label, the value and the filter of the other details of a job."""
+    names = (name for name, one in JOB_COLUMNS.items() if one.shown is Shown.DETAILS and name not in _ON_PAGE)
+    found = ((name, getattr(record, name)) for name in names)
+    filters = {name: one.option for name, one in TEXT_FILTERS.items()}
+    return [(JOB_COLUMNS[name].label, value, filters.get(name)) for name, value in found if value is not None]
 
 
 async def _batch_counts(visit: Visit, record: JobRecord) -> BatchCounts | None:

@@ -27,6 +27,7 @@ from ..schema_parts import (
     object_of,
 )
 from .batches import batch_schemas
+from .job_fields import DETAILS, SUMMARY
 from .paths import paths_of
 from .schedules import SCHEDULE
 
@@ -42,44 +43,6 @@ _LINK: Schema = {
     "name": "signature",
     "description": "The signature of a link of `events_link`, which needs no token.",
 }
-_SUMMARY: dict[str, Schema] = {
-    "id": TEXT,
-    "job_name": TEXT,
-    "status": STATUS,
-    "parked": {"type": "boolean", "description": "Whether the job failed because its params cannot be read."},
-    "queue": TEXT,
-    "priority": INTEGER,
-    "progress": {"type": "integer", "minimum": 0, "maximum": 100},
-    "attempt_count": INTEGER,
-    "max_attempts": INTEGER,
-    "created_at": MOMENT,
-    "updated_at": MOMENT,
-    "scheduled_for": MOMENT,
-    "completed_at": MOMENT_OR_NULL,
-}
-
-_DETAILS: dict[str, Schema] = {
-    "spec_version": INTEGER,
-    "progress_message": TEXT_OR_NULL,
-    "params": {"description": "The params, with redacted values hidden."},
-    "params_hidden": {**TEXT_OR_NULL, "description": "The reason why params are hidden, or null."},
-    "result": {"description": "The result, or null."},
-    "error": TEXT_OR_NULL,
-    "error_class": {**TEXT_OR_NULL, "description": "The name of the exception of the last failed attempt."},
-    "start_before": {
-        **MOMENT_OR_NULL,
-        "description": "The job is cancelled if it is pending after this time, or null.",
-    },
-    "worker_id": {**TEXT_OR_NULL, "description": "The long-lived worker of the last claim."},
-    "worker_started_at": MOMENT_OR_NULL,
-    "worker_expires_at": MOMENT_OR_NULL,
-    "correlation_id": TEXT_OR_NULL,
-    "batch_id": {**TEXT_OR_NULL, "description": "The batch of the job. A completion job has it as its own id."},
-    "unique_key": TEXT_OR_NULL,
-    "cancel_requested": {"type": "boolean"},
-    "replaced_by": {**TEXT_OR_NULL, "description": "The job that took over its unique key while it ran, or null."},
-}
-
 _ATTEMPT: dict[str, Schema] = {
     "attempt": {"type": "integer", "description": "The number of the attempt, from 1."},
     "outcome": {
@@ -137,8 +100,8 @@ def document_of(jobs: Mapping[str, JobSchemas], *, server: str) -> Schema:
             },
             optional=("errors", "more_errors"),
         ),
-        "JobSummary": object_of(_SUMMARY),
-        "Job": object_of({**_SUMMARY, **_DETAILS}),
+        "JobSummary": object_of(SUMMARY),
+        "Job": object_of({**SUMMARY, **DETAILS}),
         "Attempt": object_of(_ATTEMPT),
         "Schedule": object_of(SCHEDULE),
         "Worker": object_of(

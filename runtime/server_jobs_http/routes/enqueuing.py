@@ -75,7 +75,9 @@ class OptionFields(CommonOptions):
     model_config = ConfigDict(extra="forbid", json_schema_extra=_NOT_BOTH, defer_build=True)
 
     delay: Delay | None = Field(None, description=f"{about_option('delay')} An ISO 8601 duration of days and a time.")
-    scheduled_for: AwareDatetime | None = Field(None, strict=True, description=about_option("scheduled_for"))
+    scheduled_for: AwareDatetime | None = Field(
+        None, strict=True, description=f"{about_option('scheduled_for')} It has a time zone."
+    )
     expires_after: Period | None = Field(None, description=about_option("expires_after"))
     on_conflict: Conflict | None = Field(None, description=about_option("on_conflict"))
 

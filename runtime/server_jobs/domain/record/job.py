@@ -279,7 +279,7 @@ class JobRecord:
     )
     cancel_requested: bool = field(
         default=False,
-        metadata=_column("Whether the running job was asked to stop.", Giver.STORE, label="cancel requested"),
+        metadata=_column("Whether the running job was asked to stop.", Giver.STORE, label="cancel"),
     )
     concurrency_key: str | None = field(
         default=None,

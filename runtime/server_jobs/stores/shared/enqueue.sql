@@ -3,7 +3,8 @@
 -- fragment: new_columns
 -- parameters: none
 -- The columns of a new job: those that the caller gives, and its times.
-{given_columns}, scheduled_for, start_before, status, created_at, updated_at
+{given_columns},
+       scheduled_for, start_before, status, created_at, updated_at
 
 -- each: given_columns
 -- columns: given
