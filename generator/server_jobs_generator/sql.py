@@ -11,6 +11,7 @@ from itertools import groupby
 from pydantic import JsonValue
 from server_jobs.contract.json_schema import Schema, definitions_of
 from server_jobs.contract.values import path_of
+from server_jobs.domain.record import JOB_COLUMNS
 
 _DEFINITIONS = "#/$defs/"
 _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
@@ -18,21 +19,18 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 # Keywords whose schemas apply to some values only.
 _ALTERNATIVES = ("anyOf", "oneOf", "then", "else", "dependentSchemas")
 PARTS = ("params", "result")
+# A view keeps the order of its columns, because PostgreSQL replaces a view only if its new columns come last.
+_IN_ORDER = (
+    *("id", "status", "progress", "progress_message", "error", "attempt_count", "max_attempts"),
+    *("queue", "priority", "correlation_id", "created_at", "scheduled_for"),
+    *("worker_started_at", "completed_at", "updated_at", "spec_version"),
+)
 OWN_COLUMNS: Mapping[str, str] = {
-    name: name
-    for name in (
-        *("id", "status", "progress", "progress_message", "error", "attempt_count", "max_attempts"),
-        *("queue", "priority", "correlation_id", "created_at", "scheduled_for"),
-    )
-} | {
-    "worker_started_at": "started_at",
-    "completed_at": "completed_at",
-    "updated_at": "updated_at",
-    "spec_version": "version",
+    name: JOB_COLUMNS[name].view for name in dict.fromkeys((*_IN_ORDER, *JOB_COLUMNS)) if JOB_COLUMNS[name].view
 }
 """The columns of the table, and their names in a view."""
 
-TIMES = frozenset({"created_at", "scheduled_for", "worker_started_at", "completed_at", "updated_at"})
+TIMES = frozenset(name for name in OWN_COLUMNS if JOB_COLUMNS[name].type == "datetime")
 
 # PostgreSQL silently cuts longer names.
 _LONGEST_BYTES = 63

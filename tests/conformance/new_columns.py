@@ -1,9 +1,5 @@
 """The columns of the table `jobs` that the caller of an insert gives.
 
-To add a column, change the places below. Then run `server-jobs generate`, which writes the migration, and commit
-`generated/`. A test compares the fragments of columns with the records.
-
-====================  =================================================================================
 a column              change
 ====================  =================================================================================
 every column          `schema`, `JobRecord` in `domain.record`, and the fragment `job_columns`
@@ -17,6 +13,8 @@ to filter by it       `JobFilter` in `domain.record`, `matches` in `domain.searc
 to show it            `inspection.job_document`, `http.openapi`, the command `show`,
                       `templates/jobs.ts.jinja`; for views `OWN_COLUMNS` of the generator
 ====================  =================================================================================
+=======
+A test compares the fragment of columns with the record.
 """
 
 from __future__ import annotations

@@ -123,6 +123,12 @@ def test_a_job_is_shown_with_everything_but_its_secrets(shop: Shop) -> None:
     assert "hidden-value" not in shop.run("show", job_id, "--json").output
 
 
+def test_a_failed_job_is_shown_with_the_class_of_its_error(shop: Shop) -> None:
+    job_id = shop.enqueue("Shout", "--max-attempts", "1", text="fail")
+    shop.run("tick")
+    assert "  error class  BadDayError\n" in shop.run("show", job_id).stdout
+
+
 def test_secrets_are_revealed_on_request(shop: Shop) -> None:
     job_id = shop.enqueue("Shout", secret="hidden-value")
     assert '"secret": "hidden-value"' in shop.run("show", job_id, "--reveal").stdout

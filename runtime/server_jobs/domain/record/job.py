@@ -79,6 +79,8 @@ class JobColumn(NamedTuple):
     """The name for people, in lower case. Default: the name of the field, with spaces."""
     is_id: bool = False
     """Whether databases compare the texts byte by byte."""
+    view: str = ""
+    """The name in the views of the specs, if they have the column."""
     name: str = ""
     type: str = ""
     """`str`, `int`, `bool`, `datetime` or `JobStatus`."""
@@ -88,10 +90,16 @@ class JobColumn(NamedTuple):
 
 
 def _column(
-    about: str, given_by: Giver, shown: Shown = Shown.DETAILS, *, label: str = "", is_id: bool = False
+    about: str,
+    given_by: Giver,
+    shown: Shown = Shown.DETAILS,
+    *,
+    label: str = "",
+    is_id: bool = False,
+    view: str = "",
 ) -> Mapping[str, JobColumn]:
     """Return the metadata of a field."""
-    return {"column": JobColumn(about, given_by, shown, label, is_id)}
+    return {"column": JobColumn(about, given_by, shown, label, is_id, view)}
 
 
 class NewJob(NamedTuple):
@@ -177,7 +185,11 @@ class JobRecord:
 
     id: str = field(
         metadata=_column(
-            "UUIDv7 in lower case. Newer jobs sort after older ones.", Giver.CALLER, Shown.EVERYWHERE, is_id=True
+            "UUIDv7 in lower case. Newer jobs sort after older ones.",
+            Giver.CALLER,
+            Shown.EVERYWHERE,
+            is_id=True,
+            view="id",
         )
     )
     job_name: str = field(metadata=_column("The title of the spec.", Giver.CALLER, Shown.EVERYWHERE, label="job"))
@@ -187,25 +199,33 @@ class JobRecord:
         metadata=_column("The result as JSON text, or NULL until the job is completed.", Giver.SETTLEMENT),
     )
     status: JobStatus = field(
-        metadata=_column("`pending`, `running`, `completed`, `failed` or `cancelled`.", Giver.STORE, Shown.EVERYWHERE)
+        metadata=_column(
+            "`pending`, `running`, `completed`, `failed` or `cancelled`.", Giver.STORE, Shown.EVERYWHERE, view="status"
+        )
     )
     progress: int = field(
         default=0,
-        metadata=_column("0 to 100. A claim sets it to 0, a completion to 100.", Giver.CLAIM, Shown.EVERYWHERE),
+        metadata=_column(
+            "0 to 100. A claim sets it to 0, a completion to 100.", Giver.CLAIM, Shown.EVERYWHERE, view="progress"
+        ),
     )
     progress_message: str | None = field(
         default=None,
-        metadata=_column("The last message of the handler about its progress.", Giver.SETTLEMENT),
+        metadata=_column(
+            "The last message of the handler about its progress.", Giver.SETTLEMENT, view="progress_message"
+        ),
     )
     error: str | None = field(
         default=None,
         metadata=_column(
             "The error of the last failed attempt, or the reason of a cancellation. `UNREADABLE: ` marks a parked job.",
             Giver.SETTLEMENT,
+            view="error",
         ),
     )
     worker_started_at: datetime | None = field(
-        default=None, metadata=_column("When the last attempt was claimed.", Giver.CLAIM, label="started")
+        default=None,
+        metadata=_column("When the last attempt was claimed.", Giver.CLAIM, label="started", view="started_at"),
     )
     worker_expires_at: datetime | None = field(
         default=None,
@@ -218,16 +238,23 @@ class JobRecord:
     attempt_count: int = field(
         default=0,
         metadata=_column(
-            "Attempts that count, the current one included.", Giver.CLAIM, Shown.EVERYWHERE, label="attempts"
+            "Attempts that count, the current one included.",
+            Giver.CLAIM,
+            Shown.EVERYWHERE,
+            label="attempts",
+            view="attempt_count",
         ),
     )
-    max_attempts: int = field(default=3, metadata=_column("Attempts in all.", Giver.CALLER, Shown.EVERYWHERE))
+    max_attempts: int = field(
+        default=3, metadata=_column("Attempts in all.", Giver.CALLER, Shown.EVERYWHERE, view="max_attempts")
+    )
     scheduled_for: datetime = field(
         metadata=_column(
             "When the job is due. Without a delay, the time of its enqueue.",
             Giver.CALLER,
             Shown.EVERYWHERE,
             label="due",
+            view="scheduled_for",
         )
     )
     start_before: datetime | None = field(
@@ -239,30 +266,45 @@ class JobRecord:
     correlation_id: str | None = field(
         default=None,
         metadata=_column(
-            "An id of the caller that jobs enqueued by the handler inherit.", Giver.CALLER, label="correlation"
+            "An id of the caller that jobs enqueued by the handler inherit.",
+            Giver.CALLER,
+            label="correlation",
+            view="correlation_id",
         ),
     )
     created_at: datetime = field(
-        metadata=_column("When the job was enqueued.", Giver.STORE, Shown.EVERYWHERE, label="created")
+        metadata=_column(
+            "When the job was enqueued.", Giver.STORE, Shown.EVERYWHERE, label="created", view="created_at"
+        )
     )
     updated_at: datetime = field(
-        metadata=_column("When the row changed last.", Giver.STORE, Shown.EVERYWHERE, label="changed")
+        metadata=_column(
+            "When the row changed last.", Giver.STORE, Shown.EVERYWHERE, label="changed", view="updated_at"
+        )
     )
     completed_at: datetime | None = field(
         default=None,
         metadata=_column(
-            "When the job was completed, failed or cancelled.", Giver.SETTLEMENT, Shown.EVERYWHERE, label="finished"
+            "When the job was completed, failed or cancelled.",
+            Giver.SETTLEMENT,
+            Shown.EVERYWHERE,
+            label="finished",
+            view="completed_at",
         ),
     )
     queue: str = field(
-        default="default", metadata=_column("The queue in which the job waits.", Giver.CALLER, Shown.EVERYWHERE)
+        default="default",
+        metadata=_column("The queue in which the job waits.", Giver.CALLER, Shown.EVERYWHERE, view="queue"),
     )
     priority: int = field(
         default=0,
-        metadata=_column("-100 to 100. Higher priorities are claimed first.", Giver.CALLER, Shown.EVERYWHERE),
+        metadata=_column(
+            "-100 to 100. Higher priorities are claimed first.", Giver.CALLER, Shown.EVERYWHERE, view="priority"
+        ),
     )
     spec_version: int = field(
-        default=1, metadata=_column("The version of the spec that the params fit.", Giver.CALLER, label="version")
+        default=1,
+        metadata=_column("The version of the spec that the params fit.", Giver.CALLER, label="version", view="version"),
     )
     fencing_token: str | None = field(
         default=None,

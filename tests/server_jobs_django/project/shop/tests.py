@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from django.test import Client, TestCase, TransactionTestCase
 from django.utils import timezone
 from server_jobs import Cancellation, InvalidOptionError, InvalidParamsError, JobStatus
+from server_jobs.domain.record import JOB_COLUMNS
 from server_jobs_django.models import StoredAttempt, StoredJob
 from server_jobs_django.test import arun_stored_jobs, assert_enqueued, refute_enqueued, run_stored_jobs
 
@@ -113,6 +114,16 @@ class JobsOfATest:
         job = SendEmail.later_sync(MAIL, scheduled_for=before, expires_after=timedelta(minutes=1))
         assert run_stored_jobs() == 0
         assert StoredJob.objects.get(pk=job).status == "cancelled"
+
+    def test_a_stored_job_has_every_column_of_the_table(self):
+        order = Order.objects.create(email="ada@example.com")
+        job = Bill.later_sync({"order": order.pk, "fails": "no credit"}, correlation_id="c1")
+        run_jobs(raise_errors=False)
+        stored = StoredJob.objects.get(pk=job)
+        assert {field.attname for field in StoredJob._meta.fields} == {*JOB_COLUMNS}
+        assert (stored.correlation_id, stored.cancel_requested, stored.replaced_by) == ("c1", False, None)
+        assert stored.error_class
+        assert StoredJob.objects.filter(error_class=stored.error_class, worker_started_at__isnull=False).count() == 1
 
     def test_stored_jobs_are_filtered_by_time(self):
         SendEmail.later_sync(MAIL)
