@@ -170,7 +170,12 @@ async def test_a_group_of_failures_leads_to_its_jobs(here: Situation, visitor: V
 
     assert visitor.path == "/jobs?status=failed&job=SendEmail&error_class=ConnectionRefusedError"
     assert await visitor.page.locator("tbody tr").count() == 4
-    assert await visitor.page.get_by_label("Error class").input_value() == "ConnectionRefusedError"
+    assert "Only jobs whose last failure was this exception: ConnectionRefusedError" in await visitor.text()
+    await visitor.page.get_by_text("More filters").click()
+    await visitor.page.get_by_label("Error class").fill("NoSuchError")
+    await visitor.presses("Filter")
+    assert "error_class=NoSuchError" in visitor.path
+    assert "No job fits" in await visitor.text()
 
 
 async def test_jobs_are_searched_by_a_value_of_their_params_but_not_by_a_secret(
@@ -287,7 +292,7 @@ async def test_a_job_leads_to_the_jobs_of_its_batch(visitor: Visitor, server: Se
 
     assert visitor.path == f"/jobs?batch={batch.id}"
     assert await visitor.page.locator("#list tbody tr").count() == 3
-    assert await visitor.page.get_by_label("Batch").input_value() == batch.id
+    assert f"Only jobs of this batch, without its completion job: {batch.id}" in await visitor.text()
 
 
 async def test_contracts_show_the_versions_that_wait_and_the_last_change(
