@@ -50,6 +50,7 @@ demo: setup ## Enqueue the example jobs on real input, run them with a live disp
 
 .PHONY: generate
 generate: setup ## Turn specs/ into generated/
+	@$(BIN)/python -m server_jobs_generator.options.schema
 	@$(BIN)/server-jobs generate
 
 .PHONY: check

@@ -22,10 +22,10 @@ from .contracts.lock_file import Lock
 from .files.generated_file import File, KeptFile
 from .files.manifest import Manifest
 from .ir.spec import JobSpec
-from .lint.spec_schema import spec_schema_text
 from .migrations.migration_files import migration_files
 from .models.model_module import render_all_models
 from .models.property_types import PropertyTypes
+from .options.schema import spec_schema_text
 from .outputs import OutputSource, output_files
 from .python.code import header, package_module
 from .python.custom_types import custom_types

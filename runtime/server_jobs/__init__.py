@@ -36,17 +36,18 @@ if TYPE_CHECKING:
     from .contract.upcasts import EarlierVersion
     from .definition import Handler
     from .domain.options import (
+        Backoff,
         ConcurrencyLimit,
         JobOptions,
         Misfire,
         OnConflict,
         RateLimit,
         Retention,
+        RetryPolicy,
         Schedule,
     )
     from .domain.outcomes import Cancel, DoNotRetryError, RetryAfterError, Snooze
     from .domain.record import Cancellation, JobCount, JobFilter, JobQuery, JobRecord, JobStatus, JobSummary, Outcome
-    from .domain.retry import Backoff, RetryPolicy
     from .domain.search import IndexedColumn
     from .domain.statistics import BatchCounts
     from .engine.backend import Backend
@@ -159,12 +160,14 @@ _HOMES = {
     "contract.json_schema": ("JobSchemas",),
     "contract.slot_params": ("SlotParams",),
     "domain.options": (
+        "Backoff",
         "ConcurrencyLimit",
         "JobOptions",
         "Misfire",
         "OnConflict",
         "RateLimit",
         "Retention",
+        "RetryPolicy",
         "Schedule",
     ),
     "domain.outcomes": ("Cancel", "DoNotRetryError", "RetryAfterError", "Snooze"),
@@ -181,7 +184,6 @@ _HOMES = {
     "domain.search": ("IndexedColumn",),
     "registry": ("JobRegistry", "create_job_registry"),
     "result": ("JobMetadata", "JobProgress", "JobResult"),
-    "domain.retry": ("Backoff", "RetryPolicy"),
     "engine.tick": ("Tick", "tick"),
     "contract.upcasts": ("EarlierVersion",),
     "engine.worker": ("Worker",),

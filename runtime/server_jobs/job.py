@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Unpack, cast
 
@@ -18,8 +19,9 @@ from .concurrency.blocking import wait_for
 from .contract.documents import lost_fields, write_params, write_params_of_many
 from .contract.upcasts import AnyEarlierVersion
 from .definition import D, Handler, P, R, inherited_correlation_id
-from .domain.enqueue_options import EnqueueOptions, check_options
-from .domain.options import JobOptions, Schedule, check_range
+from .domain.enqueue_options import EnqueueOptions, check_options, refuse_unknown
+from .domain.option_kinds import check_range
+from .domain.options import JobOptions, Schedule, StatedOptions
 from .domain.record import NewJob, ScheduleRecord
 from .domain.text_limits import LONGEST_NAME, check_text
 from .enqueuing import EnqueuingJob
@@ -317,15 +319,18 @@ def define_job(
     schedules: Sequence[Schedule] = (),
     earlier: Sequence[AnyEarlierVersion] = (),
     database_schema: str | None = None,
+    **stated: Unpack[StatedOptions],
 ) -> type[Job[P, R, Mapping[str, object]]]:
     """Return a job class made from two Pydantic models and a handler, without a spec.
 
-    The result may be `NoneType`: the handler then returns None.
+    The result may be `NoneType`: the handler then returns None. Each option of `JobOptions` is also an argument, such
+    as `queue="mail"`. It replaces the value in `options`, which several jobs may share.
 
     It works like a generated class, with one difference: no check compares changed models with queued rows. `earlier`
     reads rows of earlier versions, oldest first. `database_schema` is the PostgreSQL schema for `later_in` and
     `set_database`; a registry has its own. Raises `InvalidOptionError` if the name is not an identifier of at most 100
-    characters, or if a model loses values when it is written, such as a `SecretStr`.
+    characters, if an option is unknown or outside its limits, or if a model loses values when it is written, such as a
+    `SecretStr`.
 
         class Text(BaseModel):
             text: str
@@ -333,7 +338,7 @@ def define_job(
         async def shout(params: Text, context: JobContext) -> Text:
             return Text(text=params.text.upper())
 
-        Shout = define_job(name="Shout", params=Text, result=Text, handler=shout)
+        Shout = define_job(name="Shout", params=Text, result=Text, handler=shout, queue="texts", max_attempts=5)
         outcome = await Shout.now({"text": "hello"}, persist=False)
         assert outcome.data.text == "HELLO"
     """
@@ -343,12 +348,13 @@ def define_job(
     for model in (params, result):
         for field, reason in lost_fields(model) if issubclass(model, BaseModel) else ():
             raise InvalidOptionError(f"the values of {field} would be lost: it {reason}")
+    refuse_unknown(stated, StatedOptions)
     members = {
         "job_name": name,
         "spec_name": name,
         "params_model": params,
         "result_model": result,
-        "options": options or JobOptions(),
+        "options": replace(options or JobOptions(), **stated),
         "schedules": tuple(schedules),
         "earlier": tuple(earlier),
         "database_schema": database_schema,

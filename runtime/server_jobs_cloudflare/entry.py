@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from server_jobs.domain.interfaces import CountedDatabase, Database, Store
-from server_jobs.domain.options import check_duration, check_range
+from server_jobs.domain.option_kinds import check_duration, check_range
 from server_jobs.domain.record import Outcome
 from server_jobs.engine.attempts.attempt import Attempt, Stop
 from server_jobs.engine.backend import DEFAULT_LEASE, DEFAULT_POLL_INTERVAL, Backend

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from server_jobs.domain.options import check_duration
+from server_jobs.domain.option_kinds import check_duration
 from server_jobs.engine.backend import DEFAULT_LEASE
 from server_jobs.registry import JobRegistry
 

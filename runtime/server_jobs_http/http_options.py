@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from server_jobs.domain.options import check_duration, check_range
+from server_jobs.domain.option_kinds import check_duration, check_range
 from server_jobs.errors import InvalidOptionError
 
 from .origins import check_host, check_origin

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from server_jobs.databases.query_check import check_queries
 from server_jobs.domain.clock import SQLITE_NOW
 from server_jobs.domain.interfaces import Row, Statement, Wake
-from server_jobs.domain.options import check_duration
+from server_jobs.domain.option_kinds import check_duration
 from server_jobs.errors import DatabaseBusyError, DatabaseError, InvalidOptionError
 
 from .hrana import Call, RefusedError, answered_rows, refusal_in, request

@@ -612,7 +612,7 @@ def test_names_that_no_index_supports_are_refused() -> None:
     for name, queue in ((long, "default"), ("Echo", long)):
         with pytest.raises(InvalidOptionError, match=f" must have at most 100 characters, and '{'a' * 40}'… has 101"):
             text_job(echo, name, JobOptions(queue=queue))
-    with pytest.raises(InvalidOptionError, match="the name of a schedule must have at most 99 characters"):
+    with pytest.raises(InvalidOptionError, match=r"schedule\.name must have at most 99 characters"):
         Schedule(name=long[:100], cron="* * * * *")
     with pytest.raises(InvalidOptionError, match="queue must not contain NUL characters or lone surrogates"):
         JobOptions(queue="\0")

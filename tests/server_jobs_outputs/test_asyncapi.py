@@ -14,8 +14,8 @@ import jsonschema_rs
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from server_jobs_generator.ir.job_facts import duration
 from server_jobs_generator.ir.spec import read_specs
+from server_jobs_generator.options.durations import duration
 from server_jobs_outputs.api_documents import asyncapi_text
 
 from tests.generator.spec_language import DEFINITIONS, Schema, object_schemas, schemas

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import StrEnum
 from functools import cached_property
+from typing import cast
 
 from pydantic import JsonValue
 from server_jobs.contract.values import canonical, fingerprint
 
 from ..ir.spec import JobSpec
-from ..lint.option_values import Status as Status
-from ..lint.option_values import read_timeout
+from ..options.table import OPTIONS
+from ..options.values import read_value
 
 DOCUMENTATION = frozenset({"$comment", "title", "description", "examples", "deprecated", "readOnly", "writeOnly"})
 """Keywords that restrict no value and have no effect on generated code."""
@@ -34,6 +36,13 @@ SCHEMA_MAP = frozenset({"$defs", "definitions", "dependencies", "dependentSchema
 _EXAMPLE = "Hello"
 # The hash of its contract in the lock of a new project.
 _EXAMPLE_HASH = "b4305bf9ac202a06277a67bc49af48dd"
+
+
+class Status(StrEnum):
+    """Whether the job can be enqueued, or only queued jobs still run."""
+
+    ACTIVE = "active"
+    RETIRED = "retired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +74,7 @@ class LockedOptions:
         options = cls(
             queue=str(document["queue"]),
             max_attempts=int(str(document["maxAttempts"])),
-            timeout=None if timeout is None else read_timeout(timeout),
+            timeout=None if timeout is None else cast("timedelta", read_value(OPTIONS["timeout"], timeout)),
             unique_by=tuple(map(str, by)) if isinstance(by, list) else None,
             shard_by=str(document["shardBy"]) if "shardBy" in document else None,
         )

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from server_jobs.contract.values import pointer_to
 
-from ..ir.job_facts import duration
 from ..ir.spec import JobSpec
+from ..options.durations import duration
 from ..problems.problem import shown
 from ..read.document import Pointer
 from .compare.change import BREAKS, RISKY, SAFE, Change
@@ -19,14 +19,6 @@ from .contract_rules import NOT_RESERVABLE, PARAMS_ADVICE, RESERVE, RESERVE_UNRE
 from .finding import ContractFinding, Direction, Place, Severity
 from .job_history import revealed_since
 from .spec_places import Part, SpecPlaces
-
-DEFAULT_COMPAT: Mapping[Direction, str] = {
-    Direction.QUEUE: "error",
-    Direction.ROLLOUT: "warning",
-    Direction.STORE: "error",
-    Direction.READER: "error",
-}
-"""The severity of a break in each direction if `x-job.compat` does not set it."""
 
 _DIRECTIONS: Mapping[Part, tuple[Direction, Direction]] = {
     Part.PARAMS: (Direction.QUEUE, Direction.ROLLOUT),
@@ -225,7 +217,7 @@ class Judge:
         return is_lost or ((is_gone or is_default) and self._severity(_DIRECTIONS[part][0]) is not None)
 
     def _severity(self, direction: Direction) -> Severity | None:
-        chosen = self.job.compat.get(direction.value, DEFAULT_COMPAT[direction])
+        chosen = getattr(self.job.compat, direction.value)
         return None if chosen == "ignore" else Severity(chosen)
 
 

@@ -23,7 +23,7 @@ from server_jobs.errors import InvalidOptionError, ProjectError
 from server_jobs.project import Project
 
 from ..files.generated_file import read_file
-from ..lint.option_values import OptionError
+from ..options.option_error import OptionError
 from ..problems.problem import listed, nearest, shown
 from ..read.document import Pointer
 from .contract import Contract, LockedOptions, Status

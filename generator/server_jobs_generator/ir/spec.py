@@ -30,8 +30,10 @@ from ..lint.job_lint import (
     lint_shared,
 )
 from ..lint.meaning_lint import Fitting, MeaningLint, referenced
-from ..lint.options_lint import OptionsLint, SpecOptions, index_problems, view_problems
+from ..lint.option_reader import OptionReader
 from ..lint.schema_lint import SchemaLint
+from ..lint.view_columns import index_problems, view_problems
+from ..options.table import Compat, SpecOptions
 from ..problems.problem import SpecProblem, shown
 from ..problems.rules import DEFAULT_DOES_NOT_FIT, NAME_TAKEN, PART_NOT_AN_OBJECT, TOO_LARGE, TOO_MANY_PROBLEMS
 from ..python.names import folded, snake_case
@@ -74,7 +76,7 @@ class JobSpec:
     options: JobOptions
     schedules: tuple[Schedule, ...]
     digest: str
-    compat: Mapping[str, str] = field(default_factory=dict[str, str])
+    compat: Compat = field(default_factory=Compat)
     reserved: tuple[str, ...] = ()
     has_view: bool = True
     indexes: tuple[str, ...] = ()
@@ -323,7 +325,7 @@ class _SpecReader:
         file, document = self.files[name], self.library.documents[name]
         params = self._part(name, PARAMS)
         self._part(name, RESULT)
-        lint = OptionsLint(document, name, params, fitting)
+        lint = OptionReader(document, name, params, fitting)
         root = document.value
         stated = lint.read(root["x-job"]) if isinstance(root, dict) and "x-job" in root else SpecOptions()
         self.problems.extend(lint.problems)

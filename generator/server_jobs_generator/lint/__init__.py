@@ -4,7 +4,8 @@
 to change                            open
 ===================================  ==================================================
 the frame of a job's spec            `job_lint`
-the options under `x-job`            `options_lint`, `option_values`, `params_pointers`
+the options under `x-job`            `option_reader`, `place_options`, `params_pointers`
+its view and its indexes             `view_columns`
 which schemas are accepted           `schema_lint`
 keywords without an effect           `idle_keywords`
 references, and own values           `meaning_lint`

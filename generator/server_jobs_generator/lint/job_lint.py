@@ -8,13 +8,14 @@ from pathlib import PurePosixPath
 
 from pydantic import JsonValue
 
+from ..options.places import all_options
+from ..options.table import OPTIONS, option_meant
 from ..problems.problem import did_you_mean, listed, nearest, shown
 from ..problems.rules import NAME_NOT_USABLE, SPEC_FRAME, UNKNOWN_KEY
 from ..python.names import class_name_problem, pascal_case, snake_case, spec_name_problem
 from ..read.document import Document, Pointer
 from ..read.keywords import ADVICE, DEFINITIONS, value_problem
 from ..read.spec_forms import JOBS, SHARED_BY_JOBS
-from .options_lint import OPTIONS, option_meant
 from .schema_lint import SchemaLint
 
 PARAMS: Pointer = ("properties", "params")
@@ -138,7 +139,7 @@ def _what_instead(key: str) -> str:
         return f": {_INSTEAD.get(key) or ADVICE[key]}"
     if key in OPTIONS:
         return "; it belongs into x-job"
-    meant = option_meant(key, FRAME)
+    meant = option_meant(key, OPTIONS, (*all_options(), *FRAME))
     if meant in OPTIONS:
         return f" (did you mean {shown(meant)}, in x-job?)"
     return did_you_mean(meant) or f"; use {listed(FRAME)}"

@@ -1,44 +1,19 @@
-"""The places that are installed, and the options of `x-job` that only they have."""
+"""The checks of the options in `x-job` that only some places have."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import JsonValue
-from server_jobs.domain.options import BUILT_IN_PLACES
-from server_jobs.isolation.place_kinds import PLACES, PlaceKind, place_names
 
+from ..options.places import kinds, owners, places
 from ..problems.problem import did_you_mean, listed, nearest_of, shown
 from ..problems.rules import OPTION_UNKNOWN, OPTION_VALUE, OPTION_WITHOUT_EFFECT, Rule
 from ..read.document import Pointer
 from .meaning_lint import Fitting
 
 Finding = tuple[Pointer, Rule, str]
-
-
-@cache
-def places() -> Sequence[str]:
-    """Return the names of all places, kept because finding them is slow and each spec may ask."""
-    return place_names()
-
-
-@cache
-def kinds() -> Mapping[str, PlaceKind]:
-    """Return the kinds of plug-ins by their names. Raises `ProjectError` if one cannot be imported."""
-    found = {name: PLACES.find(name) for name in places() if name not in BUILT_IN_PLACES}
-    return {name: kind for name, kind in found.items() if kind is not None}
-
-
-def owners(option: str) -> Sequence[str]:
-    """Return the places that have this option."""
-    return [name for name, kind in kinds().items() if option in kind.options]
-
-
-def all_options() -> Iterable[str]:
-    """Return the names of the options of all installed places."""
-    return {option for kind in kinds().values() for option in kind.options}
 
 
 def place_option_problems(

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields
-from datetime import timedelta
-from typing import Any
+from collections.abc import Sequence
 
-from pydantic import JsonValue
 from server_jobs.contract.values import pointer_to
-from server_jobs.domain.options import (
-    ConcurrencyLimit,
-    JobOptions,
-    Misfire,
-    RateLimit,
-    Retention,
-    Schedule,
-)
-from server_jobs.domain.retry import Backoff, RetryPolicy
+from server_jobs.domain.options import JobOptions, Schedule
 from server_jobs.project import Project
 
 from ..files.generated_file import File
 from ..ir.spec import JobSpec
 from ..migrations.declared_state import view_columns
+from ..options.expressions import arguments, record_call, type_names
 from ..outputs import has_schemas
 from ..python.code import (
     Code,
@@ -43,19 +32,7 @@ from ..python.code import (
 from ..sql import ColumnType, identifier, view_name
 from .layout import owned_file
 
-_RUNTIME = (
-    "Backoff",
-    "ConcurrencyLimit",
-    "IndexedColumn",
-    "JobOptions",
-    "Misfire",
-    "OnConflict",
-    "RateLimit",
-    "Retention",
-    "RetryPolicy",
-    "Schedule",
-)
-_UNITS = ("days", "hours", "minutes", "seconds", "milliseconds")
+_RUNTIME = sorted({"IndexedColumn", *type_names(JobOptions), *type_names(Schedule)})
 
 
 def job_class(project: Project, job: JobSpec, changes: Sequence[str]) -> File:
@@ -107,12 +84,12 @@ def attributes(job: JobSpec) -> list[Code]:
         Code(f"params_model = {job.class_name}Params"),
         Code(f"result_model = {job.class_name}Result" if job.has_result else "result_model = NoneType"),
     ]
-    if options := _stated(job.options, _OPTIONS):
+    if options := arguments(job.options):
         value = call("JobOptions", **options)
         lines.append(assignment("options", one_a_line(value) if len(options) > 2 else value, 4))
     if job.schedules:
         lines.append(
-            assignment("schedules", tuple_of([one_a_line(_schedule(schedule)) for schedule in job.schedules]), 4)
+            assignment("schedules", tuple_of([one_a_line(record_call(schedule)) for schedule in job.schedules]), 4)
         )
     if columns := _indexed_columns(job):
         lines.append(assignment("indexed_columns", tuple_of(columns), 4))
@@ -153,89 +130,6 @@ def _base_of(job: JobSpec) -> str:
     return "Job" if job.needs_params else "OptionalParamsJob"
 
 
-def _stated(value: _Value, writers: _Writers) -> dict[str, Expression]:
-    """Return the arguments of a dataclass that differ from their defaults, in the order of the writers."""
-    defaults = {
-        each.name: each.default if each.default_factory is MISSING else each.default_factory() for each in fields(value)
-    }
-    stated = {key: getattr(value, key) for key in writers}
-    return {key: writers[key](item) for key, item in stated.items() if item != defaults[key]}
-
-
-def _call_of(function: str, writers: _Writers) -> Callable[[_Value], Group]:
-    return lambda value: call(function, **_stated(value, writers))
-
-
-def _member(value: Backoff | Misfire) -> Code:
-    return Code(f"{type(value).__name__}.{value.name}")
-
-
-def _strings(values: Sequence[str]) -> Expression:
-    return tuple_of([Text(value) for value in values])
-
-
-def _json(value: JsonValue) -> Expression:
-    match value:
-        case dict():
-            return Group("{", tuple((f"{literal(key)}: ", _json(one)) for key, one in value.items()), "}")
-        case list():
-            return Group("[", tuple(("", _json(one)) for one in value), "]")
-        case str():
-            return literal(value)
-        case _:
-            return Code(repr(value))
-
-
-def _duration(value: timedelta) -> Expression:
-    """Return a duration in the largest unit with a whole number."""
-    for unit in _UNITS:
-        if value % timedelta(**{unit: 1}) == timedelta(0):
-            return call("timedelta", **{unit: Code(value // timedelta(**{unit: 1}))})
-    return call("timedelta", seconds=Code(value // timedelta(seconds=1)), microseconds=Code(value.microseconds))
-
-
 def _names_in(body: str) -> set[str]:
     """Return the names that code uses, without the content of its strings."""
     return {node.id for node in ast.walk(ast.parse(body)) if isinstance(node, ast.Name)}
-
-
-_Value = ConcurrencyLimit | JobOptions | RateLimit | Retention | RetryPolicy | Schedule
-_Writers = Mapping[str, Callable[[Any], Expression]]
-"""How to write each argument of a dataclass."""
-
-_RETRY: _Writers = {
-    "backoff": _member,
-    "initial": _duration,
-    "maximum": _duration,
-    "jitter": lambda share: Code(repr(float(share))),
-}
-_OPTIONS: _Writers = {
-    "version": Code,
-    "queue": literal,
-    "priority": Code,
-    "max_attempts": Code,
-    "timeout": _duration,
-    "expires_after": _duration,
-    "run_in": literal,
-    "place_options": _json,
-    "retry": _call_of("RetryPolicy", _RETRY),
-    "unique_by": _strings,
-    "on_conflict": _member,
-    "concurrency": _call_of("ConcurrencyLimit", {"limit": Code, "by": _strings}),
-    "rate": _call_of("RateLimit", {"limit": Code, "per": _duration, "by": _strings}),
-    "shard_by": literal,
-    "retention": _call_of("Retention", dict.fromkeys(("completed", "failed", "cancelled"), _duration)),
-    "redact": _strings,
-    "retired": Code,
-}
-_schedule = _call_of(
-    "Schedule",
-    {
-        "name": literal,
-        "cron": literal,
-        "timezone": literal,
-        "misfire": _member,
-        "misfire_limit": Code,
-        "params": Text,
-    },
-)

@@ -10,8 +10,7 @@ from datetime import timedelta
 from importlib.util import find_spec
 from weakref import ReferenceType
 
-from server_jobs.domain.options import RateLimit
-from server_jobs.domain.retry import Backoff
+from server_jobs.domain.options import Backoff, RateLimit
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target

@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import wraps
 from itertools import chain
 
-from server_jobs.domain.retry import Backoff
+from server_jobs.domain.options import Backoff
 
 from ..found_job import Found, FoundJob, ImportSourceError, LeftOut, joined
 from ..modules import ModuleTarget, import_target

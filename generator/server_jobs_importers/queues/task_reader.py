@@ -12,8 +12,15 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from server_jobs.contract.values import at_pointer
-from server_jobs.domain.options import HIGHEST_PRIORITY, LOWEST_PRIORITY, MOST_ATTEMPTS, JobOptions, Schedule
-from server_jobs.domain.retry import Backoff, RetryPolicy
+from server_jobs.domain.options import (
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    MOST_ATTEMPTS,
+    Backoff,
+    JobOptions,
+    RetryPolicy,
+    Schedule,
+)
 from server_jobs.errors import InvalidOptionError
 
 from ..found_job import ANY_ERROR, Decision, Found, FoundJob, LeftOut, reason

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from pydantic import JsonValue
 from server_jobs.domain.options import BUILT_IN_PLACES, JobOptions, OnConflict, Schedule
 from server_jobs.isolation.place_kinds import PLACES
-from server_jobs_generator.ir.job_facts import duration
 from server_jobs_generator.ir.spec import JobSpec
 from server_jobs_generator.migrations.declared_state import view_columns
 from server_jobs_generator.models.type_text import python_value
+from server_jobs_generator.options.durations import duration
+from server_jobs_generator.options.table import flat_options, members_of
 from server_jobs_generator.python.code import Group, lay_out
 from server_jobs_generator.sql import view_name
 
@@ -66,6 +68,59 @@ def _entry(job: JobSpec) -> Entry:
     )
 
 
+def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
+    options = job.options
+    yield "Spec", f"{job.path}, version {options.version}"
+    if options.retired:
+        yield "Status", "retired: no new job is enqueued, queued jobs still run"
+    yield from _option_facts(options)
+    if job.has_view:
+        yield "SQL view", ", ".join([view_name(job.spec_name), *_indexes(job)])
+    for schedule in job.schedules:
+        yield f"Schedule {one_line(schedule.name)}", _schedule(schedule)
+
+
+def _option_facts(record: object) -> Iterator[tuple[str, str]]:
+    """Yield the options of a record: some in words of their own, the others under their label if they have one."""
+    for option in flat_options(type(record)):
+        value = getattr(record, option.name)
+        if isinstance(record, JobOptions) and option.name in _WORDS:
+            yield from _WORDS[option.name](record)
+        elif value in (None, (), {}):
+            continue
+        elif option.label is not None:
+            yield option.label, option.fact.format(_value(value))
+        elif members_of(option.kind):
+            yield from _option_facts(value)
+
+
+def _value(value: object) -> str:
+    match value:
+        case timedelta():
+            return duration(value)
+        case tuple():
+            return ", ".join(map(one_line, value))
+        case _:
+            return one_line(str(value))
+
+
+def _attempts_words(options: JobOptions) -> Iterator[tuple[str, str]]:
+    yield "Attempts", _attempts(options)
+
+
+def _timeout_words(options: JobOptions) -> Iterator[tuple[str, str]]:
+    yield "Timeout", duration(options.timeout) if options.timeout is not None else "none"
+
+
+def _place_words(options: JobOptions) -> Iterator[tuple[str, str]]:
+    if options.run_in != JobOptions().run_in:
+        place = PLACES.find(options.run_in) if options.run_in not in BUILT_IN_PLACES else None
+        yield "Runs in", f"a separate {options.run_in}" if place is None else place.summary
+    for name, value in options.place_options.items():
+        parts = [f"{key} {_in_words(one)}" for key, one in value.items()] if isinstance(value, dict) else None
+        yield name[:1].upper() + name[1:], one_line(_in_words(value) if parts is None else "; ".join(parts))
+
+
 def _in_words(value: JsonValue) -> str:
     match value:
         case str():
@@ -76,43 +131,32 @@ def _in_words(value: JsonValue) -> str:
             return json.dumps(value)
 
 
-def _facts(job: JobSpec) -> Iterator[tuple[str, str]]:
-    options = job.options
-    yield "Spec", f"{job.path}, version {options.version}"
-    if options.retired:
-        yield "Status", "retired: no new job is enqueued, queued jobs still run"
-    yield "Queue", options.queue
-    yield "Priority", str(options.priority)
-    yield "Attempts", _attempts(options)
-    yield "Timeout", duration(options.timeout) if options.timeout is not None else "none"
-    if options.expires_after is not None:
-        yield "Expires", f"if no attempt starts within {duration(options.expires_after)} after the job is due"
-    if options.run_in != JobOptions().run_in:
-        place = PLACES.find(options.run_in) if options.run_in not in BUILT_IN_PLACES else None
-        yield "Runs in", f"a separate {options.run_in}" if place is None else place.summary
-    for name, value in options.place_options.items():
-        parts = [f"{key} {_in_words(one)}" for key, one in value.items()] if isinstance(value, dict) else None
-        yield name[:1].upper() + name[1:], one_line(_in_words(value) if parts is None else "; ".join(parts))
+def _unique_words(options: JobOptions) -> Iterator[tuple[str, str]]:
     if options.unique_by is not None:
         conflict = "" if options.on_conflict is OnConflict.KEEP else f"; another one: {options.on_conflict}"
         yield "Unique", f"one unfinished job for each {_by(options.unique_by)}{conflict}"
+
+
+def _concurrency_words(options: JobOptions) -> Iterator[tuple[str, str]]:
     if options.concurrency is not None:
         yield "Concurrency", f"at most {options.concurrency.limit} at a time{_for_each(options.concurrency.by)}"
+
+
+def _rate_words(options: JobOptions) -> Iterator[tuple[str, str]]:
     if options.rate is not None:
         rate = options.rate
         yield "Rate", f"at most {rate.limit} starts in {duration(rate.per)}{_for_each(rate.by)}"
-    if options.shard_by is not None:
-        yield "Shard", f"one for each value at {one_line(options.shard_by)}"
-    kept = options.retention
-    for status, length in (("completed", kept.completed), ("failed", kept.failed), ("cancelled", kept.cancelled)):
-        if length is not None:
-            yield f"Kept when {status}", duration(length)
-    if options.redact:
-        yield "Hidden by tools", ", ".join(map(one_line, options.redact))
-    if job.has_view:
-        yield "SQL view", ", ".join([view_name(job.spec_name), *_indexes(job)])
-    for schedule in job.schedules:
-        yield f"Schedule {one_line(schedule.name)}", _schedule(schedule)
+
+
+_WORDS: Mapping[str, Callable[[JobOptions], Iterator[tuple[str, str]]]] = {
+    "max_attempts": _attempts_words,
+    "timeout": _timeout_words,
+    "run_in": _place_words,
+    "unique_by": _unique_words,
+    "concurrency": _concurrency_words,
+    "rate": _rate_words,
+}
+"""Options whose words need more than their value."""
 
 
 def _attempts(options: JobOptions) -> str:

@@ -6,8 +6,9 @@ to change                            open
 the states of a job and their moves  `transitions`, `lifecycle`
 the fields of a job or a claim       `record`
 which jobs a filter finds            `record`, `search`
-options of a spec or of a call       `options`, `enqueue_options`
-when a failed attempt runs again     `retry` (called in `engine.attempts`)
+an option of a spec                  `options`; `option_kinds` has the kinds of values
+options of a call                    `enqueue_options`
+when a failed attempt runs again     `options.RetryPolicy` (called in `engine.attempts`)
 when a schedule is due               `cron`, `cron_expression`
 the methods of stores and databases  `interfaces`
 ===================================  ====================================

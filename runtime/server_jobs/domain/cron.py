@@ -21,7 +21,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from ..errors import InvalidOptionError, ScheduleError
 from .cron_expression import parse_expression
-from .options import HIGHEST_MISFIRE_LIMIT, Misfire, check_range
+from .option_kinds import check_range
+from .options import HIGHEST_MISFIRE_LIMIT, Misfire
 from .suggestions import closest
 
 SKIP_GRACE = timedelta(seconds=60)

@@ -70,9 +70,9 @@ TEXT_OPTIONS: Mapping[str, int] = {
 """The options that are texts, and their most characters."""
 
 
-def refuse_unknown(names: Iterable[str]) -> None:
-    """Raise `InvalidOptionError` for the first unknown option, with the most similar known one."""
-    known = sorted(ENQUEUE_OPTIONS)
+def refuse_unknown(names: Iterable[str], options: type = EnqueueOptions) -> None:
+    """Raise `InvalidOptionError` for the first option that `options` lack, with the most similar known one."""
+    known = sorted(options.__annotations__)
     for name in names:
         if name not in known:
             from .suggestions import closest  # a process that only enqueues should not wait for this import

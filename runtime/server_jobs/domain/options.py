@@ -1,4 +1,8 @@
-"""Options of a spec under `x-job`: queue, retries, limits, schedules. Generated job classes have these values."""
+"""Options of a spec under `x-job`: queue, retries, limits, schedules. Generated job classes have these values.
+
+Each field describes its option: the kind of value with its limits, and the words that people read. The JSON Schema of
+specs, the checks of specs, job classes, documents and the reference follow from that. `option_kinds` has the kinds.
+"""
 
 from __future__ import annotations
 
@@ -6,24 +10,42 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 from ..errors import InvalidOptionError
+from .option_kinds import (
+    Choice,
+    Cron,
+    Group,
+    Inside,
+    Length,
+    Name,
+    ParamsText,
+    PlaceName,
+    Pointers,
+    ShardPointer,
+    Share,
+    Switch,
+    Timezone,
+    Whole,
+    check_fields,
+    option,
+)
 from .outcomes import LONGEST_DELAY
-from .retry import RetryPolicy
-from .text_limits import LONGEST_NAME, LONGEST_SCHEDULE_NAME, check_text
+from .text_limits import LONGEST_NAME, LONGEST_SCHEDULE_NAME
 
+WORKER, PROCESS = BUILT_IN_PLACES = ("worker", "process")
+"""The places of handlers that need no plug-in, as `run_in` names them."""
 LOWEST_PRIORITY = -100
 HIGHEST_PRIORITY = 100
 MOST_ATTEMPTS = 10_000
 MOST_JOBS_PER_REQUEST = 1_000
 """The most jobs that one HTTP request enqueues, so that its transaction is short."""
-WORKER, PROCESS = BUILT_IN_PLACES = ("worker", "process")
-"""The places of handlers that need no plug-in, as `run_in` names them."""
 HIGHEST_LIMIT = 100_000
 HIGHEST_MISFIRE_LIMIT = 1_000
 SHORTEST_PERIOD = timedelta(milliseconds=1)
 LONGEST_PERIOD = timedelta(days=31)
+_LONGEST_RETRY = timedelta(days=365)
 
 
 class Misfire(StrEnum):
@@ -54,6 +76,58 @@ class ScheduleSource(StrEnum):
     ADDED = "added"
 
 
+class Backoff(StrEnum):
+    """The growth of the delay: doubling, in equal steps, or none."""
+
+    EXPONENTIAL = "exponential"
+    LINEAR = "linear"
+    FIXED = "fixed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How long a job waits between a failed attempt and the next one.
+
+    `initial` is the delay after the first failure, and `maximum` limits the growth. `jitter` (0 to 1) is the largest
+    share of the delay that is added at random, so that jobs that failed together do not retry together.
+    """
+
+    backoff: Backoff = field(
+        default=Backoff.EXPONENTIAL,
+        metadata=option(Choice(Backoff), "How the delay grows: it doubles, grows by equal steps, or stays the same."),
+    )
+    initial: timedelta = field(
+        default=timedelta(seconds=2), metadata=option(Length(), "The delay after the first failure.")
+    )
+    maximum: timedelta = field(
+        default=timedelta(minutes=10), metadata=option(Length(), "The longest delay.", key="max")
+    )
+    jitter: float = field(
+        default=0.2, metadata=option(Share(), "The largest share of the delay that is added at random.")
+    )
+
+    def __post_init__(self) -> None:
+        check_fields(self, "retry.")
+        if not timedelta(0) <= self.initial <= self.maximum <= _LONGEST_RETRY:
+            raise InvalidOptionError(
+                "retry delays must be 0 <= initial <= maximum <= 365 days, "
+                f"not initial={self.initial}, maximum={self.maximum}"
+            )
+
+    def delay(self, attempt: int, chance: float) -> timedelta:
+        """Return the delay after failed attempt number `attempt` (from 1). `chance` is a random number in [0, 1)."""
+        match self.backoff:
+            case Backoff.EXPONENTIAL:
+                # Compare before multiplying: a power of two soon leaves the range of a timedelta.
+                factor = 1 << min(attempt - 1, 60)
+                grown = self.initial * factor if self.initial <= self.maximum // factor else self.maximum
+            case Backoff.LINEAR:
+                grown = self.initial * attempt
+            case Backoff.FIXED:
+                grown = self.initial
+        return min(grown, self.maximum) * (1 + self.jitter * chance)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """One recurring run of a job.
@@ -64,19 +138,38 @@ class Schedule:
     `InvalidOptionError`.
     """
 
-    name: str
-    cron: str
-    timezone: str = "UTC"
-    misfire: Misfire = Misfire.FIRE_ONCE
-    misfire_limit: int | None = None
-    params: str = "{}"
+    name: str = field(metadata=option(Name(LONGEST_SCHEDULE_NAME), "Unique within the job."))
+    cron: str = field(metadata=option(Cron(), "Minute, hour, day of month, month, day of week."))
+    timezone: str = field(
+        default="UTC", metadata=option(Timezone(), "The IANA time zone in which the expression is read.")
+    )
+    misfire: Misfire = field(
+        default=Misfire.FIRE_ONCE,
+        metadata=option(
+            Choice(Misfire),
+            "What happens to slots that passed while no worker ran: skip them, fire the newest, or fire all of them.",
+        ),
+    )
+    misfire_limit: int | None = field(
+        default=None,
+        metadata=option(
+            Whole(1, HIGHEST_MISFIRE_LIMIT),
+            "With `fire_all`: the number of newest slots that fire. Default: all of them.",
+            only_with=("misfire", Misfire.FIRE_ALL),
+        ),
+    )
+    params: str = field(
+        default="{}",
+        metadata=option(
+            ParamsText(),
+            'The params of each job. They must fit the schema of params. {"$slot": "date"} and {"$slot": "date-time"} '
+            "stand for the slot.",
+        ),
+    )
 
     def __post_init__(self) -> None:
-        check_text("the name of a schedule", self.name, LONGEST_SCHEDULE_NAME)
-        if self.misfire_limit is None:
-            return
-        check_range("misfire_limit", self.misfire_limit, 1, HIGHEST_MISFIRE_LIMIT)
-        if self.misfire != Misfire.FIRE_ALL:
+        check_fields(self, "schedule.")
+        if self.misfire_limit is not None and self.misfire != Misfire.FIRE_ALL:
             raise InvalidOptionError(f"misfire_limit works only with Misfire.FIRE_ALL, not with {self.misfire!r}")
 
 
@@ -87,11 +180,11 @@ class ConcurrencyLimit:
     `by` lists JSON pointers into the params. Raises `InvalidOptionError` unless `limit` is 1 to 100,000.
     """
 
-    limit: int
-    by: tuple[str, ...] = ()
+    limit: int = field(metadata=option(Whole(1, HIGHEST_LIMIT), "The largest number of running jobs."))
+    by: tuple[str, ...] = field(default=(), metadata=option(Pointers()))
 
     def __post_init__(self) -> None:
-        check_range("concurrency.limit", self.limit, 1, HIGHEST_LIMIT)
+        check_fields(self, "concurrency.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,83 +196,203 @@ class RateLimit:
     Raises `InvalidOptionError` unless `limit` is 1 to 100,000 and `per` 1 millisecond to 31 days.
     """
 
-    limit: int
-    per: timedelta
-    by: tuple[str, ...] = ()
+    limit: int = field(metadata=option(Whole(1, HIGHEST_LIMIT), "The largest number of starts."))
+    per: timedelta = field(metadata=option(Length(SHORTEST_PERIOD, LONGEST_PERIOD), "The length of the period."))
+    by: tuple[str, ...] = field(default=(), metadata=option(Pointers()))
 
     def __post_init__(self) -> None:
-        check_range("rate.limit", self.limit, 1, HIGHEST_LIMIT)
-        if not SHORTEST_PERIOD <= self.per <= LONGEST_PERIOD:
-            raise InvalidOptionError(f"rate.per must be between 1 millisecond and 31 days, not {self.per}")
+        check_fields(self, "rate.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retention:
     """Time that finished jobs are kept, by status; None: forever. Raises `InvalidOptionError` if negative."""
 
-    completed: timedelta | None = None
-    failed: timedelta | None = None
-    cancelled: timedelta | None = None
+    completed: timedelta | None = field(
+        default=None, metadata=option(Length(), "How long completed jobs are kept.", label="Kept when completed")
+    )
+    failed: timedelta | None = field(
+        default=None, metadata=option(Length(), "How long failed jobs are kept.", label="Kept when failed")
+    )
+    cancelled: timedelta | None = field(
+        default=None, metadata=option(Length(), "How long cancelled jobs are kept.", label="Kept when cancelled")
+    )
 
     def __post_init__(self) -> None:
-        for name, length in (("completed", self.completed), ("failed", self.failed), ("cancelled", self.cancelled)):
-            if length is not None and length < timedelta(0):
-                raise InvalidOptionError(f"retention.{name} must not be negative, and is {length}")
+        check_fields(self, "retention.")
+
+
+_UNIQUE = Inside(
+    "unique",
+    "At most one unfinished job has the same values at these places of params.",
+    'pointers into params, at least one; "" stands for all of them',
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """Options of all jobs of one spec. `later()` may override some of them for one job.
 
-    `priority` is -100 to 100; higher numbers run first. `timeout` limits one attempt (None: no limit). If no attempt
-    starts within `expires_after` after the due time, the job is cancelled (None: no limit). `unique_by` lists JSON
-    pointers into the params: at most one unfinished job has the same values there. `on_conflict` says what happens to
-    another one. `concurrency` and `rate` limit the claims of workers. `shard_by` is a pointer to the text or whole
-    number that chooses the database of a job (None: none). The keys of `unique` and of both limits must contain it.
-    `redact` lists pointers to values that tools hide. `run_in` is the place of the handler: "worker" (async in its
-    event loop, plain in a thread), "process" for its own process, or a place that a plug-in brings. Workers check the
-    name when they start. `place_options` has the options of such a place, as JSON values by their names in specs. A
-    `retired` job cannot be enqueued; queued ones still run.
+    The metadata of each field says what it means. Lengths of time are None without a limit. `unique_by`, both `by` and
+    `redact` are JSON pointers into params, and so is `shard_by`, for jobs in several databases. `on_conflict` may be
+    given as its text. `run_in` may name a place that a plug-in brings: workers check the name when they start.
+    `place_options` has the options of such a place, as JSON values by their names in specs.
+
+    Raises `InvalidOptionError` for a value outside its limits, and for a key of `unique_by`, `concurrency` or `rate`
+    that lacks `shard_by`.
     """
 
-    version: int = 1
-    queue: str = "default"
-    priority: int = 0
-    max_attempts: int = 3
-    timeout: timedelta | None = None
-    expires_after: timedelta | None = None
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-    unique_by: tuple[str, ...] | None = None
-    on_conflict: OnConflict = OnConflict.KEEP
-    concurrency: ConcurrencyLimit | None = None
-    rate: RateLimit | None = None
-    shard_by: str | None = None
-    retention: Retention = field(default_factory=Retention)
-    redact: tuple[str, ...] = ()
-    run_in: str = WORKER
+    version: int = field(
+        default=1,
+        metadata=option(
+            Whole(1, 2**31 - 1),
+            "The version of the contract, stored with each job. Workers claim only versions that they can read.",
+        ),
+    )
+    queue: str = field(
+        default="default",
+        metadata=option(
+            Name(LONGEST_NAME), "The queue in which jobs wait. A worker can serve some queues only.", label="Queue"
+        ),
+    )
+    priority: int = field(
+        default=0,
+        metadata=option(
+            Whole(LOWEST_PRIORITY, HIGHEST_PRIORITY), "Higher priorities are claimed first.", label="Priority"
+        ),
+    )
+    max_attempts: int = field(
+        default=3,
+        metadata=option(
+            Whole(1, MOST_ATTEMPTS),
+            "Attempts in all. Each claim counts, so crashes count too.",
+            elsewhere=("retries", "maxRetries", "max_retries", "attempts", "tries"),
+        ),
+    )
+    timeout: timedelta | None = field(
+        default=None,
+        metadata=option(
+            Length(timedelta.resolution), "The time limit of one attempt. Default: no limit.", label="Timeout"
+        ),
+    )
+    expires_after: timedelta | None = field(
+        default=None,
+        metadata=option(
+            Length(SHORTEST_PERIOD, LONGEST_DELAY),
+            "How long after the due time of a job an attempt may start. Later, the job is cancelled instead. Default: "
+            "no limit.",
+            label="Expires",
+            fact="if no attempt starts within {} after the job is due",
+            elsewhere=("ttl", "expires", "expireIn", "maxAge", "deadline"),
+        ),
+    )
+    run_in: str = field(
+        default=WORKER,
+        metadata=option(
+            PlaceName(LONGEST_NAME),
+            "Where the handler runs: in the worker (async in its event loop, plain in a thread), or in a separate "
+            "process, for handlers that compute or may crash.",
+        ),
+    )
     place_options: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    retired: bool = False
+    retry: RetryPolicy = field(
+        default_factory=RetryPolicy,
+        metadata=option(
+            Group(RetryPolicy),
+            "The delay before a failed job is tried again.",
+            elsewhere=("backoff", "retryPolicy", "retryDelay"),
+        ),
+    )
+    unique_by: tuple[str, ...] | None = field(
+        default=None,
+        metadata=option(Pointers(fewest=1), key="by", inside=_UNIQUE, elsewhere=("uniqueBy", "uniqueKey", "dedupe")),
+    )
+    on_conflict: OnConflict = field(
+        default=OnConflict.KEEP,
+        metadata=option(
+            Choice(OnConflict),
+            "What happens to an unfinished job with the same values: it stays, or the new job takes its place, at its "
+            "due time (`replace`) or at the new one (`reschedule`).",
+            inside=_UNIQUE,
+        ),
+    )
+    concurrency: ConcurrencyLimit | None = field(
+        default=None,
+        metadata=option(
+            Group(ConcurrencyLimit, "the number of runs at one time"),
+            "How many jobs may run at a time, over all workers. With `by`, the limit applies to each combination of "
+            "values at these pointers.",
+        ),
+    )
+    rate: RateLimit | None = field(
+        default=None,
+        metadata=option(
+            Group(RateLimit, 'how many starts within which time, such as 100 and "PT1M"'),
+            "How many jobs may start within any period of the length `per`, over all workers, retries included. `by` "
+            "works as in `concurrency`.",
+            elsewhere=("rateLimit", "throttle"),
+        ),
+    )
+    shard_by: str | None = field(
+        default=None,
+        metadata=option(
+            ShardPointer(),
+            "The place in params of the text or whole number that chooses the database of a job: a required property. "
+            "`unique`, `concurrency` and `rate` must go by it too. Default: all jobs are in one database.",
+            label="Shard",
+            fact="one for each value at {}",
+            elsewhere=("shard", "shardKey", "partitionBy", "tenantBy"),
+        ),
+    )
+    retention: Retention = field(
+        default_factory=Retention,
+        metadata=option(Group(Retention), "How long finished jobs are kept, by status. Default: forever."),
+    )
+    redact: tuple[str, ...] = field(
+        default=(),
+        metadata=option(
+            Pointers(),
+            "Places of params whose values commands, routes and `repr` hide. The SQL view of the job leaves them out.",
+            label="Hidden by tools",
+        ),
+    )
+    retired: bool = field(
+        default=False,
+        metadata=option(
+            Switch("active", "retired"),
+            "A retired job cannot be enqueued. Its handler still runs stored jobs.",
+            key="status",
+        ),
+    )
 
     def __post_init__(self) -> None:
-        check_range("version", self.version, 1, 2**31 - 1)
-        check_text("queue", self.queue, LONGEST_NAME)
-        check_range("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
-        check_range("max_attempts", self.max_attempts, 1, MOST_ATTEMPTS)
-        if self.timeout is not None and self.timeout <= timedelta(0):
-            raise InvalidOptionError(f"timeout must be longer than zero, not {self.timeout}")
-        if self.expires_after is not None and not SHORTEST_PERIOD <= self.expires_after <= LONGEST_DELAY:
-            raise InvalidOptionError(
-                f"expires_after must be between 1 millisecond and {LONGEST_DELAY.days} days, not {self.expires_after}"
-            )
-        if self.on_conflict not in list(OnConflict):
-            values = ", ".join(f"OnConflict.{one.name}" for one in OnConflict)
-            raise InvalidOptionError(f"on_conflict must be one of {values}, not {self.on_conflict!r}")
-        object.__setattr__(self, "on_conflict", OnConflict(self.on_conflict))  # a caller may give its text
-        check_text("run_in", self.run_in, LONGEST_NAME)
+        check_fields(self)
         if self.place_options and self.run_in in BUILT_IN_PLACES:
             raise InvalidOptionError(f"place_options are for places of plug-ins, and run_in is {self.run_in!r}")
         if self.shard_by is not None:
             _check_shard_by(self, self.shard_by)
+
+
+class StatedOptions(TypedDict, total=False):
+    """The fields of `JobOptions`, as arguments of a call. A test compares the two."""
+
+    version: int
+    queue: str
+    priority: int
+    max_attempts: int
+    timeout: timedelta | None
+    expires_after: timedelta | None
+    run_in: str
+    place_options: Mapping[str, Any]
+    retry: RetryPolicy
+    unique_by: tuple[str, ...] | None
+    on_conflict: OnConflict
+    concurrency: ConcurrencyLimit | None
+    rate: RateLimit | None
+    shard_by: str | None
+    retention: Retention
+    redact: tuple[str, ...]
+    retired: bool
 
 
 def keys_across_databases(shard_by: str, options: JobOptions) -> Iterator[str]:
@@ -203,26 +416,3 @@ def _check_shard_by(options: JobOptions, shard_by: str) -> None:
         raise InvalidOptionError(f"shard_by must be a JSON pointer into params such as '/tenant', not {shard_by!r}")
     for name in keys_across_databases(shard_by, options):
         raise InvalidOptionError(f"{name} must go by {shard_by!r} too, as shard_by does: databases share no keys")
-
-
-def check_duration(name: str, value: timedelta) -> None:
-    """Raise `InvalidOptionError` unless the value is a timedelta of zero or more."""
-    given: object = value  # callers may not use a type checker
-    if not isinstance(given, timedelta) or given < timedelta(0):
-        raise InvalidOptionError(f"{name} must be a timedelta that is not negative, not {given!r}")
-
-
-def check_longer_than_zero(name: str, value: timedelta) -> None:
-    """Raise `InvalidOptionError` unless the value is a timedelta of more than zero."""
-    if isinstance(value, timedelta) and value <= timedelta(0):
-        raise InvalidOptionError(f"{name} must be longer than zero, not {value}")
-    check_duration(name, value)
-
-
-def check_range(name: str, value: int, lowest: int, highest: int) -> None:
-    """Raise `InvalidOptionError` unless the value is a whole number and `lowest <= value <= highest`."""
-    given: object = value  # callers may not use a type checker
-    if not isinstance(given, int) or isinstance(given, bool):
-        raise InvalidOptionError(f"{name} must be a whole number between {lowest} and {highest}, not {given!r}")
-    if not lowest <= value <= highest:
-        raise InvalidOptionError(f"{name} must be between {lowest} and {highest}, not {value}")

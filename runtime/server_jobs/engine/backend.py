@@ -15,7 +15,7 @@ from ..binding import Binding
 from ..concurrency.blocking import run_in_loop_of
 from ..domain.clock import Clock, SystemClock
 from ..domain.interfaces import Database, Store
-from ..domain.options import check_longer_than_zero, check_range
+from ..domain.option_kinds import check_longer_than_zero, check_range
 from ..domain.record import Inserted, NewJob
 from ..errors import DatabaseError, ServerJobsError
 from ..hooks import Hooks

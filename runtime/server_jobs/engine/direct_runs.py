@@ -16,7 +16,7 @@ from ..contract.upcasts import Versions
 from ..definition import AnyDefinition
 from ..domain import lifecycle
 from ..domain.clock import Clock, SystemClock
-from ..domain.options import check_longer_than_zero
+from ..domain.option_kinds import check_longer_than_zero
 from ..domain.outcomes import Cancel, Snooze
 from ..domain.record import Claim, ClaimRequest, JobRecord, JobStatus, NewJob, Outcome
 from ..domain.tracebacks import Mask, unmasked

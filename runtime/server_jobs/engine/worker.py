@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..domain.ids import new_job_id
-from ..domain.options import check_duration, check_range
+from ..domain.option_kinds import check_duration, check_range
 from ..domain.record.reports import WorkerReport
 from ..errors import DatabaseError, InvalidOptionError, PrivilegeMissingError, ServerJobsError
 from ..registry import JobRegistry

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..domain.options import check_range
+from ..domain.option_kinds import check_range
 from ..errors import InvalidOptionError
 
 MEGABYTE = 1024 * 1024

@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from server_jobs_generator.lint.options_lint import OPTIONS
-from server_jobs_generator.lint.place_options import all_options
+from server_jobs_generator.options.places import all_options
+from server_jobs_generator.options.table import OPTIONS
 from server_jobs_generator.read.keywords import KNOWN
 
 from tests.generator.spec_projects import a_spec, an_object

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from server_jobs_generator.lint.job_lint import lint_job
 from server_jobs_generator.lint.schema_lint import SchemaLint
-from server_jobs_generator.lint.spec_schema import spec_schema_text
+from server_jobs_generator.options.schema import spec_schema_text
 from server_jobs_generator.read.document import read_document
 
 from tests.generator.projects import run_command

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from server_jobs_generator.lint.options_lint import OPTIONS
+from server_jobs_generator.options.table import OPTIONS
 from server_jobs_generator.problems.problem import nearest
 
 

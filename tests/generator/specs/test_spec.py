@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 from server_jobs.domain.options import (
+    Backoff,
     ConcurrencyLimit,
     JobOptions,
     Misfire,
     OnConflict,
     RateLimit,
     Retention,
+    RetryPolicy,
     Schedule,
 )
-from server_jobs.domain.retry import Backoff, RetryPolicy
 from server_jobs.errors import ProjectError
 from server_jobs_generator.ir.spec import read_specs
 

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 import yaml
 from server_jobs_generator.ir.spec import JobSpec
-from server_jobs_generator.lint.spec_schema import spec_schema
+from server_jobs_generator.options.schema import spec_schema
 
 from tests.generator.spec_projects import Schema, a_spec, a_spec_without_result, an_object, findings, problems, read
 

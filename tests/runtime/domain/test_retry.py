@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from server_jobs.domain.retry import Backoff, RetryPolicy
+from server_jobs.domain.options import Backoff, RetryPolicy
 from server_jobs.errors import InvalidOptionError
 
 SECOND = timedelta(seconds=1)
@@ -84,7 +84,7 @@ def test_any_delay_lies_between_the_first_one_and_the_maximum_with_its_jitter(
 @pytest.mark.parametrize(
     ("initial", "maximum", "jitter", "message"),
     [
-        (-SECOND, SECOND, 0.2, "0 <= initial"),
+        (-SECOND, SECOND, 0.2, "retry.initial must not be negative, and is -1 day"),
         (2 * SECOND, SECOND, 0.2, "initial <= maximum"),
         (SECOND, 366 * DAY, 0.2, "365 days"),
         (SECOND, SECOND, -0.1, "jitter must be between 0 and 1, not -0.1"),

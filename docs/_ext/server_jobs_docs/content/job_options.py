@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import cast
 
 from pydantic import JsonValue
-from server_jobs_generator.lint.spec_schema import spec_schema
+from server_jobs_generator.options.schema import spec_schema
 
 from ..markdown import code, codes, table
 

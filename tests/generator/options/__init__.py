@@ -1,0 +1,1 @@
+"""The options of `x-job`, and their values in each form."""
