@@ -108,7 +108,7 @@ def test_a_job_class_gives_the_same_options() -> None:
 def test_the_schema_for_editors_accepts_the_same_options() -> None:
     validator = jsonschema.Draft202012Validator(json.loads(spec_schema_text()))
     validator.validate({"x-job": {**options_document(EVERY_OPTION), "schedules": [record_document(SCHEDULE)]}})
-    wrong: list[JsonValue] = [{"priority": 101}, {"owner": "a"}, {"unique": {}}, {"image": "a b"}, {"timeout": "1s"}]
+    wrong: list[JsonValue] = [{"priority": 101}, {"maxAttemps": 1}, {"unique": {}}, {"image": "a b"}, {"timeout": "1s"}]
     assert [one for one in wrong if validator.is_valid({"x-job": one})] == []
 
 
