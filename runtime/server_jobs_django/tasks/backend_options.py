@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 
 from django.core.exceptions import ImproperlyConfigured
 from django.tasks.backends.base import BaseTaskBackend
-from server_jobs.domain.options import MOST_ATTEMPTS, check_range
+from server_jobs.domain.option_kinds import check_range
+from server_jobs.domain.options import MOST_ATTEMPTS
 from server_jobs.domain.suggestions import closest
 from server_jobs.errors import InvalidOptionError
 

@@ -118,7 +118,7 @@ class JobsOfATest:
     def test_a_stored_job_has_every_column_of_the_table(self):
         order = Order.objects.create(email="ada@example.com")
         job = Bill.later_sync({"order": order.pk, "fails": "no credit"}, correlation_id="c1")
-        run_jobs(raise_errors=False)
+        run_stored_jobs(raise_errors=False)
         stored = StoredJob.objects.get(pk=job)
         assert {field.attname for field in StoredJob._meta.fields} == {*JOB_COLUMNS}
         assert (stored.correlation_id, stored.cancel_requested, stored.replaced_by) == ("c1", False, None)
