@@ -66,7 +66,7 @@ def test_text_that_is_not_escaped_is_markup(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_page_that_is_not_escaped_has_a_script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loader = PackageLoader("server_jobs_generator")
+    loader = PackageLoader("server_jobs_outputs")
     monkeypatch.setattr(pages, "_environment", lambda: Environment(loader=loader, autoescape=False))
 
     found = Page(pages.html_text(entries_of([hostile_job(tmp_path, "<script>alert(1)</script>")])))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from alembic import command
-from server_jobs_generator.migrations import declared_state, flat_sql
+from server_jobs_generator.migrations import declared_state
+from server_jobs_outputs.cloudflare import d1
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -91,7 +92,7 @@ def test_d1_shows_as_many_columns_of_any_kind(tmp_path: Path, property_format: s
 
 
 def test_without_that_d1_would_have_a_view_that_it_cannot_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flat_sql, "_MOST_COLUMNS", 200)
+    monkeypatch.setattr(d1, "_MOST_COLUMNS", 200)
     project = make_project(tmp_path / "project", {"wide": wide(101)})
     project.generate()  # generate, because a cached project might have been made without the limit
     with pytest.raises(sqlite3.OperationalError, match="too many columns in result set"):

@@ -63,7 +63,7 @@ def reads(folder: Path, settings: str, **plug_ins: str) -> str:
         ("lifts.floor = 3\n", "[tool.server-jobs] has no key 'lifts'; did you mean 'lift'?"),
         (
             "[tool.server-jobs.spaceship]\n",
-            "setup, outputs, worker, allow, types, cloudflare, kubernetes, lift",
+            "setup, outputs, allow, types, cloudflare, kubernetes, lift",
         ),
     ],
 )
