@@ -34,7 +34,7 @@ class EnqueueOptions(TypedDict, total=False):
 
 
 class EnqueueOption(NamedTuple):
-    """The description of an option. HTTP, the command line, the dashboard and TypeScript follow from it."""
+    """The description of an option. HTTP, the command line, forms and TypeScript follow from it."""
 
     about: str
     """The option in one sentence or two, for people."""

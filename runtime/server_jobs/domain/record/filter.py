@@ -20,13 +20,13 @@ LONGEST_PAGE = 1000
 class TextFilter(NamedTuple):
     """The description of a field of `JobFilter` that chooses jobs by one text, in the metadata of the field.
 
-    Statements, HTTP, the command line and the dashboard follow from it.
+    Statements, HTTP, the command line and forms follow from it.
     """
 
     about: str
     """The chosen jobs in one sentence, which begins with `Only jobs`."""
     option: str
-    """The name on the command line and in addresses of the dashboard, with `_` between words."""
+    """The name on the command line and in addresses of forms, with `_` between words."""
     metavar: str = "ID"
     is_equal: bool = True
     """Whether the column with the name of the field has this text. If not, statements state the condition."""
