@@ -48,7 +48,7 @@ async def handle(params: CompressParams, context: JobContext) -> CompressResult:
 def wheel_of_the_page(folder: Path) -> Path:
     """Build the package of the page."""
     for language, path in (("toml", "pyproject.toml"), ("python", "polite.py")):
-        (folder / path).write_text(block(PAGE, language, f"polite/{path}"), encoding="utf-8")
+        (folder / path).write_text(block(PAGE, language, f"plug-ins/polite/{path}"), encoding="utf-8")
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", "."]
     subprocess.run(build, cwd=folder, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
@@ -66,9 +66,9 @@ def test_a_place_written_from_the_page_runs_the_jobs_that_name_it(
     refused = user.types("server-jobs generate", status=1)
     assert 'a Cloudflare Worker has no place "polite"' in refused
     settings = user.folder / "pyproject.toml"
-    text = settings.read_text(encoding="utf-8").replace("[tool.server-jobs]", "[tool.server-jobs]\nworker = false")
+    text = settings.read_text(encoding="utf-8").replace("'cloudflare', ", "")
     settings.write_text(text, encoding="utf-8")
-    install, generate, enqueue, work = block(PAGE, "sh", "place").splitlines()
+    install, generate, enqueue, work = block(PAGE, "sh", "plug-in polite").splitlines()
     assert install == "pip install ./polite"
     spec = user.folder / "specs/compress.json"
     spec.write_text(json.dumps(SPEC).replace("7", "70"), encoding="utf-8")
@@ -100,4 +100,4 @@ def test_a_place_written_from_the_page_runs_the_jobs_that_name_it(
 
 
 def test_the_place_of_the_page_is_short() -> None:
-    assert len(block(PAGE, "python", "polite/polite.py").splitlines()) < 60
+    assert len(block(PAGE, "python", "plug-ins/polite/polite.py").splitlines()) < 60

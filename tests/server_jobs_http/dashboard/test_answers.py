@@ -36,6 +36,7 @@ async def test_the_first_page_says_what_is_wrong_and_leads_to_each_place(here: S
         await visitor.opens()
         await visitor.page.locator(".findings").get_by_role("link", name=link).click()
         assert visitor.path == place
+        await visitor.page.locator("h1").first.wait_for()
         assert await visitor.page.locator("h1").count() == 1
 
 
