@@ -24,7 +24,7 @@ endef
 define LOCKED
 	@echo "setting up $(@D) with $$($(PYTHON) --version) (once)"
 	@$(PYTHON) -m venv --clear $(@D)
-	$(call INSTALL,--require-hashes --only-binary :all: -r $<)
+	$(call INSTALL,--no-deps --require-hashes --only-binary :all: -r $<)
 endef
 EDITABLE = $(call INSTALL,--no-build-isolation --no-deps --editable .)
 # Tests wait about as long as they compute: two processes more than there are processors.
