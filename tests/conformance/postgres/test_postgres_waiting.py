@@ -160,22 +160,30 @@ async def test_calls_wait_as_long_as_others_are_answered(url: str, monkeypatch: 
 async def test_a_server_without_another_connection_fails_only_calls_that_need_one(
     url: str, monkeypatch: pytest.MonkeyPatch, is_noticed: bool
 ) -> None:
-    """Calls that wait get the connections that work."""
-    connect, opened_ones = Servers.connect, 0
+    """Calls that wait get the connections that work. A connection is refused whenever four more calls have ended."""
+    connect, opened_ones, ended, refusals = Servers.connect, 0, 0, asyncio.Semaphore(0)
 
     async def limited(self: Servers) -> Session:
         nonlocal opened_ones
         opened_ones += 1
         if opened_ones <= 2:
             return await connect(self)
-        await asyncio.sleep(0.2)
+        await refusals.acquire()
         raise UnsuitableServerError("too many connections")
+
+    async def call(database: PostgresDatabase) -> str:
+        nonlocal ended
+        found = await outcome(database, 0.05)
+        ended += 1
+        if ended % 4 == 0 or ended > 16:
+            refusals.release()
+        return found
 
     monkeypatch.setattr(Servers, "connect", limited)
     if not is_noticed:
         monkeypatch.setattr(Watchdog, "is_busy", False)
     async with opened(soon(url)) as database, asyncio.timeout(SECONDS):
-        found = Counter(await asyncio.gather(*(outcome(database, 0.05) for _ in range(20))))
+        found = Counter(await asyncio.gather(*(call(database) for _ in range(20))))
     assert found.keys() == {"ok", "UnsuitableServerError"}
     assert (found["ok"] > 9) is is_noticed
 
