@@ -15,16 +15,21 @@ BENCH := bench/.venv
 RELEASE := .venv-release
 LOWEST := .venv-lowest
 # Install into the environment in the folder of the target. uv takes a sixth of pip's time, so it is used where the machine
-# has it. Python compiles the modules that are imported; pip would compile all of them.
+# has it. What uv says is shown if pip fails too.
 define INSTALL
-	@uv pip install --quiet --python $(@D)/bin/python $(1) 2> /dev/null \
-		|| $(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(1)
+	@uv=$$(uv pip install --quiet --python $(@D)/bin/python $(1) 2>&1) \
+		|| pip=$$($(@D)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(1) 2>&1) \
+		|| { printf '%s\n' "uv cannot install into $(@D):" "$$uv" "pip cannot install into $(@D):" "$$pip" "$(ADVICE)" >&2; exit 1; }
 endef
-# An environment in the folder of the target, with the lock file that is the first prerequisite.
+ADVICE = Both need PyPI or a mirror of it. If it can be reached and a version of a lock is gone, run 'make lock'.
+# An environment in the folder of the target, with the lock that is the first prerequisite. A lock is complete, so its
+# requirements are not resolved again: an old pip takes the newest release of a requirement with extras, which no lock has.
+# `pip check` finds a requirement that a lock lacks. $(1) is for packages that have no wheel.
 define LOCKED
 	@echo "setting up $(@D) with $$($(PYTHON) --version) (once)"
 	@$(PYTHON) -m venv --clear $(@D)
-	$(call INSTALL,--no-deps --require-hashes --only-binary :all: -r $<)
+	$(call INSTALL,--no-deps --require-hashes --only-binary :all: $(1) -r $<)
+	@$(@D)/bin/python -m pip check > $(@D)/check.log || { echo "$< is not complete; run 'make lock'" >&2; cat $(@D)/check.log >&2; exit 1; }
 endef
 EDITABLE = $(call INSTALL,--no-build-isolation --no-deps --editable .)
 # Tests wait about as long as they compute: two processes more than there are processors.
@@ -40,7 +45,7 @@ setup: $(READY) ## Create the environment in .venv and install the locked depend
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) --version 2>&1); try: make $(MAKECMDGOALS) PYTHON=python3.13"; exit 1; }
-	$(LOCKED)
+	$(call LOCKED)
 	$(EDITABLE)
 	@touch $@
 
@@ -145,7 +150,7 @@ test-lowest: $(LOWEST)/.ready browser ## Run the tests that depend on a library 
 	@$(LOWEST)/bin/pytest -n $(WORKERS) -m "django or not slow" $(LOWEST_TESTS)
 
 $(LOWEST)/.ready: requirements-lowest.lock pyproject.toml
-	$(LOCKED)
+	$(call LOCKED)
 	$(EDITABLE)
 	@touch $@
 
@@ -173,15 +178,13 @@ bench-quick: bench-wheel ## The same with few jobs, into bench/quick: a look, no
 bench-generator: setup ## Measure `server-jobs generate` on 50 and 1,000 specs; writes bench/generator.md (about 5 minutes)
 	@$(BIN)/python -m bench.generator $(BENCH_OPTIONS)
 
-# Some of the other queues need Python 3.12; everything is measured on the same one.
+# Some of the other queues need Python 3.12; everything is measured on the same one. erlpack has no wheel: pip builds it with
+# the newest setuptools.
+NEWER_PYTHON = $(firstword $(foreach python,$(BENCH_PYTHON) python3.13 python3.12 python3.14 python3,$(shell \
+	$(python) -c 'import ensurepip, sqlite3, sys, venv; sys.exit(sys.version_info < (3, 12))' 2> /dev/null && echo $(python))))
+$(BENCH)/.ready: PYTHON = $(or $(NEWER_PYTHON),$(error Python 3.12 or newer is needed; try: make bench BENCH_PYTHON=PATH))
 $(BENCH)/.ready: bench/requirements.txt
-	@set -- $(BENCH_PYTHON) python3.13 python3.12 python3.14 python3; \
-	until $$1 -c 'import ensurepip, sqlite3, sys, venv; sys.exit(sys.version_info < (3, 12))' 2> /dev/null; do \
-		shift; [ $$# -gt 0 ] || { echo "Python 3.12 or newer is needed; try: make bench BENCH_PYTHON=PATH"; exit 1; }; \
-	done; \
-	echo "setting up $(BENCH) with $$($$1 --version) (once)"; \
-	$$1 -m venv --clear $(BENCH)
-	@$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: --no-binary erlpack -r bench/requirements.txt
+	$(call LOCKED,--no-binary erlpack)
 	@touch $@
 
 # The wheel, as users have it, built from this checkout.
@@ -244,7 +247,7 @@ COMPILE = $(RELEASE)/bin/uv pip compile --universal --upgrade --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --quiet
 
 $(RELEASE)/.ready: requirements-release.lock
-	$(LOCKED)
+	$(call LOCKED)
 	@touch $@
 
 .PHONY: clean
