@@ -44,6 +44,8 @@ class Setup(Message):
     levels: dict[str, int]
     jobs: list[HandlerPaths]
     set_ups: list[str] = []
+    source_folders: list[str] = []
+    """The folders whose modules the process compiles from their source."""
     measures_memory: bool = False
     """Whether the process sends `Memory` before each answer."""
 

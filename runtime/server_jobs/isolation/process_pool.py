@@ -40,6 +40,7 @@ from .raised import (
     RetriedInProcessError,
     TracebackThere,
 )
+from .source_imports import source_folders
 
 DEFAULT_IDLE_TIME = timedelta(seconds=60)
 
@@ -155,6 +156,7 @@ class HandlerProcesses:
                 levels=levels(),
                 jobs=list(self._importable()),
                 set_ups=_set_ups_of(self._registry),
+                source_folders=source_folders(),
                 measures_memory=self._limits.max_memory is not None,
             ),
         )

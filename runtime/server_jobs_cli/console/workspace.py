@@ -61,7 +61,7 @@ class Workspace:
     """The name of a database of the project, or a URL."""
     registry_place: str | None = None
     program: tuple[str, ...] | None = None
-    """The command that starts this program again, if another command runs it."""
+    """The command that starts this program again, if another command runs it: `PYTHON -m MODULE ...`."""
 
     @cached_property
     def project(self) -> Project | None:

@@ -30,7 +30,7 @@ def reload_on_change(workspace: Workspace, program: Sequence[str], restart: Call
     """
     loop = asyncio.get_running_loop()
     project = workspace.project
-    root = workspace.folder if project is None else project.root
+    root = watched_folder(workspace)
     specs = "" if project is None or workspace.registry_place is not None else project.specs
     command = [*program, "generate", "--project", str(root)]
     look_now = partial(look, root, specs)
@@ -44,6 +44,11 @@ def reload_on_change(workspace: Workspace, program: Sequence[str], restart: Call
                 loop.call_soon_threadsafe(restart, named(paths))
 
     threading.Thread(target=follow, name="server-jobs-reload", daemon=True).start()
+
+
+def watched_folder(workspace: Workspace) -> Path:
+    """Return the folder of the project, or of the command if there is no project."""
+    return workspace.folder if workspace.project is None else workspace.project.root
 
 
 def look(root: Path, specs: str) -> Look:

@@ -72,15 +72,21 @@ async def _supervise(
         has_several_writers = processes > 1 and any(_is_file(one) for one in databases)
         if has_several_writers and (warning := wal_reset_warning()):
             _logger.warning(warning, extra={"event": "sqlite_wal_reset"})
+        commands = [worker_command(one, options) for one in databases]
+        if reloads:
+            from .reloaded import reloaded
+            from .reloading import watched_folder  # for development, and needs the generator
+
+            commands = [reloaded(command, watched_folder(first)) for command in commands]
         supervisor = Supervisor(
-            [worker_command(one, options) for one in databases for _ in range(processes)],
+            [command for command in commands for _ in range(processes)],
             drain_timeout=options.drain_timeout,
             until_empty=options.until_empty,
             metrics_sockets=sockets,
             reloads=reloads,
         )
         if reloads:
-            from .reloading import reload_on_change  # for development, and needs the generator
+            from .reloading import reload_on_change
 
             reload_on_change(first, program_of(first), supervisor.reload)
         if endpoint is not None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from types import FrameType
 
 from ...isolation.messages import Call, Setup
+from ...isolation.source_imports import import_from_source
 from .call_runner import CallRunner
 from .current_call import CurrentCall
 from .environment import BackendOf, Environment, backend_of
@@ -68,6 +69,8 @@ class HandlerProgram:
         for name, level in setup.levels.items():
             logging.getLogger(name or None).setLevel(level)
         logging.getLogger().addHandler(LogSender(self._worker))
+        if setup.source_folders:
+            import_from_source(setup.source_folders)
         return Environment(setup, self._backend_of)
 
     def _terminate(self, number: int, frame: FrameType | None) -> None:
