@@ -70,6 +70,8 @@ def remove_staging(project: Project) -> None:
 
 def _carry_out(root: Path, finding: Finding, staged: Path | None) -> None:
     path = root / finding.path
+    if staged is not None and path.suffix == ".py":
+        _outdate_bytecode(path, staged)
     if finding.file is not None and finding.file.ownership is Ownership.ONCE:
         _hand_over(staged, path)
         return
@@ -80,6 +82,22 @@ def _carry_out(root: Path, finding: Finding, staged: Path | None) -> None:
         path.unlink(missing_ok=True)
     else:
         staged.replace(path)
+
+
+def _outdate_bytecode(path: Path, staged: Path) -> None:
+    """Make Python compile the new text. It compares only the second and the size of a source with its bytecode.
+
+    Give the text a later second than the one before. Then bytecode is outdated in every cache, and also if another
+    process has read the old text and writes its bytecode later.
+    """
+    try:
+        before = int(path.stat().st_mtime)
+    except FileNotFoundError:
+        for left in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):  # of a file that was removed
+            left.unlink(missing_ok=True)
+        return
+    if int(staged.stat().st_mtime) <= before:
+        os.utime(staged, (before + 1, before + 1))
 
 
 def _hand_over(staged: Path | None, path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import py_compile
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from server_jobs.errors import ProjectError
@@ -22,6 +24,7 @@ from server_jobs_generator.plan import Plan
 
 from tests.generator.projects import TemporaryProject, generated_project, job_spec
 from tests.generator.runs.killed_runs import HANDLERS, MINE, old_project
+from tests.stale_bytecode import SECOND
 
 REPOSITORY = Path(__file__).parents[3]
 LONG = ["--all"] if os.environ.get("SERVER_JOBS_LONG_TESTS") else []
@@ -143,6 +146,39 @@ def test_a_generated_file_that_a_person_edits_during_a_run_is_kept_and_reported(
     project.generate("--force")
     assert "queue=" in job.read_text(encoding="utf-8")
     assert project.run("check").exit_code == 0
+
+
+def generate_in_second(project: TemporaryProject, monkeypatch: pytest.MonkeyPatch, queue: str) -> None:
+    """Generate for a queue. All files that are written have the same second."""
+    write = Path.write_text
+
+    def write_text(self: Path, *arguments: Any, **options: Any) -> int:
+        written = write(self, *arguments, **options)
+        os.utime(self, (SECOND, SECOND))
+        return written
+
+    project.write_spec("mail", job_spec("Mail", queue=queue))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", write_text)
+        project.generate()
+
+
+@pytest.mark.parametrize("between", ["longer", None])
+def test_bytecode_of_an_earlier_text_is_outdated_though_all_were_written_in_one_second(
+    project: TemporaryProject, monkeypatch: pytest.MonkeyPatch, between: str | None
+) -> None:
+    job = project.path("generated/jobs/mail.py")
+    os.utime(job, (0, 0))
+    generate_in_second(project, monkeypatch, "one")
+    py_compile.compile(str(job), doraise=True)
+    if between is None:
+        job.unlink()
+    else:
+        generate_in_second(project, monkeypatch, between)
+    generate_in_second(project, monkeypatch, "two")
+    command = [sys.executable, "-c", "from generated.jobs import Mail; print(Mail.options.queue)"]
+    done = subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=True)
+    assert done.stdout == "two\n"
 
 
 def test_an_output_folder_that_is_a_link_stays_one(project: TemporaryProject) -> None:
