@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic import TypeAdapter
 from server_jobs.errors import ProjectError, ServerJobsError
+from server_jobs.isolation.source_imports import import_from_source
 
 from .found_job import ImportSourceError, reason
 from .imported import Imported, imported
@@ -87,6 +88,7 @@ def answer() -> None:
     """Import as the call in the last argument says, write the reply, and end the process with all its threads."""
     call = _CALL.validate_json(sys.argv.pop())
     sys.path[:] = call.path
+    import_from_source(call.request.folders)
     warnings.filterwarnings("ignore", module="pydantic")  # about types that the result lists
     Path(call.reply).write_bytes(_REPLY.dump_json(_reply(call.request)))
     os._exit(0)

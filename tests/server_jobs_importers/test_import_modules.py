@@ -18,6 +18,7 @@ from server_jobs_importers import found_job
 from server_jobs_importers.importer import IMPORTERS
 
 from tests.generator.projects import TemporaryProject, make_project
+from tests.stale_bytecode import compile_in_second, edit_in_second
 
 IS_LONG = bool(os.environ.get("SERVER_JOBS_LONG_TESTS"))
 
@@ -178,6 +179,15 @@ def test_a_module_whose_only_model_is_recursive_is_a_job(project: TemporaryProje
     assert outcome(project, "pydantic", tree).jobs == {"Tree"}
     both = tree.replace("'Tree'", "'Leaf'") + "class Leaf(BaseModel):\n    tree: Tree | None = None\n"
     assert outcome(project, "pydantic", both).jobs == {"Tree", "Leaf"}
+
+
+def test_a_module_is_read_as_it_is_now_whatever_its_bytecode_says(project: TemporaryProject) -> None:
+    module = project.path("shop.py")
+    compile_in_second(module)
+    edit_in_second(module, "(to:", "(by:")
+    result = project.run("import", "functions", "shop")
+    assert result.exit_code == 0, result.output
+    assert json.loads(project.read("specs/send.json"))["params"]["required"] == ["by"]
 
 
 LINE = "def send(to: str) -> None: ...\n"

@@ -11,6 +11,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+from server_jobs.isolation.source_imports import importing_from_source
 from server_jobs.project import Project
 from server_jobs.project_registry import import_folders
 from server_jobs_generator.plan import Plan
@@ -20,7 +21,7 @@ from server_jobs_generator.plan import Plan
 def planned_modules(project: Project, plan: Plan) -> Iterator[None]:
     """Import modules as the plan would write them: models, jobs, the registry and missing stubs of handlers.
 
-    Modules that are up to date, and handlers that exist, are imported from their files.
+    Modules that are up to date, and handlers that exist, are compiled from their files.
     """
     root = project.root.absolute()
     texts = {
@@ -31,7 +32,8 @@ def planned_modules(project: Project, plan: Plan) -> Iterator[None]:
     finder = _PlannedFinder(texts, import_folders(root))
     sys.meta_path.insert(0, finder)
     try:
-        yield
+        with importing_from_source([str(root)]):
+            yield
     finally:
         sys.meta_path.remove(finder)
 

@@ -19,6 +19,7 @@ from tests.conformance.stores import create_sqlite_file
 from tests.generator.contracts.test_earlier_versions import SPLIT, V1, V2, greet
 from tests.generator.projects import TemporaryProject, make_project
 from tests.prepared import prepared_program
+from tests.stale_bytecode import compile_in_second, edit_in_second
 
 _ROWS = [
     ("a", 1, "pending", '{"name":"Ada Lovelace"}'),
@@ -78,6 +79,17 @@ def test_the_rows_that_new_code_could_not_read_are_named_and_fail_the_check(proj
         "      b  /name: Input should be a valid string, got 7",
         "ok    Greet version 2: 1 jobs (1 pending) can be read",
     ]
+
+
+def test_rows_are_read_by_the_upcaster_as_it_is_now_whatever_its_bytecode_says(project: TemporaryProject) -> None:
+    upcaster = project.path("handlers/greet_v1.py")
+    upcaster.write_text(f'{SPLIT.partition("    first")[0]}    raise ValueError("one")\n', encoding="utf-8")
+    compile_in_second(upcaster)
+    edit_in_second(upcaster, '"one"', '"two"')
+    store(project, _ROWS[0])
+    status, printed = check(project)
+    assert status == 1
+    assert "ValueError: two" in printed
 
 
 @pytest.mark.slow
