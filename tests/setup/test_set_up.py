@@ -41,7 +41,7 @@ def lock(checkout: Path, *releases: Release) -> None:
 
 
 def version(checkout: Path, module: str) -> str:
-    command = [checkout / ".venv-release/bin/python", "-c", f"import {module}; print({module}.VERSION)"]
+    command = [str(checkout / ".venv-release/bin/python"), "-c", f"import {module}; print({module}.VERSION)"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -89,7 +89,7 @@ def test_this_repository_is_set_up_in_an_empty_environment(installer: Installer,
     try:
         done = installer.make("setup", ROOT, {"MAKEFLAGS": f"VENV={environment}"})
         assert done.returncode == 0, done.stdout + done.stderr
-        program = [environment / "bin/server-jobs", "check"]
+        program = [str(environment / "bin/server-jobs"), "check"]
         checked = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
         assert checked.returncode == 0, checked.stderr
     finally:
